@@ -1,0 +1,95 @@
+/* core/batch/batch.h - Kafka's RecordBatch v2 (magic 2): build, read, check. Pure: no allocation.
+ *
+ *   base offset i64 | length i32 | leader epoch i32 | magic i8 | crc u32 | attributes i16 |
+ *   last offset delta i32 | base timestamp i64 | max timestamp i64 | producer id i64 |
+ *   producer epoch i16 | base sequence i32 | record count i32 | records...        (61 bytes of head)
+ *
+ *   record: length varint | attributes i8 | timestamp delta varlong | offset delta varint |
+ *           key length varint, key | value length varint, value | header count varint, headers...
+ *
+ * All big-endian; varints are zigzag. CRC32C covers from the batch's attributes to its end.
+ * Specification: kafka.apache.org/documentation/#recordbatch. */
+#ifndef WEIR_CORE_BATCH_BATCH_H
+#define WEIR_CORE_BATCH_BATCH_H
+
+#include "weir/base.h"
+#include "weir/record.h"
+
+enum {
+    WEIR_BATCH_HEAD_BYTES = 61,
+    WEIR_BATCH_MAGIC = 2,
+    WEIR_BATCH_COMPRESSION_MASK = 0x07,
+    WEIR_BATCH_LOG_APPEND_TIME = 0x08,
+    WEIR_BATCH_TRANSACTIONAL = 0x10,
+    WEIR_BATCH_CONTROL = 0x20,
+    WEIR_RECORD_OVERHEAD_MAX = 40, /* what a record's own fields take at most, beside its bytes */
+};
+
+typedef struct weir_batch_head {
+    int64_t base_offset;
+    uint32_t batch_bytes; /* the whole, head included (the length field + 12) */
+    int32_t leader_epoch;
+    uint32_t crc;
+    uint16_t attributes;
+    int32_t last_offset_delta;
+    int64_t base_timestamp;
+    int64_t max_timestamp;
+    int64_t producer_id; /* -1: none */
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    int32_t record_count;
+} weir_batch_head;
+
+/* Reads the head at the front of `in`. MORE: fewer than 61 bytes, or (when whole) than batch_bytes.
+ * MALFORMED: lengths or counts that cannot be. UNSUPPORTED: another magic. */
+weir_err weir_batch_head_decode(weir_bytes in, weir_batch_head *head);
+void weir_batch_head_encode(const weir_batch_head *head, uint8_t out[WEIR_BATCH_HEAD_BYTES]);
+
+/* ---- Building: records are appended to memory the caller owns; the head is written at the end. ---- */
+
+typedef struct weir_batch_builder {
+    uint8_t *memory; /* begins with room for the head */
+    size_t capacity;
+    size_t len;      /* head included */
+    int32_t count;
+} weir_batch_builder;
+
+void weir_batch_begin(weir_batch_builder *builder, uint8_t *memory, size_t capacity);
+
+/* The part of a record behind its key, as a port's thread prepares it: value and headers, encoded.
+ * size: exact bytes; encode: writes them and returns how many. */
+size_t weir_record_rest_size(weir_bytes value, const weir_header *headers, uint32_t header_count);
+size_t weir_record_rest_encode(weir_bytes value, const weir_header *headers, uint32_t header_count,
+                               uint8_t *out);
+/* Appends a record (timestamp delta 0, offset delta = its index) from a key and an encoded rest.
+ * MORE: no room for it in the memory (nothing changed). *position: where it begins in the batch. */
+weir_err weir_batch_add(weir_batch_builder *builder, uint8_t attributes, weir_bytes key,
+                        weir_bytes rest, uint32_t *position);
+/* Writes the head: LogAppendTime, no producer, CRC. Returns the whole batch. count > 0. */
+weir_bytes weir_batch_finish(weir_batch_builder *builder, int64_t base_offset, int32_t leader_epoch,
+                             int64_t timestamp_ms);
+
+/* Sets base offset, leader epoch, LogAppendTime and max timestamp in a whole, checked batch built by
+ * a client, and renews its CRC. */
+void weir_batch_stamp(uint8_t *batch, size_t len, int64_t base_offset, int32_t leader_epoch,
+                      int64_t timestamp_ms);
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* Decodes the record at `position` of a batch (base offset and times from its head). *used: its bytes,
+ * length field included. MORE or MALFORMED when it does not fit; outputs only on OK. */
+weir_err weir_batch_record_decode(weir_bytes batch, const weir_batch_head *head, size_t position,
+                                  weir_record *record, size_t *used);
+
+/* The whole check of one stored batch: head, CRC, every record, dense offset deltas, nothing left
+ * over, header names UTF-8. `positions` (may be NULL) gets the byte position of each record, at most
+ * position_max; LIMIT when there are more. DAMAGED: the CRC does not fit. UNSUPPORTED: compressed. */
+weir_err weir_batch_check(weir_bytes batch, weir_batch_head *head, uint32_t *positions,
+                          uint32_t position_max);
+/* Further rules for a batch from a client: no compression yet, no control or transactional bit, record
+ * attributes 0, no header whose name begins with "weir-", key+value+headers within record_bytes_max.
+ * INVALID with *reason (a sentence). Run weir_batch_check first. */
+weir_err weir_batch_check_client(weir_bytes batch, uint64_t record_bytes_max, uint64_t headers_max,
+                                 const char **reason);
+
+#endif

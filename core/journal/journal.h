@@ -1,0 +1,115 @@
+/* core/journal/journal.h - the write-ahead log: units in, a durable mark out.
+ *
+ * A unit is what is atomic: entries that are applied all or not at all. Units have dense numbers from
+ * 1. Everything that waits is written as one block (header with length, sequence, journal id, file
+ * generation, durable mark and CRC32C; 4096-byte aligned), and synced at once: group commit. Files are
+ * written once before use and recycled.
+ *
+ * One thread at a time (the engine's owner). docs/formats/journal.md draws the bytes. */
+#ifndef WEIR_CORE_JOURNAL_JOURNAL_H
+#define WEIR_CORE_JOURNAL_JOURNAL_H
+
+#include "weir/base.h"
+#include "weir/engine.h"
+
+#include "core/env/env.h"
+
+typedef struct weir_journal weir_journal;
+
+typedef struct weir_journal_config {
+    weir_env *env;
+    const char *dir;       /* "<data>/journal"; created */
+    uint64_t file_bytes;   /* size of one file; at least 64 KiB, a multiple of 4096 */
+    uint64_t pending_bytes_max; /* what may wait to be written; at least one unit of the largest size */
+    uint64_t term;         /* this owner's */
+    bool taken_over;       /* an older owner may still be alive: recycle only files we made */
+    weir_sync_mode sync;
+    void (*wake)(void *arg); /* a background write has finished: call weir_journal_poll soon.
+                              * Called on a lane's thread. */
+    void *wake_arg;
+} weir_journal_config;
+
+/* One unit as recovery reads it; borrowed for the call. */
+typedef struct weir_journal_unit {
+    uint64_t number;
+    uint64_t term;
+    int64_t engine_ms; /* engine time, Unix milliseconds */
+    weir_bytes entries; /* walk with weir_journal_entry_next */
+} weir_journal_unit;
+
+typedef struct weir_journal_entry {
+    uint16_t type;
+    uint8_t version;
+    weir_bytes body;
+} weir_journal_entry;
+
+/* Takes the next entry off the front of *rest (begin with unit->entries). EMPTY at the end;
+ * DAMAGED when the lengths do not fit (cannot happen behind a good CRC, but is checked). */
+weir_err weir_journal_entry_next(weir_bytes *rest, weir_journal_entry *entry);
+
+/* Reads every whole unit with number >= from_unit in order, stops at the first bad block, tells a torn
+ * tail (cut) from damage (WEIR_DAMAGED, nothing changed on disk), starts a new file whose header says
+ * where the older ones end, and re-writes the tail that no mark proves synced before it returns.
+ * The tail up to the last whole unit counts as durable when open returns.
+ * MISSING units between from_unit and the first one found are damage.
+ * `replay` may refuse (VERSION, DAMAGED, NO_MEMORY): open stops with that error and fault. */
+weir_err weir_journal_open(const weir_journal_config *config, uint64_t from_unit,
+                           weir_err (*replay)(void *arg, const weir_journal_unit *unit,
+                                              weir_fault *fault),
+                           void *arg, weir_journal **journal, weir_fault *fault);
+/* Writes and syncs what waits (unless it has failed), writes a last mark, and frees. */
+weir_err weir_journal_close(weir_journal *journal);
+/* Frees without writing anything more. */
+void weir_journal_abandon(weir_journal *journal);
+
+/* Whether a unit of about `bytes` can be begun: OK; AGAIN (too much waits to be written: flush and
+ * poll first); DISK_FULL (no file could be prepared; tried again by weir_journal_poll);
+ * READ_ONLY (a write or sync failed: for good). Decide with this before anything changes. */
+weir_err weir_journal_room(weir_journal *journal, uint64_t bytes);
+
+/* A unit is begun, filled with entries, and ended. entry returns where `len` bytes of body go,
+ * valid until the next call; NULL when memory could not be had (room() was not asked).
+ * A unit with no entry is taken back by end, which then returns the previous number. */
+void weir_journal_begin(weir_journal *journal, int64_t engine_ms);
+uint8_t *weir_journal_entry_add(weir_journal *journal, uint16_t type, uint8_t version, size_t len);
+uint64_t weir_journal_end(weir_journal *journal);
+
+/* Writes everything that waits, and syncs it when `sync`. Inline: done on return. On a thread:
+ * returns at once, and poll tells. Calling it while a write is under way is harmless: what waits goes
+ * with the next. Returns the state as room() does. */
+weir_err weir_journal_flush(weir_journal *journal, bool sync);
+/* Takes in what finished in the background; starts what a flush asked for meanwhile. */
+weir_err weir_journal_poll(weir_journal *journal);
+/* Writes an empty block that carries the durable mark, when the last block's mark is older than the
+ * durable unit: to be called when idle. Not synced by itself. */
+weir_err weir_journal_mark(weir_journal *journal);
+
+uint64_t weir_journal_last(const weir_journal *journal);    /* the newest unit ended */
+uint64_t weir_journal_written(const weir_journal *journal); /* through which units are written */
+uint64_t weir_journal_durable(const weir_journal *journal); /* through which they are synced */
+bool weir_journal_busy(const weir_journal *journal);        /* a background write is under way */
+weir_err weir_journal_state(const weir_journal *journal);   /* OK, DISK_FULL, READ_ONLY */
+
+/* Files whose units are all below `unit` may be recycled or removed. */
+void weir_journal_release(weir_journal *journal, uint64_t unit);
+
+typedef struct weir_journal_counts {
+    uint64_t units, bytes, writes, syncs, files_created, files_recycled;
+    uint64_t sync_ns_mean; /* moving mean of a write and its sync */
+} weir_journal_counts;
+void weir_journal_counts_of(const weir_journal *journal, weir_journal_counts *counts);
+
+/* What the block decoder sees; pure, fuzzed. `in` starts at a block boundary.
+ * OK: *block filled. MORE: in ends inside. DAMAGED: not a good block of this journal and generation. */
+typedef struct weir_journal_block {
+    uint64_t sequence;   /* dense over the whole journal */
+    uint64_t first_unit; /* 0 when it has none */
+    uint32_t unit_count;
+    uint64_t durable;    /* the mark */
+    uint32_t span_bytes; /* aligned length on disk, header included */
+    weir_bytes units;
+} weir_journal_block;
+weir_err weir_journal_block_decode(weir_bytes in, uint64_t journal_id, uint64_t generation,
+                                   weir_journal_block *block);
+
+#endif

@@ -1,0 +1,61 @@
+/* core/log/chunk.h - the counted batch in memory: what include/weir/record.h promises, and its making.
+ *
+ * Memory comes from a pool of size classes and goes home from any thread (a stack that the engine's
+ * owner takes over at once), so that filling fresh pages is rare. */
+#ifndef WEIR_CORE_LOG_CHUNK_H
+#define WEIR_CORE_LOG_CHUNK_H
+
+#include "weir/record.h"
+
+#include "core/batch/batch.h"
+
+#include <stdatomic.h>
+
+/* A topic's name, counted: chunks outlive the topic they came from. */
+typedef struct weir_topic_ref {
+    atomic_uint refs;
+    uint32_t id;
+    uint32_t name_bytes;
+    uint8_t name[];
+} weir_topic_ref;
+weir_topic_ref *weir_topic_ref_create(uint32_t id, weir_bytes name); /* NULL: no memory */
+weir_topic_ref *weir_topic_ref_keep(weir_topic_ref *ref);
+void weir_topic_ref_drop(weir_topic_ref *ref);
+
+typedef struct weir_chunk_pool weir_chunk_pool;
+/* get: owner's thread. Chunks of a destroyed pool must be gone, or go home to nothing: the pool is
+ * counted by its chunks and freed with the last. */
+weir_err weir_chunk_pool_create(weir_chunk_pool **pool);
+void weir_chunk_pool_destroy(weir_chunk_pool *pool);
+uint64_t weir_chunk_pool_bytes(const weir_chunk_pool *pool); /* held by chunks and kept for reuse */
+void weir_chunk_pool_trim(weir_chunk_pool *pool, uint64_t keep_bytes); /* gives idle memory back */
+
+struct weir_chunk {
+    atomic_uint refs;
+    weir_topic_ref *topic;
+    weir_chunk_pool *pool;
+    uint32_t partition;
+    uint32_t count;       /* records */
+    int64_t base_offset;
+    int64_t timestamp_ms;
+    uint64_t unit;        /* the journal's; 0 for live and for chunks read from disk */
+    uint32_t capacity;    /* bytes at `batch` */
+    uint32_t batch_bytes;
+    uint32_t position_max;
+    uint32_t *positions;  /* of each record in `batch` */
+    uint8_t *batch;
+    void *note;           /* the engine's while the chunk is being built; NULL afterwards */
+    struct weir_chunk *next; /* the pool's free stack */
+    size_t memory_bytes;
+};
+
+/* An empty chunk with room for `capacity` bytes of batch and `position_max` records, one count.
+ * Keeps `topic`. NO_MEMORY. Owner's thread only. */
+weir_err weir_chunk_create(weir_chunk_pool *pool, weir_topic_ref *topic, uint32_t partition,
+                           size_t capacity, uint32_t position_max, weir_chunk **chunk);
+/* A chunk from stored bytes: checked whole (weir_batch_check), copied. Any thread (malloc, no pool).
+ * Errors as weir_batch_check, and NO_MEMORY. */
+weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
+                               weir_chunk **chunk);
+
+#endif

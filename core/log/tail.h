@@ -1,0 +1,26 @@
+/* core/log/tail.h - the newest chunks of one partition, in offset order, found by offset.
+ * A ring that grows by doubling; zeroed is empty. Owner's thread. */
+#ifndef WEIR_CORE_LOG_TAIL_H
+#define WEIR_CORE_LOG_TAIL_H
+
+#include "core/log/chunk.h"
+
+typedef struct weir_tail {
+    weir_chunk **chunks;
+    uint32_t capacity; /* a power of two */
+    uint32_t head;     /* index of the oldest, masked */
+    uint32_t count;
+    uint64_t bytes;    /* memory of the chunks in it */
+} weir_tail;
+
+void weir_tail_fini(weir_tail *tail); /* drops its chunks */
+weir_err weir_tail_reserve(weir_tail *tail); /* room for one push: cannot fail afterwards */
+void weir_tail_push(weir_tail *tail, weir_chunk *chunk); /* takes the caller's count */
+weir_chunk *weir_tail_at(const weir_tail *tail, uint32_t index); /* 0: the oldest; borrowed */
+/* The chunk that holds `offset`: borrowed, NULL when it is not here. The newest is tried first. */
+weir_chunk *weir_tail_find(const weir_tail *tail, int64_t offset);
+/* Index of the first chunk whose last offset is >= offset; count when none. */
+uint32_t weir_tail_index_of(const weir_tail *tail, int64_t offset);
+weir_chunk *weir_tail_pop(weir_tail *tail); /* the oldest, with its count; NULL: empty */
+
+#endif

@@ -1,0 +1,118 @@
+/* include/weir/engine.h - the log-and-queue engine: open a data directory, look at it, close it.
+ *
+ * The engine has no thread of its own for its state: whichever thread steps a port while nobody else
+ * does owns it for that moment (include/weir/port.h). It has helper threads for slow file work. */
+#ifndef WEIR_ENGINE_H
+#define WEIR_ENGINE_H
+
+#include "weir/base.h"
+#include "weir/limits.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weir_engine weir_engine;
+struct weir_env; /* core's table for clock, chance and files; tests bring their own */
+
+typedef enum weir_sync_mode {
+    WEIR_SYNC_AUTO = 0, /* inline while the disk syncs fast, on a thread of its own when it does not */
+    WEIR_SYNC_INLINE,
+    WEIR_SYNC_THREAD,
+} weir_sync_mode;
+
+/* Zeroed fields take the default named. */
+typedef struct weir_engine_config {
+    const char *data_dir;         /* created when missing, mode 0700; borrowed */
+    struct weir_env *env;         /* NULL: the real one */
+    bool take_over;               /* replace an owner that hangs */
+    weir_sync_mode sync;          /* AUTO */
+    weir_level live_durability;   /* DISK: retained values of live names */
+    uint32_t os_sync_every_ms;    /* 50: how long `os` records may stay unsynced */
+    uint64_t journal_file_bytes;  /* 64 MiB */
+    uint64_t segment_bytes_max;   /* 1 GiB */
+    uint64_t checkpoint_bytes;    /* 256 MiB of journal between checkpoints */
+    uint32_t checkpoint_every_ms; /* 300,000; a checkpoint when anything changed */
+    weir_limits limits;           /* a field that is 0 takes its default */
+} weir_engine_config;
+
+/* Opens or creates the data directory, recovers it, and owns it until close. Blocks; fills *fault on
+ * failure. LOCKED: another process owns it (its pid is in the fault's text). DAMAGED, VERSION,
+ * DISK_FULL, IO. The thread that opens may be any; close it from any, once every port is closed. */
+WEIR_API weir_err weir_engine_open(const weir_engine_config *config, weir_engine **engine,
+                                   weir_fault *fault);
+/* Syncs, checkpoints and gives the directory back. The engine is gone whatever is returned.
+ * An error tells that the last checkpoint could not be written: the journal still has everything. */
+WEIR_API weir_err weir_engine_close(weir_engine *engine);
+/* The process is about to die: gives up everything at once, as kill -9 would. For tests. */
+WEIR_API void weir_engine_abandon(weir_engine *engine);
+
+typedef enum weir_engine_health {
+    WEIR_HEALTH_OK = 0,
+    WEIR_HEALTH_DISK_FULL, /* writing has stopped; it resumes by itself */
+    WEIR_HEALTH_STOPPED,   /* a write or sync failed: restart to recover */
+    WEIR_HEALTH_FENCED,    /* taken over by a newer owner: this process must exit */
+} weir_engine_health;
+
+/* Any thread. */
+WEIR_API weir_engine_health weir_engine_health_of(const weir_engine *engine);
+WEIR_API const weir_limits *weir_engine_limits(const weir_engine *engine);
+WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
+
+/* Counters, by name. X(field, metric name, help). They only rise, but for those named "gauge". */
+#define WEIR_STATS_LIST(X)                                                                         \
+    X(records_received, "weir_records_received_total", "Records decided, stored or live.")         \
+    X(records_stored, "weir_records_stored_total", "Records appended to declared topics.")         \
+    X(records_live, "weir_records_live_total", "Records published on live names.")                 \
+    X(records_delivered, "weir_records_delivered_total", "Records handed to subscribers.")         \
+    X(records_fetched, "weir_records_fetched_total", "Records handed out by fetch.")               \
+    X(records_refused, "weir_records_refused_total", "Publishes refused, whatever the reason.")    \
+    X(bytes_received, "weir_bytes_received_total", "Bytes of keys, values and headers decided.")   \
+    X(dropped_owed, "weir_dropped_owed_total", "Records dropped for slow subscribers.")            \
+    X(dropped_live, "weir_dropped_live_total", "Live records that left memory before delivery.")   \
+    X(units, "weir_journal_units_total", "Units written to the journal.")                          \
+    X(journal_bytes, "weir_journal_bytes_total", "Bytes written to the journal.")                  \
+    X(journal_writes, "weir_journal_writes_total", "Writes to the journal.")                       \
+    X(journal_syncs, "weir_journal_syncs_total", "Syncs of the journal.")                          \
+    X(segment_bytes, "weir_segment_bytes_total", "Bytes written to segments.")                     \
+    X(checkpoints, "weir_checkpoints_total", "Checkpoints completed.")                             \
+    X(cold_reads, "weir_cold_reads_total", "Reads that went to disk.")                             \
+    X(steps, "weir_engine_steps_total", "Turns of the engine.")                                    \
+    X(operations, "weir_engine_operations_total", "Operations taken from ports.")                  \
+    X(topics, "weir_topics", "gauge: declared topics.")                                            \
+    X(partitions, "weir_partitions", "gauge: partitions of declared topics.")                      \
+    X(subscribers, "weir_subscribers", "gauge: open subscribers.")                                 \
+    X(filters, "weir_subscriptions", "gauge: filters subscribed to.")                              \
+    X(retained, "weir_retained", "gauge: retained values.")                                        \
+    X(retained_bytes, "weir_retained_bytes", "gauge: bytes of retained values.")                   \
+    X(tail_bytes, "weir_tail_bytes", "gauge: memory of the newest records.")                       \
+    X(refused_record_bytes, "weir_refused_record_bytes_total", "Limit record_bytes_max.")          \
+    X(refused_name, "weir_refused_name_total", "Limit name_bytes_max.")                            \
+    X(refused_levels, "weir_refused_levels_total", "Limit levels_max.")                            \
+    X(refused_headers, "weir_refused_headers_total", "Limit headers_max.")                         \
+    X(refused_subscriptions, "weir_refused_subscriptions_total", "Limit subscriptions_max.")       \
+    X(refused_topics, "weir_refused_topics_total", "Limit topics_max.")                            \
+    X(refused_partitions, "weir_refused_partitions_total", "Limit partitions_max.")                \
+    X(refused_retained, "weir_refused_retained_total", "Limit retained_max.")                      \
+    X(refused_retained_bytes, "weir_refused_retained_bytes_total", "Limit retained_bytes_max.")    \
+    X(refused_tail, "weir_refused_tail_total", "Limit tail_bytes_max.")
+
+typedef struct weir_stats {
+#define WEIR_STATS_FIELD(field, metric, help) uint64_t field;
+    WEIR_STATS_LIST(WEIR_STATS_FIELD)
+#undef WEIR_STATS_FIELD
+} weir_stats;
+
+/* A snapshot. Any thread; each counter is whole, they need not be of one moment. */
+WEIR_API void weir_engine_stats(const weir_engine *engine, weir_stats *stats);
+
+/* Which prefixes of a full name are topics decides where it goes; these checks need no engine. */
+enum { WEIR_TOPIC_BYTES_MAX = 249 };
+/* 1 to 249 bytes of UTF-8, no + # NUL control characters, no empty level, no leading $. */
+WEIR_API weir_err weir_topic_name_check(weir_bytes name);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

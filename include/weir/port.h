@@ -1,0 +1,279 @@
+/* include/weir/port.h - how any thread talks to the engine: submit, step, drain.
+ *
+ * A port belongs to the thread that uses it. Submitting copies the operation into the port's ring
+ * (WEIR_AGAIN: the ring is full; nothing was taken). weir_port_step() publishes what was submitted
+ * and, when no other thread is stepping the engine, steps it inline; otherwise the owner of the
+ * moment takes it. Finished operations come back in submission order per kind of promise: each leaves
+ * when the unit it belongs to has its level. weir_port_fd() is readable while drain has something to
+ * give that was finished by another thread.
+ *
+ *     submit -> [ring] -> step: decide, apply, journal, sync -> [completions] -> drain
+ *
+ * `user` is handed back untouched in every completion of the operation; so is `token`. */
+#ifndef WEIR_PORT_H
+#define WEIR_PORT_H
+
+#include "weir/base.h"
+#include "weir/engine.h"
+#include "weir/record.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weir_port weir_port;             /* opaque; valid until weir_port_close() */
+typedef struct weir_subscriber weir_subscriber; /* opaque; valid until its CLOSED completion */
+
+/* ---- Operations ---------------------------------------------------------------------------- */
+
+/* One record to publish. Either `name` is set, a full name that the address rule splits into topic
+ * and key (or that is live), or `topic` is, with `key` as it stands (NOT_FOUND when undeclared).
+ * Everything is copied. */
+typedef struct weir_publish {
+    weir_bytes name;
+    weir_bytes topic;
+    weir_bytes key;   /* with topic; null: none */
+    weir_bytes value; /* null: a tombstone */
+    const weir_header *headers;
+    uint32_t header_count;
+    uint8_t attributes;  /* WEIR_RECORD_*: the front end's QoS; RETAIN sets or clears the retained
+                          * value of the full name (an empty or null value clears it) */
+    bool no_confirm;     /* no completion when it succeeds; one with err when it fails */
+    uint64_t publisher;  /* picks the partition of a null key: the same publisher, the same one; 0: none */
+    const weir_subscriber *self; /* filters with no_local of this subscriber do not get it; may be NULL */
+} weir_publish;
+
+typedef enum weir_start_kind {
+    WEIR_START_END = 0,   /* only what becomes visible from now on; live names too */
+    WEIR_START_BEGINNING, /* the oldest that is kept */
+    WEIR_START_OFFSET,    /* `value` in every partition of every topic that matches */
+    WEIR_START_TIME,      /* the first record at or after `value`, Unix milliseconds */
+    WEIR_START_LAST,      /* the last `value` records of each partition */
+    WEIR_START_POSITIONS, /* as `positions` says; partitions not named there: from the end */
+} weir_start_kind;
+
+typedef struct weir_position {
+    weir_bytes topic;
+    uint32_t partition;
+    int64_t offset; /* the next one to read */
+} weir_position;
+
+typedef enum weir_retained_mode {
+    WEIR_RETAINED_NONE = 0,
+    WEIR_RETAINED_SEND,        /* the values retained under names that match, then what comes */
+    WEIR_RETAINED_SEND_IF_NEW, /* only when the filter was not subscribed to before */
+} weir_retained_mode;
+
+typedef struct weir_subscribe {
+    weir_bytes filter;
+    uint32_t slot; /* the caller's number for the filter; comes back with each delivery */
+    bool no_local;
+    weir_retained_mode retained;
+    weir_start_kind start;
+    int64_t value;
+    const weir_position *positions;
+    uint32_t position_count;
+    bool until_end; /* with a start other than END: an ENDED notice when the end at subscribe time is
+                     * reached (weir sub -e) */
+} weir_subscribe;
+
+typedef struct weir_fetch {
+    weir_bytes topic;
+    uint32_t partition;
+    int64_t offset;
+    uint32_t bytes_max; /* at least one batch is given, whatever its size */
+    uint32_t wait_ms;   /* how long to wait for a first record; at most limits.fetch_wait_ms_max */
+} weir_fetch;
+
+typedef struct weir_topic_options {
+    uint32_t partitions;       /* 0: 1 */
+    weir_level level;          /* DEFAULT: disk */
+    bool nested;               /* may stand above or below another topic */
+    uint32_t partition_levels; /* only the first N key levels pick the partition; 0: all */
+} weir_topic_options;
+
+typedef enum weir_offsets_kind { WEIR_OFFSETS_BOUNDS = 0, WEIR_OFFSETS_TIME } weir_offsets_kind;
+
+/* ---- Completions --------------------------------------------------------------------------- */
+
+typedef enum weir_completion_type {
+    WEIR_COMPLETION_PUBLISH = 1,
+    WEIR_COMPLETION_SUBSCRIBE,
+    WEIR_COMPLETION_UNSUBSCRIBE,
+    WEIR_COMPLETION_CLOSED,   /* the subscriber is gone: nothing more of it will come */
+    WEIR_COMPLETION_DELIVERY, /* records for a subscriber; unasked */
+    WEIR_COMPLETION_NOTICE,   /* something a subscriber should know; unasked */
+    WEIR_COMPLETION_FETCH,
+    WEIR_COMPLETION_TOPIC,  /* create, alter or delete */
+    WEIR_COMPLETION_TOPICS, /* list */
+    WEIR_COMPLETION_OFFSETS,
+    WEIR_COMPLETION_BATCH, /* produce_batch */
+} weir_completion_type;
+
+typedef struct weir_published {
+    weir_level level;   /* reached */
+    bool live;          /* no topic: offset and partition mean nothing */
+    uint32_t partition;
+    int64_t offset; /* of the first record of a batch */
+    int64_t timestamp_ms;
+} weir_published;
+
+/* A run of records of one chunk. The receiver owns one count of `chunk` and of `slots`. */
+typedef struct weir_delivery {
+    weir_subscriber *subscriber;
+    weir_chunk *chunk;
+    uint32_t first; /* index of the first record in the chunk */
+    uint32_t count;
+    uint32_t slot;           /* the filter that matched, when slots is NULL */
+    struct weir_slots *slots; /* several filters of this subscriber matched; counted */
+    bool retained;           /* from the retained values, not fresh */
+} weir_delivery;
+
+typedef enum weir_notice_kind {
+    WEIR_NOTICE_DROPPED = 1, /* `count` records were not delivered: the subscriber was too slow */
+    WEIR_NOTICE_GAP,         /* offsets [from, to) of a partition could not be read (removed, damaged) */
+    WEIR_NOTICE_ENDED,       /* until_end: everything there was at subscribe time was delivered */
+} weir_notice_kind;
+
+typedef struct weir_notice {
+    weir_subscriber *subscriber;
+    weir_notice_kind kind;
+    uint64_t count;
+    uint32_t slot;
+    int64_t from;
+    int64_t to;
+} weir_notice;
+
+/* One run in a fetch's answer. */
+typedef struct weir_run {
+    weir_chunk *chunk;
+    uint32_t first;
+    uint32_t count;
+} weir_run;
+
+typedef struct weir_fetched {
+    weir_run *runs; /* the receiver's, with one count of each chunk: weir_completion_drop */
+    uint32_t run_count;
+    int64_t start_offset; /* of the partition */
+    int64_t end_offset;   /* the high watermark: what is visible */
+} weir_fetched;
+
+typedef struct weir_partition_info {
+    int64_t start_offset;
+    int64_t end_offset;  /* high watermark */
+    int64_t found_offset; /* for offsets by time: the first at or after it, or end_offset */
+} weir_partition_info;
+
+typedef struct weir_topic_info {
+    char name[WEIR_TOPIC_BYTES_MAX + 1];
+    uint32_t id;
+    weir_topic_options options; /* as in force */
+    weir_partition_info *partitions; /* options.partitions of them */
+} weir_topic_info;
+
+typedef struct weir_topics {
+    weir_topic_info *topics; /* the receiver's: weir_completion_drop */
+    uint32_t count;
+} weir_topics;
+
+typedef struct weir_completion {
+    weir_completion_type type;
+    weir_err err;
+    void *user;
+    uint64_t token;
+    union {
+        weir_published published; /* PUBLISH, BATCH */
+        weir_delivery delivery;
+        weir_notice notice;
+        weir_fetched fetched;
+        weir_topics topics;   /* TOPIC (the one), TOPICS, OFFSETS (the one) */
+        bool existed;         /* SUBSCRIBE: it replaced the same filter; UNSUBSCRIBE: it was there */
+    };
+} weir_completion;
+
+/* Gives back what a completion holds (chunks, slots, arrays) and zeroes it. Any thread. */
+WEIR_API void weir_completion_drop(weir_completion *completion);
+
+/* The slots of filters that matched, rising. Borrowed while `slots` is kept. */
+WEIR_API const uint32_t *weir_slots_list(const struct weir_slots *slots, uint32_t *count);
+
+/* ---- Life cycle ---------------------------------------------------------------------------- */
+
+/* NO_MEMORY, IO. The port is used by one thread at a time; close ends its subscribers and drops what
+ * was not drained. Any number of ports. */
+WEIR_API weir_err weir_port_open(weir_engine *engine, weir_port **port);
+WEIR_API void weir_port_close(weir_port *port);
+
+/* Hands over what was submitted and steps the engine when nobody else does. Never blocks beyond one
+ * turn (which includes the journal's sync when that is inline). Call it once per loop turn, and
+ * when the deadline of weir_port_next_ms passed. */
+WEIR_API void weir_port_step(weir_port *port);
+
+/* Moves up to `max` finished operations into out[], oldest first; never blocks. What a completion
+ * holds is the caller's to drop. Returns how many. */
+WEIR_API size_t weir_port_drain(weir_port *port, weir_completion *out, size_t max);
+
+/* Readable while another thread has finished something for this port, or wants it to step. Stays the
+ * port's: watch it, never read it, never close it. weir_port_step() clears it. */
+WEIR_API int weir_port_fd(const weir_port *port);
+
+/* Milliseconds until this port should step even if nothing was submitted; -1: no need. */
+WEIR_API int weir_port_next_ms(const weir_port *port);
+
+/* For programs without a loop: steps, and waits until drain has something or timeout_ms passed
+ * (-1: for ever). TIMEOUT. */
+WEIR_API weir_err weir_port_wait(weir_port *port, int timeout_ms);
+
+WEIR_API weir_engine *weir_port_engine(const weir_port *port);
+
+/* ---- Submissions: WEIR_AGAIN when the ring is full, WEIR_TOO_LARGE and WEIR_INVALID at once;
+ *      everything else comes back in the completion. ------------------------------------------ */
+
+WEIR_API weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *user,
+                                    uint64_t token);
+
+/* A RecordBatch v2 built by a client for one partition, or several batches back to back of which each
+ * is one. It is checked here, on the caller's side (MALFORMED, UNSUPPORTED, DAMAGED); the engine sets
+ * base offset, timestamp type and time in the head. Copied. */
+WEIR_API weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t partition,
+                                          weir_bytes batch, void *user, uint64_t token);
+
+WEIR_API weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user,
+                                  uint64_t token);
+/* Ends every fetch of this port with that user and token early: it completes, possibly empty. */
+WEIR_API weir_err weir_port_fetch_cancel(weir_port *port, void *user, uint64_t token);
+
+/* Opens a subscriber without credit; `user` comes back in its deliveries and notices. */
+WEIR_API weir_err weir_port_subscriber_open(weir_port *port, void *user,
+                                            weir_subscriber **subscriber);
+WEIR_API weir_err weir_port_subscriber_close(weir_port *port, weir_subscriber *subscriber,
+                                             void *user, uint64_t token);
+WEIR_API weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscriber,
+                                      const weir_subscribe *subscribe, void *user, uint64_t token);
+WEIR_API weir_err weir_port_unsubscribe(weir_port *port, weir_subscriber *subscriber,
+                                        weir_bytes filter, void *user, uint64_t token);
+/* Adds credit: the engine delivers no more records and (about) bytes than were granted. Sums stop at
+ * the largest value instead of wrapping. */
+WEIR_API weir_err weir_port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
+                                   uint64_t bytes);
+
+/* TOPIC completions. create: OK when it exists with the same options (existing data is kept), EXISTS
+ * with others, NESTED, LIMIT, NAME_INVALID. */
+WEIR_API weir_err weir_port_topic_create(weir_port *port, weir_bytes name,
+                                         const weir_topic_options *options, void *user,
+                                         uint64_t token);
+WEIR_API weir_err weir_port_topic_set_level(weir_port *port, weir_bytes name, weir_level level,
+                                            void *user, uint64_t token);
+WEIR_API weir_err weir_port_topic_delete(weir_port *port, weir_bytes name, void *user,
+                                         uint64_t token);
+/* All declared topics, by name, or the one named (NOT_FOUND). */
+WEIR_API weir_err weir_port_topics(weir_port *port, weir_bytes name, void *user, uint64_t token);
+/* Bounds of each partition of a topic; with TIME also the first offset at or after time_ms. */
+WEIR_API weir_err weir_port_offsets(weir_port *port, weir_bytes topic, weir_offsets_kind kind,
+                                    int64_t time_ms, void *user, uint64_t token);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
