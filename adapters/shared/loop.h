@@ -32,6 +32,17 @@ typedef struct weir_turn_end {
     bool queued;
 } weir_turn_end;
 
+/* Something that wants to be called when a time has come. Zeroed is not set; it must be cancelled or
+ * have been called before its memory goes. Coarse: up to WEIR_DEADLINE_TICK_MS late, never early, and
+ * cheap to have by the hundred thousand. */
+enum { WEIR_DEADLINE_TICK_MS = 32 };
+typedef struct weir_deadline {
+    void (*run)(struct weir_deadline *deadline); /* set by the owner; unset it is when this is called */
+    uint64_t at_ms;                              /* 0: not set */
+    struct weir_deadline *next;
+    struct weir_deadline **link;
+} weir_deadline;
+
 /* Starts `count` threads. stop joins them; everything on them must be closed by then. */
 weir_err weir_loops_create(weir_engine *engine, unsigned count, weir_loops **loops, weir_fault *fault);
 void weir_loops_destroy(weir_loops *loops);
@@ -44,6 +55,8 @@ void weir_loop_call(weir_loop *loop, void (*fn)(weir_loop *loop, void *arg), voi
 void weir_loop_call_wait(weir_loop *loop, void (*fn)(weir_loop *loop, void *arg), void *arg);
 
 uv_loop_t *weir_loop_uv(weir_loop *loop);
+/* Who asks for the port means to submit: the port is stepped before the loop sleeps again. Ask again
+ * each time, or kick. */
 weir_port *weir_loop_port(weir_loop *loop);
 uint64_t weir_loop_now_ms(const weir_loop *loop); /* the turn's monotonic time */
 unsigned weir_loop_index(const weir_loop *loop);
@@ -51,6 +64,9 @@ unsigned weir_loop_index(const weir_loop *loop);
  * a socket callback, from a timer say). */
 void weir_loop_kick(weir_loop *loop);
 void weir_loop_at_turn_end(weir_loop *loop, weir_turn_end *end);
+/* Calls deadline->run once weir_loop_now_ms has reached at_ms (1 or more); set again, it moves. */
+void weir_loop_deadline_set(weir_loop *loop, weir_deadline *deadline, uint64_t at_ms);
+void weir_loop_deadline_cancel(weir_loop *loop, weir_deadline *deadline);
 /* The loop's read buffer, shared by its connections: valid until the socket callback returns. */
 uint8_t *weir_loop_read_buffer(weir_loop *loop, size_t *size);
 
