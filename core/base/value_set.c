@@ -5,9 +5,10 @@
  *   places   [ 0 | 2 | 0 | 1 | 3 | ... ]             1 + where in values; 0 is empty
  *
  * A filter that many sessions share ("alerts") holds 100,000 values, and each comes and goes alone,
- * so finding one must not walk the array. Small sets have no index: most filters have one value.
- * `places` is open addressing with linear probing; a removal moves later entries of its run back,
- * so that no mark of it stays. Allocation is the only failure and comes before any change.
+ * so finding one must not walk the array. Small sets have no index, and a set of one, which is what
+ * most filters have, no array either: `values` points at `only`, where matching finds it beside the
+ * node. `places` is open addressing with linear probing; a removal moves later entries of its run
+ * back, so that no mark of it stays. Allocation is the only failure and comes before any change.
  *
  * [S1] places_capacity is 0, or a power of two at least twice count.
  * [S2] With an index, every value has exactly one place. */
@@ -15,7 +16,9 @@
 
 #include <stdlib.h>
 
-enum { SET_WALK_MAX = 16, SET_COUNT_MAX = 1 << 30, SET_NOT_FOUND = UINT32_MAX };
+enum { SET_CAPACITY_MIN = 4, SET_WALK_MAX = 16, SET_COUNT_MAX = 1 << 30 };
+
+#define SET_NOT_FOUND UINT32_MAX
 
 static uint32_t value_home(const void *value, uint32_t capacity)
 {
@@ -25,7 +28,9 @@ static uint32_t value_home(const void *value, uint32_t capacity)
 
 void weir_value_set_fini(weir_value_set *set)
 {
-    free(set->values);
+    if (set->values != &set->only) {
+        free(set->values);
+    }
     free(set->places);
     *set = (weir_value_set){0};
 }
@@ -45,19 +50,19 @@ static uint32_t index_of(const weir_value_set *set, const void *value)
 {
     if (set->places_capacity > 0) {
         uint32_t entry = set->places[place_of(set, value)];
-        return entry == 0 ? (uint32_t)SET_NOT_FOUND : entry - 1;
+        return entry == 0 ? SET_NOT_FOUND : entry - 1;
     }
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->values[i] == value) {
             return i;
         }
     }
-    return (uint32_t)SET_NOT_FOUND;
+    return SET_NOT_FOUND;
 }
 
 bool weir_value_set_has(const weir_value_set *set, void *value)
 {
-    return index_of(set, value) != (uint32_t)SET_NOT_FOUND;
+    return index_of(set, value) != SET_NOT_FOUND;
 }
 
 static weir_err values_make_room(weir_value_set *set)
@@ -65,10 +70,19 @@ static weir_err values_make_room(weir_value_set *set)
     if (set->count < set->capacity) {
         return WEIR_OK;
     }
-    uint32_t capacity = set->capacity == 0 ? 1 : set->capacity * 2;
-    void **values = realloc(set->values, capacity * sizeof(*values));
+    if (set->capacity == 0) {
+        set->values = &set->only;
+        set->capacity = 1;
+        return WEIR_OK;
+    }
+    bool inside = set->values == &set->only;
+    uint32_t capacity = inside ? SET_CAPACITY_MIN : set->capacity * 2;
+    void **values = realloc(inside ? NULL : set->values, capacity * sizeof(*values));
     if (values == NULL) {
         return WEIR_NO_MEMORY;
+    }
+    if (inside) {
+        values[0] = set->only;
     }
     set->values = values;
     set->capacity = capacity;
@@ -141,7 +155,7 @@ static void set_shrink(weir_value_set *set)
 weir_err weir_value_set_remove(weir_value_set *set, void *value)
 {
     uint32_t index = index_of(set, value);
-    if (index == (uint32_t)SET_NOT_FOUND) {
+    if (index == SET_NOT_FOUND) {
         return WEIR_NOT_FOUND;
     }
     uint32_t last = set->count - 1;

@@ -1,11 +1,13 @@
-/* core/base/value_set.h - a set of pointers in an array, for the trie alone. Zeroed is empty. */
+/* core/base/value_set.h - a set of pointers in an array, for the trie alone. Zeroed is empty; a set
+ * that holds something does not move, because its only value lies inside it. */
 #ifndef WEIR_CORE_BASE_VALUE_SET_H
 #define WEIR_CORE_BASE_VALUE_SET_H
 
 #include "weir/base.h"
 
 typedef struct weir_value_set {
-    void **values; /* count of them, in no order */
+    void **values; /* count of them, in no order; &only while one is enough */
+    void *only;
     uint32_t *places;
     uint32_t count;
     uint32_t capacity;

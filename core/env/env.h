@@ -78,8 +78,10 @@ typedef struct weir_env_ops {
     weir_err (*space_free)(weir_env *env, const char *path, uint64_t *bytes);
 
     /* Other threads. */
-    void (*job_submit)(weir_env *env, weir_lane lane, weir_job *job); /* starts the lane at need */
-    void (*lanes_drain)(weir_env *env); /* returns when no job is queued or running */
+    /* Starts the lane at need. Cannot fail: where no thread can be had, the job runs before it returns.
+     * Submit under no lock that run or done takes. */
+    void (*job_submit)(weir_env *env, weir_lane lane, weir_job *job);
+    void (*lanes_drain)(weir_env *env); /* returns when no job is queued or running; not from a job */
     weir_err (*event_open)(weir_env *env, weir_event **event);
     void (*event_close)(weir_env *env, weir_event *event);
     int (*event_fd)(weir_env *env, weir_event *event); /* readable while signalled; -1: none */
@@ -101,17 +103,18 @@ weir_err weir_env_posix_create(weir_env **env);
 void weir_env_posix_destroy(weir_env *env);
 
 /* A table that passes everything on to `below` but fails chosen calls: for tests. Counts down: the
- * Nth call of the kinds in `kinds` (a bit per weir_env_call) fails with `err`, once or from then on. */
+ * Nth call of the kinds in `kinds` (a bit per weir_env_call) fails with `err`, once or from then on. A
+ * failed call does not reach `below`. Any thread; events, lanes, clock and chance never fail. */
 typedef enum weir_env_call {
-    WEIR_CALL_OPEN,
-    WEIR_CALL_READ,
+    WEIR_CALL_OPEN, /* file_open, file_lock */
+    WEIR_CALL_READ, /* file_read, file_size */
     WEIR_CALL_WRITE,
     WEIR_CALL_SYNC,
     WEIR_CALL_TRUNCATE,
     WEIR_CALL_ALLOCATE,
     WEIR_CALL_RENAME,
     WEIR_CALL_UNLINK,
-    WEIR_CALL_DIR,
+    WEIR_CALL_DIR, /* dir_make, dir_sync, dir_list, dir_remove, space_free */
     WEIR_CALL_COUNT
 } weir_env_call;
 typedef struct weir_env_fault_plan {
