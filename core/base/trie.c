@@ -355,43 +355,48 @@ static void values_give(const weir_value_set *set, void (*each)(void *arg, void 
     }
 }
 
+/* A node to visit, and how many levels of the name lead to it. */
+typedef struct trie_visit {
+    const trie_node *node;
+    size_t depth;
+} trie_visit;
+
+/* Puts what fits the next level on the stack and tells the new height. */
+static size_t children_push(const weir_trie *trie, const trie_path *path, trie_visit from,
+                            bool hidden, trie_visit *stack, size_t height)
+{
+    const trie_node *child = child_find(trie, from.node, &path->levels[from.depth]);
+    if (from.node->plus != NULL && !hidden) {
+        stack[height++] = (trie_visit){from.node->plus, from.depth + 1};
+    }
+    if (child != NULL) {
+        stack[height++] = (trie_visit){child, from.depth + 1};
+    }
+    return height;
+}
+
 void weir_trie_match(const weir_trie *trie, weir_bytes name, void (*each)(void *arg, void *value),
                      void *arg)
 {
-    struct {
-        const trie_node *node;
-        size_t depth;
-    } stack[WEIR_LEVELS_MAX + 2];
-    size_t height = 0;
     if (name.ptr == NULL) {
         return;
     }
     trie_path path;
     path_cut(&path, name);
     bool dollar = name.len > 0 && name.ptr[0] == '$';
-    stack[height].node = trie->root;
-    stack[height++].depth = 0;
+    trie_visit stack[WEIR_LEVELS_MAX + 2]; /* a visit adds one at most, and goes one level deeper */
+    size_t height = 0;
+    stack[height++] = (trie_visit){trie->root, 0};
     while (height > 0) {
-        const trie_node *node = stack[--height].node;
-        size_t depth = stack[height].depth;
-        bool hidden = dollar && depth == 0; /* wildcards do not stand for $SYS */
+        trie_visit visit = stack[--height];
+        bool hidden = dollar && visit.depth == 0; /* wildcards do not stand for $SYS */
         if (!hidden) {
-            values_give(&node->below, each, arg);
+            values_give(&visit.node->below, each, arg);
         }
-        if (depth == path.count) {
-            if (!path.longer) {
-                values_give(&node->values, each, arg);
-            }
-            continue;
-        }
-        const trie_node *child = child_find(trie, node, &path.levels[depth]);
-        if (node->plus != NULL && !hidden) {
-            stack[height].node = node->plus;
-            stack[height++].depth = depth + 1;
-        }
-        if (child != NULL) {
-            stack[height].node = child;
-            stack[height++].depth = depth + 1;
+        if (visit.depth < path.count) {
+            height = children_push(trie, &path, visit, hidden, stack, height);
+        } else if (!path.longer) {
+            values_give(&visit.node->values, each, arg);
         }
     }
 }
