@@ -2,7 +2,8 @@
  *
  *   base offset i64 | length i32 | leader epoch i32 | magic i8 | crc u32 | attributes i16 |
  *   last offset delta i32 | base timestamp i64 | max timestamp i64 | producer id i64 |
- *   producer epoch i16 | base sequence i32 | record count i32 | records...        (61 bytes of head)
+ *   producer epoch i16 | base sequence i32 | record count i32 | records...        (61 bytes of
+ * head)
  *
  *   record: length varint | attributes i8 | timestamp delta varlong | offset delta varint |
  *           key length varint, key | value length varint, value | header count varint, headers...
@@ -45,15 +46,18 @@ typedef struct weir_batch_head {
 weir_err weir_batch_head_decode(weir_bytes in, weir_batch_head *head);
 void weir_batch_head_encode(const weir_batch_head *head, uint8_t out[WEIR_BATCH_HEAD_BYTES]);
 
-/* ---- Building: records are appended to memory the caller owns; the head is written at the end. ---- */
+/* ---- Building: records are appended to memory the caller owns; the head is written at the end.
+ * ---- */
 
 typedef struct weir_batch_builder {
     uint8_t *memory; /* begins with room for the head */
     size_t capacity;
-    size_t len;      /* head included */
+    size_t len; /* head included */
     int32_t count;
 } weir_batch_builder;
 
+/* capacity: 61 to INT32_MAX, our mistake otherwise. Marks the memory as LogAppendTime at once, so
+ * that its records can be read (weir_batch_record_trusted) before the head is written. */
 void weir_batch_begin(weir_batch_builder *builder, uint8_t *memory, size_t capacity);
 
 /* The part of a record behind its key, as a port's thread prepares it: value and headers, encoded.
@@ -69,26 +73,33 @@ weir_err weir_batch_add(weir_batch_builder *builder, uint8_t attributes, weir_by
 weir_bytes weir_batch_finish(weir_batch_builder *builder, int64_t base_offset, int32_t leader_epoch,
                              int64_t timestamp_ms);
 
-/* Sets base offset, leader epoch, LogAppendTime and max timestamp in a whole, checked batch built by
- * a client, and renews its CRC. */
+/* Sets base offset, leader epoch, LogAppendTime and max timestamp in a whole, checked batch built
+ * by a client, and renews its CRC. base_offset plus its last delta must fit (our mistake
+ * otherwise). */
 void weir_batch_stamp(uint8_t *batch, size_t len, int64_t base_offset, int32_t leader_epoch,
                       int64_t timestamp_ms);
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Decodes the record at `position` of a batch (base offset and times from its head). *used: its bytes,
- * length field included. MORE or MALFORMED when it does not fit; outputs only on OK. */
+/* Decodes the record at `position` of a batch (base offset and times from its head). *used: its
+ * bytes, length field included. MORE or MALFORMED when it does not fit; outputs only on OK. */
 weir_err weir_batch_record_decode(weir_bytes batch, const weir_batch_head *head, size_t position,
                                   weir_record *record, size_t *used);
+/* The same without a single check, for a position that weir_batch_check or weir_batch_add has told:
+ * the batch's own head gives only the kind of time. `log_append_ms` is a LogAppendTime batch's. */
+void weir_batch_record_trusted(const uint8_t *batch, size_t position, int64_t base_offset,
+                               int64_t log_append_ms, weir_record *record);
 
 /* The whole check of one stored batch: head, CRC, every record, dense offset deltas, nothing left
- * over, header names UTF-8. `positions` (may be NULL) gets the byte position of each record, at most
- * position_max; LIMIT when there are more. DAMAGED: the CRC does not fit. UNSUPPORTED: compressed. */
+ * over, header names UTF-8. `positions` (may be NULL) gets the byte position of each record, at
+ * most position_max; LIMIT when there are more. Its contents are undefined unless OK. DAMAGED: the
+ * CRC does not fit. UNSUPPORTED: compressed. */
 weir_err weir_batch_check(weir_bytes batch, weir_batch_head *head, uint32_t *positions,
                           uint32_t position_max);
-/* Further rules for a batch from a client: no compression yet, no control or transactional bit, record
- * attributes 0, no header whose name begins with "weir-", key+value+headers within record_bytes_max.
- * INVALID with *reason (a sentence). Run weir_batch_check first. */
+/* Further rules for a batch from a client: no compression yet, no control, transactional or unknown
+ * bit, record attributes 0, at most headers_max headers and none whose name begins with "weir-",
+ * the bytes of key, value, header names and header values together within record_bytes_max. INVALID
+ * with *reason (a sentence, static). Run weir_batch_check first. */
 weir_err weir_batch_check_client(weir_bytes batch, uint64_t record_bytes_max, uint64_t headers_max,
                                  const char **reason);
 

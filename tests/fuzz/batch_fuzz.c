@@ -1,0 +1,121 @@
+/* Fuzzes everything that reads batches from outside: the check, the client's rules, the record
+ * decoder, the walk over headers.
+ *
+ * The input is a batch. Its length, magic and CRC are repaired first, because chance would never
+ * find them, unless its first byte (of the base offset, otherwise of no use here) has its lowest
+ * bit set: then it is used as it is. The copy has exactly the input's length, so that reading one
+ * byte behind it is seen. */
+#include "core/base/hash.h"
+#include "core/base/varint.h"
+#include "core/batch/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static volatile uint8_t sink;
+
+static void touch(weir_bytes in)
+{
+    uint8_t sum = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        sum ^= in.ptr[i];
+    }
+    sink = sum;
+}
+
+static void record_touch(const weir_record *record)
+{
+    weir_bytes rest = record->headers;
+    weir_header header;
+    uint32_t count = 0;
+    uint8_t name[64];
+    bool encoded;
+    touch(record->key);
+    touch(record->value);
+    while (weir_headers_next(&rest, &header)) {
+        touch(header.name);
+        touch(header.value);
+        count++;
+    }
+    if (count != record->header_count || rest.len != 0) {
+        abort();
+    }
+    (void)weir_record_header(record, "name", &header);
+    (void)weir_record_name(WEIR_TEXT("t"), record->key, name, sizeof(name), &encoded);
+}
+
+static void records_touch(weir_bytes batch)
+{
+    weir_batch_head head;
+    if (weir_batch_head_decode(batch, &head) != WEIR_OK) {
+        return;
+    }
+    size_t position = WEIR_BATCH_HEAD_BYTES, used;
+    weir_record record;
+    while (weir_batch_record_decode(batch, &head, position, &record, &used) == WEIR_OK) {
+        record_touch(&record);
+        position += used;
+    }
+}
+
+/* What the check lets pass may be read without checks, and says the same. */
+static void trusted_compare(weir_bytes batch, const weir_batch_head *head, uint32_t position)
+{
+    weir_record record, trusted;
+    size_t used;
+    if (weir_batch_record_decode(batch, head, position, &record, &used) != WEIR_OK) {
+        abort();
+    }
+    weir_batch_record_trusted(batch.ptr, position, head->base_offset, head->max_timestamp,
+                              &trusted);
+    if (trusted.offset != record.offset || trusted.timestamp_ms != record.timestamp_ms ||
+        trusted.value.ptr != record.value.ptr || trusted.value.len != record.value.len ||
+        trusted.header_count != record.header_count || trusted.headers.ptr != record.headers.ptr ||
+        trusted.headers.len != record.headers.len) {
+        abort();
+    }
+}
+
+static void batch_repair(uint8_t *batch, size_t len)
+{
+    weir_put_u32(batch + 8, (uint32_t)(len - 12));
+    batch[16] = WEIR_BATCH_MAGIC;
+    weir_put_u32(batch + 17, weir_crc32c(0, batch + 21, len - 21));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    enum { POSITION_MAX = 1024 };
+    static uint32_t positions[POSITION_MAX];
+    uint8_t *copy = malloc(size == 0 ? 1 : size);
+    weir_bytes batch = {copy, size};
+    if (copy == NULL) {
+        return 0;
+    }
+    if (size > 0) {
+        memcpy(copy, data, size);
+    }
+    if (size >= WEIR_BATCH_HEAD_BYTES && (copy[0] & 1) == 0) {
+        batch_repair(copy, size);
+    }
+    weir_batch_head head;
+    const char *reason;
+    if (weir_batch_check(batch, &head, positions, POSITION_MAX) == WEIR_OK) {
+        for (int32_t i = 0; i < head.record_count; i++) {
+            trusted_compare(batch, &head, positions[i]);
+        }
+    }
+    (void)weir_batch_check_client(batch, 1 << 20, 64, &reason);
+    records_touch(batch);
+    for (weir_bytes rest = batch; rest.len > 0;) { /* any bytes at all as headers */
+        weir_header header;
+        if (!weir_headers_next(&rest, &header)) {
+            break;
+        }
+        touch(header.name);
+        touch(header.value);
+    }
+    free(copy);
+    return 0;
+}
