@@ -1,8 +1,8 @@
 /* adapters/shared/conn.h - one connection on a loop: bytes in, bytes out, nothing of any protocol.
  *
- * The owner embeds a weir_conn in its own object (an idle connection then is one allocation) and gives
- * it a descriptor. The connection reads at most once a turn, into the loop's shared buffer, and writes
- * at most once a turn, when the turn ends; it owns memory only for bytes that wait.
+ * The owner embeds a weir_conn in its own object (an idle connection then is one allocation) and
+ * gives it a descriptor. The connection reads at most once a turn, into the loop's shared buffer,
+ * and writes at most once a turn, when the turn ends; it owns memory only for bytes that wait.
  *
  *     fd -> shared read buffer -> ops->input -> what it did not use is kept -> next input
  *     weir_conn_write -> out -> turn's end: one send -> what did not fit waits for the socket
@@ -25,25 +25,28 @@ enum {
 
 typedef struct weir_conn weir_conn;
 
-/* Every slot is filled. None may block. */
+/* Every slot but the last is filled. None may block. */
 typedef struct weir_conn_ops {
     /* Bytes have come, or reading was resumed while some waited. Returns how many of the front were
-     * used; the rest comes again, in one piece with what follows it. `in` is never empty and is valid
-     * until the call returns. May write, pause, close or reset the connection. The loop steps its port
-     * after it: submitting here needs no kick. */
+     * used; the rest comes again, in one piece with what follows it. `in` is never empty and is
+     * valid until the call returns. May write, pause, close or reset the connection. The loop steps
+     * its port after it: submitting here needs no kick. */
     size_t (*input)(weir_conn *conn, weir_bytes in);
-    /* The peer will send nothing more (it closed its half). Input that was not used is given once more
-     * before. Answers can still be written; the owner closes, now or when they have left. Once. */
+    /* The peer will send nothing more (it closed its half); input that was not used never will be.
+     * Answers can still be written; the owner closes, now or when they have left. Once. */
     void (*ended)(weir_conn *conn);
     /* full: more than output_high bytes wait (after a write that the socket did not take whole);
      * else: no more than half of output_high wait again. They alternate, beginning with full. */
     void (*pressure)(weir_conn *conn, bool full);
     /* The deadline set with weir_conn_deadline has passed. */
     void (*deadline)(weir_conn *conn);
-    /* It is gone, its descriptor closed, its memory given back. why: CLOSED after weir_conn_close, IO
-     * (peer reset, network error), TIMEOUT (it did not take its last bytes), TOO_LARGE (unused input
-     * beyond input_max), NO_MEMORY, or what weir_conn_reset said. */
+    /* It is gone, its descriptor closed, its memory given back. why: CLOSED after weir_conn_close,
+     * IO (peer reset, network error), TIMEOUT (it did not take its last bytes), TOO_LARGE (unused
+     * input beyond input_max), NO_MEMORY, or what weir_conn_reset said. */
     void (*closed)(weir_conn *conn, weir_err why);
+    /* Output was given to the socket at a turn's end; `waiting` bytes still wait. May write and
+     * submit. The one slot that may be NULL. */
+    void (*sent)(weir_conn *conn, size_t waiting);
 } weir_conn_ops;
 
 /* Stands between a connection and its descriptor: TLS. On the loop's thread; none may block. */
@@ -52,7 +55,7 @@ typedef struct weir_conn_filter_ops {
      * CLOSED: the peer's orderly end. IO: anything else. len is at least 1 on OK. */
     weir_err (*read)(void *filter, uint8_t *out, size_t size, size_t *len, bool *wants_write);
     weir_err (*write)(void *filter, const uint8_t *bytes, size_t size, size_t *len);
-    bool (*pending)(void *filter); /* bytes can be read although the descriptor is silent */
+    bool (*pending)(void *filter);  /* bytes can be read although the descriptor is silent */
     void (*shutdown)(void *filter); /* says goodbye, as far as the socket takes it at once */
     void (*destroy)(void *filter);
 } weir_conn_filter_ops;
@@ -75,8 +78,8 @@ struct weir_conn {
     const weir_conn_ops *ops;
     weir_loop *loop;
     weir_conn_filter filter;
-    weir_buffer in;       /* input that was not used */
-    weir_buffer out;      /* output that was not sent: out_sent bytes of its front were */
+    weir_buffer in;  /* input that was not used */
+    weir_buffer out; /* output that was not sent: out_sent bytes of its front were */
     size_t out_sent;
     weir_turn_end turn_end;
     weir_deadline timer;
@@ -90,15 +93,16 @@ struct weir_conn {
 };
 
 /* Takes the descriptor, which must be a non-blocking stream socket, and begins to read. The object
- * must be zeroed. On failure (NO_MEMORY, IO) the descriptor and the filter are still the caller's and
- * `closed` will not be called. */
+ * must be zeroed. On failure (NO_MEMORY, IO) the descriptor and the filter are still the caller's
+ * and `closed` will not be called. */
 weir_err weir_conn_open(weir_conn *conn, weir_loop *loop, int fd, const weir_conn_config *config);
 
-/* Queues a copy of the bytes for the turn's end. Harmless once the connection is closing. NO_MEMORY:
- * the connection was reset. */
+/* Queues a copy of the bytes for the turn's end. Harmless once the connection is closing.
+ * NO_MEMORY: the connection was reset. */
 weir_err weir_conn_write(weir_conn *conn, weir_bytes bytes);
-/* The output itself, to append to where a copy would be wasteful; then weir_conn_written. Append only.
- * Bytes appended while the connection is closing are dropped. */
+/* The output itself, to append to where a copy would be wasteful; then weir_conn_written, always.
+ * Append only: what is before len may be on its way. What is appended while the connection is
+ * closing is dropped. */
 weir_buffer *weir_conn_output(weir_conn *conn);
 void weir_conn_written(weir_conn *conn);
 size_t weir_conn_output_bytes(const weir_conn *conn); /* that wait */

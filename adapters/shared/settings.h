@@ -1,7 +1,9 @@
-/* adapters/shared/settings.h - an adapter's settings, typed, with faults that say what would be right.
+/* adapters/shared/settings.h - an adapter's settings, typed, with faults that say what would be
+ * right.
  *
- * `section` is the adapter's name: a fault speaks of "mqtt.port", as weir.yaml and --set do. Outputs
- * are written only on WEIR_OK. A setting that is not set gives `fallback`. Errors: INVALID. */
+ * `section` is the adapter's name: a fault speaks of "mqtt.port", as weir.yaml and --set do.
+ * Outputs are written only on WEIR_OK. A setting that is not set gives `fallback`. Errors: INVALID.
+ */
 #ifndef WEIR_ADAPTERS_SHARED_SETTINGS_H
 #define WEIR_ADAPTERS_SHARED_SETTINGS_H
 
@@ -16,8 +18,8 @@ weir_err weir_setting_bool(weir_host *host, const char *section, const char *key
 /* Borrowed for the host's life; may be `fallback` itself. */
 const char *weir_setting_text(weir_host *host, const char *key, const char *fallback);
 
-/* Fills a fault: err, errno (0: none) and the sentence. Returns err, for `return weir_fault_set(...)`.
- * `fault` may be NULL. */
+/* Fills a fault: err, errno (0: none) and the sentence. Returns err, for `return
+ * weir_fault_set(...)`. `fault` may be NULL. */
 weir_err weir_fault_set(weir_fault *fault, weir_err err, int os_errno, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
