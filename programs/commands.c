@@ -1,0 +1,307 @@
+/* programs/commands.c - the table of subcommands: nothing but data and its look-ups.
+ *
+ * To add a subcommand: a row here, its entry point in commands.h, a file of its name. Help, man
+ * pages and completion follow. */
+#include "programs/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const weir_option config_options[] = {
+    {'c', "config", "FILE", "read the configuration from FILE (else $WEIR_CONFIG, else defaults)"},
+    {0, "set", "KEY=VALUE", "override one key of the configuration; may be repeated"},
+    {0, "data", "DIR", "the data directory (else $WEIR_DATA, else `data`, else ./var/data)"},
+    {0, NULL, NULL, NULL},
+};
+
+/* What talks to a running gateway. */
+static const weir_option client_options[] = {
+    {'s', "server", "URL", "the gateway: unix:PATH (else weir.sock in the data directory)"},
+    {0, "timeout", "SECONDS", "how long to wait for the gateway's answers (default 10)"},
+    {0, "data", "DIR", "the data directory (else $WEIR_DATA, else `data`, else ./var/data)"},
+    {'c', "config", "FILE", "read the configuration from FILE (else $WEIR_CONFIG)"},
+    {'o', "output", "FORM", "table, json or ndjson"},
+    {0, "json", NULL, "the same as -o json"},
+    {0, "quiet", NULL, "say nothing on standard error but errors"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option output_options[] = {
+    {'o', "output", "FORM", "table, json or ndjson"},
+    {0, "json", NULL, "the same as -o json"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option markdown_options[] = {
+    {0, "markdown", NULL, "print the page of docs/ that this table makes"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option serve_options[] = {
+    {0, "ports", "FILE", "write a line NAME ADDRESS for each listener once all are ready"},
+    {0, "take-over", NULL, "replace an owner of the data directory that hangs"},
+    {0, "insecure", NULL, "allow addresses other than loopback although nobody has to log in"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option check_options[] = {
+    {0, "effective", NULL, "print every value in force and where it comes from"},
+    {0, "insecure", NULL, "check as `serve --insecure` would"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option topic_create_options[] = {
+    {'p', "partitions", "N", "how many partitions (default 1)"},
+    {'d', "durability", "LEVEL", "memory, os or disk (default disk)"},
+    {0, "nested", NULL, "the topic may stand above or below another one"},
+    {0, "partition-levels", "N", "only the first N levels of a key choose the partition (0: all)"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option topic_set_options[] = {
+    {'d', "durability", "LEVEL", "memory, os or disk"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option pub_options[] = {
+    {'m', "message", "TEXT", "publish TEXT"},
+    {'l', "lines", NULL, "publish each line of standard input"},
+    {'f', "file", "FILE", "publish the whole of FILE (-: standard input)"},
+    {'n', "null", NULL, "publish a record without a value (a tombstone)"},
+    {'k', "key", "KEY", "TOPIC is a topic's name and KEY the key; else TOPIC is a full name"},
+    {'K', "key-delimiter", "D", "each line is KEY, D, value"},
+    {'H', "header", "K=V", "add a header; may be repeated"},
+    {'r', "retain", NULL, "also keep it as the name's retained value"},
+    {'q', "qos", "N", "1: wait until it is stored (default); 0: do not ask for confirmation"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option sub_options[] = {
+    {0, "from", "WHERE",
+     "beginning, end (default), OFFSET, -N (the last N) or @TIME (Unix time "
+     "in seconds or milliseconds, or 2026-01-31T12:00:00)"},
+    {'C', "count", "N", "stop after N records"},
+    {'W', "wait", "SECONDS", "stop after SECONDS, with exit code 27"},
+    {'e', "exit-at-end", NULL, "stop at the end of what was there at the start"},
+    {'F', "format", "FORMAT",
+     "%t topic, %p partition, %o offset, %k key, %s value, %S its bytes, "
+     "%K the key's bytes, %h headers, %T time in ms, %n full name, %r retained, "
+     "%% a percent sign; \\n \\t \\r \\0 \\xHH"},
+    {'N', "no-newline", NULL, "no newline after each record"},
+    {'R', "no-retained", NULL, "do not show retained values first"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option demo_options[] = {
+    {'n', "devices", "N", "how many devices (default 3)"},
+    {'i', "interval", "MS", "milliseconds between two rounds (default 1000)"},
+    {'C', "count", "N", "stop after N rounds"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_command commands[] = {
+    {"serve",
+     "",
+     "run the gateway",
+     "Opens the data directory, starts every front end that the configuration asks for, and serves "
+     "until SIGINT or SIGTERM. Once all listeners are ready, one line on standard output says so.\n"
+     "A stop drains: nothing new is taken in, what is in flight is answered (at most drain_ms_max), "
+     "the engine is closed. A second signal does not wait for that.\n"
+     "One gateway owns a data directory. A second is refused and told the owner's process id; "
+     "--take-over replaces an owner that hangs, which can then neither write nor acknowledge.",
+     "weir serve --data ./var/data --set mqtt.port=0 --ports ./var/ports\n",
+     0,
+     0,
+     {config_options, serve_options},
+     weir_run_serve},
+    {"check",
+     "",
+     "read the configuration and say what is wrong, without starting",
+     "Prints nothing but a short word when all is well. A mistake is told with file, line and column.",
+     "weir check -c weir.yaml --effective\n",
+     0,
+     0,
+     {config_options, check_options, output_options},
+     weir_run_check},
+    {"config",
+     "",
+     "list every key of the configuration",
+     "Name, type, default, bounds and meaning of each key that weir.yaml and --set take.",
+     "weir config\n",
+     0,
+     0,
+     {markdown_options, output_options},
+     weir_run_config},
+    {"limits",
+     "",
+     "list every limit and what happens at it",
+     "Each limit has a name (limits.NAME in the configuration), a default, a metric, and an answer for "
+     "each protocol.",
+     "weir limits\n",
+     0,
+     0,
+     {markdown_options, output_options},
+     weir_run_limits},
+    {"topic create",
+     "NAME",
+     "declare a topic",
+     "Records published under NAME, or under NAME/KEY, are kept from then on. Declaring a topic that "
+     "is there with the same settings changes nothing; with others it is refused.",
+     "weir topic create site --partitions 4 --durability disk\n",
+     1,
+     1,
+     {topic_create_options, client_options},
+     weir_run_topic_create},
+    {"topic ls",
+     "",
+     "list the declared topics",
+     "",
+     "weir topic ls\n",
+     0,
+     0,
+     {client_options},
+     weir_run_topic_ls},
+    {"topic info",
+     "NAME",
+     "show a topic and its partitions",
+     "",
+     "weir topic info site\n",
+     1,
+     1,
+     {client_options},
+     weir_run_topic_info},
+    {"topic set",
+     "NAME",
+     "change a topic's durability",
+     "Records that are there keep the level they have reached.",
+     "weir topic set site --durability os\n",
+     1,
+     1,
+     {topic_set_options, client_options},
+     weir_run_topic_set},
+    {"topic rm",
+     "NAME",
+     "delete a topic and its records",
+     "",
+     "weir topic rm site\n",
+     1,
+     1,
+     {client_options},
+     weir_run_topic_rm},
+    {"pub",
+     "TOPIC",
+     "publish records",
+     "TOPIC is a full name as MQTT has it: the longest declared topic that is a prefix of it by whole "
+     "levels, and the key. A name under no declared topic is live: it reaches those who are "
+     "subscribed now and is not kept; pub says so.\n"
+     "Ends when everything published is confirmed at the topic's durability.",
+     "weir pub site/dev1/temp -m 21.5\nseq 1000 | weir pub site/dev1/count -l\n",
+     1,
+     1,
+     {pub_options, client_options},
+     weir_run_pub},
+    {"sub",
+     "FILTER",
+     "print records as they arrive",
+     "FILTER is a full name, + for one level and # for all further ones allowed. Without -F each value "
+     "is printed, and a newline after it. With -o json or ndjson each record is one JSON object a "
+     "line.\n"
+     "Without --from, only what arrives from now on (and retained values) is shown.",
+     "weir sub 'site/#' --from beginning -e -F '%o %k %s'\nweir sub 'site/+/temp' -C 1 -W 5\n",
+     1,
+     1,
+     {sub_options, client_options},
+     weir_run_sub},
+    {"demo",
+     "",
+     "play a small fleet of devices into the gateway",
+     "Declares the topic site where it is missing, then publishes site/DEVICE/telemetry for each device in "
+     "each round, until stopped. The readings are simulated.",
+     "weir demo --devices 5\n",
+     0,
+     0,
+     {demo_options, client_options},
+     weir_run_demo},
+    {"version",
+     "",
+     "print the versions of weir and of its libraries",
+     "",
+     "weir version\n",
+     0,
+     0,
+     {output_options},
+     weir_run_version},
+    {"help",
+     "[COMMAND]",
+     "explain weir or one command",
+     "",
+     "weir help pub\n",
+     0,
+     2,
+     {NULL},
+     weir_run_help},
+    {"man",
+     "[COMMAND]",
+     "print a man page (roff)",
+     "",
+     "weir man sub | man -l -\n",
+     0,
+     2,
+     {NULL},
+     weir_run_man},
+    {"completion",
+     "bash",
+     "print completion for a shell",
+     "",
+     "source <(weir completion bash)\n",
+     1,
+     1,
+     {NULL},
+     weir_run_completion},
+};
+
+const weir_command *weir_commands(size_t *count)
+{
+    *count = sizeof(commands) / sizeof(commands[0]);
+    return commands;
+}
+
+const weir_command *weir_command_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+const weir_command *weir_command_find(char *const *words, int count, int *used)
+{
+    char name[64];
+    for (int len = count < 2 ? count : 2; len > 0; len--) {
+        const weir_command *command;
+        int written = snprintf(name, sizeof(name), "%s%s%s", words[0], len == 2 ? " " : "",
+                               len == 2 ? words[1] : "");
+        command = written < (int)sizeof(name) ? weir_command_named(name) : NULL;
+        if (command != NULL) {
+            *used = len;
+            return command;
+        }
+    }
+    return NULL;
+}
+
+const weir_option *weir_command_option(const weir_command *command, size_t index)
+{
+    for (size_t list = 0; list < WEIR_COMMAND_OPTION_LISTS; list++) {
+        const weir_option *option = command->options[list];
+        for (; option != NULL && option->name != NULL; option++) {
+            if (index == 0) {
+                return option;
+            }
+            index--;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,230 @@
+/* programs/host.c - the hosts that adapters run in.
+ *
+ *     create: tables found -> start: configured, started -> drain -> stop -> destroy
+ *
+ * Built-in adapters stand in one small table here; others are loaded by path. Each gets a host of
+ * its own that answers for its settings. Happy path: all start in the order of the table, each
+ * announces its listeners. Failures: the first that does not start ends the start; stop then runs
+ * for those that were configured, newest first.
+ *
+ * [H1] stop is called once for each adapter that was configured. [H2] Announcements are taken only
+ * while start runs, on the main thread; drained may come from any thread. */
+#include "programs/host.h"
+
+#include "adapters/local/local.h"
+#include "adapters/mqtt/mqtt.h"
+#include "adapters/shared/load.h"
+
+#include "programs/say.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { HOSTS_MAX = 8 + WEIR_CONFIG_ADAPTERS_MAX, ANNOUNCED_MAX = 8192 };
+
+typedef struct built_in {
+    const weir_adapter_ops *(*ops)(void);
+    weir_key enabled;
+} built_in;
+
+static const built_in built_ins[] = {
+    {weir_mqtt_adapter, WEIR_KEY_mqtt_enabled},
+    {weir_local_adapter, WEIR_KEY_local_enabled},
+};
+
+typedef struct host {
+    weir_host outer; /* first: what the adapter sees */
+    weir_hosts *hosts;
+    const weir_adapter_ops *ops;
+    weir_adapter *adapter; /* NULL until configured */
+    bool started;
+    atomic_bool drained;
+} host;
+
+struct weir_hosts {
+    const weir_config *config;
+    host list[HOSTS_MAX];
+    size_t count;
+    int drained_fd;
+    char announced[ANNOUNCED_MAX];
+    size_t announced_len;
+};
+
+/* ---- What a host does for its adapter ---------------------------------------------------------
+ */
+
+static const char *host_setting(weir_host *outer, const char *key)
+{
+    host *own = (host *)outer;
+    return weir_config_setting(own->hosts->config, own->ops->name, key);
+}
+
+static void host_announce(weir_host *outer, const char *name, const char *address)
+{
+    weir_hosts *hosts = ((host *)outer)->hosts;
+    size_t room = sizeof(hosts->announced) - hosts->announced_len;
+    int len = snprintf(hosts->announced + hosts->announced_len, room, "%s %s\n", name, address);
+    if (len < 0 || (size_t)len >= room) {
+        hosts->announced[hosts->announced_len] = '\0';
+        weir_say("the ports file has no room for listener %s", name);
+        return;
+    }
+    hosts->announced_len += (size_t)len;
+}
+
+static void host_drained(weir_host *outer)
+{
+    host *own = (host *)outer;
+    uint64_t one = 1;
+    atomic_store(&own->drained, true);
+    if (write(own->hosts->drained_fd, &one, sizeof(one)) < 0) {
+        return; /* the counter is at its largest: readable already */
+    }
+}
+
+static void host_log(weir_host *outer, int level, const char *line)
+{
+    static const char *const words[] = {"debug", "info", "warning", "error"};
+    if (level >= 1 && level <= 3) {
+        weir_say("%s: %s: %s", ((host *)outer)->ops->name, words[level], line);
+    }
+}
+
+static const weir_host_ops host_ops = {
+    .setting = host_setting,
+    .announce = host_announce,
+    .drained = host_drained,
+    .log = host_log,
+};
+
+/* ---- Life cycle -------------------------------------------------------------------------------
+ */
+
+static void host_add(weir_hosts *hosts, const weir_adapter_ops *ops)
+{
+    host *own = &hosts->list[hosts->count++];
+    own->hosts = hosts;
+    own->ops = ops;
+    own->outer.ops = &host_ops;
+}
+
+static weir_err tables_collect(weir_hosts *hosts, weir_fault *fault)
+{
+    const weir_config *config = hosts->config;
+    for (size_t i = 0; i < sizeof(built_ins) / sizeof(built_ins[0]); i++) {
+        if (weir_config_number(config, built_ins[i].enabled) != 0) {
+            host_add(hosts, built_ins[i].ops());
+        }
+    }
+    for (size_t i = 0; i < config->adapter_count; i++) {
+        const weir_adapter_ops *ops = NULL;
+        weir_err err =
+            weir_adapter_load(config->adapters[i].name, config->adapters[i].path, &ops, fault);
+        if (err != WEIR_OK) {
+            return err;
+        }
+        host_add(hosts, ops);
+    }
+    return WEIR_OK;
+}
+
+weir_err weir_hosts_create(const weir_config *config, weir_hosts **out, weir_fault *fault)
+{
+    weir_hosts *hosts = calloc(1, sizeof(*hosts));
+    weir_err err;
+    if (hosts == NULL) {
+        return weir_fault_fill(fault, WEIR_NO_MEMORY, NULL, 0, 0, "memory ran out at start");
+    }
+    hosts->config = config;
+    hosts->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (hosts->drained_fd < 0) {
+        free(hosts);
+        return weir_fault_fill(fault, WEIR_IO, NULL, 0, 0,
+                               "no event descriptor could be had; raise the limit of open files");
+    }
+    err = tables_collect(hosts, fault);
+    if (err != WEIR_OK) {
+        weir_hosts_destroy(hosts);
+        return err;
+    }
+    *out = hosts;
+    return WEIR_OK;
+}
+
+weir_err weir_hosts_start(weir_hosts *hosts, weir_engine *engine, struct weir_loops *loops,
+                          weir_fault *fault)
+{
+    weir_err err = WEIR_OK;
+    for (size_t i = 0; i < hosts->count && err == WEIR_OK; i++) {
+        host *own = &hosts->list[i];
+        own->outer.engine = engine;
+        own->outer.limits = weir_engine_limits(engine);
+        own->outer.data_dir = weir_config_text(hosts->config, WEIR_KEY_data);
+        own->outer.loops = loops;
+        err = own->ops->configure(&own->outer, &own->adapter, fault);
+    }
+    for (size_t i = 0; i < hosts->count && err == WEIR_OK; i++) {
+        host *own = &hosts->list[i];
+        err = own->ops->start(own->adapter, fault);
+        own->started = err == WEIR_OK;
+    }
+    return err;
+}
+
+void weir_hosts_drain(weir_hosts *hosts)
+{
+    for (size_t i = 0; i < hosts->count; i++) {
+        if (hosts->list[i].started) {
+            hosts->list[i].ops->drain(hosts->list[i].adapter);
+        }
+    }
+}
+
+bool weir_hosts_drained(const weir_hosts *hosts)
+{
+    uint64_t ignored;
+    ssize_t got = read(hosts->drained_fd, &ignored, sizeof(ignored));
+    (void)got; /* nothing to read means nothing new; the flags below decide */
+    for (size_t i = 0; i < hosts->count; i++) {
+        if (hosts->list[i].started && !atomic_load(&hosts->list[i].drained)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int weir_hosts_fd(const weir_hosts *hosts)
+{
+    return hosts->drained_fd;
+}
+
+void weir_hosts_stop(weir_hosts *hosts)
+{
+    for (size_t i = hosts->count; i > 0; i--) {
+        host *own = &hosts->list[i - 1];
+        if (own->adapter != NULL) {
+            own->ops->stop(own->adapter);
+            own->adapter = NULL;
+            own->started = false;
+        }
+    }
+}
+
+void weir_hosts_destroy(weir_hosts *hosts)
+{
+    if (hosts == NULL) {
+        return;
+    }
+    close(hosts->drained_fd);
+    free(hosts);
+}
+
+const char *weir_hosts_announced(const weir_hosts *hosts)
+{
+    return hosts->announced;
+}

@@ -1,0 +1,94 @@
+/* programs/keys.h - every key of weir.yaml and --set, once.
+ *
+ * The YAML schema, the defaults, the checks, the answers to adapters' questions and
+ * docs/configuration.md are made from this table. Keys of one section stand together. */
+#ifndef WEIR_PROGRAMS_KEYS_H
+#define WEIR_PROGRAMS_KEYS_H
+
+#include "weir/base.h"
+#include "weir/limits.h"
+
+typedef enum weir_key_type {
+    WEIR_KEY_UINT,  /* decimal digits, least <= value <= most */
+    WEIR_KEY_BOOL,  /* true, false, yes, no, on, off, 1, 0 */
+    WEIR_KEY_TEXT,  /* anything without a control character */
+    WEIR_KEY_LEVEL, /* memory, os, disk, replicated */
+    WEIR_KEY_SYNC,  /* auto, inline, thread */
+} weir_key_type;
+
+/* X(id, section, key, type, default, least, most, unit, help). Default NULL: none. */
+#define WEIR_KEYS_OWN_LIST(X)                                                                        \
+    X(data, "", "data", TEXT, "./var/data", 0, 0, "path",                                            \
+      "The data directory; made when missing, mode 0700. `--data` says the same.")                   \
+    X(ports, "", "ports", TEXT, NULL, 0, 0, "path",                                                  \
+      "File that gets a line `NAME ADDRESS` for each listener once all are ready. `--ports`.")       \
+    X(insecure, "", "insecure", BOOL, "false", 0, 0, "",                                             \
+      "Allow addresses other than loopback although nobody has to log in. `--insecure`.")            \
+    X(loops, "", "loops", UINT, "0", 0, 64, "threads",                                               \
+      "I/O threads. 0: one for each processor, at most 2.")                                          \
+    X(drain_ms_max, "", "drain_ms_max", UINT, "5000", 0, 600000, "milliseconds",                     \
+      "How long a stop waits for what is in flight.")                                                \
+    X(sync, "", "sync", SYNC, "auto", 0, 0, "",                                                      \
+      "Where the journal is synced: `inline`, on a `thread` of its own, or `auto`, which measures.") \
+    X(sync_every_ms, "", "sync_every_ms", UINT, "50", 1, 60000, "milliseconds",                      \
+      "How long records of level `os` may stay unsynced.")                                           \
+    X(live_durability, "", "live_durability", LEVEL, "disk", 0, 0, "",                               \
+      "Durability of retained values under names that no topic covers.")                             \
+    X(journal_file_bytes, "", "journal_file_bytes", UINT, "67108864", 65536, 4294967296, "bytes",    \
+      "Size of one journal file.")                                                                   \
+    X(segment_bytes_max, "", "segment_bytes_max", UINT, "1073741824", 65536, 2147483647, "bytes",    \
+      "Size at which a partition begins a new segment.")                                             \
+    X(checkpoint_bytes, "", "checkpoint_bytes", UINT, "268435456", 65536, 68719476736, "bytes",      \
+      "Journal written between two checkpoints.")                                                    \
+    X(checkpoint_every_ms, "", "checkpoint_every_ms", UINT, "300000", 100, 86400000,                 \
+      "milliseconds", "Time between two checkpoints when anything changed.")                         \
+    X(mqtt_enabled, "mqtt", "enabled", BOOL, "true", 0, 0, "", "Serve MQTT.")                        \
+    X(mqtt_address, "mqtt", "address", TEXT, "127.0.0.1", 0, 0, "address",                           \
+      "Numeric address to listen on.")                                                               \
+    X(mqtt_port, "mqtt", "port", UINT, "1883", 0, 65535, "",                                         \
+      "0: one that the system picks; see `ports`.")                                                  \
+    X(local_enabled, "local", "enabled", BOOL, "true", 0, 0, "",                                     \
+      "Serve weir.v1 on `weir.sock` in the data directory; `weir pub`, `sub` and `topic` need it.")
+
+typedef enum weir_key {
+#define WEIR_KEY_ENUM(id, section, key, type, value, least, most, unit, help) WEIR_KEY_##id,
+    WEIR_KEYS_OWN_LIST(WEIR_KEY_ENUM)
+#undef WEIR_KEY_ENUM
+#define WEIR_KEY_LIMIT_ENUM(name, value, unit, least, most, metric, meaning, mqtt, weir1)          \
+    WEIR_KEY_limits_##name,
+        WEIR_LIMITS_LIST(WEIR_KEY_LIMIT_ENUM)
+#undef WEIR_KEY_LIMIT_ENUM
+            WEIR_KEY_COUNT
+} weir_key;
+
+typedef struct weir_key_row {
+    const char *section; /* "" for the top level */
+    const char *key;
+    const char *name; /* "mqtt.port" */
+    weir_key_type type;
+    const char *fallback; /* NULL: not set */
+    uint64_t least;
+    uint64_t most;
+    const char *unit;
+    const char *help;
+} weir_key_row;
+
+/* Row `key`; below WEIR_KEY_COUNT. */
+const weir_key_row *weir_key_row_of(weir_key key);
+/* The key with this full name ("mqtt.port"). False when there is none. */
+bool weir_key_find(const char *name, weir_key *key);
+/* The name nearest to `name` in spelling, or NULL when none is near. */
+const char *weir_key_near(const char *name);
+/* Whether any key has this section. */
+bool weir_key_section_exists(const char *section);
+
+/* Reads `text` as the key's type. *number is the value (for TEXT 0). INVALID: `sentence` says what
+ * would be right. */
+enum { WEIR_KEY_SENTENCE_MAX = 320 };
+weir_err weir_key_read(const weir_key_row *row, const char *text, uint64_t *number,
+                       char sentence[WEIR_KEY_SENTENCE_MAX]);
+
+/* Levenshtein distance, with words longer than 64 bytes counted as far. */
+unsigned weir_word_distance(const char *a, const char *b);
+
+#endif

@@ -1,0 +1,323 @@
+/* programs/say.c - how the program speaks: messages, faults, tables, JSON.
+ *
+ * A message is one line in one write, so that lines of several threads do not mix. Rows are
+ * collected first, because a table's columns are as wide as their widest cell. Running out of
+ * memory while printing ends the program with a message: nothing is held here that could be lost.
+ */
+#include "programs/say.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 2048 };
+
+void weir_say(const char *format, ...)
+{
+    char line[LINE_MAX_BYTES] = "weir: ";
+    size_t start = strlen(line);
+    va_list list;
+    int len;
+    va_start(list, format);
+    len = vsnprintf(line + start, sizeof(line) - start - 1, format, list);
+    va_end(list);
+    if (len < 0) {
+        return;
+    }
+    if ((size_t)len > sizeof(line) - start - 2) {
+        len = (int)(sizeof(line) - start - 2);
+    }
+    line[start + (size_t)len] = '\n';
+    if (write(STDERR_FILENO, line, start + (size_t)len + 1) < 0) {
+        return; /* nowhere left to complain to */
+    }
+}
+
+void weir_say_fault(const weir_fault *fault)
+{
+    const char *text = fault->text[0] != '\0' ? fault->text : weir_err_text(fault->err);
+    if (fault->file[0] != '\0' && fault->line != 0) {
+        weir_say("%s:%u:%u: %s", fault->file, fault->line, fault->column, text);
+    } else if (fault->file[0] != '\0' && strstr(text, fault->file) == NULL) {
+        weir_say("%s: %s", fault->file, text);
+    } else {
+        weir_say("%s", text);
+    }
+}
+
+weir_err weir_fault_fill(weir_fault *fault, weir_err err, const char *file, unsigned line,
+                         unsigned column, const char *format, ...)
+{
+    va_list list;
+    memset(fault, 0, sizeof(*fault));
+    fault->err = err;
+    fault->line = line;
+    fault->column = column;
+    if (file != NULL) {
+        snprintf(fault->file, sizeof(fault->file), "%s", file);
+    }
+    va_start(list, format);
+    vsnprintf(fault->text, sizeof(fault->text), format, list);
+    va_end(list);
+    return err;
+}
+
+weir_exit weir_exit_of(weir_err err)
+{
+    switch (err) {
+    case WEIR_OK:
+        return WEIR_EXIT_DONE;
+    case WEIR_NOT_FOUND:
+        return WEIR_EXIT_NOT_FOUND;
+    case WEIR_TIMEOUT:
+        return WEIR_EXIT_TIMEOUT;
+    case WEIR_INVALID:
+    case WEIR_NAME_INVALID:
+    case WEIR_EXISTS:
+    case WEIR_NESTED:
+    case WEIR_LIMIT:
+    case WEIR_TOO_LARGE:
+    case WEIR_OFFSET_OUT_OF_RANGE:
+    case WEIR_NOT_AUTHORIZED:
+    case WEIR_NOT_OFFERED:
+    case WEIR_DISK_FULL:
+    case WEIR_READ_ONLY:
+    case WEIR_LOCKED:
+    case WEIR_FENCED:
+        return WEIR_EXIT_REFUSED;
+    default:
+        return WEIR_EXIT_ERROR;
+    }
+}
+
+bool weir_output_read(const weir_arguments *arguments, weir_output *output)
+{
+    const char *text = weir_arguments_text(arguments, "output");
+    *output = weir_arguments_has(arguments, "json") ? WEIR_OUTPUT_JSON : WEIR_OUTPUT_TABLE;
+    if (text == NULL || strcmp(text, "table") == 0) {
+        return true;
+    }
+    if (strcmp(text, "json") == 0) {
+        *output = WEIR_OUTPUT_JSON;
+        return true;
+    }
+    if (strcmp(text, "ndjson") == 0) {
+        *output = WEIR_OUTPUT_NDJSON;
+        return true;
+    }
+    weir_say("--output takes table, json or ndjson, not \"%s\"", text);
+    return false;
+}
+
+struct weir_rows {
+    const char *const *columns;
+    size_t column_count;
+    char **cells; /* row after row; NULL: no value */
+    size_t cell_count;
+    size_t cell_room;
+};
+
+static void *must(void *memory)
+{
+    if (memory == NULL) {
+        weir_say("memory ran out while the answer was being printed");
+        exit(WEIR_EXIT_ERROR);
+    }
+    return memory;
+}
+
+weir_rows *weir_rows_create(const char *const *columns, size_t column_count)
+{
+    weir_rows *rows = must(calloc(1, sizeof(*rows)));
+    rows->columns = columns;
+    rows->column_count = column_count;
+    return rows;
+}
+
+void weir_rows_add(weir_rows *rows, const char *const *cells)
+{
+    if (rows->cell_count + rows->column_count > rows->cell_room) {
+        size_t room = rows->cell_room == 0 ? 16 * rows->column_count : 2 * rows->cell_room;
+        rows->cells = must(reallocarray(rows->cells, room, sizeof(*rows->cells)));
+        rows->cell_room = room;
+    }
+    for (size_t i = 0; i < rows->column_count; i++) {
+        rows->cells[rows->cell_count++] = cells[i] == NULL ? NULL : must(strdup(cells[i]));
+    }
+}
+
+void weir_rows_destroy(weir_rows *rows)
+{
+    if (rows == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < rows->cell_count; i++) {
+        free(rows->cells[i]);
+    }
+    free(rows->cells);
+    free(rows);
+}
+
+static bool column_is_plain(const char *column)
+{
+    return column[strlen(column) - 1] == '#';
+}
+
+static int column_len(const char *column)
+{
+    return (int)(strlen(column) - (column_is_plain(column) ? 1 : 0));
+}
+
+static void table_print(const weir_rows *rows, FILE *file)
+{
+    int widths[16] = {0};
+    size_t columns = rows->column_count < 16 ? rows->column_count : 16;
+    for (size_t i = 0; i < columns; i++) {
+        widths[i] = column_len(rows->columns[i]);
+    }
+    for (size_t i = 0; i < rows->cell_count; i++) {
+        int len = rows->cells[i] == NULL ? 0 : (int)strlen(rows->cells[i]);
+        if (i % rows->column_count < columns && len > widths[i % rows->column_count]) {
+            widths[i % rows->column_count] = len;
+        }
+    }
+    for (size_t i = 0; i < columns; i++) {
+        bool last = i + 1 == columns;
+        fprintf(file, "%-*.*s%s", last ? 0 : widths[i], column_len(rows->columns[i]),
+                rows->columns[i], last ? "\n" : "  ");
+    }
+    for (size_t i = 0; i < rows->cell_count; i++) {
+        bool last = i % rows->column_count + 1 == rows->column_count;
+        fprintf(file, "%-*s%s", last ? 0 : widths[i % rows->column_count],
+                rows->cells[i] == NULL ? "" : rows->cells[i], last ? "\n" : "  ");
+    }
+}
+
+static void object_print(const weir_rows *rows, size_t row, FILE *file)
+{
+    for (size_t i = 0; i < rows->column_count; i++) {
+        const char *cell = rows->cells[row * rows->column_count + i];
+        fprintf(file, "%s\"%.*s\":", i == 0 ? "{" : ",", column_len(rows->columns[i]),
+                rows->columns[i]);
+        if (cell == NULL) {
+            fputs("null", file);
+        } else if (column_is_plain(rows->columns[i])) {
+            fputs(cell, file);
+        } else {
+            weir_json_string(file, weir_bytes_of(cell));
+        }
+    }
+    fputs("}", file);
+}
+
+void weir_rows_print(const weir_rows *rows, weir_output output, FILE *file)
+{
+    size_t count = rows->cell_count / rows->column_count;
+    if (output == WEIR_OUTPUT_TABLE) {
+        table_print(rows, file);
+        return;
+    }
+    if (output == WEIR_OUTPUT_JSON) {
+        fputs("[", file);
+    }
+    for (size_t row = 0; row < count; row++) {
+        if (output == WEIR_OUTPUT_JSON) {
+            fputs(row == 0 ? "\n " : ",\n ", file);
+        }
+        object_print(rows, row, file);
+        if (output == WEIR_OUTPUT_NDJSON) {
+            fputs("\n", file);
+        }
+    }
+    if (output == WEIR_OUTPUT_JSON) {
+        fputs(count == 0 ? "]\n" : "\n]\n", file);
+    }
+}
+
+/* How many bytes the well-formed UTF-8 sequence at the front has; 0: ill-formed. */
+static size_t utf8_sequence(weir_bytes bytes)
+{
+    uint8_t first = bytes.ptr[0];
+    uint8_t least = 0x80;
+    uint8_t most = 0xbf;
+    size_t len;
+    if (first < 0x80) {
+        return 1;
+    }
+    len = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (len == 0 || len > bytes.len) {
+        return 0;
+    }
+    least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80; /* no overlong form */
+    most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf; /* no surrogate, none past the end */
+    if (bytes.ptr[1] < least || bytes.ptr[1] > most) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if (bytes.ptr[i] < 0x80 || bytes.ptr[i] > 0xbf) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+bool weir_text_is_utf8(weir_bytes bytes)
+{
+    while (bytes.len > 0) {
+        size_t len = utf8_sequence(bytes);
+        if (len == 0) {
+            return false;
+        }
+        bytes.ptr += len;
+        bytes.len -= len;
+    }
+    return true;
+}
+
+static void json_character(FILE *file, uint8_t byte)
+{
+    if (byte == '"' || byte == '\\') {
+        fprintf(file, "\\%c", byte);
+    } else if (byte == '\n') {
+        fputs("\\n", file);
+    } else if (byte < 0x20 || byte == 0x7f) {
+        fprintf(file, "\\u%04x", byte);
+    } else {
+        fputc(byte, file);
+    }
+}
+
+void weir_json_string(FILE *file, weir_bytes bytes)
+{
+    fputc('"', file);
+    while (bytes.len > 0) {
+        size_t len = utf8_sequence(bytes);
+        if (len == 0) {
+            fputs("\\ufffd", file);
+            len = 1;
+        } else if (len == 1) {
+            json_character(file, bytes.ptr[0]);
+        } else {
+            fwrite(bytes.ptr, 1, len, file);
+        }
+        bytes.ptr += len;
+        bytes.len -= len;
+    }
+    fputc('"', file);
+}
+
+void weir_base64(FILE *file, weir_bytes bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.len; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t group = (uint32_t)bytes.ptr[i] << 16;
+        group |= left > 1 ? (uint32_t)bytes.ptr[i + 1] << 8 : 0;
+        group |= left > 2 ? (uint32_t)bytes.ptr[i + 2] : 0;
+        fputc(digits[group >> 18], file);
+        fputc(digits[group >> 12 & 63], file);
+        fputc(left > 1 ? digits[group >> 6 & 63] : '=', file);
+        fputc(left > 2 ? digits[group & 63] : '=', file);
+    }
+}

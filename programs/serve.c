@@ -1,0 +1,375 @@
+/* programs/serve.c - the gateway's life: open, start, say ready, watch, drain, close.
+ *
+ *     configuration -> engine -> loops -> adapters -> topics -> ports file -> "ready"
+ *           -> watch (a signal, or the engine's health once a second)
+ *           -> drain (drain_ms_max; a second signal cuts it short) -> stop -> close -> 0
+ *
+ * Happy path: SIGINT or SIGTERM ends the watch, everything in flight is answered, the engine is
+ * closed, the ports file is removed, the exit code is 0. Failures before "ready" are one message
+ * each that says what to do; what was opened is closed again in reverse. A gateway that was taken
+ * over leaves at once (exit 4) without touching the directory, which is another's now. A failed
+ * write leaves it serving reads, said once.
+ *
+ * [S1] Signals are blocked before the first thread starts and read from one descriptor.
+ * [S2] The ports file appears whole (written aside, then renamed) and only once everything listens.
+ */
+#include "adapters/shared/loop.h"
+#include "weir/engine.h"
+#include "weir/port.h"
+
+#include "programs/commands.h"
+#include "programs/config.h"
+#include "programs/host.h"
+#include "programs/say.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEALTH_EVERY_MS = 1000, LOOPS_DEFAULT_MAX = 2, TOPIC_WAIT_MS = 60000 };
+
+typedef struct gateway {
+    weir_config config;
+    weir_engine *engine;
+    weir_loops *loops;
+    weir_hosts *hosts;
+    int signals; /* a signalfd; -1 before */
+    bool ports_written;
+    weir_engine_health health; /* as last told */
+} gateway;
+
+/* ---- Before anything is opened ----------------------------------------------------------------
+ */
+
+static weir_err signals_open(gateway *own, weir_fault *fault)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+        (own->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0) {
+        return weir_fault_fill(fault, WEIR_IO, NULL, 0, 0, "signals cannot be received: %s",
+                               strerror(errno));
+    }
+    return WEIR_OK;
+}
+
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            weir_say("the limit of open files stays as it was: %s", strerror(errno));
+        }
+    }
+}
+
+/* Makes the folders above the data directory; the engine makes the directory itself. */
+static weir_err parents_make(const char *path, weir_fault *fault)
+{
+    char part[4096];
+    size_t len = strlen(path);
+    if (len >= sizeof(part)) {
+        return weir_fault_fill(fault, WEIR_INVALID, NULL, 0, 0, "data: the path is too long");
+    }
+    memcpy(part, path, len + 1);
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(part, 0700) != 0 && errno != EEXIST) {
+            return weir_fault_fill(
+                fault, WEIR_IO, part, 0, 0,
+                "the folder %s cannot be made: %s; make it, or name another data "
+                "directory with --data",
+                part, strerror(errno));
+        }
+        *slash = '/';
+    }
+    return WEIR_OK;
+}
+
+static unsigned loop_count(const weir_config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t asked = weir_config_number(config, WEIR_KEY_loops);
+    if (asked > 0) {
+        return (unsigned)asked;
+    }
+    return processors > 1 ? LOOPS_DEFAULT_MAX : 1;
+}
+
+/* ---- Topics of the configuration ---------------------------------------------------------------
+ */
+
+static weir_err topic_declare(weir_port *port, const weir_topic_entry *topic)
+{
+    weir_completion done = {0};
+    weir_err err =
+        weir_port_topic_create(port, weir_bytes_of(topic->name), &topic->options, NULL, 0);
+    while (err == WEIR_OK && weir_port_drain(port, &done, 1) == 0) {
+        err = weir_port_wait(port, TOPIC_WAIT_MS);
+    }
+    if (err == WEIR_OK) {
+        err = done.err;
+        weir_completion_drop(&done);
+    }
+    return err;
+}
+
+static weir_err topics_declare(gateway *own, weir_fault *fault)
+{
+    weir_port *port = NULL;
+    weir_err err;
+    if (own->config.topic_count == 0) {
+        return WEIR_OK;
+    }
+    err = weir_port_open(own->engine, &port);
+    for (size_t i = 0; i < own->config.topic_count && err == WEIR_OK; i++) {
+        const weir_topic_entry *topic = &own->config.topics[i];
+        err = topic_declare(port, topic);
+        if (err != WEIR_OK) {
+            (void)weir_fault_fill(
+                fault, err, own->config.file, topic->place.line, topic->place.column,
+                "topic \"%.200s\" could not be declared: %s%s", topic->name, weir_err_text(err),
+                err == WEIR_EXISTS ? " Make the file say what `weir topic info` shows." : "");
+        }
+    }
+    if (port == NULL) {
+        return weir_fault_fill(fault, err, NULL, 0, 0, "no port to the engine: %s",
+                               weir_err_text(err));
+    }
+    weir_port_close(port);
+    return err;
+}
+
+/* ---- Ready ------------------------------------------------------------------------------------
+ */
+
+static weir_err ports_write(gateway *own, weir_fault *fault)
+{
+    const char *path = weir_config_text(&own->config, WEIR_KEY_ports);
+    char aside[4096];
+    FILE *file;
+    bool written = false;
+    if (path == NULL) {
+        return WEIR_OK;
+    }
+    snprintf(aside, sizeof(aside), "%s.%ld", path, (long)getpid());
+    file = fopen(aside, "wbe");
+    if (file != NULL) {
+        written = fputs(weir_hosts_announced(own->hosts), file) >= 0;
+        written = fclose(file) == 0 && written;
+        written = written && rename(aside, path) == 0;
+    }
+    if (!written) {
+        int number = errno;
+        if (file != NULL) {
+            unlink(aside);
+        }
+        return weir_fault_fill(fault, WEIR_IO, path, 0, 0,
+                               "the ports file %s cannot be written: %s; name another with --ports",
+                               path, strerror(number));
+    }
+    own->ports_written = true;
+    return WEIR_OK;
+}
+
+/* One line: "weir 0.1.0 ready: mqtt 127.0.0.1:1883, local /x/weir.sock (data ./var/data)". */
+static void ready_say(const gateway *own)
+{
+    const char *at = weir_hosts_announced(own->hosts);
+    printf("weir %s ready:", weir_version());
+    while (*at != '\0') {
+        int len = (int)strcspn(at, "\n");
+        printf(" %.*s%s", len, at, at[len + 1] != '\0' ? "," : "");
+        at += len + 1;
+    }
+    printf(" (data %s)\n", weir_config_text(&own->config, WEIR_KEY_data));
+    fflush(stdout);
+}
+
+static weir_err gateway_start(gateway *own, const weir_arguments *arguments, weir_fault *fault)
+{
+    weir_engine_config engine;
+    weir_err err = signals_open(own, fault);
+    if (err == WEIR_OK) {
+        descriptors_raise();
+        err = weir_hosts_create(&own->config, &own->hosts, fault);
+    }
+    if (err == WEIR_OK) {
+        err = parents_make(weir_config_text(&own->config, WEIR_KEY_data), fault);
+    }
+    if (err == WEIR_OK) {
+        weir_config_engine(&own->config, &engine);
+        engine.take_over = weir_arguments_has(arguments, "take-over");
+        err = weir_engine_open(&engine, &own->engine, fault);
+    }
+    if (err == WEIR_OK) {
+        err = weir_loops_create(own->engine, loop_count(&own->config), &own->loops, fault);
+    }
+    if (err == WEIR_OK) {
+        err = topics_declare(own, fault);
+    }
+    if (err == WEIR_OK) {
+        err = weir_hosts_start(own->hosts, own->engine, own->loops, fault);
+    }
+    if (err == WEIR_OK) {
+        err = ports_write(own, fault);
+    }
+    return err;
+}
+
+/* ---- Serving ----------------------------------------------------------------------------------
+ */
+
+static void health_say(gateway *own)
+{
+    weir_engine_health health = weir_engine_health_of(own->engine);
+    if (health == own->health) {
+        return;
+    }
+    own->health = health;
+    switch (health) {
+    case WEIR_HEALTH_OK:
+        weir_say("writing goes on: there is room on the disk again");
+        break;
+    case WEIR_HEALTH_DISK_FULL:
+        weir_say(
+            "the disk is full: publishes are refused, everything else is served; free some room "
+            "and writing resumes by itself");
+        break;
+    case WEIR_HEALTH_STOPPED:
+        weir_say(
+            "a write or a sync failed: writing has stopped, reading is served; see to the disk, "
+            "then restart weir, which recovers");
+        break;
+    case WEIR_HEALTH_FENCED:
+        break; /* watch leaves for it */
+    }
+}
+
+static bool signal_taken(const gateway *own)
+{
+    struct signalfd_siginfo info;
+    return read(own->signals, &info, sizeof(info)) == (ssize_t)sizeof(info);
+}
+
+/* Until a signal (true) or until another gateway has taken the directory over (false). */
+static bool watch(gateway *own)
+{
+    struct pollfd wait = {.fd = own->signals, .events = POLLIN};
+    for (;;) {
+        int ready = poll(&wait, 1, HEALTH_EVERY_MS);
+        if (ready > 0 && signal_taken(own)) {
+            return true;
+        }
+        health_say(own);
+        if (own->health == WEIR_HEALTH_FENCED) {
+            return false;
+        }
+    }
+}
+
+static long long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until all have drained, drain_ms_max has passed, or a second signal comes. */
+static void drain(gateway *own)
+{
+    long long until = now_ms() + (long long)weir_config_number(&own->config, WEIR_KEY_drain_ms_max);
+    struct pollfd wait[2] = {{.fd = own->signals, .events = POLLIN},
+                             {.fd = weir_hosts_fd(own->hosts), .events = POLLIN}};
+    weir_hosts_drain(own->hosts);
+    while (!weir_hosts_drained(own->hosts)) {
+        long long left = until - now_ms();
+        if (left <= 0) {
+            weir_say("stopping with something still in flight: drain_ms_max has passed");
+            return;
+        }
+        if (poll(wait, 2, (int)left) > 0 && (wait[0].revents & POLLIN) != 0 && signal_taken(own)) {
+            weir_say("stopping at once: a second signal came");
+            return;
+        }
+    }
+}
+
+/* Gives a third signal its usual effect, should closing hang. */
+static void signals_close(gateway *own)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    if (own->signals >= 0) {
+        close(own->signals);
+        own->signals = -1;
+    }
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static weir_exit gateway_stop(gateway *own, weir_exit code)
+{
+    if (own->hosts != NULL) {
+        weir_hosts_stop(own->hosts);
+    }
+    if (own->loops != NULL) {
+        weir_loops_destroy(own->loops);
+    }
+    if (own->engine != NULL) {
+        weir_err err = weir_engine_close(own->engine);
+        if (err != WEIR_OK && code == WEIR_EXIT_DONE) {
+            weir_say(
+                "the last checkpoint could not be written (%s); the journal has everything, and the "
+                "next start reads it",
+                weir_err_name(err));
+            code = WEIR_EXIT_ERROR;
+        }
+    }
+    weir_hosts_destroy(own->hosts);
+    if (own->ports_written) {
+        unlink(weir_config_text(&own->config, WEIR_KEY_ports));
+    }
+    weir_config_fini(&own->config);
+    return code;
+}
+
+weir_exit weir_run_serve(const weir_arguments *arguments)
+{
+    gateway own = {.signals = -1};
+    weir_fault fault = {.err = WEIR_OK};
+    weir_err err;
+    if (!weir_config_from_arguments(&own.config, arguments)) {
+        weir_config_fini(&own.config);
+        return WEIR_EXIT_USAGE;
+    }
+    err = gateway_start(&own, arguments, &fault);
+    if (err != WEIR_OK) {
+        fault.err = err;
+        weir_say_fault(&fault);
+        signals_close(&own);
+        return gateway_stop(&own, err == WEIR_LOCKED || err == WEIR_FENCED ? WEIR_EXIT_REFUSED
+                                                                           : WEIR_EXIT_ERROR);
+    }
+    ready_say(&own);
+    if (!watch(&own)) {
+        weir_say("another gateway has taken %s over; this one leaves",
+                 weir_config_text(&own.config, WEIR_KEY_data));
+        _exit(WEIR_EXIT_REFUSED); /* the directory is not ours any more: touch nothing in it */
+    }
+    drain(&own);
+    signals_close(&own);
+    return gateway_stop(&own, WEIR_EXIT_DONE);
+}
