@@ -1,4 +1,5 @@
-/* core/log/chunk.h - the counted batch in memory: what include/weir/record.h promises, and its making.
+/* core/log/chunk.h - the counted batch in memory: what include/weir/record.h promises, and its
+ * making.
  *
  * Memory comes from a pool of size classes and goes home from any thread (a stack that the engine's
  * owner takes over at once), so that filling fresh pages is rare. */
@@ -28,33 +29,37 @@ typedef struct weir_chunk_pool weir_chunk_pool;
 weir_err weir_chunk_pool_create(weir_chunk_pool **pool);
 void weir_chunk_pool_destroy(weir_chunk_pool *pool);
 uint64_t weir_chunk_pool_bytes(const weir_chunk_pool *pool); /* held by chunks and kept for reuse */
-void weir_chunk_pool_trim(weir_chunk_pool *pool, uint64_t keep_bytes); /* gives idle memory back */
+/* Gives idle memory back to the system until at most keep_bytes are kept for reuse. Owner's thread.
+ */
+void weir_chunk_pool_trim(weir_chunk_pool *pool, uint64_t keep_bytes);
 
 struct weir_chunk {
     atomic_uint refs;
     weir_topic_ref *topic;
     weir_chunk_pool *pool;
     uint32_t partition;
-    uint32_t count;       /* records */
+    uint32_t count; /* records */
     int64_t base_offset;
     int64_t timestamp_ms;
-    uint64_t unit;        /* the journal's; 0 for live and for chunks read from disk */
-    uint32_t capacity;    /* bytes at `batch` */
+    uint64_t unit;     /* the journal's; 0 for live and for chunks read from disk */
+    uint32_t capacity; /* bytes at `batch` */
     uint32_t batch_bytes;
     uint32_t position_max;
-    uint32_t *positions;  /* of each record in `batch` */
+    uint32_t *positions; /* of each record in `batch` */
     uint8_t *batch;
-    void *note;           /* the engine's while the chunk is being built; NULL afterwards */
+    void *note;              /* the engine's while the chunk is being built; NULL afterwards */
     struct weir_chunk *next; /* the pool's free stack */
     size_t memory_bytes;
 };
 
-/* An empty chunk with room for `capacity` bytes of batch and `position_max` records, one count.
- * Keeps `topic`. NO_MEMORY. Owner's thread only. */
+/* An empty chunk with room for at least `capacity` bytes of batch (at most INT32_MAX; what its size
+ * class gives beyond is in chunk->capacity) and for `position_max` records, one count. Keeps
+ * `topic`. NO_MEMORY. Owner's thread only. Its maker fills `batch`, `positions`, count,
+ * batch_bytes, base_offset and timestamp_ms before anybody else sees it. */
 weir_err weir_chunk_create(weir_chunk_pool *pool, weir_topic_ref *topic, uint32_t partition,
                            size_t capacity, uint32_t position_max, weir_chunk **chunk);
-/* A chunk from stored bytes: checked whole (weir_batch_check), copied. Any thread (malloc, no pool).
- * Errors as weir_batch_check, and NO_MEMORY. */
+/* A chunk from stored bytes: checked whole (weir_batch_check), copied. Any thread (malloc, no
+ * pool). Errors as weir_batch_check, and NO_MEMORY. */
 weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
                                weir_chunk **chunk);
 

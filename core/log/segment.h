@@ -1,11 +1,12 @@
-/* core/log/segment.h - one segment of a partition on disk: batches in "<base, 20 digits>.log", and beside
- * it ".heads" (for each batch: position u64, length u32, CRC32C of its 61-byte head u32, base offset i64,
- * max timestamp i64, records u32, CRC32C of this entry u32; 40 bytes, big-endian; behind a 64-byte file
- * head with magic, version, least reader version, base offset). Any Kafka tool can read the .log.
+/* core/log/segment.h - one segment of a partition on disk: batches in "<base, 20 digits>.log", and
+ * beside it ".heads" (for each batch: position u64, length u32, CRC32C of its 61-byte head u32,
+ * base offset i64, max timestamp i64, records u32, CRC32C of this entry u32; 40 bytes, big-endian;
+ * behind a 64-byte file head with magic, version, least reader version, base offset). Any Kafka
+ * tool can read the .log.
  *
- * Writing: one background job at a time. Reading: any thread, on a counted handle; a batch is checked
- * against its CRC, its heads entry and its place before anything of it is served. A segment is as
- * long as the engine's state says (valid bytes): bytes beyond it are not there. */
+ * Writing: one background job at a time. Reading: any thread, on a counted handle; a batch is
+ * checked against its CRC, its heads entry and its place before anything of it is served. A segment
+ * is as long as the engine's state says (valid bytes): bytes beyond it are not there. */
 #ifndef WEIR_CORE_LOG_SEGMENT_H
 #define WEIR_CORE_LOG_SEGMENT_H
 
@@ -23,22 +24,23 @@ typedef struct weir_segment_state {
     uint64_t bytes;      /* valid bytes of the .log */
     uint64_t head_count; /* valid entries of the .heads */
     int64_t max_timestamp_ms;
-    int64_t created_ms;  /* engine time */
+    int64_t created_ms; /* engine time */
 } weir_segment_state;
 
-/* Makes a new, empty one in `dir` (an older file of that name is removed first: what it had is in the
- * journal). Files and folder are synced. DISK_FULL, IO. */
+/* Makes a new, empty one in `dir` (an older file of that name is removed first: what it had is in
+ * the journal). Files and folder are synced. DISK_FULL, IO. */
 weir_err weir_segment_create(weir_env *env, const char *dir, int64_t base_offset, int64_t now_ms,
                              weir_segment **segment);
-/* Opens one lazily: files are opened at first use. `writable`: bytes beyond the state are cut at the
- * first append. DAMAGED/NOT_FOUND come from the first use. */
+/* Opens one lazily: files are opened at first use. `writable`: bytes beyond the state are cut at
+ * the first append. DAMAGED/NOT_FOUND come from the first use. */
 weir_err weir_segment_open(weir_env *env, const char *dir, const weir_segment_state *state,
                            bool writable, weir_segment **segment);
 weir_segment *weir_segment_keep(weir_segment *segment);
 void weir_segment_drop(weir_segment *segment); /* closes its files with the last count */
 
-/* Appends whole chunks in order (dense offsets; our mistake otherwise) with one or few writes. After an
- * error nothing of the call counts and the segment takes no more (READ_ONLY). Background job only. */
+/* Appends whole chunks in order (dense offsets; our mistake otherwise) with one or few writes.
+ * After an error nothing of the call counts and the segment takes no more (READ_ONLY). Background
+ * job only. */
 weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
 weir_err weir_segment_sync(weir_segment *segment); /* both files, when anything was written since */
 /* What was appended so far (thread-safe snapshot; bytes and offsets move together). */
@@ -46,8 +48,8 @@ void weir_segment_state_of(const weir_segment *segment, weir_segment_state *stat
 
 /* Finds the batch that holds `offset` (or the first after it) and reads whole batches from there as
  * chunks, up to bytes_max (at least one) and at most `max`. EMPTY: nothing at or after it here.
- * DAMAGED: *bad_from and *bad_to tell the offsets that cannot be served, the rest can be read by asking
- * from *bad_to on. Any thread. */
+ * DAMAGED: *bad_from and *bad_to tell the offsets that cannot be served, the rest can be read by
+ * asking from *bad_to on. Any thread. */
 weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_t partition,
                            int64_t offset, uint64_t bytes_max, weir_chunk **chunks, uint32_t max,
                            uint32_t *count, int64_t *bad_from, int64_t *bad_to);

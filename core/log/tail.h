@@ -10,12 +10,12 @@ typedef struct weir_tail {
     uint32_t capacity; /* a power of two */
     uint32_t head;     /* index of the oldest, masked */
     uint32_t count;
-    uint64_t bytes;    /* memory of the chunks in it */
+    uint64_t bytes; /* memory of the chunks in it */
 } weir_tail;
 
-void weir_tail_fini(weir_tail *tail); /* drops its chunks */
+void weir_tail_fini(weir_tail *tail);        /* drops its chunks */
 weir_err weir_tail_reserve(weir_tail *tail); /* room for one push: cannot fail afterwards */
-void weir_tail_push(weir_tail *tail, weir_chunk *chunk); /* takes the caller's count */
+void weir_tail_push(weir_tail *tail, weir_chunk *chunk);         /* takes the caller's count */
 weir_chunk *weir_tail_at(const weir_tail *tail, uint32_t index); /* 0: the oldest; borrowed */
 /* The chunk that holds `offset`: borrowed, NULL when it is not here. The newest is tried first. */
 weir_chunk *weir_tail_find(const weir_tail *tail, int64_t offset);

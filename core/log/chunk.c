@@ -1,0 +1,194 @@
+/* core/log/chunk.c - the counted batch in memory: one allocation, shared by everybody, never
+ * changed.
+ *
+ *   memory  [ struct weir_chunk | positions, 4 bytes x position_max | batch, capacity bytes    ]
+ *                                 where record i begins               head, records, unused
+ *
+ * The engine creates one from its pool, fills it through a weir_batch_builder and publishes it; or
+ * a stored batch is checked whole and copied into one. From then on it is read only. The last drop
+ * sends pooled memory home and frees the other.
+ *
+ * Records are decoded without checks: the builder or weir_batch_check has told every position.
+ *
+ * [C1] positions[i], i < count, is a record that the builder or the check has placed in `batch`.
+ * [C2] A chunk keeps its topic's name; live chunks have an empty one. */
+#include "core/log/chunk.h"
+
+#include "core/base/assert.h"
+#include "core/log/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+weir_topic_ref *weir_topic_ref_create(uint32_t id, weir_bytes name)
+{
+    WEIR_ASSERT(name.len <= UINT32_MAX);
+    weir_topic_ref *made = malloc(sizeof(*made) + name.len);
+    if (made == NULL) {
+        return NULL;
+    }
+    atomic_init(&made->refs, 1);
+    made->id = id;
+    made->name_bytes = (uint32_t)name.len;
+    if (name.len > 0) {
+        memcpy(made->name, name.ptr, name.len);
+    }
+    return made;
+}
+
+weir_topic_ref *weir_topic_ref_keep(weir_topic_ref *ref)
+{
+    (void)atomic_fetch_add_explicit(&ref->refs, 1, memory_order_relaxed);
+    return ref;
+}
+
+void weir_topic_ref_drop(weir_topic_ref *ref)
+{
+    if (ref != NULL && atomic_fetch_sub_explicit(&ref->refs, 1, memory_order_acq_rel) == 1) {
+        free(ref);
+    }
+}
+
+/* Everything but the memory's own fields. */
+static void chunk_init(weir_chunk *chunk, weir_topic_ref *topic, uint32_t partition,
+                       uint32_t position_max)
+{
+    size_t before = sizeof(*chunk) + (size_t)position_max * sizeof(chunk->positions[0]);
+    atomic_init(&chunk->refs, 1);
+    chunk->topic = weir_topic_ref_keep(topic); /* [C2] */
+    chunk->partition = partition;
+    chunk->count = 0;
+    chunk->base_offset = 0;
+    chunk->timestamp_ms = 0;
+    chunk->unit = 0;
+    chunk->batch_bytes = 0;
+    chunk->position_max = position_max;
+    chunk->positions = (uint32_t *)(chunk + 1);
+    chunk->batch = (uint8_t *)chunk + before;
+    chunk->note = NULL;
+    chunk->next = NULL;
+    size_t rest =
+        chunk->memory_bytes - before; /* what a size class gives beyond the asked is used */
+    chunk->capacity = rest < INT32_MAX ? (uint32_t)rest : INT32_MAX;
+}
+
+weir_err weir_chunk_create(weir_chunk_pool *pool, weir_topic_ref *topic, uint32_t partition,
+                           size_t capacity, uint32_t position_max, weir_chunk **chunk)
+{
+    WEIR_ASSERT(capacity <= INT32_MAX); /* no batch is larger */
+    size_t bytes = sizeof(**chunk) + (size_t)position_max * sizeof(uint32_t) + capacity;
+    weir_chunk *made = weir_chunk_pool_take(pool, bytes);
+    if (made == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    chunk_init(made, topic, partition, position_max);
+    *chunk = made;
+    return WEIR_OK;
+}
+
+/* Without a pool: any thread. */
+static weir_chunk *chunk_allocate(weir_topic_ref *topic, uint32_t partition, size_t capacity,
+                                  uint32_t position_max)
+{
+    size_t bytes = sizeof(weir_chunk) + (size_t)position_max * sizeof(uint32_t) + capacity;
+    weir_chunk *made = malloc(bytes);
+    if (made != NULL) {
+        made->pool = NULL;
+        made->memory_bytes = bytes;
+        chunk_init(made, topic, partition, position_max);
+    }
+    return made;
+}
+
+weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
+                               weir_chunk **chunk)
+{
+    weir_batch_head head;
+    weir_err err = weir_batch_head_decode(batch, &head);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    /* A compressed batch may claim any count; the check refuses it before a position is stored. */
+    bool compressed = (head.attributes & WEIR_BATCH_COMPRESSION_MASK) != 0;
+    uint32_t position_max = compressed ? 0 : (uint32_t)head.record_count;
+    weir_chunk *made = chunk_allocate(topic, partition, batch.len, position_max);
+    if (made == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    err = weir_batch_check(batch, &head, made->positions, position_max); /* [C1] */
+    if (err != WEIR_OK) {
+        weir_chunk_drop(made);
+        return err;
+    }
+    memcpy(made->batch, batch.ptr, batch.len);
+    made->batch_bytes = (uint32_t)batch.len;
+    made->count = (uint32_t)head.record_count;
+    made->base_offset = head.base_offset;
+    made->timestamp_ms = head.max_timestamp;
+    *chunk = made;
+    return WEIR_OK;
+}
+
+weir_chunk *weir_chunk_keep(weir_chunk *chunk)
+{
+    (void)atomic_fetch_add_explicit(&chunk->refs, 1, memory_order_relaxed);
+    return chunk;
+}
+
+/* Whether this was the last count. Who sees 1 is alone with it: nobody is left who could keep it.
+ */
+static bool count_drop(weir_chunk *chunk)
+{
+    return atomic_load_explicit(&chunk->refs, memory_order_acquire) == 1 ||
+           atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) == 1;
+}
+
+void weir_chunk_drop(weir_chunk *chunk)
+{
+    if (chunk == NULL || !count_drop(chunk)) {
+        return;
+    }
+    weir_topic_ref_drop(chunk->topic);
+    if (chunk->pool != NULL) {
+        weir_chunk_pool_return(chunk);
+    } else {
+        free(chunk);
+    }
+}
+
+weir_bytes weir_chunk_topic(const weir_chunk *chunk)
+{
+    return (weir_bytes){chunk->topic->name, chunk->topic->name_bytes};
+}
+
+uint32_t weir_chunk_partition(const weir_chunk *chunk)
+{
+    return chunk->partition;
+}
+
+int64_t weir_chunk_base_offset(const weir_chunk *chunk)
+{
+    return chunk->base_offset;
+}
+
+uint32_t weir_chunk_count(const weir_chunk *chunk)
+{
+    return chunk->count;
+}
+
+bool weir_chunk_is_live(const weir_chunk *chunk)
+{
+    return chunk->topic->name_bytes == 0; /* [C2] */
+}
+
+weir_bytes weir_chunk_batch(const weir_chunk *chunk)
+{
+    return (weir_bytes){chunk->batch, chunk->batch_bytes};
+}
+
+void weir_chunk_record(const weir_chunk *chunk, uint32_t index, weir_record *record)
+{
+    WEIR_ASSERT(index < chunk->count);
+    weir_batch_record_trusted(chunk->batch, chunk->positions[index], chunk->base_offset,
+                              chunk->timestamp_ms, record); /* [C1] */
+}

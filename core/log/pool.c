@@ -1,0 +1,190 @@
+/* core/log/pool.c - memory of chunks: taken by one thread, given back by any, seldom asked of the
+ * system.
+ *
+ *              take (owner)                         return (any thread)
+ *                 |                                       |
+ *   idle[0] 4 KiB  o-o-o        taken over whole          v push
+ *   idle[1] 8 KiB  o        <----------------------  returned  o-o-o-o
+ *   ...                         when a class is bare
+ *   idle[10] 4 MiB o-o
+ *
+ * Sizes are powers of two; what is larger than the last class comes from malloc and goes back to it
+ * at once. Threads that give back only push, and the owner takes the whole stack by one exchange,
+ * so there is no pop that could meet a stale next pointer.
+ *
+ * A pool is counted by its owner and by every chunk that is out. After destroy, what comes home is
+ * freed; who takes the last count frees what was pushed in between, and the pool.
+ *
+ * [P1] A chunk that is out holds one count of its pool.
+ * [P2] idle and idle_bytes are the owner's alone; `returned`, refs and bytes are atomic. */
+#include "core/log/pool.h"
+
+#include "core/base/assert.h"
+
+#include <stdlib.h>
+
+enum {
+    CLASS_BITS_MIN = 12, /* 4 KiB */
+    CLASS_COUNT = 11,    /* to 4 MiB */
+};
+
+struct weir_chunk_pool {
+    _Atomic(weir_chunk *) returned;
+    atomic_uint refs;
+    atomic_bool closed;
+    _Atomic uint64_t bytes; /* of all chunks, out and idle */
+    uint64_t idle_bytes;
+    weir_chunk *idle[CLASS_COUNT];
+};
+
+static unsigned class_of(size_t bytes)
+{
+    if (bytes <= (size_t)1 << CLASS_BITS_MIN) {
+        return 0;
+    }
+    unsigned bits = 64u - (unsigned)__builtin_clzll(bytes - 1);
+    return bits - CLASS_BITS_MIN; /* CLASS_COUNT or more: larger than any class */
+}
+
+weir_err weir_chunk_pool_create(weir_chunk_pool **pool)
+{
+    weir_chunk_pool *made = calloc(1, sizeof(*made));
+    if (made == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    atomic_init(&made->refs, 1);
+    *pool = made;
+    return WEIR_OK;
+}
+
+static void chunk_free(weir_chunk_pool *pool, weir_chunk *chunk)
+{
+    (void)atomic_fetch_sub_explicit(&pool->bytes, chunk->memory_bytes, memory_order_relaxed);
+    free(chunk);
+}
+
+static weir_chunk *returned_take_over(weir_chunk_pool *pool)
+{
+    return atomic_exchange_explicit(&pool->returned, NULL, memory_order_acquire);
+}
+
+static void list_free(weir_chunk_pool *pool, weir_chunk *chunk)
+{
+    while (chunk != NULL) {
+        weir_chunk *next = chunk->next;
+        chunk_free(pool, chunk);
+        chunk = next;
+    }
+}
+
+static void pool_drop(weir_chunk_pool *pool)
+{
+    if (atomic_fetch_sub_explicit(&pool->refs, 1, memory_order_acq_rel) == 1) {
+        list_free(pool, returned_take_over(pool));
+        free(pool);
+    }
+}
+
+void weir_chunk_pool_destroy(weir_chunk_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    atomic_store_explicit(&pool->closed, true, memory_order_relaxed);
+    weir_chunk_pool_trim(pool, 0);
+    pool_drop(pool);
+}
+
+uint64_t weir_chunk_pool_bytes(const weir_chunk_pool *pool)
+{
+    return atomic_load_explicit(&pool->bytes, memory_order_relaxed);
+}
+
+static void idle_push(weir_chunk_pool *pool, weir_chunk *chunk)
+{
+    unsigned class = class_of(chunk->memory_bytes);
+    chunk->next = pool->idle[class];
+    pool->idle[class] = chunk;
+    pool->idle_bytes += chunk->memory_bytes; /* [P2] */
+}
+
+static weir_chunk *idle_pop(weir_chunk_pool *pool, unsigned class)
+{
+    weir_chunk *chunk = pool->idle[class];
+    if (chunk != NULL) {
+        pool->idle[class] = chunk->next;
+        pool->idle_bytes -= chunk->memory_bytes;
+    }
+    return chunk;
+}
+
+static void returned_sort(weir_chunk_pool *pool)
+{
+    weir_chunk *chunk = returned_take_over(pool);
+    while (chunk != NULL) {
+        weir_chunk *next = chunk->next;
+        idle_push(pool, chunk);
+        chunk = next;
+    }
+}
+
+void weir_chunk_pool_trim(weir_chunk_pool *pool, uint64_t keep_bytes)
+{
+    returned_sort(pool);
+    for (unsigned class = CLASS_COUNT; class -- > 0;) { /* the largest first */
+        while (pool->idle_bytes > keep_bytes && pool->idle[class] != NULL) {
+            chunk_free(pool, idle_pop(pool, class));
+        }
+    }
+}
+
+static weir_chunk *chunk_allocate(weir_chunk_pool *pool, size_t bytes)
+{
+    weir_chunk *chunk = malloc(bytes);
+    if (chunk != NULL) {
+        chunk->memory_bytes = bytes;
+        chunk->pool = pool;
+        (void)atomic_fetch_add_explicit(&pool->bytes, bytes, memory_order_relaxed);
+    }
+    return chunk;
+}
+
+weir_chunk *weir_chunk_pool_take(weir_chunk_pool *pool, size_t bytes)
+{
+    unsigned class = class_of(bytes);
+    weir_chunk *chunk;
+    if (class >= CLASS_COUNT) {
+        chunk = chunk_allocate(pool, bytes);
+    } else {
+        if (pool->idle[class] == NULL) {
+            returned_sort(pool);
+        }
+        chunk = idle_pop(pool, class);
+        chunk = chunk != NULL ? chunk : chunk_allocate(pool, (size_t)1 << (CLASS_BITS_MIN + class));
+    }
+    if (chunk != NULL) {
+        (void)atomic_fetch_add_explicit(&pool->refs, 1, memory_order_relaxed); /* [P1] */
+    }
+    return chunk;
+}
+
+static void returned_push(weir_chunk_pool *pool, weir_chunk *chunk)
+{
+    weir_chunk *first = atomic_load_explicit(&pool->returned, memory_order_relaxed);
+    do {
+        chunk->next = first;
+    } while (!atomic_compare_exchange_weak_explicit(&pool->returned, &first, chunk,
+                                                    memory_order_release, memory_order_relaxed));
+}
+
+void weir_chunk_pool_return(weir_chunk *chunk)
+{
+    weir_chunk_pool *pool = chunk->pool;
+    if (class_of(chunk->memory_bytes) >= CLASS_COUNT ||
+        atomic_load_explicit(&pool->closed, memory_order_relaxed)) {
+        chunk_free(pool, chunk);
+    } else {
+        returned_push(pool, chunk);
+    }
+    pool_drop(pool); /* [P1] only now: until here the chunk kept the pool alive */
+}
