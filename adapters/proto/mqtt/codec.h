@@ -1,6 +1,7 @@
 /* adapters/proto/mqtt/codec.h - MQTT packets, bytes to structs and back, for 3.1, 3.1.1 and 5.0.
  *
- *   | type:4 flags:4 | remaining length, 1 to 4 bytes | variable head | properties (5.0) | payload |
+ *   | type:4 flags:4 | remaining length, 1 to 4 bytes | variable head | properties (5.0) | payload
+ * |
  *
  * Pure: no allocation, no globals, nothing is kept. Spans of a decoded packet point into the input.
  * A decoder takes any cut of its input and answers WEIR_MORE; outputs are written only on WEIR_OK.
@@ -75,12 +76,13 @@ typedef enum weir_mqtt_reason {
     WEIR_MQTT_SHARED_NOT_SUPPORTED = 0x9e,
 } weir_mqtt_reason;
 
-/* ---- Properties (MQTT 5.0 section 2.2.2.2) ------------------------------------------------------ */
+/* ---- Properties (MQTT 5.0 section 2.2.2.2) ------------------------------------------------------
+ */
 
-/* X(NAME, identifier, kind, the packets that may carry it). The packets are bits 1 << type; bit 0 is
- * the will's part of CONNECT. */
-#define WEIR_MQTT_IN(type)  (1u << WEIR_MQTT_##type)
-#define WEIR_MQTT_IN_WILL   1u
+/* X(NAME, identifier, kind, the packets that may carry it). The packets are bits 1 << type; bit 0
+ * is the will's part of CONNECT. */
+#define WEIR_MQTT_IN(type) (1u << WEIR_MQTT_##type)
+#define WEIR_MQTT_IN_WILL  1u
 #define WEIR_MQTT_IN_ACKS                                                                          \
     (WEIR_MQTT_IN(CONNACK) | WEIR_MQTT_IN(PUBACK) | WEIR_MQTT_IN(PUBREC) | WEIR_MQTT_IN(PUBREL) |  \
      WEIR_MQTT_IN(PUBCOMP) | WEIR_MQTT_IN(SUBACK) | WEIR_MQTT_IN(UNSUBACK) |                       \
@@ -96,8 +98,7 @@ typedef enum weir_mqtt_reason {
       WEIR_MQTT_IN(CONNECT) | WEIR_MQTT_IN(CONNACK) | WEIR_MQTT_IN(DISCONNECT))                    \
     X(ASSIGNED_CLIENT_ID, 0x12, TEXT, WEIR_MQTT_IN(CONNACK))                                       \
     X(SERVER_KEEP_ALIVE, 0x13, U16, WEIR_MQTT_IN(CONNACK))                                         \
-    X(AUTH_METHOD, 0x15, TEXT,                                                                     \
-      WEIR_MQTT_IN(CONNECT) | WEIR_MQTT_IN(CONNACK) | WEIR_MQTT_IN(AUTH))                          \
+    X(AUTH_METHOD, 0x15, TEXT, WEIR_MQTT_IN(CONNECT) | WEIR_MQTT_IN(CONNACK) | WEIR_MQTT_IN(AUTH)) \
     X(AUTH_DATA, 0x16, DATA, WEIR_MQTT_IN(CONNECT) | WEIR_MQTT_IN(CONNACK) | WEIR_MQTT_IN(AUTH))   \
     X(REQUEST_PROBLEM, 0x17, BYTE, WEIR_MQTT_IN(CONNECT))                                          \
     X(WILL_DELAY, 0x18, U32, WEIR_MQTT_IN_WILL)                                                    \
@@ -124,19 +125,20 @@ typedef enum weir_mqtt_property_name {
         WEIR_MQTT_PROPERTY_COUNT
 } weir_mqtt_property_name;
 
-/* The properties of one packet as decoded. `values` are set where `present` has the bit: ask through
- * the functions below. SUBSCRIPTION_ID and USER_PROPERTY may come often: walk them. */
+/* The properties of one packet as decoded. `values` are set where `present` has the bit: ask
+ * through the functions below. SUBSCRIPTION_ID and USER_PROPERTY may come often: walk them. */
 typedef struct weir_mqtt_properties {
-    weir_bytes raw;    /* without the length in front; checked */
-    uint32_t present;  /* 1u << weir_mqtt_property_name */
-    uint32_t pairs;    /* user properties */
+    weir_bytes raw;   /* without the length in front; checked */
+    uint32_t present; /* 1u << weir_mqtt_property_name */
+    uint32_t pairs;   /* user properties */
     union {
         uint32_t number;
         weir_bytes text;
     } values[WEIR_MQTT_PROPERTY_COUNT];
 } weir_mqtt_properties;
 
-static inline bool weir_mqtt_has(const weir_mqtt_properties *properties, weir_mqtt_property_name name)
+static inline bool weir_mqtt_has(const weir_mqtt_properties *properties,
+                                 weir_mqtt_property_name name)
 {
     return (properties->present >> name & 1) != 0;
 }
@@ -147,15 +149,16 @@ weir_bytes weir_mqtt_text(const weir_mqtt_properties *properties, weir_mqtt_prop
 /* One property as it is walked or given to an encoder. */
 typedef struct weir_mqtt_property {
     weir_mqtt_property_name name;
-    uint32_t number;   /* BYTE, U16, U32, VARINT */
-    weir_bytes text;   /* TEXT, DATA; a PAIR's name */
-    weir_bytes value;  /* a PAIR's value */
+    uint32_t number;  /* BYTE, U16, U32, VARINT */
+    weir_bytes text;  /* TEXT, DATA; a PAIR's name */
+    weir_bytes value; /* a PAIR's value */
 } weir_mqtt_property;
 
 /* Takes the next property off the front of *rest (begin with properties.raw). False at the end. */
 bool weir_mqtt_property_next(weir_bytes *rest, weir_mqtt_property *property);
 
-/* ---- Packets -------------------------------------------------------------------------------------- */
+/* ---- Packets
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct weir_mqtt_connect {
     uint8_t version; /* weir_mqtt_version */
@@ -167,10 +170,10 @@ typedef struct weir_mqtt_connect {
     weir_bytes client_id;
     weir_bytes will_name;
     weir_bytes will_payload;
-    weir_bytes user;     /* null: not there */
-    weir_bytes password; /* null: not there */
-    weir_mqtt_properties will_properties;       /* decoded */
-    const weir_mqtt_property *will_list;        /* to be encoded */
+    weir_bytes user;                      /* null: not there */
+    weir_bytes password;                  /* null: not there */
+    weir_mqtt_properties will_properties; /* decoded */
+    const weir_mqtt_property *will_list;  /* to be encoded */
     size_t will_list_count;
 } weir_mqtt_connect;
 
@@ -178,20 +181,22 @@ typedef struct weir_mqtt_publish {
     bool dup;
     bool retain;
     uint8_t qos;
-    uint16_t id; /* 0 with QoS 0 */
+    uint16_t id;     /* 0 with QoS 0 */
+    uint32_t levels; /* of the name, 0 when it is empty; decoded */
     weir_bytes name; /* empty with a topic alias */
     weir_bytes payload;
 } weir_mqtt_publish;
 
-/* One packet of any type. `id` is of the acknowledgements, SUBSCRIBE and UNSUBSCRIBE; `reason` of the
- * acknowledgements, CONNACK (3.1.1: its return code), DISCONNECT and AUTH. */
+/* One packet of any type. `id` is of the acknowledgements, SUBSCRIBE and UNSUBSCRIBE; `reason` of
+ * the acknowledgements, CONNACK (3.1.1: its return code), DISCONNECT and AUTH. */
 typedef struct weir_mqtt_packet {
     uint8_t type;
     uint8_t reason;
     bool session_present; /* CONNACK */
     uint16_t id;
-    weir_bytes payload; /* SUBSCRIBE, UNSUBSCRIBE: filters, walk them; SUBACK, UNSUBACK: the codes */
-    uint32_t filters;   /* how many, decoded */
+    weir_bytes
+        payload;      /* SUBSCRIBE, UNSUBSCRIBE: filters, walk them; SUBACK, UNSUBACK: the codes */
+    uint32_t filters; /* how many, decoded */
     weir_mqtt_connect connect;
     weir_mqtt_publish publish;
     weir_mqtt_properties properties;
@@ -205,43 +210,54 @@ enum {
     WEIR_MQTT_OPTION_HANDLING = 0x30,
 };
 
-/* ---- Decoding ------------------------------------------------------------------------------------- */
+/* ---- Decoding
+ * ------------------------------------------------------------------------------------- */
 
 typedef struct weir_mqtt_head {
     uint8_t type;
     uint8_t flags;
-    uint8_t head_bytes;  /* 2 to 5 */
+    uint8_t head_bytes; /* 2 to 5 */
     uint32_t remaining;
 } weir_mqtt_head;
 
 /* [MQTT-1.5.5-1]: overlong forms are malformed. */
 weir_err weir_mqtt_varint_decode(weir_bytes in, uint32_t *value, size_t *used);
 size_t weir_mqtt_varint_size(uint32_t value);
-size_t weir_mqtt_varint_encode(uint32_t value, uint8_t *out); /* at most 4 bytes; returns how many */
+size_t weir_mqtt_varint_encode(uint32_t value,
+                               uint8_t *out); /* at most 4 bytes; returns how many */
 
 /* The fixed header alone: enough to know how long the packet is. MALFORMED: type 0, reserved flags
- * [MQTT-2.1.3-1], QoS 3 [MQTT-3.3.1-4], a length of five bytes. */
-weir_err weir_mqtt_head_decode(weir_bytes in, weir_mqtt_head *head);
+ * [MQTT-2.1.3-1], QoS 3 [MQTT-3.3.1-4], a length of five bytes. MQTT 3.1 lets DUP stand in PUBREL,
+ * SUBSCRIBE and UNSUBSCRIBE. */
+weir_err weir_mqtt_head_decode(weir_bytes in, uint8_t version, weir_mqtt_head *head);
 
-/* A whole packet from the front of `in`. `version` is what the connection's CONNECT said; for CONNECT
- * itself it is not looked at. *used: its bytes. `packet` is scratch on errors. */
+/* A whole packet from the front of `in`. `version` is what the connection's CONNECT said; for
+ * CONNECT itself it is not looked at. *used: its bytes, written on WEIR_OK only. `packet` is
+ * scratch on errors; but UNSUPPORTED leaves the level that was asked for in
+ * packet->connect.version. */
 weir_err weir_mqtt_decode(weir_bytes in, uint8_t version, weir_mqtt_packet *packet, size_t *used);
 
-/* PUBLISH alone, from its body (`remaining` bytes behind the fixed header): the record's road. Sets
- * properties->present and ->pairs to 0 when there are none; other fields of `properties` are then
- * unset. The name is checked as UTF-8 without NUL and wildcards only when `check_name`. */
-weir_err weir_mqtt_publish_decode(uint8_t flags, weir_bytes body, uint8_t version, bool check_name,
+/* PUBLISH alone, from its body (`remaining` bytes behind the fixed header): the record's road.
+ * Without properties only ->raw, ->present and ->pairs are set. NAME_INVALID: a wildcard in the
+ * name [MQTT-3.3.2-2]. Outputs are scratch on errors. */
+weir_err weir_mqtt_publish_decode(uint8_t flags, weir_bytes body, uint8_t version,
                                   weir_mqtt_publish *publish, weir_mqtt_properties *properties);
 
 /* The next filter of a decoded SUBSCRIBE (with_options) or UNSUBSCRIBE. False at the end. */
-bool weir_mqtt_filter_next(weir_bytes *rest, bool with_options, weir_bytes *filter, uint8_t *options);
+bool weir_mqtt_filter_next(weir_bytes *rest, bool with_options, weir_bytes *filter,
+                           uint8_t *options);
+
+/* A topic name to publish to: UTF-8, no NUL (else MALFORMED), no wildcard (else NAME_INVALID).
+ * *levels: how many; 0 for an empty one. One pass, eight bytes at a time. */
+weir_err weir_mqtt_name_scan(weir_bytes name, uint32_t *levels);
 
 /* A UTF-8 string of MQTT: well formed, without U+0000 [MQTT-1.5.4-1], [MQTT-1.5.4-2]. */
 bool weir_mqtt_text_valid(weir_bytes text);
 
-/* ---- Encoding: writes at most `size` bytes and returns how many it takes, like snprintf; nothing is
- *      written when that is more than `size`. 0: it cannot be said in MQTT (a text over 65,535 bytes,
- *      a packet over 268,435,455). ----------------------------------------------------------------- */
+/* ---- Encoding: writes at most `size` bytes and returns how many it takes, like snprintf; nothing
+ * is written when that is more than `size`. 0: it cannot be said in MQTT (a text over 65,535 bytes,
+ *      a packet over 268,435,455).
+ * ----------------------------------------------------------------- */
 
 size_t weir_mqtt_encode(uint8_t version, const weir_mqtt_packet *packet,
                         const weir_mqtt_property *properties, size_t property_count, uint8_t *out,

@@ -1,7 +1,8 @@
 /* adapters/proto/mqtt/session.h - one MQTT connection's state machine, without I/O.
  *
- * Bytes, completions and time come in; bytes (a weir_buffer) and port operations go out. The transport
- * owns the socket, the buffers, the timers and the registry of client ids. How it drives a session:
+ * Bytes, completions and time come in; bytes (a weir_buffer) and port operations go out. The
+ * transport owns the socket, the buffers, the timers and the registry of client ids. How it drives
+ * a session:
  *
  *   loop set up   context.port, .ops, .limits, .hooks, .quiet_user; weir_mqtt_context_init
  *   each turn     context.now_ms, .wall_ms
@@ -9,18 +10,18 @@
  *   readable      err = weir_mqtt_session_input(session, bytes, out, &used)
  *                   keep bytes[used..] for the next call, append what is read next
  *                   WEIR_OK      it took every whole packet: go on reading
- *                   WEIR_AGAIN   blocked: stop reading; call input again with the same rest after the
- *                                next step, and after each completion and claimed() of this session
- *                   WEIR_CLOSED  write what `out` has, then close the socket and call end()
- *   completion    weir_mqtt_session_complete(session, completion, out): WEIR_OK or WEIR_CLOSED
- *                   (take-what-you-keep: pointers it kept are zeroed; drop the completion afterwards)
- *   after a write weir_mqtt_session_drained(session, bytes still unwritten)
- *   timer         at weir_mqtt_session_deadline_ms: weir_mqtt_session_tick(session, out)
- *   turn's end    weir_mqtt_context_turn_end(context), once, after the last completion
- *   EOF, reset    weir_mqtt_session_end(session)
- *   end           weir_mqtt_session_end: WEIR_OK: everything has come back: destroy. WEIR_AGAIN: call
- *                   it again after the next step and after each completion of this session, which
- *                   still go to complete() (with any buffer as `out`: nothing is written any more)
+ *                   WEIR_AGAIN   blocked: stop reading; call input again with the same rest after
+ * the next step, and after each completion and claimed() of this session WEIR_CLOSED  write what
+ * `out` has, then close the socket and call end() completion    weir_mqtt_session_complete(session,
+ * completion, out): WEIR_OK or WEIR_CLOSED (take-what-you-keep: pointers it kept are zeroed; drop
+ * the completion afterwards) turn's end    weir_mqtt_session_drained(session, bytes still
+ * unwritten) after the turn's write, when there was any input, completion or write of this session.
+ * It may submit (credit): the loop must step again. WEIR_AGAIN: call it again after that step timer
+ * at weir_mqtt_session_deadline_ms: weir_mqtt_session_tick(session, out) turn's end
+ * weir_mqtt_context_turn_end(context), once, after the last completion EOF, reset
+ * weir_mqtt_session_end(session) end           weir_mqtt_session_end: WEIR_OK: everything has come
+ * back: destroy. WEIR_AGAIN: call it again after the next step and after each completion of this
+ * session, which still go to complete() (with any buffer as `out`: nothing is written any more)
  *
  * Completions of publishes without confirmation (QoS 0) have context.quiet_user as `user` and come
  * only on failure: hand them to weir_mqtt_context_quiet. All of it on the loop's thread.
@@ -42,8 +43,8 @@
 typedef struct weir_mqtt_session weir_mqtt_session;
 typedef struct weir_mqtt_wire_cache weir_mqtt_wire_cache;
 
-/* The part of include/weir/port.h that a session needs, with the same promises. A transport fills it
- * with the functions themselves: WEIR_MQTT_PORT_OPS; tests with a fake. */
+/* The part of include/weir/port.h that a session needs, with the same promises. A transport fills
+ * it with the functions themselves: WEIR_MQTT_PORT_OPS; tests with a fake. */
 typedef struct weir_mqtt_port_ops {
     weir_err (*publish)(weir_port *port, const weir_publish *publish, void *user, uint64_t token);
     weir_err (*subscriber_open)(weir_port *port, void *user, weir_subscriber **subscriber);
@@ -66,17 +67,18 @@ typedef struct weir_mqtt_port_ops {
 /* What a session asks of the transport. Every slot is filled. Called on the loop's thread, from
  * within input() or end(); none may block or call back into the session. */
 typedef struct weir_mqtt_hooks {
-    /* May this client come in? Returns a 5.0 CONNACK reason code, 0 to admit (connections_max: 0x97,
-     * users: 0x86, 0x87). Once per CONNECT. */
+    /* May this client come in? Returns a 5.0 CONNACK reason code, 0 to admit (connections_max:
+     * 0x97, users: 0x86, 0x87). Once per CONNECT. */
     uint8_t (*admit)(void *arg, weir_mqtt_session *session, const weir_mqtt_connect *connect);
-    /* OK: `client_id` (copied) is this session's. AGAIN: it will be; see the top. NO_MEMORY. Once. */
+    /* OK: `client_id` (copied) is this session's. AGAIN: it will be; see the top. NO_MEMORY. Once.
+     */
     weir_err (*claim)(void *arg, weir_mqtt_session *session, weir_bytes client_id);
     /* The session no longer needs its id. Once, if claim was OK or AGAIN. */
     void (*release)(void *arg, weir_mqtt_session *session, weir_bytes client_id);
 } weir_mqtt_hooks;
 
-/* Counters of all sessions of a context: X(field, metric name, help). The names of limits' metrics are
- * those of include/weir/limits.h. */
+/* Counters of all sessions of a context: X(field, metric name, help). The names of limits' metrics
+ * are those of include/weir/limits.h. */
 #define WEIR_MQTT_STATS_LIST(X)                                                                    \
     X(packets_received, "weir_mqtt_packets_received_total", "Packets taken from clients.")         \
     X(publishes_received, "weir_mqtt_publishes_received_total", "PUBLISH packets handed on.")      \
@@ -127,10 +129,10 @@ typedef struct weir_mqtt_context {
     const weir_limits *limits;
     const weir_mqtt_hooks *hooks;
     void *hooks_arg;
-    void *quiet_user;     /* `user` of publishes without confirmation; lives as long as the port */
-    uint64_t id_prefix;   /* random, of this loop: begins the client ids the server assigns */
-    uint64_t now_ms;      /* monotonic */
-    int64_t wall_ms;      /* Unix */
+    void *quiet_user;   /* `user` of publishes without confirmation; lives as long as the port */
+    uint64_t id_prefix; /* random, of this loop: begins the client ids the server assigns */
+    uint64_t now_ms;    /* monotonic */
+    int64_t wall_ms;    /* Unix */
 
     uint64_t id_count;
     weir_mqtt_wire_cache *cache;
@@ -144,10 +146,11 @@ void weir_mqtt_context_turn_end(weir_mqtt_context *context);
 /* A completion whose user is quiet_user: counts it. */
 void weir_mqtt_context_quiet(weir_mqtt_context *context, const weir_completion *completion);
 
-/* ---- Life cycle ----------------------------------------------------------------------------------- */
+/* ---- Life cycle
+ * ----------------------------------------------------------------------------------- */
 
-/* `user` is the user of the session's operations (the transport's weir_sink). Borrows the context for
- * its life. NO_MEMORY. An idle session takes less than 300 bytes beside its client id. */
+/* `user` is the user of the session's operations (the transport's weir_sink). Borrows the context
+ * for its life. NO_MEMORY. An idle session takes less than 300 bytes beside its client id. */
 weir_err weir_mqtt_session_create(weir_mqtt_context *context, void *user,
                                   weir_mqtt_session **session);
 /* After end() answered WEIR_OK (or when the port is closed: nothing comes back any more). */
@@ -157,26 +160,31 @@ void weir_mqtt_session_destroy(weir_mqtt_session *session);
  * closes the subscriber, releases the client id. See the top. */
 weir_err weir_mqtt_session_end(weir_mqtt_session *session);
 
-/* ---- Verbs ---------------------------------------------------------------------------------------- */
+/* ---- Verbs
+ * ---------------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_session_input(weir_mqtt_session *session, weir_bytes in, weir_buffer *out,
                                  size_t *used);
 weir_err weir_mqtt_session_complete(weir_mqtt_session *session, weir_completion *completion,
                                     weir_buffer *out);
-/* The client id that claim() answered AGAIN for is free: CONNACK leaves. CLOSED: it came too late. */
+/* The client id that claim() answered AGAIN for is free: CONNACK leaves. CLOSED: it came too late.
+ */
 weir_err weir_mqtt_session_claimed(weir_mqtt_session *session, weir_buffer *out);
-/* Output was written; `pending_bytes` still wait in the transport's buffer. Hands credit back. */
-void weir_mqtt_session_drained(weir_mqtt_session *session, size_t pending_bytes);
+/* `pending_bytes` still wait in the transport's buffer. Hands credit back to the engine when they
+ * are few. AGAIN: the port was full; call it again. */
+weir_err weir_mqtt_session_drained(weir_mqtt_session *session, size_t pending_bytes);
 /* CLOSED: the keep-alive or the time to connect ran out [MQTT-3.1.2-22]. */
 weir_err weir_mqtt_session_tick(weir_mqtt_session *session, weir_buffer *out);
 /* Says DISCONNECT with the reason (5.0; the others just close) and is CLOSED. For take-over (0x8E),
- * drain (0x8B), an administrator (0x98). The will is published, as the client did not go by itself. */
+ * drain (0x8B), an administrator (0x98). The will is published, as the client did not go by itself.
+ */
 weir_err weir_mqtt_session_stop(weir_mqtt_session *session, uint8_t reason, weir_buffer *out);
 
-/* ---- Queries -------------------------------------------------------------------------------------- */
+/* ---- Queries
+ * -------------------------------------------------------------------------------------- */
 
-/* When tick() should be called next, monotonic milliseconds; UINT64_MAX: never. It moves with input:
- * look again when the time has come. */
+/* When tick() should be called next, monotonic milliseconds; UINT64_MAX: never. It moves with
+ * input: look again when the time has come. */
 uint64_t weir_mqtt_session_deadline_ms(const weir_mqtt_session *session);
 /* The client id, empty before CONNECT. Borrowed until destroy. */
 weir_bytes weir_mqtt_session_client_id(const weir_mqtt_session *session);
