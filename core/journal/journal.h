@@ -1,9 +1,9 @@
 /* core/journal/journal.h - the write-ahead log: units in, a durable mark out.
  *
- * A unit is what is atomic: entries that are applied all or not at all. Units have dense numbers from
- * 1. Everything that waits is written as one block (header with length, sequence, journal id, file
- * generation, durable mark and CRC32C; 4096-byte aligned), and synced at once: group commit. Files are
- * written once before use and recycled.
+ * A unit is what is atomic: entries that are applied all or not at all. Units have dense
+ * numbers from 1. Everything that waits is written as one block (header with length, sequence,
+ * journal id, file generation, durable mark and CRC32C; 4096-byte aligned), and synced at once:
+ * group commit. Files are written once before use and recycled.
  *
  * One thread at a time (the engine's owner). docs/formats/journal.md draws the bytes. */
 #ifndef WEIR_CORE_JOURNAL_JOURNAL_H
@@ -18,11 +18,13 @@ typedef struct weir_journal weir_journal;
 
 typedef struct weir_journal_config {
     weir_env *env;
-    const char *dir;       /* "<data>/journal"; created */
-    uint64_t file_bytes;   /* size of one file; at least 64 KiB, a multiple of 4096 */
-    uint64_t pending_bytes_max; /* what may wait to be written; at least one unit of the largest size */
-    uint64_t term;         /* this owner's */
-    bool taken_over;       /* an older owner may still be alive: recycle only files we made */
+    const char *dir; /* "<data>/journal"; created */
+    /* Size of one file: at least 64 KiB, a multiple of 4096. */
+    uint64_t file_bytes;
+    /* What may wait to be written: at least one unit of the largest size; at most 1 GiB. */
+    uint64_t pending_bytes_max;
+    uint64_t term;   /* this owner's; fits 32 bits, and rises with each open */
+    bool taken_over; /* an older owner may still be alive: recycle only files we made */
     weir_sync_mode sync;
     void (*wake)(void *arg); /* a background write has finished: call weir_journal_poll soon.
                               * Called on a lane's thread. */
@@ -33,7 +35,7 @@ typedef struct weir_journal_config {
 typedef struct weir_journal_unit {
     uint64_t number;
     uint64_t term;
-    int64_t engine_ms; /* engine time, Unix milliseconds */
+    int64_t engine_ms;  /* engine time, Unix milliseconds */
     weir_bytes entries; /* walk with weir_journal_entry_next */
 } weir_journal_unit;
 
@@ -47,12 +49,12 @@ typedef struct weir_journal_entry {
  * DAMAGED when the lengths do not fit (cannot happen behind a good CRC, but is checked). */
 weir_err weir_journal_entry_next(weir_bytes *rest, weir_journal_entry *entry);
 
-/* Reads every whole unit with number >= from_unit in order, stops at the first bad block, tells a torn
- * tail (cut) from damage (WEIR_DAMAGED, nothing changed on disk), starts a new file whose header says
- * where the older ones end, and re-writes the tail that no mark proves synced before it returns.
- * The tail up to the last whole unit counts as durable when open returns.
- * MISSING units between from_unit and the first one found are damage.
- * `replay` may refuse (VERSION, DAMAGED, NO_MEMORY): open stops with that error and fault. */
+/* Reads every whole unit with number >= from_unit in order, stops at the first bad block, tells a
+ * torn tail (cut) from damage (WEIR_DAMAGED, nothing changed on disk), starts a new file whose
+ * header says where the older ones end, and re-writes the tail that no mark proves synced before it
+ * returns. The tail up to the last whole unit counts as durable when open returns. MISSING units
+ * between from_unit and the first one found are damage. `replay` may refuse (VERSION, DAMAGED,
+ * NO_MEMORY): open stops with that error and fault. */
 weir_err weir_journal_open(const weir_journal_config *config, uint64_t from_unit,
                            weir_err (*replay)(void *arg, const weir_journal_unit *unit,
                                               weir_fault *fault),
@@ -64,7 +66,8 @@ void weir_journal_abandon(weir_journal *journal);
 
 /* Whether a unit of about `bytes` can be begun: OK; AGAIN (too much waits to be written: flush and
  * poll first); DISK_FULL (no file could be prepared; tried again by weir_journal_poll);
- * READ_ONLY (a write or sync failed: for good). Decide with this before anything changes. */
+ * READ_ONLY (a write or sync failed: for good); TOO_LARGE (more than may ever wait); NO_MEMORY.
+ * `bytes` are bodies and 8 for each entry. Decide with this before anything changes. */
 weir_err weir_journal_room(weir_journal *journal, uint64_t bytes);
 
 /* A unit is begun, filled with entries, and ended. entry returns where `len` bytes of body go,
@@ -75,8 +78,9 @@ uint8_t *weir_journal_entry_add(weir_journal *journal, uint16_t type, uint8_t ve
 uint64_t weir_journal_end(weir_journal *journal);
 
 /* Writes everything that waits, and syncs it when `sync`. Inline: done on return. On a thread:
- * returns at once, and poll tells. Calling it while a write is under way is harmless: what waits goes
- * with the next. Returns the state as room() does. */
+ * returns at once, and poll tells. Calling it while a write is under way is harmless: what waits
+ * goes with the next. Never between begin and end, and neither are poll and mark. Returns the state
+ * as room() does. */
 weir_err weir_journal_flush(weir_journal *journal, bool sync);
 /* Takes in what finished in the background; starts what a flush asked for meanwhile. */
 weir_err weir_journal_poll(weir_journal *journal);
@@ -100,7 +104,8 @@ typedef struct weir_journal_counts {
 void weir_journal_counts_of(const weir_journal *journal, weir_journal_counts *counts);
 
 /* What the block decoder sees; pure, fuzzed. `in` starts at a block boundary.
- * OK: *block filled. MORE: in ends inside. DAMAGED: not a good block of this journal and generation. */
+ * OK: *block filled. MORE: in ends inside. DAMAGED: not a good block of this journal and
+ * generation. */
 typedef struct weir_journal_block {
     uint64_t sequence;   /* dense over the whole journal */
     uint64_t first_unit; /* 0 when it has none */

@@ -1,9 +1,9 @@
 /* core/journal/owner.h - one gateway per data directory: a lock per term, and the term itself.
  *
- * "<data>/owner" holds {magic, term, pid, CRC}, written in place. Each start raises the term and locks
- * "<data>/lock-<term>". A second start finds the lock of the current term held and is refused with the
- * owner's pid. --take-over raises the term without asking, and the older owner, when it next compares,
- * finds a newer term and must exit. */
+ * "<data>/owner" holds {magic, term, pid, CRC}, written in place. Each start raises the term and
+ * holds the lock "<data>/lock-<term>". A second start finds the lock of the current term held and
+ * is refused with the owner's pid. --take-over raises the term without asking, and the older owner,
+ * when it next compares, finds a newer term and must exit. */
 #ifndef WEIR_CORE_JOURNAL_OWNER_H
 #define WEIR_CORE_JOURNAL_OWNER_H
 
@@ -13,8 +13,8 @@
 
 typedef struct weir_owner weir_owner;
 
-/* Creates `data_dir` when missing. LOCKED names the pid in the fault. *old_alive tells that an older
- * owner may still be alive (taken over): files it has open are not to be written. */
+/* Creates `data_dir` when missing. LOCKED names the pid in the fault. *old_alive tells that an
+ * older owner may still be alive (taken over): files it has open are not to be written. */
 weir_err weir_owner_open(weir_env *env, const char *data_dir, bool take_over, weir_owner **owner,
                          bool *old_alive, weir_fault *fault);
 void weir_owner_close(weir_owner *owner);

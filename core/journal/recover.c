@@ -1,0 +1,709 @@
+/* core/journal/recover.c - finds the units that are there, and leaves a fresh file to write to.
+ *
+ *   | 1.wal: units ... |<-ends at- | 2.wal: units ... |<-ends at- | 3.wal: units, torn tail? |
+ *                                                                   mark D ... P   end
+ *   new file:  <-ends at P- | head | units above D again | ...
+ *
+ * The newest file with a good head is the chain's last; each head names the file before and where
+ * that one ends, and what stands past such an end, or in files outside the chain, is never read: an
+ * older owner that wakes up may write there. Blocks are read from the file that holds the first
+ * unit asked for, whole units in order, up to the first bad block. In a file that a later one
+ * calls longer, that is damage. In the last file it is damage when something proves that the
+ * missing units were synced once (a head, a later good block's mark, the caller's first unit), and
+ * else the tail that a crash tore, which is cut.
+ *
+ * What stands above every mark may never have reached the disk even though it can be read (a page
+ * whose sync failed stays in memory as if it were clean), so it is written again into the new file.
+ *
+ * Failures: reading errors and damage change nothing. A crash at any moment of this is followed by
+ * another recovery that finds the same or an equally good state:
+ *
+ * [R1] A new file gets its head only after the blocks behind it are synced; until the head is
+ *      there the old file is the chain's last, and no byte of it was changed.
+ * [R2] The head's `durable` covers the blocks re-written before it: they are never written twice.
+ * [R3] Nothing is removed before the new head is synced; then only what no chain can name.
+ * [R4] The new file's number is above every number in the folder: no stale block has its
+ *      generation. */
+#include "core/journal/internal.h"
+#include "core/journal/reader.h"
+
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TERM_SHIFT = 32, NEW_FILE_ROOM_BYTES = 64 * 1024 };
+
+typedef struct chain_link {
+    weir_journal_head head;
+    uint64_t end; /* where its last block ends; for the last file found by reading */
+    uint64_t bytes;
+} chain_link;
+
+typedef struct recovery {
+    weir_journal *journal;
+    uint64_t from_unit;
+    weir_err (*replay)(void *arg, const weir_journal_unit *unit, weir_fault *fault);
+    void *arg;
+    weir_fault *fault;
+    weir_journal_listing listing;
+    weir_journal_reader reader;
+    chain_link *links; /* oldest first */
+    size_t link_count;
+    bool older_unreadable; /* the chain ends at a file whose head is bad, before what is needed */
+    uint64_t last;         /* the newest whole unit so far */
+    uint64_t sequence;     /* the next block's */
+    uint64_t mark;         /* the highest durable unit anything tells of */
+} recovery;
+
+/* Faults. */
+
+static weir_err fault_fill(recovery *r, weir_err err, uint64_t number, uint64_t position,
+                           const char *text)
+{
+    int os_errno = err == WEIR_IO || err == WEIR_DISK_FULL ? errno : 0;
+    *r->fault = (weir_fault){.err = err, .os_errno = os_errno, .position = position};
+    char path[WEIR_JOURNAL_PATH_MAX];
+    if (number != 0) {
+        weir_journal_path(&r->journal->dir, (weir_journal_name){number, WEIR_JOURNAL_WAL}, path);
+    } else {
+        (void)snprintf(path, sizeof(path), "%s", r->journal->dir.path);
+    }
+    size_t len = strlen(path);
+    size_t skip = len >= sizeof(r->fault->file) ? len - sizeof(r->fault->file) + 1 : 0;
+    memcpy(r->fault->file, path + skip, len - skip + 1); /* of a long path the end tells more */
+    (void)snprintf(r->fault->text, sizeof(r->fault->text), "%s", text);
+    return err;
+}
+
+static weir_err damaged(recovery *r, uint64_t number, uint64_t position, const char *what)
+{
+    char text[WEIR_FAULT_TEXT_MAX];
+    (void)snprintf(text, sizeof(text),
+                   "%s; units after %llu cannot be read: restore this file from a backup and start "
+                   "again; nothing was changed",
+                   what, (unsigned long long)r->last);
+    return fault_fill(r, WEIR_DAMAGED, number, position, text);
+}
+
+static weir_err unreadable(recovery *r, weir_err err, uint64_t number, uint64_t position)
+{
+    return fault_fill(r, err, number, position,
+                      err == WEIR_NO_MEMORY
+                          ? "there is no memory to read the journal; give the gateway more"
+                          : "the journal cannot be read; check the disk and the file's owner");
+}
+
+static weir_err unwritable(recovery *r, weir_err err, uint64_t number)
+{
+    return fault_fill(
+        r, err, number, 0,
+        err == WEIR_DISK_FULL
+            ? "there is no room for a new journal file; free some space and start again"
+            : "a new journal file cannot be written; check the disk and the folder's "
+              "owner");
+}
+
+/* The chain. */
+
+static bool listed(const weir_journal_listing *listing, uint64_t number)
+{
+    for (size_t i = 0; i < listing->count; i++) {
+        if (listing->names[i].number == number && listing->names[i].kind == WEIR_JOURNAL_WAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* DAMAGED without a fault: the file is there and has no good head of its own. */
+static weir_err link_read(recovery *r, uint64_t number, chain_link *link)
+{
+    weir_bytes page;
+    weir_err err = weir_journal_reader_open(&r->reader, number);
+    if (err == WEIR_OK) {
+        err = weir_journal_reader_span(&r->reader, 0, WEIR_JOURNAL_PAGE_BYTES, &page);
+    }
+    if (err != WEIR_OK) {
+        return unreadable(r, err, number, 0);
+    }
+    err = weir_journal_head_decode(page, &link->head);
+    if (err == WEIR_VERSION) {
+        return fault_fill(
+            r, WEIR_VERSION, number, 0,
+            "this journal was written by a newer version: start that version; nothing "
+            "was changed");
+    }
+    link->bytes = r->reader.bytes;
+    link->end = 0;
+    bool own = err == WEIR_OK && link->head.number == number && link->head.first_unit > 0;
+    return own ? WEIR_OK : WEIR_DAMAGED;
+}
+
+static weir_err link_add(recovery *r, const chain_link *link)
+{
+    chain_link *grown = realloc(r->links, (r->link_count + 1) * sizeof(*grown));
+    if (grown == NULL) {
+        return unreadable(r, WEIR_NO_MEMORY, link->head.number, 0);
+    }
+    r->links = grown;
+    r->links[r->link_count++] = *link;
+    return WEIR_OK;
+}
+
+/* The newest file with a good head. EMPTY: there is none. */
+static weir_err last_find(recovery *r)
+{
+    for (size_t i = r->listing.count; i > 0; i--) {
+        chain_link link;
+        if (r->listing.names[i - 1].kind != WEIR_JOURNAL_WAL) {
+            continue;
+        }
+        weir_err err = link_read(r, r->listing.names[i - 1].number, &link);
+        if (err == WEIR_OK) {
+            r->journal->journal_id = link.head.journal_id;
+            return link_add(r, &link);
+        }
+        if (err != WEIR_DAMAGED) {
+            return err;
+        }
+    }
+    return WEIR_EMPTY;
+}
+
+/* Adds the files before, newest first, as far as they are there. */
+static weir_err previous_find(recovery *r)
+{
+    for (;;) {
+        weir_journal_head after = r->links[r->link_count - 1].head;
+        chain_link link;
+        if (after.previous_number == 0 || !listed(&r->listing, after.previous_number)) {
+            return WEIR_OK;
+        }
+        weir_err err = link_read(r, after.previous_number, &link);
+        if (err != WEIR_OK && err != WEIR_DAMAGED) {
+            return err;
+        }
+        bool good = err == WEIR_OK && link.head.journal_id == after.journal_id &&
+                    link.head.number < after.number && after.previous_end <= link.bytes;
+        if (!good && after.first_unit <= r->from_unit) {
+            r->older_unreadable = true;
+            return WEIR_OK;
+        }
+        if (!good) {
+            return damaged(r, after.previous_number, 0, "the head of this journal file is damaged");
+        }
+        link.end = after.previous_end;
+        err = link_add(r, &link);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+}
+
+static weir_err chain_find(recovery *r)
+{
+    weir_err err = last_find(r);
+    err = err == WEIR_OK ? previous_find(r) : err;
+    for (size_t i = 0; i < r->link_count / 2; i++) {
+        chain_link swapped = r->links[i];
+        r->links[i] = r->links[r->link_count - 1 - i];
+        r->links[r->link_count - 1 - i] = swapped;
+    }
+    return err;
+}
+
+/* Reading. */
+
+static weir_err units_replay(recovery *r, const weir_journal_block *block, uint64_t number,
+                             uint64_t position)
+{
+    weir_bytes rest = block->units;
+    weir_journal_unit unit;
+    while (weir_journal_unit_next(&rest, &unit) == WEIR_OK) {
+        if (unit.number >= r->from_unit) {
+            weir_err err = r->replay(r->arg, &unit, r->fault);
+            if (err != WEIR_OK && r->fault->err == WEIR_OK) {
+                return fault_fill(r, err, number, position,
+                                  "a unit of the journal cannot be applied; start the version that "
+                                  "wrote it; nothing was changed");
+            }
+            if (err != WEIR_OK) {
+                return err;
+            }
+        }
+        r->last = unit.number;
+    }
+    return WEIR_OK;
+}
+
+/* Reads one file's blocks up to `end`; *position is where it stopped. OK: all of it, or as far as
+ * blocks are good. */
+static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
+{
+    weir_journal_block block;
+    *position = WEIR_JOURNAL_PAGE_BYTES;
+    while (*position < end) {
+        weir_err err =
+            weir_journal_reader_block(&r->reader, r->journal->journal_id, *position, end, &block);
+        bool next = err == WEIR_OK && block.sequence == r->sequence &&
+                    (block.unit_count == 0 || block.first_unit == r->last + 1);
+        if (err == WEIR_DAMAGED || (err == WEIR_OK && !next)) {
+            return WEIR_OK;
+        }
+        err = err != WEIR_OK ? unreadable(r, err, r->reader.number, *position)
+                             : units_replay(r, &block, r->reader.number, *position);
+        if (err != WEIR_OK) {
+            return err;
+        }
+        r->mark = block.durable > r->mark ? block.durable : r->mark;
+        r->sequence++;
+        *position += block.span_bytes;
+    }
+    return WEIR_OK;
+}
+
+static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
+{
+    uint64_t number = link->head.number;
+    if (link->head.first_unit != r->last + 1 || link->head.first_sequence != r->sequence) {
+        return damaged(r, number, 0, "this journal file does not follow the one before it");
+    }
+    r->mark = link->head.durable > r->mark ? link->head.durable : r->mark;
+    weir_err err = weir_journal_reader_open(&r->reader, number);
+    if (err != WEIR_OK) {
+        return unreadable(r, err, number, 0);
+    }
+    uint64_t position;
+    err = blocks_replay(r, is_last ? r->reader.bytes : link->end, &position);
+    if (err == WEIR_OK && !is_last && position != link->end) {
+        return damaged(r, number, position, "a block of the journal is damaged");
+    }
+    link->end = position;
+    return err;
+}
+
+/* Begins with the newest file whose first unit is not above the first one asked for. */
+static weir_err chain_replay(recovery *r)
+{
+    size_t start = r->link_count;
+    while (start > 0 && r->links[start - 1].head.first_unit > r->from_unit) {
+        start--;
+    }
+    if (start == 0) {
+        r->last = r->from_unit - 1;
+        return damaged(r, r->links[0].head.number, 0,
+                       "the journal begins after the first unit that is needed");
+    }
+    start--;
+    r->last = r->links[start].head.first_unit - 1;
+    r->sequence = r->links[start].head.first_sequence;
+    for (size_t i = start; i < r->link_count; i++) {
+        weir_err err = link_replay(r, &r->links[i], i + 1 == r->link_count);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    return WEIR_OK;
+}
+
+/* Torn tail or damage. */
+
+/* Looks at every page from position on for good blocks of this journal whose mark proves that the
+ * unit after the last was synced once: DAMAGED. Counts the good ones that do not in *cut. */
+static weir_err proof_search(recovery *r, uint64_t position, uint64_t *cut)
+{
+    for (; position + WEIR_JOURNAL_BLOCK_HEAD_BYTES <= r->reader.bytes;
+         position += WEIR_JOURNAL_PAGE_BYTES) {
+        weir_journal_block block;
+        weir_err err = weir_journal_reader_block(&r->reader, r->journal->journal_id, position,
+                                                 r->reader.bytes, &block);
+        if (err == WEIR_OK && block.durable > r->last) {
+            return WEIR_DAMAGED;
+        }
+        if (err != WEIR_OK && err != WEIR_DAMAGED) {
+            return err;
+        }
+        *cut += err == WEIR_OK ? 1 : 0;
+    }
+    return WEIR_OK;
+}
+
+static weir_err later_search(recovery *r, uint64_t last_number, uint64_t *cut)
+{
+    for (size_t i = 0; i < r->listing.count; i++) {
+        weir_journal_name name = r->listing.names[i];
+        if (name.kind != WEIR_JOURNAL_WAL || name.number <= last_number) {
+            continue;
+        }
+        weir_err err = weir_journal_reader_open(&r->reader, name.number);
+        err = err != WEIR_OK ? err : proof_search(r, WEIR_JOURNAL_PAGE_BYTES, cut);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_err tail_judge(recovery *r)
+{
+    const chain_link *link = &r->links[r->link_count - 1];
+    uint64_t number = link->head.number;
+    uint64_t cut = 0;
+    weir_journal_block head;
+    weir_bytes bytes;
+    if (r->mark > r->last || r->from_unit > r->last + 1) {
+        return damaged(r, number, link->end, "units that were safely stored are missing here");
+    }
+    weir_err err =
+        weir_journal_reader_span(&r->reader, link->end, WEIR_JOURNAL_BLOCK_HEAD_BYTES, &bytes);
+    bool torn = err == WEIR_OK &&
+                weir_journal_block_peek(bytes, r->journal->journal_id, number, &head) == WEIR_OK;
+    err = err != WEIR_OK ? err : proof_search(r, link->end, &cut);
+    err = err != WEIR_OK ? err : later_search(r, number, &cut);
+    if (err == WEIR_DAMAGED) {
+        return damaged(r, number, link->end, "a block of the journal is damaged");
+    }
+    if (err != WEIR_OK) {
+        return unreadable(r, err, r->reader.number, 0);
+    }
+    if (torn || cut > 0) {
+        weir_log(WEIR_LOG_INFO, "journal",
+                 "torn tail cut file=%016llx position=%llu last_unit=%llu blocks_after=%llu: "
+                 "nothing in it had been acknowledged as synced",
+                 (unsigned long long)number, (unsigned long long)link->end,
+                 (unsigned long long)r->last, (unsigned long long)cut);
+    }
+    return WEIR_OK;
+}
+
+/* No file has a good head: a new journal, unless something says that there was one. */
+static weir_err nothing_judge(recovery *r)
+{
+    if (r->from_unit > 1) {
+        r->last = r->from_unit - 1;
+        return damaged(r, 0, 0, "the journal is missing");
+    }
+    for (size_t i = 0; i < r->listing.count; i++) {
+        if (r->listing.names[i].kind != WEIR_JOURNAL_WAL) {
+            continue;
+        }
+        uint64_t number = r->listing.names[i].number;
+        uint64_t position = WEIR_JOURNAL_PAGE_BYTES;
+        weir_journal_block block;
+        weir_err err = weir_journal_reader_open(&r->reader, number);
+        err = err != WEIR_OK ? err : weir_journal_reader_block_any(&r->reader, position, &block);
+        if (err == WEIR_OK) {
+            return damaged(r, number, 0, "the head of this journal file is damaged");
+        }
+        if (err != WEIR_DAMAGED) {
+            return unreadable(r, err, number, position);
+        }
+    }
+    while (r->journal->journal_id == 0) {
+        r->journal->env->ops->random(r->journal->env, &r->journal->journal_id,
+                                     sizeof(r->journal->journal_id));
+    }
+    r->sequence = 1;
+    return WEIR_OK;
+}
+
+/* The new file. */
+
+/* Where the first block with a unit above the mark begins in the last file, and its sequence and
+ * first unit: what the new file begins with. */
+static weir_err unproven_find(recovery *r, uint64_t *position, weir_journal_head *head)
+{
+    const chain_link *link = &r->links[r->link_count - 1];
+    *position = r->mark < r->last ? WEIR_JOURNAL_PAGE_BYTES : link->end;
+    head->first_sequence = r->mark < r->last ? link->head.first_sequence : r->sequence;
+    head->first_unit = r->last + 1;
+    weir_err err = weir_journal_reader_open(&r->reader, link->head.number);
+    while (err == WEIR_OK && *position < link->end) {
+        weir_journal_block block;
+        err = weir_journal_reader_block(&r->reader, r->journal->journal_id, *position, link->end,
+                                        &block);
+        if (err != WEIR_OK) {
+            break;
+        }
+        if (block.unit_count > 0 && block.first_unit + block.unit_count - 1 > r->mark) {
+            head->first_unit = block.first_unit;
+            return WEIR_OK;
+        }
+        head->first_sequence = block.sequence + 1;
+        *position += block.span_bytes;
+    }
+    return err == WEIR_OK ? WEIR_OK : unreadable(r, err, link->head.number, *position);
+}
+
+/* Copies the blocks with units from position on; the journal's position and sequence follow. */
+static weir_err unproven_copy(recovery *r, uint64_t from, uint64_t end, uint64_t generation)
+{
+    weir_journal *journal = r->journal;
+    for (uint64_t at = from; at < end;) {
+        weir_journal_block block;
+        weir_err err = weir_journal_reader_block(&r->reader, journal->journal_id, at, end, &block);
+        if (err != WEIR_OK) {
+            return unreadable(r, err, r->reader.number, at);
+        }
+        at += block.span_bytes;
+        if (block.unit_count == 0) {
+            continue;
+        }
+        block.sequence = journal->sequence_next++;
+        block.durable = r->mark;
+        uint8_t *ptr = r->reader.ptr + (at - block.span_bytes - r->reader.start);
+        (void)weir_journal_block_encode(ptr, journal->journal_id, generation, &block);
+        struct iovec part = {ptr, block.span_bytes};
+        err =
+            journal->env->ops->file_write(journal->env, journal->file, &part, 1, journal->position);
+        if (err != WEIR_OK) {
+            return unwritable(r, err, generation);
+        }
+        journal->position += block.span_bytes;
+    }
+    return WEIR_OK;
+}
+
+/* Blocks, sync, head, sync: [R1]. */
+static weir_err new_file_fill(recovery *r, const weir_journal_head *head, uint64_t from,
+                              uint64_t end)
+{
+    weir_journal *journal = r->journal;
+    weir_env *env = journal->env;
+    uint8_t page[WEIR_JOURNAL_PAGE_BYTES];
+    weir_err err = unproven_copy(r, from, end, head->number);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    err = env->ops->file_sync(env, journal->file);
+    if (err == WEIR_OK) {
+        struct iovec part = {page, sizeof(page)};
+        weir_journal_head_encode(head, page);
+        err = env->ops->file_write(env, journal->file, &part, 1, 0);
+    }
+    err = err != WEIR_OK ? err : env->ops->file_sync(env, journal->file);
+    return err != WEIR_OK ? unwritable(r, err, head->number) : WEIR_OK;
+}
+
+static uint64_t new_file_bytes(const weir_journal *journal, uint64_t copied_bytes)
+{
+    uint64_t least = WEIR_JOURNAL_PAGE_BYTES + copied_bytes + NEW_FILE_ROOM_BYTES;
+    uint64_t bytes = journal->file_bytes < WEIR_JOURNAL_SMALL_FILE_BYTES
+                         ? journal->file_bytes
+                         : WEIR_JOURNAL_SMALL_FILE_BYTES;
+    return copied_bytes > 0 && least > bytes ? least : bytes;
+}
+
+/* What the new head says about the files before. A last file of which nothing is kept is left out,
+ * so that a gateway that is started again and again leaves no row of empty files. */
+static void previous_tell(recovery *r, uint64_t kept_end, weir_journal_head *head)
+{
+    const chain_link *link = &r->links[r->link_count - 1];
+    head->previous_number = link->head.number;
+    head->previous_end = kept_end;
+    if (kept_end == WEIR_JOURNAL_PAGE_BYTES) {
+        head->previous_number = link->head.previous_number;
+        head->previous_end = link->head.previous_end;
+        r->link_count--;
+    }
+}
+
+static weir_err new_file_make(recovery *r)
+{
+    weir_journal *journal = r->journal;
+    uint64_t from = 0;
+    uint64_t end = 0;
+    weir_journal_head head = {
+        .journal_id = journal->journal_id,
+        .number = journal->number_next++, /* [R4] */
+        .first_unit = r->last + 1,
+        .first_sequence = r->sequence,
+        .durable = r->last, /* [R2] */
+        .term = journal->term,
+    };
+    if (r->link_count > 0) {
+        weir_err err = unproven_find(r, &from, &head);
+        if (err != WEIR_OK) {
+            return err;
+        }
+        end = r->links[r->link_count - 1].end;
+        previous_tell(r, from, &head);
+    }
+    head.file_bytes = new_file_bytes(journal, end - from);
+    weir_err err =
+        weir_journal_file_create(&journal->dir, head.number, head.file_bytes, true, &journal->file);
+    if (err != WEIR_OK) {
+        journal->file = NULL;
+        return unwritable(r, err, head.number);
+    }
+    journal->position = WEIR_JOURNAL_PAGE_BYTES;
+    journal->sequence_next = head.first_sequence;
+    err = new_file_fill(r, &head, from, end);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    return link_add(r, &(chain_link){.head = head, .bytes = head.file_bytes});
+}
+
+/* Taking over. */
+
+static uint64_t number_first(const recovery *r)
+{
+    uint64_t first = (r->journal->term << TERM_SHIFT) + 1; /* other owners' names are others */
+    if (r->listing.count > 0) {
+        uint64_t highest = r->listing.names[r->listing.count - 1].number;
+        first = highest >= first ? highest + 1 : first;
+    }
+    return first;
+}
+
+static weir_err files_adopt(recovery *r)
+{
+    weir_journal *journal = r->journal;
+    for (size_t i = 0; i < r->link_count; i++) {
+        if (weir_journal_files_reserve(journal) != WEIR_OK) {
+            return unreadable(r, WEIR_NO_MEMORY, 0, 0);
+        }
+        journal->files[journal->file_count++] = (weir_journal_file){
+            .number = r->links[i].head.number,
+            .bytes = r->links[i].bytes,
+            .first_unit = r->links[i].head.first_unit,
+            .ours = i + 1 == r->link_count,
+        };
+    }
+    journal->counts.files_created = 1;
+    journal->last = r->last;
+    journal->written = r->last;
+    journal->durable = r->last;
+    journal->last_mark = r->last;
+    return WEIR_OK;
+}
+
+static bool in_chain(const recovery *r, uint64_t number)
+{
+    for (size_t i = 0; i < r->link_count; i++) {
+        if (r->links[i].head.number == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A spare of the right size is kept: it was synced before it got its name. */
+static bool spare_adopt(recovery *r, weir_journal_name name)
+{
+    weir_journal *journal = r->journal;
+    weir_env *env = journal->env;
+    char path[WEIR_JOURNAL_PATH_MAX];
+    weir_file *file;
+    uint64_t bytes = 0;
+    if (name.kind != WEIR_JOURNAL_SPARE || journal->spare_count == WEIR_JOURNAL_SPARES_MAX) {
+        return false;
+    }
+    weir_journal_path(&journal->dir, name, path);
+    if (env->ops->file_open(env, path, WEIR_OPEN_READ, &file) != WEIR_OK) {
+        return false;
+    }
+    weir_err err = env->ops->file_size(env, file, &bytes);
+    env->ops->file_close(env, file);
+    if (err != WEIR_OK || bytes != journal->file_bytes) {
+        return false;
+    }
+    journal->spares[journal->spare_count++] = name.number;
+    return true;
+}
+
+/* [R3]; while an older owner may be alive its files are left alone. */
+static void leftovers_remove(recovery *r)
+{
+    weir_journal *journal = r->journal;
+    for (size_t i = 0; i < r->listing.count && !journal->taken_over; i++) {
+        weir_journal_name name = r->listing.names[i];
+        bool wal = name.kind == WEIR_JOURNAL_WAL;
+        bool unread = wal && r->older_unreadable && name.number < r->links[0].head.number;
+        if ((wal && in_chain(r, name.number)) || unread || spare_adopt(r, name)) {
+            continue;
+        }
+        char path[WEIR_JOURNAL_PATH_MAX];
+        weir_journal_path(&journal->dir, name, path);
+        if (journal->env->ops->unlink(journal->env, path) != WEIR_OK) {
+            weir_log(WEIR_LOG_WARN, "journal", "file=%s left behind: it could not be removed",
+                     path);
+        }
+    }
+}
+
+/* Makes the folder's own name durable. */
+static weir_err parent_sync(const weir_journal *journal)
+{
+    char parent[WEIR_JOURNAL_DIR_MAX + 1];
+    memcpy(parent, journal->dir.path, sizeof(parent));
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL) {
+        return journal->env->ops->dir_sync(journal->env, ".");
+    }
+    slash[slash == parent ? 1 : 0] = '\0';
+    return journal->env->ops->dir_sync(journal->env, parent);
+}
+
+static weir_err folder_open(recovery *r)
+{
+    weir_journal *journal = r->journal;
+    weir_err err = journal->env->ops->dir_make(journal->env, journal->dir.path);
+    err = err != WEIR_OK ? err : weir_journal_listing_read(&journal->dir, &r->listing);
+    if (err == WEIR_OK && r->listing.count == 0) {
+        err = parent_sync(journal);
+    }
+    if (err != WEIR_OK) {
+        return fault_fill(
+            r, err, 0, 0,
+            "the journal's folder cannot be used; check that it exists and who owns it");
+    }
+    journal->number_next = number_first(r);
+    return WEIR_OK;
+}
+
+static weir_err recover(recovery *r)
+{
+    weir_err err = folder_open(r);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    err = chain_find(r);
+    if (err == WEIR_EMPTY) {
+        err = nothing_judge(r);
+    } else if (err == WEIR_OK) {
+        err = chain_replay(r);
+        err = err != WEIR_OK ? err : tail_judge(r);
+    }
+    err = err != WEIR_OK ? err : new_file_make(r);
+    err = err != WEIR_OK ? err : files_adopt(r);
+    if (err == WEIR_OK) {
+        leftovers_remove(r);
+    }
+    return err;
+}
+
+weir_err weir_journal_recover(weir_journal *journal, uint64_t from_unit,
+                              weir_err (*replay)(void *arg, const weir_journal_unit *unit,
+                                                 weir_fault *fault),
+                              void *arg, weir_fault *fault)
+{
+    recovery r = {
+        .journal = journal,
+        .from_unit = from_unit == 0 ? 1 : from_unit,
+        .replay = replay,
+        .arg = arg,
+        .fault = fault,
+        .reader = {.dir = &journal->dir},
+    };
+    *fault = (weir_fault){0};
+    weir_err err = recover(&r);
+    weir_journal_reader_fini(&r.reader);
+    weir_journal_listing_fini(&r.listing);
+    free(r.links);
+    return err;
+}

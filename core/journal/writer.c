@@ -1,0 +1,446 @@
+/* core/journal/writer.c - brings what waits to the disk: one write and one sync for all of it.
+ *
+ *            flush                 run (inline, or on the journal's lane)
+ *   waiting -------> on its way ------------------------------------------> written, durable
+ *      ^                  |  no file could be made: retained, tried again by poll
+ *      |                  |  a write or a sync failed: READ_ONLY for good
+ *      +-- units added meanwhile wait for the next
+ *
+ * The owner's thread plans a write (which buffer, where, into which file), a job runs it, and the
+ * owner takes in what came of it: nothing but the job touches the open file meanwhile, and the job
+ * touches nothing else. When the file has no room left, the same write first syncs the old file,
+ * gives a spare its name, and puts the new file's head in front of the block.
+ *
+ * A failed sync is never tried again: the kernel may have marked the pages clean, and a second sync
+ * would succeed without them. A file that could not be made for want of space is tried again,
+ * because nothing was written.
+ *
+ * [W1] A head is written only after every block of the files before it is synced.
+ * [W2] One write is under way at most, and blocks reach the disk in the order of their sequence.
+ * [W3] What was asked for while a write was under way is remembered, the stronger wish winning. */
+#include "core/journal/internal.h"
+
+#include "core/base/assert.h"
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    THREAD_ABOVE_NS = 1000000, /* AUTO: a slower disk is written on a thread */
+    INLINE_BELOW_NS = 500000,  /* and inline again when it is clearly faster */
+    MEAN_WEIGHT = 8,           /* one part in so many is the newest sample */
+    RETRY_NS = 100000000,      /* between attempts to make a file on a full disk */
+};
+
+/* Running a write: on whichever thread. */
+
+/* Leaves the old file synced and journal->file at the new one. */
+static weir_err run_change_file(weir_journal_write *write)
+{
+    weir_journal *journal = write->journal;
+    weir_env *env = journal->env;
+    weir_file *file;
+    weir_err err;
+    if (write->sync_before) { /* [W1] */
+        err = env->ops->file_sync(env, journal->file);
+        if (err != WEIR_OK) {
+            return err;
+        }
+        write->synced_before = true;
+    }
+    if (write->spare != 0) {
+        err = weir_journal_spare_use(&journal->dir, write->spare, write->number, &file);
+    } else {
+        err = weir_journal_file_create(&journal->dir, write->number, write->file_bytes,
+                                       write->zeroed, &file);
+        write->unchanged = err == WEIR_DISK_FULL || err == WEIR_NO_MEMORY;
+    }
+    if (err != WEIR_OK) {
+        return err;
+    }
+    env->ops->file_close(env, journal->file);
+    journal->file = file;
+    return WEIR_OK;
+}
+
+static weir_err run_block(weir_journal_write *write)
+{
+    weir_journal *journal = write->journal;
+    uint8_t page[WEIR_JOURNAL_PAGE_BYTES];
+    uint8_t *ptr = write->buffer->ptr;
+    uint32_t span =
+        weir_journal_block_encode(ptr, journal->journal_id, write->head.number, &write->block);
+    write->span_bytes = span;
+    struct iovec parts[2] = {{page, sizeof(page)}, {ptr, span}};
+    if (write->number == 0) {
+        return journal->env->ops->file_write(journal->env, journal->file, &parts[1], 1,
+                                             write->position);
+    }
+    weir_journal_head_encode(&write->head, page);
+    return journal->env->ops->file_write(journal->env, journal->file, parts, 2, 0);
+}
+
+static weir_err run_parts(weir_journal_write *write)
+{
+    weir_env *env = write->journal->env;
+    if (write->number != 0) {
+        weir_err err = run_change_file(write);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    uint64_t begun_ns = env->ops->monotonic_ns(env);
+    weir_err err = write->buffer != NULL ? run_block(write) : WEIR_OK;
+    if (err == WEIR_OK && write->sync) {
+        err = env->ops->file_sync(env, write->journal->file);
+    }
+    write->took_ns = env->ops->monotonic_ns(env) - begun_ns;
+    return err;
+}
+
+static void write_run(weir_job *job)
+{
+    weir_journal_write *write = (weir_journal_write *)job;
+    write->err = run_parts(write);
+    if (write->err != WEIR_OK && !write->unchanged) {
+        int os_errno = errno;
+        weir_log(WEIR_LOG_ERROR, "journal",
+                 "write failed err=%s reason=\"%s\" unit=%llu: read only",
+                 weir_err_name(write->err), strerror(os_errno),
+                 (unsigned long long)write->block.first_unit);
+    }
+}
+
+static void write_done(weir_job *job)
+{
+    weir_journal *journal = ((weir_journal_write *)job)->journal;
+    void (*wake)(void *arg) = journal->wake;
+    void *wake_arg = journal->wake_arg;
+    atomic_store_explicit(&journal->write.done, true, memory_order_release);
+    if (wake != NULL) {
+        wake(wake_arg);
+    }
+}
+
+/* Taking in what came of it: the owner. */
+
+static void mean_update(weir_journal *journal, uint64_t took_ns)
+{
+    uint64_t mean = journal->counts.sync_ns_mean;
+    journal->counts.sync_ns_mean =
+        mean == 0 ? took_ns : mean - mean / MEAN_WEIGHT + took_ns / MEAN_WEIGHT;
+}
+
+static void file_full(weir_journal *journal)
+{
+    if (!journal->disk_full) {
+        weir_log(WEIR_LOG_WARN, "journal", "no room for another journal file: writing waits");
+    }
+    journal->disk_full = true;
+    journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
+}
+
+/* The block waits in its buffer until a file can be made. */
+static void finish_blocked(weir_journal *journal)
+{
+    weir_journal_write *write = &journal->write;
+    journal->retained = write->buffer;
+    journal->blocked = true;
+    journal->want_write = true;
+    journal->want_sync |= write->sync;
+    file_full(journal);
+}
+
+static void finish_file(weir_journal *journal)
+{
+    weir_journal_write *write = &journal->write;
+    WEIR_ASSERT(journal->file_count < journal->file_capacity);
+    journal->files[journal->file_count++] = (weir_journal_file){
+        .number = write->number,
+        .bytes = write->file_bytes,
+        .first_unit = write->head.first_unit,
+        .ours = true,
+    };
+    journal->counts.files_created += write->spare == 0 ? 1 : 0;
+    journal->position = WEIR_JOURNAL_PAGE_BYTES;
+    journal->disk_full = write->spare == 0 ? false : journal->disk_full;
+}
+
+static void finish_block(weir_journal *journal)
+{
+    weir_journal_write *write = &journal->write;
+    weir_journal_buffer *buffer = write->buffer;
+    journal->position += write->span_bytes;
+    journal->sequence_next++;
+    journal->file_unsynced = true;
+    journal->last_mark = write->block.durable;
+    if (buffer->unit_count > 0) {
+        journal->written = buffer->first_unit + buffer->unit_count - 1;
+    }
+    journal->counts.bytes += write->span_bytes;
+    journal->counts.writes++;
+    if (buffer->capacity > WEIR_JOURNAL_BUFFER_KEEP_BYTES && buffer->len < buffer->capacity / 4) {
+        weir_journal_buffer_fini(buffer);
+    }
+    buffer->len = 0;
+    buffer->unit_count = 0;
+}
+
+static void write_finish(weir_journal *journal)
+{
+    weir_journal_write *write = &journal->write;
+    journal->busy = false;
+    if (write->err != WEIR_OK && !write->unchanged) {
+        journal->failed = true; /* [J3] */
+        return;
+    }
+    if (write->synced_before) {
+        journal->file_unsynced = false;
+        journal->durable = journal->written; /* [J1] */
+        journal->counts.syncs++;
+    }
+    if (write->err != WEIR_OK) {
+        finish_blocked(journal);
+        return;
+    }
+    journal->blocked = false;
+    journal->retained = NULL;
+    if (write->number != 0) {
+        finish_file(journal);
+    }
+    if (write->buffer != NULL) {
+        finish_block(journal);
+    }
+    if (write->sync) {
+        journal->file_unsynced = false;
+        journal->durable = journal->written; /* [J1] */
+        journal->counts.syncs++;
+        mean_update(journal, write->took_ns);
+    }
+}
+
+/* Planning a write: the owner. */
+
+static bool thread_chosen(weir_journal *journal)
+{
+    if (journal->sync_mode != WEIR_SYNC_AUTO) {
+        return journal->sync_mode == WEIR_SYNC_THREAD;
+    }
+    uint64_t limit = journal->threaded ? INLINE_BELOW_NS : THREAD_ABOVE_NS;
+    journal->threaded = journal->counts.sync_ns_mean > limit;
+    return journal->threaded;
+}
+
+/* The block does not fit: says which file comes next. */
+static void plan_file(weir_journal *journal, weir_journal_write *write, uint64_t span)
+{
+    uint64_t need = WEIR_JOURNAL_PAGE_BYTES + span;
+    write->number = journal->number_next++;
+    write->sync_before = journal->file_unsynced;
+    write->file_bytes = journal->file_bytes;
+    if (need > journal->file_bytes) {
+        write->file_bytes = need; /* a file of its own, filled by this very write */
+    } else if (journal->spare_count > 0) {
+        write->spare = journal->spares[--journal->spare_count];
+    } else {
+        if (write->file_bytes > WEIR_JOURNAL_SMALL_FILE_BYTES) {
+            write->file_bytes = WEIR_JOURNAL_SMALL_FILE_BYTES;
+        }
+        write->file_bytes = need > write->file_bytes ? need : write->file_bytes;
+        write->zeroed = true;
+    }
+    write->head = (weir_journal_head){
+        .journal_id = journal->journal_id,
+        .number = write->number,
+        .file_bytes = write->file_bytes,
+        .first_unit = journal->written + 1,
+        .first_sequence = journal->sequence_next,
+        .durable = journal->written, /* [W1] */
+        .term = journal->term,
+        .previous_number = journal->files[journal->file_count - 1].number,
+        .previous_end = journal->position,
+    };
+}
+
+/* How the write job is laid out before a run; what a run answers is reset. */
+static void plan(weir_journal *journal, weir_journal_buffer *buffer, bool sync)
+{
+    weir_journal_write *write = &journal->write;
+    const weir_journal_file *file = &journal->files[journal->file_count - 1];
+    *write = (weir_journal_write){
+        .job = {.run = write_run, .done = write_done},
+        .journal = journal,
+        .buffer = buffer,
+        .sync = sync,
+        .position = journal->position,
+        .head = {.number = file->number},
+    };
+    if (buffer == NULL) {
+        return;
+    }
+    bool units = buffer->unit_count > 0;
+    size_t payload = units ? buffer->len - WEIR_JOURNAL_BLOCK_HEAD_BYTES : 0;
+    uint64_t span = weir_journal_block_span(payload);
+    write->block = (weir_journal_block){
+        .sequence = journal->sequence_next,
+        .first_unit = units ? buffer->first_unit : 0,
+        .unit_count = buffer->unit_count,
+        .durable = journal->durable, /* [J2] */
+        .units = {buffer->ptr + WEIR_JOURNAL_BLOCK_HEAD_BYTES, payload},
+    };
+    if (journal->position + span > file->bytes) {
+        plan_file(journal, write, span);
+        write->block.durable = journal->written;
+    }
+}
+
+/* Runs or submits what was planned. */
+static void launch(weir_journal *journal)
+{
+    journal->busy = true;
+    if (thread_chosen(journal)) {
+        journal->env->ops->job_submit(journal->env, WEIR_LANE_JOURNAL, &journal->write.job);
+        return;
+    }
+    write_run(&journal->write.job);
+    write_finish(journal);
+}
+
+/* The buffer to be written next: the one that waited for a file, or what was added since. */
+static weir_journal_buffer *buffer_next(weir_journal *journal)
+{
+    if (journal->retained != NULL) {
+        return journal->retained;
+    }
+    if (journal->active->unit_count == 0) {
+        return NULL;
+    }
+    weir_journal_buffer *full = journal->active;
+    journal->active = full == &journal->buffers[0] ? &journal->buffers[1] : &journal->buffers[0];
+    return full;
+}
+
+static bool retry_waits(const weir_journal *journal)
+{
+    return journal->blocked && journal->spare_count == 0 &&
+           journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns;
+}
+
+/* Starts what is wished for, until nothing is, or a write is under way, or none can be. */
+static void pump(weir_journal *journal)
+{
+    WEIR_ASSERT(!journal->unit_open);
+    while (!journal->busy && !journal->failed && (journal->want_write || journal->want_sync) &&
+           !retry_waits(journal) && weir_journal_files_reserve(journal) == WEIR_OK) {
+        bool sync = journal->want_sync;
+        bool more_waits = journal->retained != NULL && journal->active->unit_count > 0;
+        weir_journal_buffer *buffer = buffer_next(journal);
+        if (!more_waits) { /* [W3] */
+            journal->want_write = false;
+            journal->want_sync = false;
+        }
+        if (buffer != NULL || (sync && journal->durable < journal->written)) {
+            plan(journal, buffer, sync);
+            launch(journal);
+        }
+    }
+}
+
+/* Spares. */
+
+static void prepare_run(weir_job *job)
+{
+    weir_journal_prepare *prepare = (weir_journal_prepare *)job;
+    prepare->err = weir_journal_spare_prepare(&prepare->journal->dir, prepare->number,
+                                              prepare->journal->file_bytes);
+}
+
+static void prepare_done(weir_job *job)
+{
+    weir_journal *journal = ((weir_journal_prepare *)job)->journal;
+    void (*wake)(void *arg) = journal->wake;
+    void *wake_arg = journal->wake_arg;
+    atomic_store_explicit(&journal->prepare.done, true, memory_order_release);
+    if (wake != NULL) {
+        wake(wake_arg);
+    }
+}
+
+static void prepare_take_in(weir_journal *journal)
+{
+    weir_journal_prepare *prepare = &journal->prepare;
+    if (!prepare->running || !atomic_load_explicit(&prepare->done, memory_order_acquire)) {
+        return;
+    }
+    prepare->running = false;
+    if (prepare->err == WEIR_OK) {
+        WEIR_ASSERT(journal->spare_count < WEIR_JOURNAL_SPARES_MAX);
+        journal->spares[journal->spare_count++] = prepare->number;
+        journal->counts.files_created++;
+        journal->disk_full = false;
+    } else if (prepare->err == WEIR_DISK_FULL) {
+        file_full(journal);
+    } else {
+        weir_log(WEIR_LOG_WARN, "journal", "a spare file could not be made err=%s: tried again",
+                 weir_err_name(prepare->err));
+        journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
+    }
+}
+
+void weir_journal_prepare_start(weir_journal *journal)
+{
+    weir_journal_prepare *prepare = &journal->prepare;
+    if (prepare->running || journal->failed || journal->spare_count > 0 ||
+        journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns) {
+        return;
+    }
+    *prepare = (weir_journal_prepare){
+        .job = {.run = prepare_run, .done = prepare_done},
+        .journal = journal,
+        .number = journal->number_next++,
+        .running = true,
+    };
+    journal->env->ops->job_submit(journal->env, WEIR_LANE_BACKGROUND, &prepare->job);
+}
+
+/* The public verbs. */
+
+weir_err weir_journal_poll(weir_journal *journal)
+{
+    if (journal->busy && atomic_load_explicit(&journal->write.done, memory_order_acquire)) {
+        write_finish(journal);
+    }
+    prepare_take_in(journal);
+    pump(journal);
+    weir_journal_prepare_start(journal);
+    return weir_journal_state(journal);
+}
+
+weir_err weir_journal_flush(weir_journal *journal, bool sync)
+{
+    journal->want_write = true;
+    journal->want_sync |= sync;
+    return weir_journal_poll(journal);
+}
+
+void weir_journal_mark_write(weir_journal *journal, bool sync)
+{
+    const weir_journal_file *file = &journal->files[journal->file_count - 1];
+    bool fits = journal->position + WEIR_JOURNAL_PAGE_BYTES <= file->bytes;
+    if ((!fits && journal->spare_count == 0) || weir_journal_files_reserve(journal) != WEIR_OK) {
+        return; /* a mark is worth no new file: the next file's head says as much */
+    }
+    plan(journal, &journal->mark, sync);
+    launch(journal);
+}
+
+weir_err weir_journal_mark(weir_journal *journal)
+{
+    (void)weir_journal_poll(journal);
+    if (!journal->busy && !journal->failed && !journal->blocked &&
+        journal->active->unit_count == 0 && journal->last_mark < journal->durable) {
+        weir_journal_mark_write(journal, false);
+    }
+    return weir_journal_state(journal);
+}
