@@ -69,9 +69,11 @@ unsigned weir_word_distance(const char *a, const char *b)
     unsigned row[WORD_MAX + 1];
     size_t a_len = strlen(a);
     size_t b_len = strlen(b);
+#ifndef WEIR_PLANT_CONFIG /* left out, it is the bug that the fuzzer is tested by */
     if (a_len > WORD_MAX || b_len > WORD_MAX) {
         return WORD_MAX;
     }
+#endif
     for (size_t j = 0; j <= b_len; j++) {
         row[j] = (unsigned)j;
     }
@@ -89,7 +91,7 @@ unsigned weir_word_distance(const char *a, const char *b)
 
 static void nearer(const char *name, const char *candidate, unsigned *best, const char **near)
 {
-    unsigned distance = weir_word_distance(name, candidate);
+    unsigned distance = weir_word_distance(candidate, name);
     if (distance < *best) {
         *best = distance;
         *near = candidate;

@@ -1,0 +1,23 @@
+# Tests of the repository as a whole: its rooms, its documents, its installation.
+find_program(WEIR_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED) # where Debian's modules are
+foreach(name rooms tour repository)
+  add_test(NAME repository.${name}
+           COMMAND ${WEIR_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.py ${PROJECT_SOURCE_DIR}
+                   ${PROJECT_BINARY_DIR})
+endforeach()
+set_tests_properties(repository.rooms repository.tour repository.repository
+                     PROPERTIES TIMEOUT 60 LABELS repository)
+if(WEIR_SERVER)
+  foreach(page limits configuration)
+    string(REPLACE configuration config command ${page})
+    add_test(NAME repository.${page}_page_is_fresh
+             COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/fresh_test.sh $<TARGET_FILE:weir_program>
+                     ${PROJECT_SOURCE_DIR}/docs/${page}.md ${command} --markdown)
+  endforeach()
+endif()
+if(NOT WEIR_SANITIZE)
+  add_test(NAME repository.install
+           COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install_test.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}
+                   ${CMAKE_COMMAND} ${CMAKE_C_COMPILER})
+  set_tests_properties(repository.install PROPERTIES TIMEOUT 120 LABELS repository)
+endif()
