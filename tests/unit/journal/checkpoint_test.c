@@ -1,0 +1,209 @@
+/* Checkpoints: two are kept, the newest good one is found, and a bad one is never believed. */
+#include "tests/unit/journal/support.h"
+
+#include "core/journal/checkpoint.h"
+
+typedef struct fixture {
+    folder folder;
+    char state[160];
+    weir_env *env;
+    weir_env *faulty;
+} fixture;
+
+static int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    folder_make(&f->folder);
+    (void)snprintf(f->state, sizeof(f->state), "%s/state", f->folder.path);
+    assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(f->env, &f->faulty), WEIR_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    weir_env_faulty_destroy(f->faulty);
+    weir_env_posix_destroy(f->env);
+    folder_remove(&f->folder);
+    free(f);
+    return 0;
+}
+
+static weir_checkpoint sample(uint64_t number)
+{
+    static uint8_t payload[5000];
+    memset(payload, (int)number, sizeof(payload));
+    return (weir_checkpoint){
+        .number = number,
+        .unit = number * 10,
+        .replay_from = number * 10 - 5,
+        .term = 3,
+        .recovery_epoch = 4,
+        .engine_ms = -7,
+        .clean = number % 2 == 0,
+        .payload = {payload, sizeof(payload) - number},
+    };
+}
+
+static void write_one(fixture *f, uint64_t number)
+{
+    weir_checkpoint checkpoint = sample(number);
+    assert_int_equal(weir_checkpoint_write(f->env, f->state, &checkpoint), WEIR_OK);
+}
+
+static uint64_t load_number(fixture *f)
+{
+    weir_checkpoint got = {0};
+    void *memory = NULL;
+    weir_fault fault = {0};
+    assert_int_equal(weir_checkpoint_load(f->env, f->state, &got, &memory, &fault), WEIR_OK);
+    weir_checkpoint put = sample(got.number);
+    assert_int_equal(got.unit, put.unit);
+    assert_int_equal(got.replay_from, put.replay_from);
+    assert_int_equal(got.recovery_epoch, put.recovery_epoch);
+    assert_int_equal(got.engine_ms, put.engine_ms);
+    assert_int_equal(got.clean, put.clean);
+    assert_true(weir_bytes_equal(got.payload, put.payload));
+    free(memory);
+    return got.number;
+}
+
+static void a_new_folder_has_none(void **state)
+{
+    fixture *f = *state;
+    weir_checkpoint got;
+    void *memory = NULL;
+    weir_fault fault = {0};
+    uint64_t keep_from = 9;
+    assert_int_equal(weir_checkpoint_load(f->env, f->state, &got, &memory, &fault), WEIR_NOT_FOUND);
+    assert_null(memory);
+    assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+    assert_int_equal(keep_from, 0);
+}
+
+static void the_newest_is_loaded_and_two_are_kept(void **state)
+{
+    fixture *f = *state;
+    uint64_t keep_from = 9;
+    write_one(f, 1);
+    assert_int_equal(load_number(f), 1);
+    assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+    assert_int_equal(keep_from, 0);
+    for (uint64_t number = 2; number < 12; number++) {
+        write_one(f, number);
+        assert_int_equal(load_number(f), number);
+        assert_int_equal(file_count(f->state, ".checkpoint"), 2);
+        assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+        assert_int_equal(keep_from, sample(number - 1).replay_from);
+    }
+}
+
+static void a_bad_newest_is_passed_over_and_then_replaced(void **state)
+{
+    fixture *f = *state;
+    char path[TEST_PATH_MAX];
+    write_one(f, 1);
+    write_one(f, 2);
+    assert_true(file_find(f->state, ".checkpoint", true, path));
+    file_poke(path, 2000, 1, 0x55);
+    assert_int_equal(load_number(f), 1);
+    weir_checkpoint next = sample(2);
+    next.term = 4; /* the next start's */
+    assert_int_equal(weir_checkpoint_write(f->env, f->state, &next), WEIR_OK);
+    assert_int_equal(load_number(f), 2);
+    assert_int_equal(file_count(f->state, ".checkpoint"), 2); /* the good 1, not the bad 2 */
+    assert_true(file_find(f->state, ".checkpoint", true, path));
+    file_poke(path, 2000, 1, 0x55);
+    assert_int_equal(load_number(f), 1);
+}
+
+static void when_none_is_good_loading_says_damaged_and_removes_nothing(void **state)
+{
+    fixture *f = *state;
+    char path[TEST_PATH_MAX];
+    weir_checkpoint got;
+    void *memory = NULL;
+    weir_fault fault = {0};
+    write_one(f, 1);
+    write_one(f, 2);
+    assert_true(file_find(f->state, ".checkpoint", true, path));
+    file_poke(path, 100, 1, 0x55);
+    assert_true(file_find(f->state, ".checkpoint", false, path));
+    file_poke(path, 10, 1, 0x55);
+    assert_int_equal(weir_checkpoint_load(f->env, f->state, &got, &memory, &fault), WEIR_DAMAGED);
+    assert_null(memory);
+    assert_true(fault.file[0] != '\0');
+    assert_int_equal(file_count(f->state, ".checkpoint"), 2);
+}
+
+static void every_flipped_bit_and_every_cut_is_found(void **state)
+{
+    fixture *f = *state;
+    uint8_t bytes[400];
+    uint8_t payload[200];
+    char path[TEST_PATH_MAX];
+    memset(payload, 7, sizeof(payload));
+    weir_checkpoint checkpoint = sample(1);
+    checkpoint.payload = WEIR_BYTES(payload);
+    assert_int_equal(weir_checkpoint_write(f->env, f->state, &checkpoint), WEIR_OK);
+    assert_true(file_find(f->state, ".checkpoint", true, path));
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t len = fread(bytes, 1, sizeof(bytes), file);
+    (void)fclose(file);
+    weir_checkpoint got;
+    assert_int_equal(weir_checkpoint_decode((weir_bytes){bytes, len}, &got), WEIR_OK);
+    for (size_t bit = 0; bit < len * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_not_equal(weir_checkpoint_decode((weir_bytes){bytes, len}, &got), WEIR_OK);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t cut = 0; cut < len; cut++) {
+        assert_int_equal(weir_checkpoint_decode((weir_bytes){bytes, cut}, &got), WEIR_DAMAGED);
+    }
+}
+
+static void a_write_that_fails_anywhere_leaves_a_good_one(void **state)
+{
+    fixture *f = *state;
+    const uint32_t all = (1u << WEIR_CALL_COUNT) - 1;
+    write_one(f, 1);
+    uint64_t number = 2;
+    for (uint64_t n = 1;; n++) {
+        weir_checkpoint checkpoint = sample(number);
+        uint64_t before = weir_env_faulty_calls(f->faulty, all);
+        weir_env_faulty_plan(f->faulty, (weir_env_fault_plan){all, n, false, WEIR_DISK_FULL, 28});
+        weir_err err = weir_checkpoint_write(f->faulty, f->state, &checkpoint);
+        uint64_t calls = weir_env_faulty_calls(f->faulty, all) - before;
+        weir_env_faulty_plan(f->faulty, (weir_env_fault_plan){0});
+        uint64_t loaded = load_number(f);
+        assert_true(loaded == number || (err != WEIR_OK && loaded == number - 1));
+        number = loaded + 1;
+        if (calls < n) {
+            break;
+        }
+    }
+    write_one(f, number);
+    assert_int_equal(file_count(f->state, ".checkpoint"), 2);
+    assert_int_equal(file_count(f->state, ".new"), 0);
+}
+
+int main(void)
+{
+    weir_log_sink(log_quiet, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_folder_has_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_newest_is_loaded_and_two_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bad_newest_is_passed_over_and_then_replaced, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(when_none_is_good_loading_says_damaged_and_removes_nothing,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(every_flipped_bit_and_every_cut_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_write_that_fails_anywhere_leaves_a_good_one, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
