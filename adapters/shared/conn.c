@@ -472,6 +472,11 @@ void weir_conn_deadline(weir_conn *conn, uint64_t at_ms)
     }
 }
 
+uint64_t weir_conn_deadline_at(const weir_conn *conn)
+{
+    return conn->timer.at_ms;
+}
+
 /* ---- Life ---------------------------------------------------------------------------------- */
 
 weir_err weir_conn_open(weir_conn *conn, weir_loop *loop, int fd, const weir_conn_config *config)

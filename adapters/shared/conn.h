@@ -118,6 +118,7 @@ void weir_conn_input_max(weir_conn *conn, uint32_t input_max);
 /* ops->deadline is called once when weir_loop_now_ms has reached at_ms (up to WEIR_DEADLINE_TICK_MS
  * late); 0 takes it back. One per connection: setting it again moves it. */
 void weir_conn_deadline(weir_conn *conn, uint64_t at_ms);
+uint64_t weir_conn_deadline_at(const weir_conn *conn); /* 0: not set */
 
 /* Sends what was written, then closes both ways; no input is given any more. At most
  * WEIR_CONN_CLOSE_MS_MAX. */
