@@ -1,5 +1,5 @@
-/* adapters/proto/weir1/session.h - one weir.v1 conversation, without I/O: messages and completions in,
- * messages and port operations out. docs/weir.v1.md is the specification.
+/* adapters/proto/weir1/session.h - one weir.v1 conversation, without I/O: messages and completions
+ * in, messages and port operations out. docs/weir.v1.md is the specification.
  *
  * A transport drives it so, on one thread (a loop's):
  *
@@ -11,23 +11,23 @@
  *     on completion:  weir_v1_session_completion(session, completion)  from the sink's complete;
  *                     ask for the turn's end
  *     at turn end:    weir_v1_session_turn(session)    sends what was gathered, retries what had no
- *                     room; when it is no longer blocked, feed the bytes that were kept; when it
- *                     still is, ask for the next turn's end as well
+ *                     room; when it is no longer blocked, feed the bytes that were kept; while
+ *                     weir_v1_session_wants_turn(session), ask for the next turn's end as well
  *     on output:      weir_v1_session_output(session, bytes waiting in the connection's output)
  *                     whenever that changed much (after each write at least): subscriptions pause
  *                     above limits.output_bytes_max and go on below half of it
  *     at time:        no hello after limits.connect_ms_max (weir_v1_session_greeted() is false):
  *                     weir_v1_session_fail(session, WEIR_TIMEOUT, "say hello sooner"), then close
  *     at drain:       weir_v1_session_drain(session); close when weir_v1_session_idle()
- *     on close:       weir_v1_session_close(session); keep session and sink until idle() is true
- *                     (completions still come), then weir_v1_session_destroy(session)
+ *     on close:       weir_v1_session_close(session); keep session and sink, and go on with
+ *                     completions and turns, until idle() is true; then weir_v1_session_destroy
  *
- * Output comes through config.emit, one whole message per call. A stream socket appends a newline to
- * TEXT; nothing to BINARY (a frame carries its length). emit may be called within any function here
- * but create and destroy; it must not call back into the session.
+ * Output comes through config.emit, one whole message per call. A stream socket appends a newline
+ * to TEXT; nothing to BINARY (a frame carries its length). emit may be called within any function
+ * here but create and destroy; it must not call back into the session.
  *
- * Transports that push nothing (nng REP) set push = false: every message gets exactly one reply, and
- * `request` tells which message it belongs to. */
+ * Transports that push nothing (nng REP) set push = false: every message gets exactly one reply,
+ * and `request` tells which message it belongs to. */
 #ifndef WEIR_ADAPTERS_PROTO_WEIR1_SESSION_H
 #define WEIR_ADAPTERS_PROTO_WEIR1_SESSION_H
 
@@ -72,11 +72,13 @@ typedef struct weir_v1_session_config {
     weir_port *port;
     void *user; /* the `user` of every port operation: the transport's weir_sink */
     const weir_limits *limits;
-    const char *name; /* what hello tells as "session": unique among open sessions; at most 64 bytes */
-    bool push;        /* the transport can send without being asked; false for nng REP */
+    const char
+        *name; /* what hello tells as "session": unique among open sessions; at most 64 bytes */
+    bool push; /* the transport can send without being asked; false for nng REP */
     void *emit_arg;
-    /* One whole outgoing message; `bytes` is borrowed. `request` is what the message it answers came
-     * with; 0 for what was not asked for. A transport without memory for it closes the connection. */
+    /* One whole outgoing message; `bytes` is borrowed. `request` is what the message it answers
+     * came with; 0 for what was not asked for. A transport without memory for it closes the
+     * connection. */
     void (*emit)(void *emit_arg, weir_v1_kind kind, weir_bytes bytes, uint64_t request);
 } weir_v1_session_config;
 
@@ -90,10 +92,10 @@ void weir_v1_session_destroy(weir_v1_session *session);
  * CLOSED: after goodbye or a fault that ends the conversation (it has been told). */
 weir_err weir_v1_session_message(weir_v1_session *session, weir_bytes message, uint64_t request);
 
-/* Takes the whole lines and frames at the front of a stream's bytes. *used: how many bytes of `bytes`
- * are done with (set on every return). OK: the rest is the beginning of a message; call again with it
- * and what follows. The stream's own state (how far a newline was looked for) is the session's, so
- * the unused bytes must come again, unchanged, at the front. */
+/* Takes the whole lines and frames at the front of a stream's bytes. *used: how many bytes of
+ * `bytes` are done with (set on every return). OK: the rest is the beginning of a message; call
+ * again with it and what follows. The stream's own state (how far a newline was looked for) is the
+ * session's, so the unused bytes must come again, unchanged, at the front. */
 weir_err weir_v1_session_stream(weir_v1_session *session, weir_bytes bytes, size_t *used);
 
 /* A completion whose `user` is the session's. What it holds stays the caller's to drop. */
@@ -114,6 +116,9 @@ void weir_v1_session_close(weir_v1_session *session);
 
 /* message and stream would answer AGAIN. */
 bool weir_v1_session_blocked(const weir_v1_session *session);
+/* Something waits for room in the port: call turn again once the port was stepped. (A session that
+ * is blocked without this waits for a completion.) */
+bool weir_v1_session_wants_turn(const weir_v1_session *session);
 /* hello was accepted. */
 bool weir_v1_session_greeted(const weir_v1_session *session);
 /* The conversation is over: flush and close. */
@@ -130,9 +135,9 @@ typedef struct weir_v1_counters {
     uint64_t messages_out;
     uint64_t records_in;
     uint64_t records_out;
-    uint64_t refused;  /* commands answered with an error */
-    uint64_t dropped;  /* records dropped for subscriptions that asked for slow: "drop" */
-    uint64_t paused_output; /* times subscriptions paused for output_bytes_max */
+    uint64_t refused;          /* commands answered with an error */
+    uint64_t dropped;          /* records dropped for subscriptions that asked for slow: "drop" */
+    uint64_t paused_output;    /* times subscriptions paused for output_bytes_max */
     uint64_t paused_in_flight; /* times reading paused for in_flight_max */
 } weir_v1_counters;
 const weir_v1_counters *weir_v1_session_counters(const weir_v1_session *session);

@@ -1,0 +1,68 @@
+/* adapters/proto/weir1/frame.h - where a message ends on a stream, and the binary frames. Pure.
+ *
+ *   text    { ... } \n                                       one line
+ *   frame   type u8 | length of the rest u32 | the rest      type is never '{', CR or LF
+ *
+ *   0x01 produce-batch   topic length u16, topic | partition u32 | request u64 | RecordBatch...
+ *   0x02 fetch-batch     topic length u16, topic | partition u32 | request u64 | offset i64 |
+ *                        max bytes u32 | wait ms u32
+ *   0x81 produced        request u64 | level u8 | partition u32 | offset i64 | time ms i64
+ *   0x82 fetched         request u64 | status u8 (0) | start offset i64 | end offset i64 |
+ * batches... 0xff error           request u64 | code length u16, code | text length u16, text
+ *
+ * All big-endian. docs/weir.v1.md says what they mean. */
+#ifndef WEIR_ADAPTERS_PROTO_WEIR1_FRAME_H
+#define WEIR_ADAPTERS_PROTO_WEIR1_FRAME_H
+
+#include "core/base/buffer.h"
+
+enum {
+    WEIR_V1_FRAME_HEAD_BYTES = 5,
+    WEIR_V1_FRAME_PRODUCE = 0x01,
+    WEIR_V1_FRAME_FETCH = 0x02,
+    WEIR_V1_FRAME_PRODUCED = 0x81,
+    WEIR_V1_FRAME_FETCHED = 0x82,
+    WEIR_V1_FRAME_ERROR = 0xff,
+};
+
+/* Finds the next message at the front of a stream. Zeroed is the start. */
+typedef struct weir_v1_splitter {
+    size_t looked; /* bytes of the line at the front in which no newline was found */
+} weir_v1_splitter;
+
+/* *message: the line without its newline, or the whole frame; *used: bytes to take off the front,
+ * blank lines before it included. MORE: it is not whole yet (*used: blank lines only). TOO_LARGE:
+ * it is, or will be, longer than `max` bytes. The stream cannot be followed after TOO_LARGE. */
+weir_err weir_v1_split(weir_v1_splitter *splitter, weir_bytes in, size_t max, weir_bytes *message,
+                       size_t *used);
+
+/* One decoded frame; only the fields of its type are set. Spans point into the input. */
+typedef struct weir_v1_frame {
+    uint8_t type;
+    uint64_t request;
+    weir_bytes topic;
+    uint32_t partition;
+    int64_t offset;       /* FETCH: to read at; PRODUCED: of the first record */
+    uint32_t bytes_max;   /* FETCH */
+    uint32_t wait_ms;     /* FETCH */
+    weir_level level;     /* PRODUCED */
+    int64_t time_ms;      /* PRODUCED */
+    int64_t start_offset; /* FETCHED */
+    int64_t end_offset;   /* FETCHED */
+    weir_bytes batches;   /* PRODUCE, FETCHED */
+    weir_bytes code;      /* ERROR */
+    weir_bytes text;      /* ERROR */
+} weir_v1_frame;
+
+/* Decodes one whole frame. MORE: cut short. MALFORMED: its parts do not fit its length;
+ * frame->request is set when it could be read, else 0. UNSUPPORTED: another type. */
+weir_err weir_v1_frame_decode(weir_bytes in, weir_v1_frame *frame);
+/* Appends the frame; topics, codes and texts longer than 65,535 bytes are INVALID. NO_MEMORY. */
+weir_err weir_v1_frame_encode(const weir_v1_frame *frame, weir_buffer *out);
+
+/* For a FETCHED frame whose batches are appended one by one: begin writes it without any and
+ * returns where it stands in `out`; end sets its length. */
+weir_err weir_v1_frame_begin(const weir_v1_frame *frame, weir_buffer *out, size_t *position);
+void weir_v1_frame_end(weir_buffer *out, size_t position);
+
+#endif

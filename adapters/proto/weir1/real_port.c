@@ -1,0 +1,32 @@
+/* adapters/proto/weir1/real_port.c - the session's port table, filled with the real port.
+ *
+ * It stands in a file of its own so that a program that brings another table needs no engine. */
+#include "adapters/proto/weir1/session.h"
+
+static void stats(weir_port *port, weir_stats *out)
+{
+    weir_engine_stats(weir_port_engine(port), out);
+}
+
+static weir_engine_health health(weir_port *port)
+{
+    return weir_engine_health_of(weir_port_engine(port));
+}
+
+const weir_v1_port_ops weir_v1_port_real = {
+    .publish = weir_port_publish,
+    .produce_batch = weir_port_produce_batch,
+    .fetch = weir_port_fetch,
+    .fetch_cancel = weir_port_fetch_cancel,
+    .subscriber_open = weir_port_subscriber_open,
+    .subscriber_close = weir_port_subscriber_close,
+    .subscribe = weir_port_subscribe,
+    .credit = weir_port_credit,
+    .topic_create = weir_port_topic_create,
+    .topic_set_level = weir_port_topic_set_level,
+    .topic_delete = weir_port_topic_delete,
+    .topics = weir_port_topics,
+    .offsets = weir_port_offsets,
+    .stats = stats,
+    .health = health,
+};

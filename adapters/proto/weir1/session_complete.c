@@ -1,0 +1,297 @@
+/* adapters/proto/weir1/session_complete.c - what comes back from the port, told to the peer.
+ *
+ * The token of an operation is its address; deliveries and notices carry their subscriber instead.
+ * An operation ends here whatever came of it, so that a session whose connection is gone runs
+ * empty.
+ *
+ * [S5] The operation is freed here and nowhere else, once. */
+#include "adapters/proto/weir1/session_private.h"
+
+static void published(weir_v1_session *session, const weir_v1_op *op,
+                      const weir_completion *completion)
+{
+    if (completion->err != WEIR_OK) {
+        weir_v1_reply_err(session, &op->call, completion->err);
+    } else if (!op->call.quiet) {
+        weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+        weir_v1_write_raw(&writer, ",");
+        weir_v1_write_published(&writer, &completion->published);
+        weir_v1_reply_end(session, &writer, &op->call);
+    }
+}
+
+static void published_many(weir_v1_session *session, const weir_v1_op *op,
+                           const weir_completion *completion)
+{
+    weir_v1_result *result = &op->many->results[op->index];
+    result->err = completion->err;
+    result->published = completion->published;
+    op->many->done++;
+    weir_v1_many_done(session, op->many);
+}
+
+static void produced(weir_v1_session *session, const weir_v1_op *op,
+                     const weir_completion *completion)
+{
+    if (completion->err != WEIR_OK) {
+        weir_v1_reply_err(session, &op->call, completion->err);
+        return;
+    }
+    weir_v1_frame frame = {
+        .type = WEIR_V1_FRAME_PRODUCED,
+        .request = op->call.frame_request,
+        .level = completion->published.level,
+        .partition = completion->published.partition,
+        .offset = completion->published.offset,
+        .time_ms = completion->published.timestamp_ms,
+    };
+    session->out.len = 0;
+    if (weir_v1_frame_encode(&frame, &session->out) != WEIR_OK) {
+        weir_v1_give_up(session);
+        return;
+    }
+    weir_v1_emit(session, WEIR_V1_BINARY, op->call.request);
+}
+
+/* ---- fetch ------------------------------------------------------------------------------------
+ */
+
+/* Writes the records of one run from `*next` on, while the message has room; raises *next. */
+static bool write_run(weir_v1_writer *writer, const weir_run *run, size_t bytes_max, bool *any,
+                      int64_t *next)
+{
+    weir_v1_place place = {weir_chunk_topic(run->chunk), weir_chunk_partition(run->chunk), false};
+    for (uint32_t i = 0; i < run->count; i++) {
+        weir_record record;
+        weir_chunk_record(run->chunk, run->first + i, &record);
+        if (record.offset < *next) {
+            continue;
+        }
+        if (writer->failed || (*any && writer->out->len >= bytes_max)) {
+            return false;
+        }
+        weir_v1_write_raw(writer, *any ? "," : "");
+        weir_v1_write_record(writer, &place, &record);
+        *any = true;
+        *next = record.offset + 1;
+    }
+    return true;
+}
+
+static void fetched(weir_v1_session *session, const weir_v1_op *op,
+                    const weir_completion *completion)
+{
+    if (completion->err != WEIR_OK) {
+        weir_v1_reply_err(session, &op->call, completion->err);
+        return;
+    }
+    const weir_fetched *result = &completion->fetched;
+    size_t bytes_max = (size_t)session->config.limits->fetch_bytes_max;
+    int64_t next = op->offset;
+    bool any = false;
+    weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+    weir_v1_write_raw(&writer, ",\"start\":");
+    weir_v1_write_integer(&writer, result->start_offset);
+    weir_v1_write_raw(&writer, ",\"end\":");
+    weir_v1_write_integer(&writer, result->end_offset);
+    weir_v1_write_raw(&writer, ",\"records\":[");
+    for (uint32_t i = 0; i < result->run_count; i++) {
+        if (!write_run(&writer, &result->runs[i], bytes_max, &any, &next)) {
+            break;
+        }
+    }
+    weir_v1_write_raw(&writer, "],\"next\":");
+    weir_v1_write_integer(&writer, next);
+    weir_v1_reply_end(session, &writer, &op->call);
+}
+
+static void fetched_frame(weir_v1_session *session, const weir_v1_op *op,
+                          const weir_completion *completion)
+{
+    if (completion->err != WEIR_OK) {
+        weir_v1_reply_err(session, &op->call, completion->err);
+        return;
+    }
+    weir_v1_frame frame = {
+        .type = WEIR_V1_FRAME_FETCHED,
+        .request = op->call.frame_request,
+        .start_offset = completion->fetched.start_offset,
+        .end_offset = completion->fetched.end_offset,
+    };
+    size_t position = 0;
+    session->out.len = 0;
+    weir_err err = weir_v1_frame_begin(&frame, &session->out, &position);
+    for (uint32_t i = 0; err == WEIR_OK && i < completion->fetched.run_count; i++) {
+        weir_bytes batch = weir_chunk_batch(completion->fetched.runs[i].chunk);
+        err = weir_buffer_append(&session->out, batch.ptr, batch.len);
+    }
+    if (err != WEIR_OK) {
+        weir_v1_give_up(session);
+        return;
+    }
+    weir_v1_frame_end(&session->out, position);
+    weir_v1_emit(session, WEIR_V1_BINARY, op->call.request);
+}
+
+/* ---- topics -----------------------------------------------------------------------------------
+ */
+
+static void write_bounds(weir_v1_writer *writer, const weir_topic_info *topic, bool by_time)
+{
+    weir_v1_write_raw(writer, ",\"offsets\":[");
+    for (uint32_t i = 0; topic->partitions != NULL && i < topic->options.partitions; i++) {
+        const weir_partition_info *partition = &topic->partitions[i];
+        weir_v1_write_raw(writer, i > 0 ? ",{\"partition\":" : "{\"partition\":");
+        weir_v1_write_unsigned(writer, i);
+        weir_v1_write_raw(writer, ",\"start\":");
+        weir_v1_write_integer(writer, partition->start_offset);
+        weir_v1_write_raw(writer, ",\"end\":");
+        weir_v1_write_integer(writer, partition->end_offset);
+        if (by_time) {
+            weir_v1_write_raw(writer, ",\"found\":");
+            weir_v1_write_integer(writer, partition->found_offset);
+        }
+        weir_v1_write_raw(writer, "}");
+    }
+    weir_v1_write_raw(writer, "]");
+}
+
+static void write_topic(weir_v1_writer *writer, const weir_topic_info *topic)
+{
+    weir_v1_write_raw(writer, "{\"topic\":");
+    weir_v1_write_string(writer, weir_bytes_of(topic->name));
+    weir_v1_write_raw(writer, ",\"partitions\":");
+    weir_v1_write_unsigned(writer, topic->options.partitions);
+    weir_v1_write_raw(writer, ",\"durability\":");
+    weir_v1_write_string(writer, weir_bytes_of(weir_level_name(topic->options.level)));
+    weir_v1_write_raw(writer, topic->options.nested ? ",\"nested\":true" : ",\"nested\":false");
+    weir_v1_write_raw(writer, ",\"partition_levels\":");
+    weir_v1_write_unsigned(writer, topic->options.partition_levels);
+    if (topic->partitions != NULL) {
+        write_bounds(writer, topic, false);
+    }
+    weir_v1_write_raw(writer, "}");
+}
+
+static void topics_listed(weir_v1_session *session, const weir_v1_op *op,
+                          const weir_completion *completion)
+{
+    weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+    weir_v1_write_raw(&writer, ",\"topics\":[");
+    for (uint32_t i = 0; i < completion->topics.count; i++) {
+        weir_v1_write_raw(&writer, i > 0 ? "," : "");
+        write_topic(&writer, &completion->topics.topics[i]);
+    }
+    weir_v1_write_raw(&writer, "]");
+    weir_v1_reply_end(session, &writer, &op->call);
+}
+
+/* create, alter, delete and offsets: about one topic, or none when there is nothing to tell. */
+static void topic_told(weir_v1_session *session, const weir_v1_op *op,
+                       const weir_completion *completion)
+{
+    weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+    if (completion->topics.count > 0 && completion->topics.topics != NULL) {
+        const weir_topic_info *topic = &completion->topics.topics[0];
+        if (op->kind == WEIR_V1_OP_OFFSETS) {
+            weir_v1_write_raw(&writer, ",\"topic\":");
+            weir_v1_write_string(&writer, weir_bytes_of(topic->name));
+            write_bounds(&writer, topic, op->offset != 0);
+        } else if (op->kind == WEIR_V1_OP_TOPIC) {
+            weir_v1_write_raw(&writer, ",\"topic\":");
+            write_topic(&writer, topic);
+        }
+    }
+    weir_v1_reply_end(session, &writer, &op->call);
+}
+
+static void topics(weir_v1_session *session, const weir_v1_op *op,
+                   const weir_completion *completion)
+{
+    if (completion->err != WEIR_OK) {
+        weir_v1_reply_err(session, &op->call, completion->err);
+    } else if (op->kind == WEIR_V1_OP_TOPICS) {
+        topics_listed(session, op, completion);
+    } else {
+        topic_told(session, op, completion);
+    }
+}
+
+/* ---- subscriptions ----------------------------------------------------------------------------
+ */
+
+static void subscribed(weir_v1_session *session, const weir_v1_op *op,
+                       const weir_completion *completion)
+{
+    weir_v1_subscription *subscription = op->subscription;
+    if (completion->err != WEIR_OK) {
+        weir_v1_reply_err(session, &op->call, completion->err);
+        weir_v1_subscription_close(session, subscription, NULL);
+        return;
+    }
+    weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+    weir_v1_write_raw(&writer, ",\"subscription\":");
+    weir_v1_write_unsigned(&writer, subscription->number);
+    weir_v1_reply_end(session, &writer, &op->call);
+    if (subscription->state == WEIR_V1_SUBSCRIPTION_OPENING) {
+        subscription->state = WEIR_V1_SUBSCRIPTION_OPEN;
+        session->grants_wanted = true;
+    }
+}
+
+/* ---- Dispatch ---------------------------------------------------------------------------------
+ */
+
+static void op_complete(weir_v1_session *session, const weir_v1_op *op,
+                        const weir_completion *completion)
+{
+    switch (op->kind) {
+    case WEIR_V1_OP_PUBLISH:
+        published(session, op, completion);
+        break;
+    case WEIR_V1_OP_PUBLISH_MANY:
+        published_many(session, op, completion);
+        break;
+    case WEIR_V1_OP_PRODUCE:
+        produced(session, op, completion);
+        break;
+    case WEIR_V1_OP_FETCH:
+        fetched(session, op, completion);
+        break;
+    case WEIR_V1_OP_FETCH_FRAME:
+        fetched_frame(session, op, completion);
+        break;
+    case WEIR_V1_OP_SUBSCRIBE:
+        subscribed(session, op, completion);
+        break;
+    case WEIR_V1_OP_UNSUBSCRIBE:
+        weir_v1_reply_ok(session, &op->call);
+        weir_v1_subscription_closed(session, op->subscription);
+        break;
+    case WEIR_V1_OP_CLOSE:
+        weir_v1_subscription_closed(session, op->subscription);
+        break;
+    case WEIR_V1_OP_TOPIC:
+    case WEIR_V1_OP_TOPIC_DELETE:
+    case WEIR_V1_OP_TOPICS:
+    case WEIR_V1_OP_OFFSETS:
+        topics(session, op, completion);
+        break;
+    }
+}
+
+void weir_v1_session_completion(weir_v1_session *session, const weir_completion *completion)
+{
+    if (completion->type == WEIR_COMPLETION_DELIVERY) {
+        weir_v1_deliver(session, &completion->delivery);
+        return;
+    }
+    if (completion->type == WEIR_COMPLETION_NOTICE) {
+        weir_v1_notice(session, &completion->notice);
+        return;
+    }
+    weir_v1_op *op = (weir_v1_op *)(uintptr_t)completion->token;
+    op_complete(session, op, completion);
+    weir_v1_op_end(session, op);
+    weir_v1_goodbye_check(session);
+}

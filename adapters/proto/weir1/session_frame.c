@@ -1,0 +1,109 @@
+/* adapters/proto/weir1/session_frame.c - binary frames in: produce-batch and fetch-batch.
+ *
+ * The batches go to the port as they came: they are checked there, on this thread, before the
+ * engine sees them. A frame that does not decode is answered with an error frame, and the
+ * conversation goes on, since its length told where the next message begins.
+ *
+ * [B1] Every frame is answered by exactly one frame that carries its request id (0 when the frame
+ *      ended before its id). */
+#include "adapters/proto/weir1/session_private.h"
+
+static weir_err submit_produce(weir_v1_session *session, const weir_v1_frame *frame,
+                               const weir_v1_call *call, weir_v1_reason *reason)
+{
+    const weir_v1_session_config *config = &session->config;
+    if (frame->batches.len == 0) {
+        return weir_v1_refuse(reason, WEIR_INVALID, NULL,
+                              "Put at least one RecordBatch behind the request id.");
+    }
+    weir_v1_op *op = weir_v1_op_begin(session, WEIR_V1_OP_PRODUCE, call);
+    if (op == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_err err =
+        config->port_ops->produce_batch(config->port, frame->topic, frame->partition,
+                                        frame->batches, config->user, weir_v1_op_token(op));
+    if (err != WEIR_OK) {
+        weir_v1_op_end(session, op);
+    }
+    return err;
+}
+
+static weir_err submit_fetch(weir_v1_session *session, const weir_v1_frame *frame,
+                             const weir_v1_call *call, weir_v1_reason *reason)
+{
+    const weir_v1_session_config *config = &session->config;
+    const weir_limits *limits = config->limits;
+    if (frame->offset < 0 || frame->wait_ms > limits->fetch_wait_ms_max || frame->bytes_max == 0) {
+        return weir_v1_refuse(reason, WEIR_INVALID, NULL,
+                              "Give an offset from 0, max bytes from 1, and wait at most %llu ms "
+                              "(limit fetch_wait_ms_max).",
+                              (unsigned long long)limits->fetch_wait_ms_max);
+    }
+    if (session->fetches >= limits->fetches_max) {
+        return weir_v1_refuse(reason, WEIR_LIMIT, NULL,
+                              "Wait for an earlier fetch to be answered: %llu may wait at once "
+                              "(limit fetches_max).",
+                              (unsigned long long)limits->fetches_max);
+    }
+    bool most = frame->bytes_max > limits->fetch_bytes_max;
+    weir_fetch fetch = {
+        .topic = frame->topic,
+        .partition = frame->partition,
+        .offset = frame->offset,
+        .bytes_max = most ? (uint32_t)limits->fetch_bytes_max : frame->bytes_max,
+        .wait_ms = frame->wait_ms,
+    };
+    weir_v1_op *op = weir_v1_op_begin(session, WEIR_V1_OP_FETCH_FRAME, call);
+    if (op == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    op->offset = fetch.offset;
+    weir_err err =
+        config->port_ops->fetch(config->port, &fetch, config->user, weir_v1_op_token(op));
+    if (err != WEIR_OK) {
+        weir_v1_op_end(session, op);
+    }
+    return err;
+}
+
+static weir_err frame_check(const weir_v1_session *session, weir_err decoded,
+                            weir_v1_reason *reason)
+{
+    switch (decoded) {
+    case WEIR_OK:
+        return session->parked ? WEIR_OK : weir_v1_command_allowed(session, reason);
+    case WEIR_UNSUPPORTED:
+        return weir_v1_refuse(reason, WEIR_UNSUPPORTED, NULL,
+                              "Send frames of type 1 (produce-batch) or 2 (fetch-batch); a text "
+                              "message begins with {.");
+    default:
+        return weir_v1_refuse(reason, WEIR_MALFORMED, NULL,
+                              "Make the frame's length fit its fields: see docs/weir.v1.md.");
+    }
+}
+
+weir_err weir_v1_frame_run(weir_v1_session *session, weir_bytes message, uint64_t request)
+{
+    weir_v1_frame frame = {0};
+    weir_v1_reason reason = {0};
+    weir_err decoded = weir_v1_frame_decode(message, &frame);
+    if (decoded == WEIR_OK && frame.type != WEIR_V1_FRAME_PRODUCE &&
+        frame.type != WEIR_V1_FRAME_FETCH) {
+        decoded = WEIR_UNSUPPORTED; /* an answer is nothing to ask */
+    }
+    weir_v1_call call = {.request = request, .frame = true, .frame_request = frame.request};
+    weir_err err = frame_check(session, decoded, &reason);
+    if (err == WEIR_OK) {
+        err = frame.type == WEIR_V1_FRAME_PRODUCE ? submit_produce(session, &frame, &call, &reason)
+                                                  : submit_fetch(session, &frame, &call, &reason);
+    }
+    if (err == WEIR_OK) {
+        session->submitted = true;
+    } else if (err != WEIR_AGAIN && reason.text[0] != 0) {
+        weir_v1_reply_error(session, &call, &reason);
+    } else if (err != WEIR_AGAIN) {
+        weir_v1_reply_err(session, &call, err);
+    }
+    return err == WEIR_AGAIN ? WEIR_AGAIN : WEIR_OK;
+}

@@ -1,0 +1,240 @@
+/* adapters/proto/weir1/session_private.h - what the files of the session share.
+ *
+ *   session.c            the conversation: messages in, what blocks it, how it ends
+ *   session_command.c    text commands: hello, ping, goodbye, fetch, topic, query
+ *   session_publish.c    publish, single and many
+ *   session_subscribe.c  subscribe, credit, unsubscribe; deliveries and notices out
+ *   session_frame.c      binary frames in
+ *   session_complete.c   completions to replies
+ *   session_reply.c      replies and errors out, and the operations in flight */
+#ifndef WEIR_ADAPTERS_PROTO_WEIR1_SESSION_PRIVATE_H
+#define WEIR_ADAPTERS_PROTO_WEIR1_SESSION_PRIVATE_H
+
+#include "adapters/proto/weir1/frame.h"
+#include "adapters/proto/weir1/json.h"
+#include "adapters/proto/weir1/record_json.h"
+#include "adapters/proto/weir1/session.h"
+
+enum {
+    WEIR_V1_VERSION = 1,
+    WEIR_V1_ID_TEXT_MAX = 64,    /* bytes of an id that is a string */
+    WEIR_V1_ID_BYTES_MAX = 400,  /* the same as JSON: each byte may take six, and two quotes */
+    WEIR_V1_NAME_BYTES_MAX = 64, /* of the session's name */
+    WEIR_V1_GATHER_BYTES = 256 * 1024, /* a records message is sent when it is this long */
+    WEIR_V1_WINDOW_RECORDS = 4096, /* what the engine may deliver before the session says more */
+    WEIR_V1_FETCH_BYTES = 1024 * 1024, /* max_bytes of a fetch that names none */
+};
+
+/* Who is to be answered, and how. */
+typedef struct weir_v1_call {
+    uint64_t request;       /* the transport's */
+    uint64_t frame_request; /* of a frame */
+    bool frame;             /* answered in binary */
+    bool quiet;             /* confirm: "none": only an error is answered */
+    uint16_t id_len;
+    char id[WEIR_V1_ID_BYTES_MAX]; /* as JSON; none when id_len is 0 */
+} weir_v1_call;
+
+typedef enum weir_v1_op_kind {
+    WEIR_V1_OP_PUBLISH = 1,
+    WEIR_V1_OP_PUBLISH_MANY, /* one record of a batch of JSON records */
+    WEIR_V1_OP_PRODUCE,      /* a produce-batch frame */
+    WEIR_V1_OP_FETCH,
+    WEIR_V1_OP_FETCH_FRAME,
+    WEIR_V1_OP_SUBSCRIBE,
+    WEIR_V1_OP_UNSUBSCRIBE, /* the subscriber's close, with an answer */
+    WEIR_V1_OP_CLOSE,       /* the subscriber's close, without */
+    WEIR_V1_OP_TOPIC,
+    WEIR_V1_OP_TOPIC_DELETE,
+    WEIR_V1_OP_TOPICS,
+    WEIR_V1_OP_OFFSETS,
+} weir_v1_op_kind;
+
+/* One operation in the port; its address is the token. */
+typedef struct weir_v1_op {
+    struct weir_v1_op *previous;
+    struct weir_v1_op *next;
+    weir_v1_op_kind kind;
+    bool cancel_wanted; /* a fetch whose cancel had no room in the port */
+    weir_v1_call call;
+    struct weir_v1_many *many; /* PUBLISH_MANY */
+    uint32_t index;            /* in it */
+    struct weir_v1_subscription *subscription;
+    int64_t offset; /* FETCH: asked for; OFFSETS: 1 when by time */
+} weir_v1_op;
+
+typedef struct weir_v1_result {
+    weir_published published;
+    weir_err err;
+    weir_v1_reason *reason; /* the result's; NULL: the error's own sentence */
+} weir_v1_result;
+
+/* A publish of many records: answered once, when the last of them is. */
+typedef struct weir_v1_many {
+    weir_v1_call call;
+    uint32_t count;
+    uint32_t submitted; /* records looked at */
+    uint32_t done;      /* results that are known */
+    weir_v1_result results[];
+} weir_v1_many;
+
+typedef enum weir_v1_subscription_state {
+    WEIR_V1_SUBSCRIPTION_OPENING = 1,
+    WEIR_V1_SUBSCRIPTION_OPEN,
+    WEIR_V1_SUBSCRIPTION_CLOSING, /* its close is wanted or under way */
+} weir_v1_subscription_state;
+
+typedef struct weir_v1_subscription {
+    uint64_t number; /* what the peer calls it */
+    uint32_t slot;   /* in session->subscriptions */
+    weir_v1_subscription_state state;
+    weir_subscriber *subscriber;
+    bool drop;               /* slow: "drop" */
+    bool close_wanted;       /* the port had no room for the close */
+    weir_v1_op *closing;     /* the close's operation, made ahead so that closing cannot fail */
+    uint64_t credit;         /* records the peer will still take; UINT64_MAX: any */
+    uint64_t dropped;        /* not yet told */
+    uint64_t engine_records; /* granted to the engine, not yet delivered */
+    uint64_t engine_bytes;
+} weir_v1_subscription;
+
+struct weir_v1_session {
+    weir_v1_session_config config;
+    char name[WEIR_V1_NAME_BYTES_MAX + 1];
+    weir_v1_counters counters;
+
+    bool greeted;
+    bool draining;
+    bool leaving; /* goodbye was said: no more messages */
+    bool ended;   /* nothing more is said or taken */
+    bool closed;  /* the connection is gone */
+    bool submitted;
+    weir_v1_call goodbye;
+
+    weir_v1_splitter splitter;
+    weir_v1_fields fields;
+    weir_buffer out;    /* the message being written */
+    weir_buffer gather; /* a records message that is still growing; empty: none */
+    uint64_t gather_number;
+    uint64_t gather_count;
+
+    /* The message that the port had no room for, and how far it got. */
+    bool parked;
+    uint64_t parked_request;
+    weir_v1_document parked_document;
+    weir_buffer parked_frame;
+    weir_v1_many *parked_many;
+    weir_v1_subscription *parked_subscription;
+
+    weir_v1_op *ops; /* in flight */
+    weir_v1_op *free_ops;
+    uint32_t op_count;  /* in flight, of any kind */
+    uint32_t in_flight; /* those that count against in_flight_max */
+    uint32_t fetches;
+    bool cancels_wanted;
+
+    weir_v1_subscription **subscriptions; /* by slot; holes are NULL */
+    uint32_t subscription_slots;
+    uint32_t subscription_count;
+    uint64_t subscription_last; /* the newest number */
+    bool grants_wanted;
+    bool closes_wanted;
+
+    uint64_t waiting_bytes; /* the connection's output, as far as is known */
+    bool paused;
+};
+
+/* ---- session_reply.c --------------------------------------------------------------------------
+ */
+
+/* An operation to submit, linked among those in flight; NULL: no memory. */
+weir_v1_op *weir_v1_op_begin(weir_v1_session *session, weir_v1_op_kind kind,
+                             const weir_v1_call *call);
+void weir_v1_op_end(weir_v1_session *session, weir_v1_op *op);
+static inline uint64_t weir_v1_op_token(const weir_v1_op *op)
+{
+    return (uint64_t)(uintptr_t)op;
+}
+
+/* Begins {"id":..,"ok":true in session->out; the caller appends members (",\"x\":1"). */
+weir_v1_writer weir_v1_reply_begin(weir_v1_session *session, const weir_v1_call *call);
+/* Closes the object and sends it. */
+void weir_v1_reply_end(weir_v1_session *session, weir_v1_writer *writer, const weir_v1_call *call);
+void weir_v1_reply_ok(weir_v1_session *session, const weir_v1_call *call);
+void weir_v1_reply_error(weir_v1_session *session, const weir_v1_call *call,
+                         const weir_v1_reason *reason);
+/* The same with the sentence that fits the error. */
+void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_err err);
+/* Sends session->out, after what was gathered. */
+void weir_v1_emit(weir_v1_session *session, weir_v1_kind kind, uint64_t request);
+/* Sends what was gathered. */
+void weir_v1_gather_end(weir_v1_session *session);
+/* Memory could not be had for what must be said: the conversation ends here. */
+void weir_v1_give_up(weir_v1_session *session);
+void weir_v1_write_published(weir_v1_writer *writer, const weir_published *published);
+
+/* ---- session_command.c ------------------------------------------------------------------------
+ */
+
+/* Runs one parsed command. AGAIN: the port had no room; run it again later with the same document.
+ */
+weir_err weir_v1_command_run(weir_v1_session *session, const weir_v1_document *document,
+                             uint64_t request);
+/* What the peer hears when new work is refused now; WEIR_OK: it is not. */
+weir_err weir_v1_command_allowed(const weir_v1_session *session, weir_v1_reason *reason);
+/* The text of a string member. INVALID when it is missing or no string. */
+weir_err weir_v1_command_text(const weir_v1_node *command, const char *field, weir_bytes *out,
+                              weir_v1_reason *reason);
+/* An integer member within [least, most]; the default when it is missing. INVALID. */
+weir_err weir_v1_command_number(const weir_v1_node *command, const char *field, int64_t least,
+                                int64_t most, int64_t fallback, int64_t *out,
+                                weir_v1_reason *reason);
+weir_err weir_v1_command_flag(const weir_v1_node *command, const char *field, bool *out,
+                              weir_v1_reason *reason);
+
+/* A command's body. OK: submitted or answered. AGAIN: as above. Anything else: refused with
+ * *reason, nothing changed. */
+typedef weir_err (*weir_v1_command)(weir_v1_session *session, const weir_v1_node *command,
+                                    weir_v1_call *call, weir_v1_reason *reason);
+
+/* ---- session_publish.c ------------------------------------------------------------------------
+ */
+
+weir_err weir_v1_command_publish(weir_v1_session *session, const weir_v1_node *command,
+                                 weir_v1_call *call, weir_v1_reason *reason);
+void weir_v1_many_done(weir_v1_session *session, weir_v1_many *many);
+void weir_v1_many_destroy(weir_v1_many *many);
+
+/* ---- session_subscribe.c ----------------------------------------------------------------------
+ */
+
+weir_err weir_v1_command_subscribe(weir_v1_session *session, const weir_v1_node *command,
+                                   weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_unsubscribe(weir_v1_session *session, const weir_v1_node *command,
+                                     weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_credit(weir_v1_session *session, const weir_v1_node *command,
+                                weir_v1_call *call, weir_v1_reason *reason);
+/* Closes the subscriber, now or when the port has room; `answer` (may be NULL) is told. */
+void weir_v1_subscription_close(weir_v1_session *session, weir_v1_subscription *subscription,
+                                const weir_v1_call *answer);
+void weir_v1_subscription_closed(weir_v1_session *session, weir_v1_subscription *subscription);
+void weir_v1_subscriptions_close(weir_v1_session *session);
+void weir_v1_deliver(weir_v1_session *session, const weir_delivery *delivery);
+void weir_v1_notice(weir_v1_session *session, const weir_notice *notice);
+/* Gives the engine the credit it may have now, and closes what waits to be closed. */
+void weir_v1_subscriptions_turn(weir_v1_session *session);
+
+/* ---- session_frame.c --------------------------------------------------------------------------
+ */
+
+/* As weir_v1_command_run, of one whole frame. */
+weir_err weir_v1_frame_run(weir_v1_session *session, weir_bytes message, uint64_t request);
+
+/* ---- session.c --------------------------------------------------------------------------------
+ */
+
+void weir_v1_fetches_cancel(weir_v1_session *session);
+/* Answers goodbye once nothing is in flight. */
+void weir_v1_goodbye_check(weir_v1_session *session);
+
+#endif
