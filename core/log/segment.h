@@ -32,7 +32,8 @@ typedef struct weir_segment_state {
 weir_err weir_segment_create(weir_env *env, const char *dir, int64_t base_offset, int64_t now_ms,
                              weir_segment **segment);
 /* Opens one lazily: files are opened at first use. `writable`: bytes beyond the state are cut at
- * the first append. DAMAGED/NOT_FOUND come from the first use. */
+ * the first append. DAMAGED/NOT_FOUND come from the first use (DAMAGED at once for a state that
+ * cannot be). */
 weir_err weir_segment_open(weir_env *env, const char *dir, const weir_segment_state *state,
                            bool writable, weir_segment **segment);
 weir_segment *weir_segment_keep(weir_segment *segment);
@@ -47,9 +48,12 @@ weir_err weir_segment_sync(weir_segment *segment); /* both files, when anything 
 void weir_segment_state_of(const weir_segment *segment, weir_segment_state *state);
 
 /* Finds the batch that holds `offset` (or the first after it) and reads whole batches from there as
- * chunks, up to bytes_max (at least one) and at most `max`. EMPTY: nothing at or after it here.
- * DAMAGED: *bad_from and *bad_to tell the offsets that cannot be served, the rest can be read by
- * asking from *bad_to on. Any thread. */
+ * chunks, up to bytes_max (at least one; the window is 8 MiB at most) and at most `max` (1 or
+ * more). The caller owns a count of each. EMPTY: nothing at or after it here. DAMAGED (UNSUPPORTED
+ * for a batch that is sound but compressed): *bad_from and *bad_to tell the whole range of offsets
+ * that cannot be served, which may begin before `offset`; the rest can be read by asking from
+ * *bad_to on. Damage behind good batches is met by the next call. NOT_FOUND, IO, NO_MEMORY,
+ * VERSION: try again, or give up. Any thread. */
 weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_t partition,
                            int64_t offset, uint64_t bytes_max, weir_chunk **chunks, uint32_t max,
                            uint32_t *count, int64_t *bad_from, int64_t *bad_to);

@@ -1,0 +1,382 @@
+/* core/log/segment.c - the life of a segment: made, opened at need, appended to, synced, removed.
+ *
+ *   "<base offset, 20 digits>.log"     batch | batch | batch | ...           as Kafka has it
+ *   "<base offset, 20 digits>.heads"   file head | entry | entry | entry | ...   see heads.c
+ *                                                                      ^ state: bytes, head_count
+ *
+ * One background job appends: batches to the .log, then their entries to the .heads, each by one
+ * write for up to 1,024 chunks; then, under the mutex, the state moves over all of them at once.
+ * Readers never look beyond the state, so they need no more than a snapshot of it. Sync is a call
+ * of its own: the engine decides when.
+ *
+ * After a failed write nobody knows what the files have behind the state, and after a failed sync
+ * not even below it: the segment takes no more, and a sync that failed is not tried again. What
+ * lies behind the state of a segment opened for writing is cut before the first append; files that
+ * end before it are damage, and are not appended to either.
+ *
+ * [S1] state.bytes and state.head_count move together, and only over what both files have.
+ * [S2] Chunks are appended in dense order: each begins at state.end_offset.
+ * [S3] After an error of append the segment answers READ_ONLY for good.
+ * [S4] `log` does not change between the first use and the last drop, so that a reader may use it
+ *      without the mutex. */
+#include "core/base/assert.h"
+#include "core/base/hash.h"
+#include "core/log/segment_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GROUP_MAX = 1024 }; /* chunks a write */
+
+/* Life. */
+
+static weir_err paths_make(weir_segment *segment, const char *dir, int64_t base_offset)
+{
+    const size_t name_bytes = sizeof("/01234567890123456789.heads");
+    size_t dir_bytes = strlen(dir) + 1, path_bytes = dir_bytes + name_bytes;
+    segment->dir = malloc(dir_bytes + 2 * path_bytes);
+    if (segment->dir == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    memcpy(segment->dir, dir, dir_bytes);
+    segment->log_path = segment->dir + dir_bytes;
+    segment->heads_path = segment->log_path + path_bytes;
+    (void)snprintf(segment->log_path, path_bytes, "%s/%020" PRId64 ".log", dir, base_offset);
+    (void)snprintf(segment->heads_path, path_bytes, "%s/%020" PRId64 ".heads", dir, base_offset);
+    return WEIR_OK;
+}
+
+weir_err weir_segment_open(weir_env *env, const char *dir, const weir_segment_state *state,
+                           bool writable, weir_segment **segment)
+{
+    if (state->base_offset < 0 || state->end_offset < state->base_offset) {
+        return WEIR_DAMAGED; /* the state comes from a disk */
+    }
+    weir_segment *made = calloc(1, sizeof(*made));
+    if (made == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_err err = paths_make(made, dir, state->base_offset);
+    if (err != WEIR_OK) {
+        free(made);
+        return err;
+    }
+    atomic_init(&made->refs, 1);
+    (void)pthread_mutex_init(&made->mutex, NULL);
+    made->env = env;
+    made->state = *state;
+    made->writable = writable;
+    *segment = made;
+    return WEIR_OK;
+}
+
+weir_segment *weir_segment_keep(weir_segment *segment)
+{
+    (void)atomic_fetch_add_explicit(&segment->refs, 1, memory_order_relaxed);
+    return segment;
+}
+
+static void file_close(weir_segment *segment, weir_file *file)
+{
+    if (file != NULL) {
+        segment->env->ops->file_close(segment->env, file);
+    }
+}
+
+void weir_segment_drop(weir_segment *segment)
+{
+    if (segment == NULL ||
+        atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    file_close(segment, segment->log);
+    file_close(segment, segment->heads);
+    weir_heads_fini(&segment->table);
+    (void)pthread_mutex_destroy(&segment->mutex);
+    free(segment->dir);
+    free(segment);
+}
+
+static weir_err file_open_once(weir_segment *segment, const char *path, weir_file **file)
+{
+    if (*file != NULL) {
+        return WEIR_OK; /* [S4] */
+    }
+    unsigned flags = segment->writable ? WEIR_OPEN_WRITE : WEIR_OPEN_READ;
+    return segment->env->ops->file_open(segment->env, path, flags, file);
+}
+
+weir_err weir_segment_log_open(weir_segment *segment)
+{
+    return file_open_once(segment, segment->log_path, &segment->log);
+}
+
+weir_err weir_segment_heads_open(weir_segment *segment)
+{
+    return file_open_once(segment, segment->heads_path, &segment->heads);
+}
+
+void weir_segment_state_of(const weir_segment *segment, weir_segment_state *state)
+{
+    weir_segment *locked = (weir_segment *)segment; /* only its mutex */
+    (void)pthread_mutex_lock(&locked->mutex);
+    *state = segment->state; /* [S1] */
+    (void)pthread_mutex_unlock(&locked->mutex);
+}
+
+/* Making. */
+
+static weir_err file_forget(weir_env *env, const char *path)
+{
+    weir_err err = env->ops->unlink(env, path);
+    return err == WEIR_NOT_FOUND ? WEIR_OK : err;
+}
+
+static weir_err files_make(weir_segment *segment)
+{
+    weir_env *env = segment->env;
+    const unsigned flags = WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_EXCLUSIVE;
+    uint8_t head[WEIR_HEADS_FILE_HEAD_BYTES];
+    const struct iovec iov = {head, sizeof(head)};
+    weir_heads_file_head_encode(segment->state.base_offset, head);
+    weir_err err = env->ops->file_open(env, segment->log_path, flags, &segment->log);
+    if (err == WEIR_OK) {
+        err = env->ops->file_open(env, segment->heads_path, flags, &segment->heads);
+    }
+    if (err == WEIR_OK) {
+        err = env->ops->file_write(env, segment->heads, &iov, 1, 0);
+    }
+    if (err == WEIR_OK) {
+        err = env->ops->file_sync(env, segment->log);
+    }
+    if (err == WEIR_OK) {
+        err = env->ops->file_sync(env, segment->heads);
+    }
+    return err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
+}
+
+weir_err weir_segment_create(weir_env *env, const char *dir, int64_t base_offset, int64_t now_ms,
+                             weir_segment **segment)
+{
+    const weir_segment_state state = {
+        .base_offset = base_offset,
+        .end_offset = base_offset,
+        .max_timestamp_ms = INT64_MIN,
+        .created_ms = now_ms,
+    };
+    weir_segment *made;
+    weir_err err = weir_segment_open(env, dir, &state, true, &made);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    made->loaded = true; /* there is nothing to load, */
+    made->cut = true;    /* and nothing to cut */
+    err = file_forget(env, made->log_path);
+    if (err == WEIR_OK) {
+        err = file_forget(env, made->heads_path);
+    }
+    if (err == WEIR_OK) {
+        err = files_make(made);
+    }
+    if (err != WEIR_OK) {
+        (void)file_forget(env, made->log_path); /* the next create would remove them too */
+        (void)file_forget(env, made->heads_path);
+        weir_segment_drop(made);
+        return err;
+    }
+    *segment = made;
+    return WEIR_OK;
+}
+
+/* Appending. */
+
+/* What one append works with; too large for a stack. */
+typedef struct append_scratch {
+    struct iovec iov[GROUP_MAX];
+    uint8_t entries[GROUP_MAX * WEIR_HEADS_ENTRY_BYTES];
+} append_scratch;
+
+static weir_err file_cut(weir_segment *segment, weir_file *file, uint64_t bytes)
+{
+    uint64_t size;
+    weir_err err = segment->env->ops->file_size(segment->env, file, &size);
+    if (err != WEIR_OK || size == bytes) {
+        return err;
+    }
+    if (size < bytes) {
+        return WEIR_DAMAGED; /* appending would leave a hole */
+    }
+    segment->dirty = true;
+    return segment->env->ops->file_truncate(segment->env, file, bytes);
+}
+
+static uint64_t heads_bytes(uint64_t head_count)
+{
+    return WEIR_HEADS_FILE_HEAD_BYTES + head_count * WEIR_HEADS_ENTRY_BYTES;
+}
+
+/* Files open and cut, room in the table: what can fail before the first byte is written. */
+static weir_err append_prepare(weir_segment *segment, uint32_t count)
+{
+    (void)pthread_mutex_lock(&segment->mutex);
+    weir_err err = weir_segment_log_open(segment);
+    if (err == WEIR_OK) {
+        err = weir_segment_heads_open(segment);
+    }
+    if (err == WEIR_OK && segment->loaded) {
+        err = weir_heads_reserve(&segment->table, count);
+    }
+    (void)pthread_mutex_unlock(&segment->mutex);
+    if (err == WEIR_OK && !segment->cut) {
+        err = file_cut(segment, segment->log, segment->state.bytes);
+        if (err == WEIR_OK) {
+            err = file_cut(segment, segment->heads, heads_bytes(segment->state.head_count));
+        }
+        segment->cut = err == WEIR_OK;
+    }
+    return err;
+}
+
+/* The entry of a chunk that goes to state's end, and the state behind it. */
+static weir_heads_entry state_advance(weir_segment_state *state, const weir_chunk *chunk)
+{
+    weir_batch_head head;
+    weir_err err = weir_batch_head_decode(weir_chunk_batch(chunk), &head);
+    WEIR_ASSERT(err == WEIR_OK && head.batch_bytes == chunk->batch_bytes);
+    WEIR_ASSERT(head.base_offset == state->end_offset); /* [S2] */
+    WEIR_ASSERT((uint32_t)head.record_count == chunk->count);
+    weir_heads_entry entry = {
+        .position = state->bytes,
+        .batch_bytes = head.batch_bytes,
+        .head_crc = weir_crc32c(0, chunk->batch, WEIR_BATCH_HEAD_BYTES),
+        .base_offset = head.base_offset,
+        .max_timestamp_ms = head.max_timestamp,
+        .records = chunk->count,
+    };
+    state->bytes += head.batch_bytes;
+    state->end_offset += head.record_count;
+    state->head_count++;
+    if (head.max_timestamp > state->max_timestamp_ms) {
+        state->max_timestamp_ms = head.max_timestamp;
+    }
+    return entry;
+}
+
+/* Writes up to GROUP_MAX chunks behind `state` and moves it. */
+static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
+                            append_scratch *scratch, weir_segment_state *state)
+{
+    const uint64_t log_at = state->bytes, heads_at = heads_bytes(state->head_count);
+    for (uint32_t i = 0; i < count; i++) {
+        weir_heads_entry entry = state_advance(state, chunks[i]);
+        weir_heads_entry_encode(&entry, scratch->entries + (size_t)i * WEIR_HEADS_ENTRY_BYTES);
+        scratch->iov[i] = (struct iovec){chunks[i]->batch, chunks[i]->batch_bytes};
+    }
+    const struct iovec entries = {scratch->entries, (size_t)count * WEIR_HEADS_ENTRY_BYTES};
+    weir_env *env = segment->env;
+    segment->dirty = true;
+    weir_err err = env->ops->file_write(env, segment->log, scratch->iov, (int)count, log_at);
+    return err == WEIR_OK ? env->ops->file_write(env, segment->heads, &entries, 1, heads_at) : err;
+}
+
+static weir_err groups_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
+                             weir_segment_state *state)
+{
+    append_scratch *scratch = malloc(sizeof(*scratch));
+    weir_err err = scratch == NULL ? WEIR_NO_MEMORY : WEIR_OK;
+    for (uint32_t done = 0; err == WEIR_OK && done < count; done += GROUP_MAX) {
+        uint32_t group = count - done < GROUP_MAX ? count - done : GROUP_MAX;
+        err = group_write(segment, chunks + done, group, scratch, state);
+    }
+    free(scratch);
+    return err;
+}
+
+/* One place for each chunk; the room is there. */
+static void table_extend(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+{
+    weir_segment_state at = segment->state;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_heads_entry entry = state_advance(&at, chunks[i]);
+        const weir_heads_place place = {.position = entry.position,
+                                        .base_offset = entry.base_offset,
+                                        .head_crc = entry.head_crc};
+        weir_heads_push(&segment->table, &place, entry.max_timestamp_ms);
+    }
+}
+
+/* Everything is in the files: readers may see it. Cannot fail: a table that a reader has loaded
+ * since append_prepare, and that cannot grow now, is forgotten and loaded again by the next reader.
+ */
+static void append_publish(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
+                           const weir_segment_state *state)
+{
+    (void)pthread_mutex_lock(&segment->mutex);
+    if (segment->loaded && weir_heads_reserve(&segment->table, count) != WEIR_OK) {
+        weir_heads_fini(&segment->table);
+        segment->loaded = false;
+    }
+    if (segment->loaded) {
+        table_extend(segment, chunks, count);
+    }
+    segment->state = *state; /* [S1] */
+    (void)pthread_mutex_unlock(&segment->mutex);
+}
+
+weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+{
+    if (!segment->writable || segment->refused) {
+        return WEIR_READ_ONLY; /* [S3] */
+    }
+    if (count == 0) {
+        return WEIR_OK;
+    }
+    weir_segment_state state = segment->state; /* only this job changes it */
+    weir_err err = append_prepare(segment, count);
+    if (err == WEIR_OK) {
+        err = groups_write(segment, chunks, count, &state);
+    }
+    if (err == WEIR_OK) {
+        append_publish(segment, chunks, count, &state);
+    }
+    segment->refused = err != WEIR_OK; /* [S3] */
+    return err;
+}
+
+weir_err weir_segment_sync(weir_segment *segment)
+{
+    if (segment->sync_failed) {
+        return WEIR_READ_ONLY;
+    }
+    if (!segment->dirty) {
+        return WEIR_OK;
+    }
+    weir_env *env = segment->env;
+    weir_err err = env->ops->file_sync(env, segment->log);
+    if (err == WEIR_OK) {
+        err = env->ops->file_sync(env, segment->heads);
+    }
+    segment->sync_failed = err != WEIR_OK;
+    segment->refused = segment->refused || segment->sync_failed;
+    segment->dirty = segment->sync_failed;
+    return err;
+}
+
+weir_err weir_segment_remove(weir_segment *segment)
+{
+    weir_env *env = segment->env;
+    if (atomic_load_explicit(&segment->refs, memory_order_acquire) > 1) {
+        /* Who keeps a handle still reads: from files that are open. If they cannot be opened now,
+         * it could not have read them before either. */
+        (void)pthread_mutex_lock(&segment->mutex);
+        (void)weir_segment_load(segment);
+        (void)pthread_mutex_unlock(&segment->mutex);
+    }
+    weir_err err = file_forget(env, segment->log_path);
+    if (err == WEIR_OK) {
+        err = file_forget(env, segment->heads_path);
+    }
+    return err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
+}

@@ -1,0 +1,266 @@
+/* core/log/segment_load.c - makes a segment's table of batches, at its first use, out of what is
+ * sound.
+ *
+ *   .heads   e0   e1   XX   XX   e4 ...         XX: an entry whose CRC or place does not fit
+ *   .log     b0 | b1 | b2 | b3 | b4 ...
+ *                    ^ scanned ^                between the end of b1 and the start of b4, as e1
+ * and e4 tell them
+ *
+ * Entries are taken in order while each begins where the one before it ends. Where entries are
+ * missing or bad, the batches of the gap are read instead and believed by their own CRC and by
+ * their offsets, which must go on densely. What even that does not explain becomes one bad place
+ * with the offsets that are missing. A lost .heads file is a gap from the first batch to the last.
+ *
+ * [L1] The places cover [0, state.bytes) and [base_offset, end_offset) without a hole.
+ * [L2] A place that is not bad was told by a good entry that fits its neighbours, or by a whole,
+ * checked batch; it is checked again, against this, whenever it is read. [L3] No I/O error counts
+ * as damage: the load fails and the next use tries again. */
+#include "core/base/hash.h"
+#include "core/base/varint.h"
+#include "core/log/segment_parts.h"
+
+#include <stdlib.h>
+
+enum {
+    PIECE_ENTRIES = 1024,
+    SCAN_BATCH_BYTES_MAX =
+        64 << 20, /* no batch is larger: a damaged length asks for no more memory */
+    LENGTH_AT = 8,
+    LENGTH_END = 12,
+};
+
+typedef struct loader {
+    weir_segment *segment;
+    weir_heads table;
+    uint64_t position; /* where the next batch must begin */
+    int64_t offset;    /* its base offset */
+    uint64_t missing;  /* entries since then that told nothing */
+    uint8_t *batch;    /* memory for scanning */
+    size_t batch_capacity;
+} loader;
+
+static weir_err place_push(loader *load, uint64_t position, int64_t base_offset, uint32_t head_crc,
+                           int64_t max_timestamp_ms, bool bad)
+{
+    const weir_heads_place place = {
+        .position = position, .base_offset = base_offset, .head_crc = head_crc, .bad = bad};
+    weir_err err = weir_heads_reserve(&load->table, 1);
+    if (err == WEIR_OK) {
+        weir_heads_push(&load->table, &place, max_timestamp_ms);
+    }
+    return err;
+}
+
+/* Scanning. */
+
+static weir_err log_read(loader *load, uint64_t position, size_t len, size_t *got)
+{
+    if (len > load->batch_capacity) {
+        uint8_t *batch = realloc(load->batch, len);
+        if (batch == NULL) {
+            return WEIR_NO_MEMORY;
+        }
+        load->batch = batch;
+        load->batch_capacity = len;
+    }
+    weir_env *env = load->segment->env;
+    return env->ops->file_read(env, load->segment->log, load->batch, len, position, got);
+}
+
+/* Reads the batch at `position` of the .log, which must end by `to_position`. *batch_bytes: 0 when
+ * no length can be told; *sound: whether it passed every check. */
+static weir_err batch_scan(loader *load, uint64_t position, uint64_t to_position,
+                           size_t *batch_bytes, bool *sound, weir_batch_head *head)
+{
+    size_t got;
+    *batch_bytes = 0;
+    *sound = false;
+    weir_err err = log_read(load, position, WEIR_BATCH_HEAD_BYTES, &got);
+    if (err != WEIR_OK || got < WEIR_BATCH_HEAD_BYTES) {
+        return err;
+    }
+    uint64_t len = (uint64_t)weir_get_u32(load->batch + LENGTH_AT) + LENGTH_END;
+    if (len < WEIR_SEGMENT_BATCH_BYTES_MIN || len > to_position - position ||
+        len > SCAN_BATCH_BYTES_MAX) {
+        return WEIR_OK;
+    }
+    err = log_read(load, position, len, &got);
+    if (err == WEIR_OK) {
+        *batch_bytes = len;
+        *sound = weir_batch_check((weir_bytes){load->batch, got}, head, NULL, 0) == WEIR_OK;
+    }
+    return err;
+}
+
+/* Whether a sound batch may stand at load->offset; behind a bad stretch, which has at least one
+ * record, only the order can be asked for. */
+static bool batch_fits(const loader *load, const weir_batch_head *head, bool after_bad,
+                       int64_t to_offset)
+{
+    return (after_bad ? head->base_offset > load->offset : head->base_offset == load->offset) &&
+           head->record_count <= to_offset - head->base_offset;
+}
+
+/* Fills [load->position, to_position) from the .log. */
+static weir_err gap_scan(loader *load, uint64_t to_position, int64_t to_offset)
+{
+    uint64_t at = load->position;
+    weir_err err = WEIR_OK;
+    while (err == WEIR_OK && at < to_position) {
+        size_t batch_bytes;
+        bool sound, after_bad = at > load->position;
+        weir_batch_head head;
+        err = batch_scan(load, at, to_position, &batch_bytes, &sound, &head);
+        if (err != WEIR_OK || batch_bytes == 0) {
+            break;
+        }
+        if (sound && batch_fits(load, &head, after_bad, to_offset)) {
+            if (after_bad) {
+                err = place_push(load, load->position, load->offset, 0, INT64_MIN, true);
+            }
+            if (err == WEIR_OK) {
+                uint32_t crc = weir_crc32c(0, load->batch, WEIR_BATCH_HEAD_BYTES);
+                err = place_push(load, at, head.base_offset, crc, head.max_timestamp, false);
+            }
+            load->position = at + batch_bytes;
+            load->offset = head.base_offset + head.record_count;
+        }
+        at += batch_bytes;
+    }
+    return err;
+}
+
+/* [L1] Everything up to here gets its places, good or bad. */
+static weir_err gap_fill(loader *load, uint64_t to_position, int64_t to_offset)
+{
+    weir_err err = gap_scan(load, to_position, to_offset);
+    if (err == WEIR_OK && (load->position != to_position || load->offset != to_offset)) {
+        err = place_push(load, load->position, load->offset, 0, INT64_MIN, true);
+    }
+    load->position = to_position;
+    load->offset = to_offset;
+    load->missing = 0;
+    return err;
+}
+
+/* Entries. */
+
+/* [L2] Begins where the last one ended, or, behind a gap, not before the missing ones can have
+ * ended; and ends within the state. */
+static bool entry_fits(const loader *load, const weir_heads_entry *entry)
+{
+    const weir_segment_state *state = &load->segment->state;
+    if (entry->batch_bytes < WEIR_SEGMENT_BATCH_BYTES_MIN || entry->records == 0 ||
+        entry->position < load->position || entry->position > state->bytes ||
+        entry->batch_bytes > state->bytes - entry->position || entry->base_offset < load->offset ||
+        entry->base_offset > state->end_offset ||
+        entry->records > (uint64_t)(state->end_offset - entry->base_offset)) {
+        return false;
+    }
+    if (load->missing == 0) {
+        return entry->position == load->position && entry->base_offset == load->offset;
+    }
+    return (entry->position - load->position) / WEIR_SEGMENT_BATCH_BYTES_MIN >= load->missing &&
+           (uint64_t)(entry->base_offset - load->offset) >= load->missing;
+}
+
+static weir_err entry_take(loader *load, const uint8_t *bytes)
+{
+    weir_heads_entry entry;
+    if (weir_heads_entry_decode(bytes, &entry) != WEIR_OK || !entry_fits(load, &entry)) {
+        load->missing++;
+        return WEIR_OK;
+    }
+    weir_err err = WEIR_OK;
+    if (load->missing > 0) {
+        err = gap_fill(load, entry.position, entry.base_offset);
+    }
+    if (err == WEIR_OK) {
+        err = place_push(load, entry.position, entry.base_offset, entry.head_crc,
+                         entry.max_timestamp_ms, false);
+    }
+    load->position = entry.position + entry.batch_bytes;
+    load->offset = entry.base_offset + entry.records;
+    return err;
+}
+
+/* OK also when the head is damaged, since every entry has its own check. */
+static weir_err file_head_check(loader *load)
+{
+    uint8_t head[WEIR_HEADS_FILE_HEAD_BYTES];
+    size_t got;
+    int64_t base_offset;
+    weir_segment *segment = load->segment;
+    weir_err err =
+        segment->env->ops->file_read(segment->env, segment->heads, head, sizeof(head), 0, &got);
+    if (err == WEIR_OK && got == sizeof(head)) {
+        err = weir_heads_file_head_decode(head, &base_offset);
+    }
+    return err == WEIR_DAMAGED ? WEIR_OK : err;
+}
+
+static weir_err entries_take(loader *load)
+{
+    const weir_segment *segment = load->segment;
+    const uint64_t head_count = segment->state.head_count;
+    uint8_t *piece = malloc((size_t)PIECE_ENTRIES * WEIR_HEADS_ENTRY_BYTES);
+    weir_err err = piece == NULL ? WEIR_NO_MEMORY : WEIR_OK;
+    size_t got = (size_t)PIECE_ENTRIES * WEIR_HEADS_ENTRY_BYTES;
+    for (uint64_t done = 0; err == WEIR_OK && done < head_count; done += PIECE_ENTRIES) {
+        uint64_t left = head_count - done;
+        size_t wanted = (size_t)(left < PIECE_ENTRIES ? left : PIECE_ENTRIES);
+        uint64_t at = WEIR_HEADS_FILE_HEAD_BYTES + done * WEIR_HEADS_ENTRY_BYTES;
+        err = segment->env->ops->file_read(segment->env, segment->heads, piece,
+                                           wanted * WEIR_HEADS_ENTRY_BYTES, at, &got);
+        size_t whole = err == WEIR_OK ? got / WEIR_HEADS_ENTRY_BYTES : 0;
+        for (size_t i = 0; err == WEIR_OK && i < whole; i++) {
+            err = entry_take(load, piece + i * WEIR_HEADS_ENTRY_BYTES);
+        }
+        if (whole < wanted) {
+            break; /* the file is too short: the rest is a gap */
+        }
+    }
+    free(piece);
+    return err;
+}
+
+static weir_err table_make(loader *load)
+{
+    weir_segment *segment = load->segment;
+    weir_err err = weir_segment_heads_open(segment);
+    if (err == WEIR_OK) {
+        err = file_head_check(load);
+        if (err == WEIR_OK) {
+            err = entries_take(load);
+        }
+    } else if (err == WEIR_NOT_FOUND) {
+        err = WEIR_OK; /* all of it is a gap */
+    }
+    if (err == WEIR_OK &&
+        (load->position != segment->state.bytes || load->offset != segment->state.end_offset)) {
+        err = gap_fill(load, segment->state.bytes, segment->state.end_offset);
+    }
+    return err;
+}
+
+weir_err weir_segment_load(weir_segment *segment)
+{
+    weir_err err = weir_segment_log_open(segment);
+    if (err != WEIR_OK || segment->loaded) {
+        return err;
+    }
+    loader load = {.segment = segment, .offset = segment->state.base_offset};
+    err = table_make(&load);
+    free(load.batch);
+    if (!segment->writable && segment->heads != NULL) {
+        segment->env->ops->file_close(segment->env, segment->heads); /* one descriptor is enough */
+        segment->heads = NULL;
+    }
+    if (err != WEIR_OK) {
+        weir_heads_fini(&load.table); /* [L3] */
+        return err;
+    }
+    segment->table = load.table;
+    segment->loaded = true;
+    return WEIR_OK;
+}

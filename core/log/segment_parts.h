@@ -1,0 +1,44 @@
+/* core/log/segment_parts.h - a segment as its three files share it: segment.c (life, appending),
+ * segment_load.c (the table of batches), segment_read.c (reading). Only for them. */
+#ifndef WEIR_CORE_LOG_SEGMENT_PARTS_H
+#define WEIR_CORE_LOG_SEGMENT_PARTS_H
+
+#include "core/log/heads.h"
+#include "core/log/segment.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { WEIR_SEGMENT_BATCH_BYTES_MIN = WEIR_BATCH_HEAD_BYTES + 7 }; /* a head and the least record */
+
+struct weir_segment {
+    atomic_uint refs;
+    weir_env *env;
+    char *dir; /* the three paths are one allocation, freed with `dir` */
+    char *log_path;
+    char *heads_path;
+    bool writable;
+
+    pthread_mutex_t mutex; /* guards what follows, up to the next empty line */
+    weir_segment_state state;
+    weir_file *log;   /* NULL until the first use; then until the last drop */
+    weir_file *heads; /* of a writable segment: the same; else only while it is loaded */
+    bool loaded;      /* `table` has every batch of `state` */
+    weir_heads table;
+
+    /* The background job's alone. */
+    bool cut;         /* the files end where the state does */
+    bool dirty;       /* written since the last sync */
+    bool refused;     /* an append failed: READ_ONLY from then on */
+    bool sync_failed; /* and no sync is tried again */
+};
+
+/* All three with the mutex held. */
+weir_err weir_segment_log_open(weir_segment *segment);
+weir_err weir_segment_heads_open(weir_segment *segment);
+/* Opens the .log and makes the table, once. NOT_FOUND, IO, VERSION, NO_MEMORY: nothing is kept, the
+ * next use tries again. Damage is no error here: what cannot be served is a bad place in the table.
+ */
+weir_err weir_segment_load(weir_segment *segment);
+
+#endif
