@@ -1,0 +1,285 @@
+/* core/engine/cursor.c - subscriptions that begin at a position: one cursor per partition.
+ *
+ * A slow reader costs a position: when it falls off the tail it reads from disk. A filter that
+ * means less than whole topics looks at each record's name as it passes. A topic declared later that
+ * the filter reaches is read from its first record. With until_end each cursor stops where the log
+ * ended when it began, and the last one to stop tells ENDED. */
+#include "core/engine/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 65535 };
+
+/* Whether every record of the topic matches: "topic/#" and what is wider. */
+static bool whole_topic(weir_bytes filter, weir_bytes topic)
+{
+    if (filter.len == 0 || filter.ptr[filter.len - 1] != '#') {
+        return false;
+    }
+    return weir_filter_matches(filter, topic);
+}
+
+bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index)
+{
+    static _Thread_local uint8_t name[NAME_MAX_BYTES];
+    weir_record record;
+    bool encoded = false;
+    weir_chunk_record(chunk, index, &record);
+    size_t len =
+        weir_record_name(weir_chunk_topic(chunk), record.key, name, sizeof(name), &encoded);
+    return len <= sizeof(name) && weir_filter_matches(filter, (weir_bytes){name, len});
+}
+
+/* ---- Where to begin ------------------------------------------------------------------------------------- */
+
+static int64_t clamp(const weir_partition *partition, int64_t offset)
+{
+    if (offset < partition->start_offset) {
+        return partition->start_offset;
+    }
+    return offset > partition->next_offset ? partition->next_offset : offset;
+}
+
+static int64_t position_for(const weir_partition *partition, const weir_op *op)
+{
+    const uint8_t *at = op->data + op->subscribe.filter_bytes;
+    weir_bytes topic = {partition->topic->ref->name, partition->topic->ref->name_bytes};
+    for (uint32_t i = 0; i < op->subscribe.position_count; i++) {
+        weir_op_position position;
+        memcpy(&position, at, sizeof(position));
+        at += sizeof(position);
+        if (position.partition == partition->index &&
+            weir_bytes_equal((weir_bytes){at, position.topic_bytes}, topic)) {
+            return position.offset;
+        }
+        at += position.topic_bytes;
+    }
+    return partition->next_offset;
+}
+
+static int64_t offset_at_time(const weir_partition *partition, int64_t time_ms)
+{
+    for (uint32_t i = 0; i < partition->segment_count; i++) {
+        int64_t offset = 0;
+        if (weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
+            return offset;
+        }
+    }
+    for (uint32_t i = 0; i < partition->tail.count; i++) {
+        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
+        if (chunk->timestamp_ms >= time_ms) {
+            return chunk->base_offset;
+        }
+    }
+    return partition->next_offset;
+}
+
+static int64_t begin_at(const weir_partition *partition, const weir_op *op)
+{
+    switch ((weir_start_kind)op->subscribe.start) {
+    case WEIR_START_BEGINNING:
+        return partition->start_offset;
+    case WEIR_START_OFFSET:
+        return clamp(partition, op->subscribe.value);
+    case WEIR_START_LAST:
+        return op->subscribe.value >= partition->next_offset
+                   ? partition->start_offset
+                   : clamp(partition, partition->next_offset - op->subscribe.value);
+    case WEIR_START_TIME:
+        return clamp(partition, offset_at_time(partition, op->subscribe.value));
+    case WEIR_START_POSITIONS:
+        return clamp(partition, position_for(partition, op));
+    case WEIR_START_END:
+        break;
+    }
+    return partition->next_offset;
+}
+
+/* ---- Life cycle --------------------------------------------------------------------------------------------- */
+
+static weir_err cursor_add(weir_filter *filter, weir_partition *partition, int64_t next)
+{
+    weir_cursor *cursor = calloc(1, sizeof(*cursor));
+    if (cursor == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    cursor->filter = filter;
+    cursor->partition = partition;
+    cursor->next = next;
+    cursor->end = filter->until_end ? partition->next_offset : INT64_MAX;
+    cursor->whole =
+        whole_topic((weir_bytes){filter->text, filter->text_bytes},
+                    (weir_bytes){partition->topic->ref->name, partition->topic->ref->name_bytes});
+    weir_link_append(&partition->cursors, &cursor->partition_link);
+    weir_link_append(&filter->cursors, &cursor->filter_link);
+    weir_link_append(&filter->subscriber->cursors, &cursor->subscriber_link);
+    filter->cursors_open++;
+    return WEIR_OK;
+}
+
+weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir_op *op)
+{
+    weir_bytes text = {filter->text, filter->text_bytes};
+    size_t position = 0;
+    weir_topic *topic = NULL;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+        for (uint32_t i = 0; weir_filter_reaches(text, name) && i < topic->partition_count; i++) {
+            weir_partition *partition = &topic->partitions[i];
+            weir_err err = cursor_add(filter, partition, begin_at(partition, op));
+            if (err != WEIR_OK) {
+                return err; /* the caller stops those begun */
+            }
+        }
+    }
+    weir_subscriber_ready(filter->subscriber);
+    return WEIR_OK;
+}
+
+static void topic_for_subscriber(weir_subscriber *subscriber, weir_topic *topic)
+{
+    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+    for (uint32_t i = 0; i < subscriber->filter_count; i++) {
+        weir_filter *filter = subscriber->filters[i];
+        bool wanted = filter->from_log && !filter->until_end &&
+                      weir_filter_reaches((weir_bytes){filter->text, filter->text_bytes}, name);
+        for (uint32_t p = 0; wanted && p < topic->partition_count; p++) {
+            if (cursor_add(filter, &topic->partitions[p], 0) != WEIR_OK) {
+                subscriber->dropped++; /* told as a loss: its records will not come */
+            }
+        }
+    }
+}
+
+void weir_cursors_topic(weir_engine *engine, weir_topic *topic)
+{
+    for (uint32_t i = 0; i < engine->port_count; i++) {
+        weir_link *list = &engine->ports[i]->subscribers;
+        for (weir_link *at = list->next; at != list; at = at->next) {
+            topic_for_subscriber(WEIR_OWNER_OF(at, weir_subscriber, port_link), topic);
+        }
+    }
+}
+
+void weir_cursor_stop(weir_cursor *cursor)
+{
+    weir_link_remove(&cursor->partition_link);
+    weir_link_remove(&cursor->filter_link);
+    weir_link_remove(&cursor->subscriber_link);
+    if (!cursor->ended) {
+        cursor->filter->cursors_open--;
+    }
+    free(cursor);
+}
+
+/* ---- Delivering ------------------------------------------------------------------------------------------------ */
+
+static void tell(weir_subscriber *subscriber, weir_notice_kind kind, const weir_cursor *cursor,
+                 int64_t from, int64_t to)
+{
+    weir_completion told = {.type = WEIR_COMPLETION_NOTICE, .user = subscriber->user};
+    told.notice = (weir_notice){.subscriber = subscriber,
+                                .kind = kind,
+                                .count = (uint64_t)(to - from),
+                                .slot = cursor->filter->slot,
+                                .from = from,
+                                .to = to};
+    weir_port_unasked(subscriber->port, &told);
+}
+
+/* Hands out [next, end) of one chunk, run by run of records that match. */
+static void deliver_chunk(weir_engine *engine, weir_cursor *cursor, weir_chunk *chunk, int64_t end)
+{
+    weir_subscriber *subscriber = cursor->filter->subscriber;
+    weir_bytes filter = {cursor->filter->text, cursor->filter->text_bytes};
+    while (cursor->next < end && weir_subscriber_can_emit(subscriber)) {
+        uint32_t first = (uint32_t)(cursor->next - chunk->base_offset);
+        uint32_t stop = (uint32_t)(end - chunk->base_offset);
+        while (first < stop && !cursor->whole && !weir_key_matches(filter, chunk, first)) {
+            first++;
+        }
+        uint32_t last = first;
+        while (last < stop && last - first < subscriber->credit_records &&
+               (cursor->whole || weir_key_matches(filter, chunk, last))) {
+            last++;
+        }
+        if (last > first) {
+            weir_subscriber_emit(engine, subscriber, chunk, first, last - first,
+                                 cursor->filter->slot, NULL, false);
+        }
+        cursor->next = chunk->base_offset + last;
+    }
+}
+
+/* False: it waits for credit, room, a record to become visible, or a read. */
+static bool advance(weir_engine *engine, weir_cursor *cursor)
+{
+    weir_subscriber *subscriber = cursor->filter->subscriber;
+    weir_partition *partition = cursor->partition;
+    int64_t end = partition->visible_offset < cursor->end ? partition->visible_offset : cursor->end;
+    if (cursor->next >= end || !weir_subscriber_can_emit(subscriber)) {
+        return false;
+    }
+    if (cursor->next < partition->start_offset) {
+        tell(subscriber, WEIR_NOTICE_GAP, cursor, cursor->next, partition->start_offset);
+        cursor->next = partition->start_offset;
+        return true;
+    }
+    weir_chunk *chunk = weir_subscriber_chunk(subscriber, partition, cursor->next);
+    if (chunk == NULL) {
+        if (subscriber->read == NULL) {
+            weir_read_start(engine, partition, cursor->next, subscriber, &subscriber->read);
+        }
+        return false;
+    }
+    int64_t chunk_end = chunk->base_offset + chunk->count;
+    deliver_chunk(engine, cursor, chunk, chunk_end < end ? chunk_end : end);
+    return true;
+}
+
+static void end_if_reached(weir_cursor *cursor)
+{
+    weir_subscriber *subscriber = cursor->filter->subscriber;
+    if (cursor->ended || cursor->next < cursor->end || cursor->end == INT64_MAX ||
+        !weir_port_room(subscriber->port)) {
+        return;
+    }
+    cursor->ended = true;
+    cursor->filter->cursors_open--;
+}
+
+static void tell_ended(weir_subscriber *subscriber)
+{
+    for (uint32_t i = 0; i < subscriber->filter_count; i++) {
+        weir_filter *filter = subscriber->filters[i];
+        if (filter->until_end && filter->cursors_open == 0 && weir_port_room(subscriber->port)) {
+            weir_cursor none = {.filter = filter};
+            tell(subscriber, WEIR_NOTICE_ENDED, &none, 0, 0);
+            filter->until_end = false;
+        }
+    }
+}
+
+bool weir_cursors_deliver(weir_engine *engine, weir_subscriber *subscriber)
+{
+    bool more = true;
+    while (more) {
+        more = false;
+        for (weir_link *at = subscriber->cursors.next; at != &subscriber->cursors; at = at->next) {
+            weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, subscriber_link);
+            more |= advance(engine, cursor);
+            end_if_reached(cursor);
+        }
+    }
+    tell_ended(subscriber);
+    /* Waiting for records to become visible is not work: showing them makes it ready again. */
+    for (weir_link *at = subscriber->cursors.next; at != &subscriber->cursors; at = at->next) {
+        const weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, subscriber_link);
+        int64_t visible = cursor->partition->visible_offset;
+        if (cursor->next < (visible < cursor->end ? visible : cursor->end)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,185 @@
+/* core/engine/deliver.c - owed runs become deliveries, as far as credit, room and visibility go.
+ *
+ * Each port has a list of subscribers that may have something to get. One pass over it per turn: a
+ * subscriber leaves the list when it has nothing left, or when only its own credit, a cold read or
+ * visibility can change that (each of which puts it back). A port without room stays as it is and
+ * says so; draining it and stepping goes on [P2]. */
+#include "core/engine/ops.h"
+
+#include <string.h>
+
+/* The chunk that holds `offset`: what a cold read brought, or the tail. NULL: on disk, or gone. */
+weir_chunk *weir_subscriber_chunk(weir_subscriber *subscriber, weir_partition *partition,
+                                  int64_t offset)
+{
+    for (uint32_t i = 0; i < subscriber->cold_count; i++) {
+        weir_chunk *chunk = subscriber->cold[i];
+        if (chunk->topic == partition->topic->ref && chunk->partition == partition->index &&
+            offset >= chunk->base_offset && offset < chunk->base_offset + chunk->count) {
+            return chunk;
+        }
+    }
+    weir_chunk *chunk = weir_tail_find(&partition->tail, offset);
+    if (chunk == NULL && subscriber->read == NULL && subscriber->cold_count > 0) {
+        for (uint32_t i = 0; i < subscriber->cold_count; i++) {
+            weir_chunk_drop(subscriber->cold[i]); /* read through */
+        }
+        subscriber->cold_count = 0;
+    }
+    return chunk;
+}
+
+void weir_subscriber_emit(weir_engine *engine, weir_subscriber *subscriber, weir_chunk *chunk,
+                          uint32_t first, uint32_t count, uint32_t slot, struct weir_slots *slots,
+                          bool retained)
+{
+    weir_completion out = {.type = WEIR_COMPLETION_DELIVERY, .user = subscriber->user};
+    uint64_t bytes = (uint64_t)chunk->batch_bytes * count / chunk->count;
+    out.delivery = (weir_delivery){.subscriber = subscriber,
+                                   .chunk = weir_chunk_keep(chunk),
+                                   .first = first,
+                                   .count = count,
+                                   .slot = slot,
+                                   .slots = weir_slots_keep(slots),
+                                   .retained = retained};
+    weir_port_unasked(subscriber->port, &out);
+    engine->stats.records_delivered += count;
+    if (subscriber->credit_records != UINT64_MAX) {
+        subscriber->credit_records -= count;
+    }
+    if (subscriber->credit_bytes != UINT64_MAX) {
+        subscriber->credit_bytes -= bytes < subscriber->credit_bytes ? bytes : subscriber->credit_bytes;
+    }
+}
+
+static void tell_dropped(weir_subscriber *subscriber)
+{
+    if (subscriber->dropped == 0 || !weir_port_room(subscriber->port)) {
+        return;
+    }
+    weir_completion told = {.type = WEIR_COMPLETION_NOTICE, .user = subscriber->user};
+    told.notice = (weir_notice){
+        .subscriber = subscriber, .kind = WEIR_NOTICE_DROPPED, .count = subscriber->dropped};
+    weir_port_unasked(subscriber->port, &told);
+    subscriber->dropped = 0;
+}
+
+/* Skips what left memory before it was delivered: live records, or those that retention removed. */
+static void skip_lost(weir_engine *engine, weir_subscriber *subscriber, weir_owed *owed)
+{
+    int64_t start = owed->partition->start_offset;
+    int64_t end = owed->last + 1 < start ? owed->last + 1 : start;
+    uint64_t lost = (uint64_t)(end - owed->first);
+    subscriber->dropped += lost;
+    if (owed->partition == &engine->live) {
+        engine->stats.dropped_live += lost;
+        engine->live_owed -= lost;
+        subscriber->live_owed -= lost;
+    } else {
+        engine->stats.dropped_owed += lost;
+    }
+    owed->first = end;
+}
+
+typedef enum outcome {
+    OUTCOME_DONE,  /* nothing is owed */
+    OUTCOME_WAITS, /* credit, a read: something will make it ready again */
+    OUTCOME_STAYS, /* visibility or room: look again next turn */
+} outcome;
+
+static outcome deliver_run(weir_engine *engine, weir_subscriber *subscriber, weir_owed *owed)
+{
+    weir_partition *partition = owed->partition;
+    if (owed->first < partition->start_offset) {
+        skip_lost(engine, subscriber, owed);
+    }
+    while (owed->first <= owed->last) {
+        if (subscriber->credit_records == 0 || subscriber->credit_bytes == 0) {
+            return OUTCOME_WAITS;
+        }
+        int64_t end =
+            owed->last + 1 < partition->visible_offset ? owed->last + 1 : partition->visible_offset;
+        if (owed->first >= end || !weir_port_room(subscriber->port)) {
+            return OUTCOME_STAYS; /* [E3] */
+        }
+        weir_chunk *chunk = weir_subscriber_chunk(subscriber, partition, owed->first);
+        if (chunk == NULL) {
+            if (subscriber->read == NULL) {
+                weir_read_start(engine, partition, owed->first, subscriber, &subscriber->read);
+            }
+            return OUTCOME_WAITS;
+        }
+        int64_t chunk_end = chunk->base_offset + chunk->count;
+        uint64_t count = (uint64_t)((chunk_end < end ? chunk_end : end) - owed->first);
+        count = count < subscriber->credit_records ? count : subscriber->credit_records;
+        weir_subscriber_emit(engine, subscriber, chunk, (uint32_t)(owed->first - chunk->base_offset),
+                             (uint32_t)count, owed->slot, owed->slots, false);
+        owed->first += (int64_t)count;
+        if (partition == &engine->live) {
+            engine->live_owed -= count;
+            subscriber->live_owed -= count;
+        }
+    }
+    return OUTCOME_DONE;
+}
+
+static outcome deliver_owed(weir_engine *engine, weir_subscriber *subscriber)
+{
+    while (subscriber->owed_count > 0) {
+        weir_owed *oldest = &subscriber->owed[subscriber->owed_head];
+        outcome result = deliver_run(engine, subscriber, oldest);
+        if (result != OUTCOME_DONE) {
+            return result;
+        }
+        weir_owed_pop(engine, subscriber); /* first > last: nothing of it is counted any more */
+    }
+    return OUTCOME_DONE;
+}
+
+static outcome deliver_subscriber(weir_engine *engine, weir_subscriber *subscriber)
+{
+    tell_dropped(subscriber);
+    for (weir_link *at = subscriber->scans.next, *next = NULL; at != &subscriber->scans; at = next) {
+        next = at->next;
+        if (!weir_scan_deliver(engine, WEIR_OWNER_OF(at, weir_scan, subscriber_link))) {
+            bool credit = subscriber->credit_records > 0 && subscriber->credit_bytes > 0;
+            return credit ? OUTCOME_STAYS : OUTCOME_WAITS;
+        }
+    }
+    outcome result = deliver_owed(engine, subscriber);
+    if (!weir_cursors_deliver(engine, subscriber) && result == OUTCOME_DONE) {
+        bool credit = subscriber->credit_records > 0 && subscriber->credit_bytes > 0;
+        result = credit && subscriber->read == NULL ? OUTCOME_STAYS : OUTCOME_WAITS;
+    }
+    return subscriber->dropped > 0 ? OUTCOME_STAYS : result;
+}
+
+static void deliver_port(weir_engine *engine, weir_port *port)
+{
+    for (weir_link *at = port->ready.next, *next = NULL; at != &port->ready; at = next) {
+        next = at->next;
+        weir_subscriber *subscriber = WEIR_OWNER_OF(at, weir_subscriber, ready_link);
+        if (!weir_port_room(port)) {
+            break;
+        }
+        if (deliver_subscriber(engine, subscriber) != OUTCOME_STAYS) {
+            weir_link_remove(&subscriber->ready_link);
+        }
+    }
+    bool blocked = !weir_port_room(port) && !weir_link_empty(&port->ready);
+    if (blocked != atomic_load_explicit(&port->blocked, memory_order_relaxed)) {
+        atomic_store_explicit(&port->blocked, blocked, memory_order_relaxed);
+    }
+    if (blocked) { /* whoever was not reached comes first next time */
+        weir_link *first = port->ready.next;
+        weir_link_remove(first);
+        weir_link_append(&port->ready, first);
+    }
+}
+
+void weir_deliver(weir_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->port_count; i++) {
+        deliver_port(engine, engine->ports[i]);
+    }
+}

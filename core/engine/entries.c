@@ -1,0 +1,238 @@
+/* core/engine/entries.c - what the journal holds: one writer and one reader per entry type.
+ *
+ *   1 start          recovery epoch u64
+ *   2 topic create   id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | 0 u16 |
+ *                    name bytes u32 | name
+ *   3 topic level    id u32 | level u8
+ *   4 topic delete   id u32
+ *   5 batch          topic id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 |
+ *                    RecordBatch v2
+ *   6 live retained  RecordBatch v2 of one record whose key is the full name
+ *
+ * Big-endian; version 1 of each. An unknown type or version stops the start [E6]. Replay skips what the
+ * snapshot already holds: at or below its unit only batches that are not yet in segments matter. */
+#include "core/engine/ops.h"
+
+#include "core/base/varint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+void weir_entry_start(weir_engine *engine)
+{
+    weir_put_u64(weir_engine_entry(engine, WEIR_ENTRY_START, 8), engine->recovery_epoch);
+}
+
+void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
+                             const weir_topic_options *options)
+{
+    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TOPIC_CREATE,
+                                    WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
+    weir_put_u32(at, id);
+    weir_put_u32(at + 4, options->partitions);
+    weir_put_u32(at + 8, options->partition_levels);
+    at[12] = (uint8_t)options->level;
+    at[13] = options->nested ? 1 : 0;
+    at[14] = 0;
+    at[15] = 0;
+    weir_put_u32(at + 16, (uint32_t)name.len);
+    memcpy(at + WEIR_ENTRY_TOPIC_HEAD_BYTES, name.ptr, name.len);
+}
+
+void weir_entry_topic_level(weir_engine *engine, uint32_t id, weir_level level)
+{
+    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TOPIC_LEVEL, 5);
+    weir_put_u32(at, id);
+    at[4] = (uint8_t)level;
+}
+
+void weir_entry_topic_delete(weir_engine *engine, uint32_t id)
+{
+    weir_put_u32(weir_engine_entry(engine, WEIR_ENTRY_TOPIC_DELETE, 4), id);
+}
+
+void weir_entry_batch(weir_engine *engine, const weir_partition *partition, bool retained,
+                      weir_bytes batch)
+{
+    uint8_t *at =
+        weir_engine_entry(engine, WEIR_ENTRY_BATCH, WEIR_ENTRY_BATCH_HEAD_BYTES + batch.len);
+    weir_put_u32(at, partition->topic->id);
+    weir_put_u32(at + 4, partition->index);
+    memset(at + 8, 0, 4);
+    at[8] = retained ? 1 : 0;
+    memcpy(at + WEIR_ENTRY_BATCH_HEAD_BYTES, batch.ptr, batch.len);
+}
+
+void weir_entry_live_retained(weir_engine *engine, weir_bytes batch)
+{
+    memcpy(weir_engine_entry(engine, WEIR_ENTRY_LIVE_RETAINED, batch.len), batch.ptr, batch.len);
+}
+
+/* ---- Replaying ------------------------------------------------------------------------------------------ */
+
+static weir_err replay_create(weir_engine *engine, weir_bytes body)
+{
+    if (body.len < WEIR_ENTRY_TOPIC_HEAD_BYTES) {
+        return WEIR_DAMAGED;
+    }
+    weir_bytes name = {body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES,
+                       body.len - WEIR_ENTRY_TOPIC_HEAD_BYTES};
+    weir_topic_options options = {.partitions = weir_get_u32(body.ptr + 4),
+                                  .partition_levels = weir_get_u32(body.ptr + 8),
+                                  .level = (weir_level)body.ptr[12],
+                                  .nested = body.ptr[13] != 0};
+    uint32_t id = weir_get_u32(body.ptr);
+    if (weir_get_u32(body.ptr + 16) != name.len || weir_topic_name_check(name) != WEIR_OK ||
+        options.partitions == 0 || options.partitions > 16384 ||
+        weir_topics_find(engine, name) != NULL || weir_topics_find_id(engine, id) != NULL) {
+        return WEIR_DAMAGED;
+    }
+    weir_topic *topic = NULL;
+    return weir_topics_apply_create(engine, id, name, &options, &topic);
+}
+
+static weir_err replay_level(weir_engine *engine, weir_bytes body)
+{
+    weir_topic *topic = body.len == 5 ? weir_topics_find_id(engine, weir_get_u32(body.ptr)) : NULL;
+    if (topic == NULL || body.ptr[4] == WEIR_LEVEL_DEFAULT || body.ptr[4] >= WEIR_LEVEL_COUNT) {
+        return WEIR_DAMAGED;
+    }
+    topic->options.level = (weir_level)body.ptr[4];
+    return WEIR_OK;
+}
+
+static weir_err replay_delete(weir_engine *engine, weir_bytes body, uint64_t unit)
+{
+    weir_topic *topic = body.len == 4 ? weir_topics_find_id(engine, weir_get_u32(body.ptr)) : NULL;
+    if (topic == NULL) {
+        return WEIR_DAMAGED;
+    }
+    weir_topics_apply_delete(engine, topic, unit);
+    return WEIR_OK;
+}
+
+/* At or below the snapshot's unit the offsets are already counted: only the tail is filled again. */
+static weir_err replay_old_batch(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
+{
+    int64_t end = chunk->base_offset + chunk->count;
+    const weir_chunk *newest =
+        partition->tail.count > 0 ? weir_tail_at(&partition->tail, partition->tail.count - 1) : NULL;
+    int64_t expected =
+        newest != NULL ? newest->base_offset + newest->count : partition->flushed_offset;
+    if (end <= partition->flushed_offset) {
+        weir_chunk_drop(chunk);
+        return WEIR_OK;
+    }
+    if (chunk->base_offset != expected || weir_tail_reserve(&partition->tail) != WEIR_OK) {
+        weir_chunk_drop(chunk);
+        return WEIR_DAMAGED;
+    }
+    weir_tail_push(&partition->tail, chunk);
+    engine->tail_bytes += chunk->memory_bytes;
+    engine->unflushed_bytes += chunk->memory_bytes;
+    if (!weir_link_in(&partition->unflushed_link)) {
+        weir_link_append(&engine->unflushed, &partition->unflushed_link);
+    }
+    return WEIR_OK;
+}
+
+static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_journal_unit *unit,
+                             uint64_t snapshot_unit)
+{
+    if (body.len < WEIR_ENTRY_BATCH_HEAD_BYTES) {
+        return WEIR_DAMAGED;
+    }
+    weir_topic *topic = weir_topics_find_id(engine, weir_get_u32(body.ptr));
+    uint32_t index = weir_get_u32(body.ptr + 4);
+    bool old = unit->number <= snapshot_unit;
+    if (topic == NULL || index >= topic->partition_count) {
+        return old && topic == NULL ? WEIR_OK : WEIR_DAMAGED; /* deleted before the snapshot */
+    }
+    weir_partition *partition = &topic->partitions[index];
+    weir_bytes batch = {body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
+                        body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
+    weir_chunk *chunk = NULL;
+    weir_err err = weir_chunk_from_batch(topic->ref, index, batch, &chunk);
+    if (err != WEIR_OK) {
+        return err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
+    }
+    chunk->unit = unit->number;
+    if (old) {
+        return replay_old_batch(engine, partition, chunk);
+    }
+    if (chunk->base_offset != partition->next_offset ||
+        weir_tail_reserve(&partition->tail) != WEIR_OK) {
+        weir_chunk_drop(chunk);
+        return WEIR_DAMAGED;
+    }
+    weir_produce_apply(engine, partition, chunk, NULL, body.ptr[8] != 0);
+    return engine->unflushed_bytes > engine->limits.tail_bytes_max / 2 ? weir_flush_inline(engine)
+                                                                       : WEIR_OK;
+}
+
+static weir_err replay_live_retained(weir_engine *engine, weir_bytes body)
+{
+    weir_chunk *chunk = NULL;
+    weir_err err = weir_chunk_from_batch(engine->live_topic.ref, 0, body, &chunk);
+    if (err == WEIR_OK) {
+        weir_retained_apply_chunk(engine, chunk);
+        weir_chunk_drop(chunk);
+    }
+    return err == WEIR_NO_MEMORY || err == WEIR_OK ? err : WEIR_DAMAGED;
+}
+
+static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
+                             const weir_journal_entry *entry, uint64_t snapshot_unit)
+{
+    bool old = unit->number <= snapshot_unit;
+    if (entry->version != 1) {
+        return WEIR_VERSION;
+    }
+    switch (entry->type) {
+    case WEIR_ENTRY_BATCH:
+        return replay_batch(engine, entry->body, unit, snapshot_unit);
+    case WEIR_ENTRY_START:
+        if (entry->body.len != 8) {
+            return WEIR_DAMAGED;
+        }
+        engine->recovery_epoch = old ? engine->recovery_epoch : weir_get_u64(entry->body.ptr);
+        return WEIR_OK;
+    case WEIR_ENTRY_TOPIC_CREATE:
+        return old ? WEIR_OK : replay_create(engine, entry->body);
+    case WEIR_ENTRY_TOPIC_LEVEL:
+        return old ? WEIR_OK : replay_level(engine, entry->body);
+    case WEIR_ENTRY_TOPIC_DELETE:
+        return old ? WEIR_OK : replay_delete(engine, entry->body, unit->number);
+    case WEIR_ENTRY_LIVE_RETAINED:
+        return old ? WEIR_OK : replay_live_retained(engine, entry->body);
+    default:
+        return WEIR_VERSION;
+    }
+}
+
+weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit, uint64_t snapshot_unit,
+                           weir_fault *fault)
+{
+    weir_bytes rest = unit->entries;
+    weir_journal_entry entry;
+    weir_err err = WEIR_OK;
+    while (err == WEIR_OK && (err = weir_journal_entry_next(&rest, &entry)) == WEIR_OK) {
+        err = replay_entry(engine, unit, &entry, snapshot_unit);
+    }
+    if (err == WEIR_EMPTY) {
+        engine->engine_base_ms =
+            unit->engine_ms > engine->engine_base_ms ? unit->engine_ms : engine->engine_base_ms;
+        return WEIR_OK;
+    }
+    fault->err = err;
+    snprintf(fault->text, sizeof(fault->text),
+             err == WEIR_VERSION
+                 ? "unit %llu of the journal has an entry (type %u) that this version does not know: "
+                   "start the version of weir that wrote it"
+                 : "unit %llu of the journal (entry type %u) does not fit the state before it: nothing "
+                   "was changed; restore the data directory from a copy",
+             (unsigned long long)unit->number, entry.type);
+    return err;
+}

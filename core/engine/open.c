@@ -1,0 +1,499 @@
+/* core/engine/open.c - from a data directory to a running engine, and back.
+ *
+ *   owner (lock, term) -> newest good checkpoint -> journal from its replay point -> START entry
+ *
+ *   <data>/owner, lock-*   who owns it            <data>/journal/   units
+ *   <data>/state/          checkpoints            <data>/log/<topic id>/<partition>/   segments
+ *
+ * Nothing is deleted because something else could not be read: damage stops the start with a fault that
+ * says what to do. The recovery epoch rises at every start that does not follow a clean stop. */
+#include "core/engine/ops.h"
+
+#include "core/base/hash.h"
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DEFAULT_SYNC_EVERY_MS = 50,
+    DEFAULT_CHECKPOINT_EVERY_MS = 300000,
+    PATH_BYTES = 4096,
+    DATA_DIR_BYTES_MAX = 3000,
+};
+
+/* ---- Configuration -------------------------------------------------------------------------------------- */
+
+static weir_err fault_set(weir_fault *fault, weir_err err, const char *text)
+{
+    fault->err = err;
+    snprintf(fault->text, sizeof(fault->text), "%s", text);
+    return err;
+}
+
+static void limits_default(weir_limits *limits)
+{
+    static const weir_limits defaults = WEIR_LIMITS_DEFAULT;
+#define LIMIT_FILL(name, value, unit, least, most, metric, meaning, mqtt, weir1)                    \
+    if (limits->name == 0) {                                                                       \
+        limits->name = defaults.name;                                                              \
+    }
+    WEIR_LIMITS_LIST(LIMIT_FILL)
+#undef LIMIT_FILL
+}
+
+static weir_err limits_check(const weir_limits *limits, weir_fault *fault)
+{
+    (void)fault;
+#define LIMIT_CHECK(name, value, unit, least, most, metric, meaning, mqtt, weir1)                   \
+    if (limits->name + 1 < (uint64_t)(least) + 1 || limits->name > (uint64_t)(most)) {              \
+        fault->err = WEIR_INVALID;                                                                 \
+        snprintf(fault->text, sizeof(fault->text),                                                 \
+                 "limits.%s is %" PRIu64 ": it must be from %" PRIu64 " to %" PRIu64 " %s", #name,  \
+                 limits->name, (uint64_t)(least), (uint64_t)(most), (unit));                       \
+        return WEIR_INVALID;                                                                       \
+    }
+    WEIR_LIMITS_LIST(LIMIT_CHECK)
+#undef LIMIT_CHECK
+    return WEIR_OK;
+}
+
+static void config_default(weir_engine_config *config)
+{
+    if (config->live_durability == WEIR_LEVEL_DEFAULT) {
+        config->live_durability = WEIR_LEVEL_DISK;
+    }
+    if (config->os_sync_every_ms == 0) {
+        config->os_sync_every_ms = DEFAULT_SYNC_EVERY_MS;
+    }
+    if (config->journal_file_bytes == 0) {
+        config->journal_file_bytes = 64ull << 20;
+    }
+    if (config->segment_bytes_max == 0) {
+        config->segment_bytes_max = 1ull << 30;
+    }
+    if (config->checkpoint_bytes == 0) {
+        config->checkpoint_bytes = 256ull << 20;
+    }
+    if (config->checkpoint_every_ms == 0) {
+        config->checkpoint_every_ms = DEFAULT_CHECKPOINT_EVERY_MS;
+    }
+    limits_default(&config->limits);
+}
+
+static weir_err config_check(const weir_engine_config *config, weir_fault *fault)
+{
+    if (config->data_dir == NULL || config->data_dir[0] == '\0' ||
+        strlen(config->data_dir) > DATA_DIR_BYTES_MAX) {
+        return fault_set(fault, WEIR_INVALID, "name a data directory of at most 3,000 bytes");
+    }
+    if (config->live_durability > WEIR_LEVEL_DISK) {
+        return fault_set(fault, WEIR_NOT_OFFERED,
+                         "live_durability can be memory, os or disk: no backend offers replicated yet");
+    }
+    if (config->journal_file_bytes < 65536 || config->journal_file_bytes % 4096 != 0) {
+        return fault_set(fault, WEIR_INVALID,
+                         "journal.file_bytes must be a multiple of 4096 and at least 65536");
+    }
+    if (config->segment_bytes_max < 4096 || config->segment_bytes_max > (4ull << 30)) {
+        return fault_set(fault, WEIR_INVALID, "segment.bytes_max must be from 4 KiB to 4 GiB");
+    }
+    return limits_check(&config->limits, fault);
+}
+
+/* ---- Making and freeing ------------------------------------------------------------------------------------ */
+
+static void engine_free(weir_engine *engine)
+{
+    size_t position = 0;
+    weir_topic *topic = NULL;
+    weir_routes_fini(engine);
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        weir_topic_free(engine, topic);
+    }
+    while (engine->graves != NULL) {
+        topic = engine->graves;
+        engine->graves = topic->grave_next;
+        weir_topic_free(engine, topic);
+    }
+    weir_map_fini(&engine->topics_by_name);
+    weir_map_fini(&engine->topics_by_id);
+    weir_retained_fini(engine);
+    if (engine->live_topic.ref != NULL) {
+        weir_partition_drop_chunks(engine, &engine->live);
+        free(engine->live.notes);
+        weir_topic_ref_drop(engine->live_topic.ref);
+    }
+    if (engine->filters != NULL) {
+        weir_trie_destroy(engine->filters);
+    }
+    if (engine->pool != NULL) {
+        weir_chunk_pool_destroy(engine->pool);
+    }
+    if (engine->owner_file != NULL) {
+        weir_owner_close(engine->owner_file);
+    }
+    if (engine->env_ours) {
+        weir_env_posix_destroy(engine->env);
+    }
+    weir_buffer_fini(&engine->save.payload);
+    free(engine->data_dir);
+    free(engine);
+}
+
+static weir_err live_init(weir_engine *engine)
+{
+    weir_topic *topic = &engine->live_topic;
+    topic->id = WEIR_LIVE_TOPIC_ID;
+    topic->options = (weir_topic_options){.partitions = 1, .level = WEIR_LEVEL_MEMORY};
+    topic->partition_count = 1;
+    topic->partitions = &engine->live;
+    topic->ref = weir_topic_ref_create(WEIR_LIVE_TOPIC_ID, WEIR_TEXT(""));
+    engine->live.topic = topic;
+    engine->live.batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
+    weir_link_init(&engine->live.waiting);
+    weir_link_init(&engine->live.cursors);
+    return topic->ref == NULL ? WEIR_NO_MEMORY : WEIR_OK;
+}
+
+static weir_err engine_make(const weir_engine_config *config, weir_engine **out)
+{
+    weir_engine *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    engine->config = *config;
+    config_default(&engine->config);
+    engine->limits = engine->config.limits;
+    engine->topic_id_next = 1;
+    atomic_store(&engine->deadline_ns, UINT64_MAX);
+    weir_link *lists[] = {&engine->retained_list, &engine->scans, &engine->open_partitions,
+                          &engine->hidden,        &engine->unflushed, &engine->fetches,
+                          &engine->reads};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        weir_link_init(lists[i]);
+    }
+    engine->env = config->env;
+    weir_err err = engine->env == NULL ? weir_env_posix_create(&engine->env) : WEIR_OK;
+    engine->env_ours = config->env == NULL && err == WEIR_OK;
+    err = err == WEIR_OK ? weir_chunk_pool_create(&engine->pool) : err;
+    err = err == WEIR_OK ? weir_trie_create(&engine->filters) : err;
+    err = err == WEIR_OK ? live_init(engine) : err;
+    if (err == WEIR_OK) {
+        engine->data_dir = strdup(config->data_dir);
+        err = engine->data_dir == NULL ? WEIR_NO_MEMORY : WEIR_OK;
+    }
+    if (err != WEIR_OK) {
+        engine_free(engine);
+        return err;
+    }
+    *out = engine;
+    return WEIR_OK;
+}
+
+/* ---- Recovery -------------------------------------------------------------------------------------------------- */
+
+typedef struct recovery {
+    weir_engine *engine;
+    uint64_t snapshot_unit;
+    uint64_t units_after; /* replayed beyond the snapshot */
+} recovery;
+
+static weir_err replay(void *arg, const weir_journal_unit *unit, weir_fault *fault)
+{
+    recovery *state = arg;
+    state->units_after += unit->number > state->snapshot_unit ? 1 : 0;
+    return weir_entry_replay(state->engine, unit, state->snapshot_unit, fault);
+}
+
+static weir_err load_checkpoint(weir_engine *engine, weir_checkpoint *checkpoint, weir_fault *fault)
+{
+    char dir[PATH_BYTES];
+    void *memory = NULL;
+    snprintf(dir, sizeof(dir), "%s/state", engine->data_dir);
+    weir_err err = weir_checkpoint_load(engine->env, dir, checkpoint, &memory, fault);
+    if (err == WEIR_NOT_FOUND) {
+        memset(checkpoint, 0, sizeof(*checkpoint));
+        checkpoint->replay_from = 1;
+        return WEIR_OK;
+    }
+    if (err != WEIR_OK) {
+        return err;
+    }
+    engine->checkpoint_number = checkpoint->number;
+    engine->recovery_epoch = checkpoint->recovery_epoch;
+    engine->engine_base_ms = checkpoint->engine_ms;
+    err = weir_snapshot_decode(engine, checkpoint->payload, fault);
+    free(memory);
+    checkpoint->payload = WEIR_BYTES_NULL;
+    return err;
+}
+
+static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpoint,
+                             recovery *state, weir_fault *fault)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof(dir), "%s/journal", engine->data_dir);
+    weir_journal_config config = {
+        .env = engine->env,
+        .dir = dir,
+        .file_bytes = engine->config.journal_file_bytes,
+        .pending_bytes_max = WEIR_JOURNAL_PENDING_BYTES,
+        .term = weir_owner_term(engine->owner_file),
+        .taken_over = engine->old_alive,
+        .sync = engine->config.sync,
+        .wake = (void (*)(void *))weir_engine_wake,
+        .wake_arg = engine,
+    };
+    *state = (recovery){.engine = engine, .snapshot_unit = checkpoint->unit};
+    return weir_journal_open(&config, checkpoint->replay_from, replay, state, &engine->journal, fault);
+}
+
+/* Everything recovered is durable, so all of it is visible. */
+static void show_all(weir_engine *engine)
+{
+    size_t position = 0;
+    weir_topic *topic = NULL;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            weir_partition *partition = &topic->partitions[i];
+            partition->visible_offset = partition->next_offset;
+            weir_link_remove(&partition->hidden_link);
+        }
+    }
+}
+
+/* The first unit of this owner: the new recovery epoch, unless the last stop was clean. */
+static weir_err begin_epoch(weir_engine *engine, bool clean)
+{
+    if (clean && engine->recovery_epoch > 0) {
+        return WEIR_OK;
+    }
+    weir_err err = weir_engine_unit(engine, 16);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    engine->recovery_epoch++;
+    weir_entry_start(engine);
+    weir_journal_end(engine->journal);
+    engine->unit_open = false;
+    engine->unit_bytes = 0;
+    engine->disk_wanted = true;
+    return WEIR_OK;
+}
+
+static void start_clock(weir_engine *engine)
+{
+    int64_t wall = engine->env->ops->wall_ms(engine->env);
+    engine->engine_base_ms = wall > engine->engine_base_ms ? wall : engine->engine_base_ms;
+    engine->engine_base_ns = engine->env->ops->monotonic_ns(engine->env);
+    engine->now_ns = engine->engine_base_ns;
+    engine->engine_ms = engine->engine_base_ms;
+    engine->checkpoint_ns = engine->now_ns;
+}
+
+typedef struct orphans {
+    weir_engine *engine;
+    uint32_t ids[64];
+    uint32_t count;
+} orphans;
+
+static bool orphan_seen(void *arg, const char *name)
+{
+    orphans *found = arg;
+    char *end = NULL;
+    unsigned long id = strtoul(name, &end, 10);
+    if (*end == '\0' && id > 0 && id < found->engine->topic_id_next &&
+        weir_topics_find_id(found->engine, (uint32_t)id) == NULL && found->count < 64) {
+        found->ids[found->count++] = (uint32_t)id;
+    }
+    return true;
+}
+
+typedef struct emptied {
+    weir_engine *engine;
+    const char *dir;
+    bool folders;
+} emptied;
+
+static bool empty_entry(void *arg, const char *name)
+{
+    emptied *at = arg;
+    weir_env *env = at->engine->env;
+    char path[PATH_BYTES];
+    int len = snprintf(path, sizeof(path), "%s/%s", at->dir, name);
+    if (len < 0 || (size_t)len >= sizeof(path)) {
+        return true;
+    }
+    if (at->folders) {
+        emptied below = {at->engine, path, false};
+        env->ops->dir_list(env, path, empty_entry, &below);
+        env->ops->dir_remove(env, path);
+    } else {
+        env->ops->unlink(env, path);
+    }
+    return true;
+}
+
+/* Files of topics whose deletion is in the recovered state: a kill came before they were removed. */
+static void remove_orphans(weir_engine *engine)
+{
+    char dir[PATH_BYTES];
+    orphans found = {.engine = engine};
+    snprintf(dir, sizeof(dir), "%s/log", engine->data_dir);
+    if (engine->old_alive ||
+        engine->env->ops->dir_list(engine->env, dir, orphan_seen, &found) != WEIR_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < found.count; i++) {
+        snprintf(dir, sizeof(dir), "%s/log/%u", engine->data_dir, found.ids[i]);
+        emptied at = {engine, dir, true};
+        engine->env->ops->dir_list(engine->env, dir, empty_entry, &at);
+        engine->env->ops->dir_remove(engine->env, dir);
+    }
+}
+
+static weir_err recover(weir_engine *engine, weir_fault *fault)
+{
+    weir_checkpoint checkpoint = {0};
+    recovery state = {0};
+    weir_err err = load_checkpoint(engine, &checkpoint, fault);
+    err = err == WEIR_OK ? open_journal(engine, &checkpoint, &state, fault) : err;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    start_clock(engine);
+    show_all(engine);
+    engine->checkpoint_units_at = checkpoint.unit;
+    err = begin_epoch(engine, checkpoint.clean && state.units_after == 0);
+    if (err == WEIR_OK && engine->disk_wanted) {
+        err = weir_journal_flush(engine->journal, true);
+        engine->disk_wanted = false;
+    }
+    if (err != WEIR_OK) {
+        return fault_set(fault, err, weir_err_text(err));
+    }
+    remove_orphans(engine);
+    weir_log(WEIR_LOG_INFO, "engine",
+             "data=%s term=%" PRIu64 " epoch=%" PRIu64 " topics=%zu units_replayed=%" PRIu64,
+             engine->data_dir, weir_engine_term(engine), engine->recovery_epoch,
+             engine->topics_by_name.count, state.units_after);
+    return WEIR_OK;
+}
+
+weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, weir_fault *fault)
+{
+    weir_fault ignored;
+    weir_engine_config filled = *config;
+    fault = fault != NULL ? fault : &ignored;
+    memset(fault, 0, sizeof(*fault));
+    config_default(&filled);
+    weir_err err = config_check(&filled, fault);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_engine *engine = NULL;
+    err = engine_make(&filled, &engine);
+    if (err != WEIR_OK) {
+        return fault_set(fault, err, weir_err_text(err));
+    }
+    uint64_t seed = 0;
+    engine->env->ops->random(engine->env, &seed, sizeof(seed));
+    weir_hash_seed(seed);
+    err = weir_owner_open(engine->env, engine->data_dir, config->take_over, &engine->owner_file,
+                          &engine->old_alive, fault);
+    err = err == WEIR_OK ? recover(engine, fault) : err;
+    if (err != WEIR_OK) {
+        fault->err = err;
+        if (fault->text[0] == '\0') {
+            snprintf(fault->text, sizeof(fault->text), "%s", weir_err_text(err));
+        }
+        weir_engine_abandon(engine);
+        return err;
+    }
+    *out = engine;
+    return WEIR_OK;
+}
+
+/* ---- The end ------------------------------------------------------------------------------------------------------- */
+
+/* Lets every background job end and takes in what it did. */
+static void settle(weir_engine *engine, bool turns)
+{
+    engine->env->ops->lanes_drain(engine->env);
+    for (int i = 0; turns && i < 16; i++) {
+        weir_engine_turn(engine);
+        engine->env->ops->lanes_drain(engine->env);
+        if (!engine->flush.running && !engine->save.running &&
+            !weir_journal_busy(engine->journal) && engine->read_count == 0) {
+            break;
+        }
+    }
+}
+
+static void drop_jobs(weir_engine *engine)
+{
+    weir_job *job = atomic_exchange(&engine->jobs_done, NULL);
+    while (job != NULL) {
+        weir_job *next = job->next;
+        if (job != &engine->flush.job && job != &engine->save.job) {
+            weir_read_finished(engine, WEIR_OWNER_OF(job, weir_read, job));
+        } else if (job == &engine->flush.job) {
+            weir_flush_finished(engine);
+        } else {
+            engine->phase = WEIR_CHECKPOINT_IDLE;
+            weir_save_finished(engine);
+        }
+        job = next;
+    }
+}
+
+void weir_engine_abandon(weir_engine *engine)
+{
+    WEIR_ASSERT(engine->port_count == 0);
+    engine->env->ops->lanes_drain(engine->env);
+    if (engine->journal != NULL) {
+        drop_jobs(engine);
+        engine->env->ops->lanes_drain(engine->env);
+        drop_jobs(engine);
+        weir_journal_abandon(engine->journal);
+    }
+    engine_free(engine);
+}
+
+weir_err weir_engine_close(weir_engine *engine)
+{
+    WEIR_ASSERT(engine->port_count == 0);
+    settle(engine, true);
+    if (weir_engine_health_of(engine) != WEIR_HEALTH_OK) {
+        weir_engine_abandon(engine);
+        return WEIR_READ_ONLY;
+    }
+    weir_err err = weir_journal_flush(engine->journal, true);
+    engine->env->ops->lanes_drain(engine->env);
+    weir_journal_poll(engine->journal);
+    if (err == WEIR_OK && weir_owner_compare(engine->owner_file) == WEIR_OK) {
+        err = weir_flush_everything(engine);
+    }
+    drop_jobs(engine);
+    weir_err closed = weir_journal_close(engine->journal);
+    engine_free(engine);
+    return err != WEIR_OK ? err : closed;
+}
+
+weir_err weir_topic_name_check(weir_bytes name)
+{
+    if (name.len == 0 || name.len > WEIR_TOPIC_BYTES_MAX || name.ptr[0] == '$' ||
+        name.ptr[0] == '/' || name.ptr[name.len - 1] == '/' || weir_name_check(name) != WEIR_OK) {
+        return WEIR_NAME_INVALID;
+    }
+    for (size_t i = 1; i < name.len; i++) {
+        if (name.ptr[i] == '/' && name.ptr[i - 1] == '/') {
+            return WEIR_NAME_INVALID;
+        }
+    }
+    return WEIR_OK;
+}

@@ -1,0 +1,227 @@
+/* core/engine/ops.h - operations as they lie in a port's ring: a struct, then its bytes, 8-aligned. */
+#ifndef WEIR_CORE_ENGINE_OPS_H
+#define WEIR_CORE_ENGINE_OPS_H
+
+#include "core/engine/state.h"
+
+typedef enum weir_op_type {
+    WEIR_OP_PUBLISH = 1,
+    WEIR_OP_BATCH,
+    WEIR_OP_FETCH,
+    WEIR_OP_FETCH_CANCEL,
+    WEIR_OP_SUBSCRIBER_OPEN,
+    WEIR_OP_SUBSCRIBER_CLOSE,
+    WEIR_OP_SUBSCRIBE,
+    WEIR_OP_UNSUBSCRIBE,
+    WEIR_OP_CREDIT,
+    WEIR_OP_TOPIC_CREATE,
+    WEIR_OP_TOPIC_LEVEL,
+    WEIR_OP_TOPIC_DELETE,
+    WEIR_OP_TOPICS,
+    WEIR_OP_OFFSETS,
+} weir_op_type;
+
+typedef struct weir_op {
+    uint32_t bytes; /* of the whole entry, a multiple of 8 */
+    uint8_t type;
+    uint8_t attributes; /* publish */
+    bool no_confirm;    /* publish: nothing is reserved */
+    bool by_topic;      /* publish: topic and key stand apart */
+    void *user;
+    uint64_t token;
+    weir_subscriber *subscriber; /* publish: self */
+    union {
+        struct {
+            uint64_t publisher;
+            uint32_t name_bytes; /* or the topic's */
+            uint32_t key_bytes;
+            uint32_t rest_bytes;
+            uint32_t value_bytes; /* of the value alone: 0 clears a retained one */
+            bool key_null;
+        } publish;
+        struct {
+            uint32_t topic_bytes;
+            uint32_t partition;
+            uint32_t batch_bytes;
+            uint32_t record_count;
+        } batch;
+        struct {
+            int64_t offset;
+            uint32_t partition;
+            uint32_t bytes_max;
+            uint32_t wait_ms;
+            uint32_t topic_bytes;
+        } fetch;
+        struct {
+            int64_t value;
+            uint32_t slot;
+            uint32_t filter_bytes;
+            uint32_t position_count;
+            uint8_t start;
+            uint8_t retained;
+            bool no_local;
+            bool until_end;
+        } subscribe;
+        struct {
+            uint64_t records;
+            uint64_t bytes;
+        } credit;
+        struct {
+            weir_topic_options options;
+            uint32_t name_bytes;
+            int64_t time_ms;
+            uint8_t offsets_kind;
+        } topic;
+    };
+    uint8_t data[];
+} weir_op;
+
+/* A position of a subscribe, in its data behind the filter; then the topic's bytes. */
+typedef struct weir_op_position {
+    int64_t offset;
+    uint32_t partition;
+    uint32_t topic_bytes;
+} weir_op_position;
+
+/* ---- Between the files of this room ------------------------------------------------------------ */
+
+/* port.c */
+void weir_port_complete(weir_port *port, const weir_completion *completion); /* a reserved slot */
+/* Queues an answer until `unit` has `level`; at once when it has. */
+void weir_port_answer(weir_port *port, const weir_completion *completion, uint64_t unit,
+                      weir_level level);
+void weir_port_answers_release(weir_engine *engine, weir_port *port);
+bool weir_port_room(const weir_port *port); /* for something unasked */
+void weir_port_unasked(weir_port *port, const weir_completion *completion); /* room was asked */
+void weir_port_wake(weir_port *port);
+
+/* engine.c */
+/* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
+weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
+uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len);
+uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
+uint64_t weir_engine_mark(const weir_engine *engine, weir_level level);
+void weir_engine_wake(weir_engine *engine); /* any thread */
+void weir_engine_job_done(weir_job *job);   /* any thread: hands a job back to the owner */
+void weir_engine_turn(weir_engine *engine);
+
+/* topics.c */
+weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
+                                   weir_topic_options *options, weir_topic **existing);
+weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes name,
+                                  const weir_topic_options *options, weir_topic **topic);
+weir_topic *weir_topics_find(const weir_engine *engine, weir_bytes name);
+weir_topic *weir_topics_find_id(const weir_engine *engine, uint32_t id);
+void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t unit);
+void weir_topic_free(weir_engine *engine, weir_topic *topic);
+void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
+                              char *out, size_t size);
+weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
+
+/* route.c */
+const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
+/* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free it
+ * with weir_route_drop when the turn's batches are closed. */
+const weir_route *weir_route_of_key(weir_engine *engine, weir_bytes topic, weir_bytes key,
+                                    bool key_null, weir_route **mine);
+void weir_route_drop(weir_route *route);
+void weir_routes_trim(weir_engine *engine); /* between turns */
+void weir_routes_fini(weir_engine *engine);
+
+/* produce.c */
+void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an entry */
+/* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
+void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
+                        const weir_note *notes, bool retained);
+void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
+void weir_tail_shrink(weir_engine *engine);    /* gives back memory over the limit [E2] */
+void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
+
+/* retained.c */
+weir_err weir_retained_decide(weir_engine *engine, weir_bytes name, uint64_t bytes);
+void weir_retained_apply_chunk(weir_engine *engine, weir_chunk *chunk);
+/* `record` of `chunk` sets or clears the value retained under its full name. */
+void weir_retained_apply(weir_engine *engine, weir_chunk *chunk, const weir_record *record);
+void weir_retained_fini(weir_engine *engine);
+void weir_scan_start(weir_engine *engine, weir_filter *filter);
+void weir_scan_stop(weir_scan *scan);
+bool weir_scan_deliver(weir_engine *engine, weir_scan *scan); /* false: it waits */
+
+/* subscribe.c */
+void weir_subscribe_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_subscriber_end(weir_engine *engine, weir_subscriber *subscriber);
+void weir_subscriber_owe(weir_engine *engine, const weir_match *match, weir_partition *partition,
+                         int64_t first, int64_t last);
+void weir_subscriber_ready(weir_subscriber *subscriber);
+void weir_subscribers_forget_topic(weir_engine *engine, weir_topic *topic);
+void weir_owed_pop(weir_engine *engine, weir_subscriber *subscriber);
+struct weir_slots *weir_slots_keep(struct weir_slots *slots);
+void weir_slots_drop(struct weir_slots *slots);
+
+/* cursor.c */
+weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir_op *op);
+void weir_cursors_topic(weir_engine *engine, weir_topic *topic); /* a new topic: filters meet it */
+void weir_cursor_stop(weir_cursor *cursor);
+bool weir_cursors_deliver(weir_engine *engine, weir_subscriber *subscriber); /* false: waits */
+bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index);
+
+/* deliver.c */
+void weir_deliver(weir_engine *engine);
+weir_chunk *weir_subscriber_chunk(weir_subscriber *subscriber, weir_partition *partition,
+                                  int64_t offset);
+void weir_subscriber_emit(weir_engine *engine, weir_subscriber *subscriber, weir_chunk *chunk,
+                          uint32_t first, uint32_t count, uint32_t slot, struct weir_slots *slots,
+                          bool retained);
+
+static inline bool weir_subscriber_can_emit(const weir_subscriber *subscriber)
+{
+    return subscriber->credit_records > 0 && subscriber->credit_bytes > 0 &&
+           weir_port_room(subscriber->port);
+}
+
+/* fetch.c */
+void weir_fetch_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_fetches_ready(weir_engine *engine, weir_partition *partition);
+void weir_fetches_expire(weir_engine *engine);
+void weir_fetches_end(weir_engine *engine, weir_partition *partition, weir_port *port);
+weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t offset,
+                         weir_subscriber *subscriber, weir_read **read);
+void weir_read_finished(weir_engine *engine, weir_read *read);
+
+/* flush.c */
+void weir_flush_work(weir_engine *engine);
+void weir_flush_finished(weir_engine *engine);
+void weir_save_finished(weir_engine *engine);
+weir_err weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
+weir_err weir_flush_inline(weir_engine *engine);     /* recovery */
+
+/* snapshot.c */
+weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload);
+weir_err weir_snapshot_decode(weir_engine *engine, weir_bytes payload, weir_fault *fault);
+
+/* entries.c */
+enum {
+    WEIR_ENTRY_START = 1,
+    WEIR_ENTRY_TOPIC_CREATE = 2,
+    WEIR_ENTRY_TOPIC_LEVEL = 3,
+    WEIR_ENTRY_TOPIC_DELETE = 4,
+    WEIR_ENTRY_BATCH = 5,
+    WEIR_ENTRY_LIVE_RETAINED = 6,
+    WEIR_ENTRY_BATCH_HEAD_BYTES = 12,
+    WEIR_ENTRY_TOPIC_HEAD_BYTES = 20,
+};
+weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit, uint64_t snapshot_unit,
+                           weir_fault *fault);
+void weir_entry_start(weir_engine *engine);
+void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
+                             const weir_topic_options *options);
+void weir_entry_topic_level(weir_engine *engine, uint32_t id, weir_level level);
+void weir_entry_topic_delete(weir_engine *engine, uint32_t id);
+void weir_entry_batch(weir_engine *engine, const weir_partition *partition, bool retained,
+                      weir_bytes batch);
+void weir_entry_live_retained(weir_engine *engine, weir_bytes batch);
+
+#endif

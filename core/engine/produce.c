@@ -1,0 +1,558 @@
+/* core/engine/produce.c - publishes become records, records become batches, batches become entries.
+ *
+ *   publish --route--> partition.open (one batch per partition and turn)
+ *                          |  close: head and CRC, entry in the unit, apply
+ *                          v
+ *                        tail  [start .. flushed .. visible .. next)
+ *
+ * All that can fail is asked before the first change: the name, the limits, health, room in the journal,
+ * memory for the batch. Then the record is in the batch, has its offset, and its answer waits for
+ * the unit that was open when it was decided: a unit is never ended without closing the batches that
+ * were begun in it. Live records take the same road through a partition without segments or
+ * journal; one that nobody subscribes to is counted and forgotten. */
+#include "core/engine/ops.h"
+
+#include "core/base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The open batch ---------------------------------------------------------------------------------- */
+
+static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_t record_bytes)
+{
+    size_t need = record_bytes + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX;
+    size_t capacity = partition->batch_bytes_guess > need ? partition->batch_bytes_guess : need;
+    uint32_t records = (uint32_t)(capacity / 32 + 8);
+    if (partition->note_capacity < records) {
+        weir_note *notes = realloc(partition->notes, records * sizeof(*notes));
+        if (notes == NULL) {
+            return WEIR_NO_MEMORY;
+        }
+        partition->notes = notes;
+        partition->note_capacity = records;
+    }
+    weir_err err = weir_tail_reserve(&partition->tail);
+    if (err == WEIR_OK) {
+        err = weir_chunk_create(engine->pool, partition->topic->ref, partition->index, capacity,
+                                records, &partition->open);
+    }
+    if (err == WEIR_OK) {
+        weir_batch_begin(&partition->builder, partition->open->batch, partition->open->capacity);
+        partition->open_retained = false;
+        weir_link_append(&engine->open_partitions, &partition->open_link);
+    }
+    return err;
+}
+
+/* The next batch of this partition will be about as large: a quarter more, within bounds. */
+static void guess_bytes(weir_partition *partition, size_t bytes)
+{
+    size_t guess = bytes + bytes / 4;
+    guess = guess < WEIR_BATCH_BYTES_LEAST ? WEIR_BATCH_BYTES_LEAST : guess;
+    partition->batch_bytes_guess =
+        (uint32_t)(guess > WEIR_BATCH_BYTES_MOST ? WEIR_BATCH_BYTES_MOST : guess);
+}
+
+static void close_batch(weir_engine *engine, weir_partition *partition)
+{
+    weir_chunk *chunk = partition->open;
+    bool live = partition == &engine->live;
+    chunk->base_offset = partition->next_offset;
+    chunk->timestamp_ms = engine->engine_ms;
+    chunk->count = (uint32_t)partition->builder.count;
+    weir_bytes batch = weir_batch_finish(&partition->builder, chunk->base_offset,
+                                         (int32_t)engine->recovery_epoch, engine->engine_ms);
+    chunk->batch_bytes = (uint32_t)batch.len;
+    guess_bytes(partition, batch.len);
+    partition->open = NULL;
+    weir_link_remove(&partition->open_link);
+    if (!live) {
+        chunk->unit = weir_engine_unit_now(engine);
+        weir_entry_batch(engine, partition, partition->open_retained, batch);
+        engine->disk_wanted |= partition->topic->options.level == WEIR_LEVEL_DISK;
+    }
+    weir_produce_apply(engine, partition, chunk, partition->notes, partition->open_retained);
+}
+
+void weir_produce_close_all(weir_engine *engine)
+{
+    while (!weir_link_empty(&engine->open_partitions)) {
+        close_batch(engine, WEIR_OWNER_OF(engine->open_partitions.next, weir_partition, open_link));
+    }
+}
+
+/* Adds one record to the partition's open batch. Fails before anything changes. */
+static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8_t attributes,
+                           weir_bytes key, weir_bytes rest, weir_note note)
+{
+    uint32_t position = 0;
+    weir_err err = WEIR_MORE;
+    if (partition->open != NULL && (uint32_t)partition->builder.count < partition->open->position_max) {
+        err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
+    }
+    if (err == WEIR_MORE) {
+        if (partition->open != NULL) {
+            size_t bytes = partition->builder.len;
+            close_batch(engine, partition);
+            guess_bytes(partition, 2 * bytes); /* this turn brings more than the last one did */
+        }
+        err = open_batch(engine, partition, key.len + rest.len);
+        if (err == WEIR_OK) {
+            err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
+            WEIR_ASSERT(err == WEIR_OK); /* the chunk was made large enough for it */
+        }
+    }
+    if (err != WEIR_OK) {
+        return err;
+    }
+    uint32_t index = (uint32_t)partition->builder.count - 1;
+    partition->open->positions[index] = position;
+    partition->notes[index] = note;
+    partition->open_retained |= (attributes & WEIR_RECORD_RETAIN) != 0;
+    return WEIR_OK;
+}
+
+/* ---- Publishing ---------------------------------------------------------------------------------------- */
+
+typedef struct publishing {
+    const weir_op *op;
+    const weir_route *route;
+    weir_bytes key;  /* as it is stored */
+    weir_bytes rest; /* value and headers, encoded */
+    weir_completion done;
+    uint64_t unit;
+    weir_level level; /* the answer waits for */
+} publishing;
+
+static weir_err writable(const weir_engine *engine)
+{
+    switch (atomic_load_explicit(&engine->health, memory_order_relaxed)) {
+    case WEIR_HEALTH_OK:
+        return WEIR_OK;
+    case WEIR_HEALTH_DISK_FULL:
+        return WEIR_DISK_FULL;
+    case WEIR_HEALTH_FENCED:
+        return WEIR_FENCED;
+    default:
+        return WEIR_READ_ONLY;
+    }
+}
+
+static weir_partition *choose_partition(const weir_engine *engine, const publishing *p)
+{
+    weir_topic *topic = p->route->topic;
+    uint32_t index = p->route->partition;
+    if (index == UINT32_MAX) {
+        uint64_t turn = p->op->publish.publisher != 0 ? p->op->publish.publisher : engine->stats.steps;
+        index = (uint32_t)(turn % topic->partition_count);
+    }
+    return &topic->partitions[index];
+}
+
+static weir_err publish_stored(weir_engine *engine, publishing *p)
+{
+    const weir_op *op = p->op;
+    weir_partition *partition = choose_partition(engine, p);
+    weir_err err = writable(engine);
+    if (err == WEIR_OK && (op->attributes & WEIR_RECORD_RETAIN) != 0) {
+        weir_bytes name = {p->route->name, p->route->name_bytes};
+        err = weir_retained_decide(engine, name, op->publish.value_bytes);
+    }
+    if (err == WEIR_OK) {
+        err = weir_engine_unit(engine, p->key.len + p->rest.len + WEIR_RECORD_OVERHEAD_MAX +
+                                           (partition->open == NULL ? 128 : 0));
+    }
+    if (err == WEIR_OK) {
+        weir_note note = {p->route, op->subscriber};
+        err = add_record(engine, partition, op->attributes, p->key, p->rest, note);
+    }
+    if (err != WEIR_OK) {
+        return err;
+    }
+    p->unit = weir_engine_unit_now(engine);
+    p->level = partition->topic->options.level;
+    p->done.published.level = p->level;
+    p->done.published.partition = partition->index;
+    p->done.published.offset = partition->next_offset + partition->builder.count - 1;
+    engine->stats.records_stored++;
+    return WEIR_OK;
+}
+
+/* A retained value of a live name goes through the journal as a batch of one. */
+static weir_err publish_live_retained(weir_engine *engine, publishing *p)
+{
+    weir_bytes name = {p->route->name, p->route->name_bytes};
+    size_t bytes = name.len + p->rest.len + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX;
+    weir_chunk *chunk = NULL;
+    weir_err err = writable(engine);
+    err = err == WEIR_OK ? weir_retained_decide(engine, name, p->op->publish.value_bytes) : err;
+    err = err == WEIR_OK ? weir_engine_unit(engine, bytes + 64) : err;
+    err = err == WEIR_OK ? weir_chunk_create(engine->pool, engine->live_topic.ref, 0, bytes, 1, &chunk)
+                         : err;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_batch_builder builder;
+    weir_batch_begin(&builder, chunk->batch, chunk->capacity);
+    err = weir_batch_add(&builder, p->op->attributes, name, p->rest, &chunk->positions[0]);
+    WEIR_ASSERT(err == WEIR_OK);
+    chunk->count = 1;
+    chunk->timestamp_ms = engine->engine_ms;
+    weir_bytes batch =
+        weir_batch_finish(&builder, 0, (int32_t)engine->recovery_epoch, engine->engine_ms);
+    chunk->batch_bytes = (uint32_t)batch.len;
+    weir_entry_live_retained(engine, batch);
+    weir_retained_apply_chunk(engine, chunk);
+    weir_chunk_drop(chunk);
+    p->unit = weir_engine_unit_now(engine);
+    p->level = engine->config.live_durability;
+    engine->disk_wanted |= p->level == WEIR_LEVEL_DISK;
+    return WEIR_OK;
+}
+
+static weir_err publish_live(weir_engine *engine, publishing *p)
+{
+    p->level = WEIR_LEVEL_MEMORY;
+    if ((p->op->attributes & WEIR_RECORD_RETAIN) != 0) {
+        weir_err err = publish_live_retained(engine, p);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    } else if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_FENCED) {
+        return WEIR_FENCED;
+    }
+    if (p->route->match_count > 0) {
+        weir_note note = {p->route, p->op->subscriber};
+        /* The retained value has its own chunk: the flag of this copy stays for its subscribers. */
+        weir_err err = add_record(engine, &engine->live, p->op->attributes, p->key, p->rest, note);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    p->done.published.live = true;
+    p->done.published.level = p->level;
+    engine->stats.records_live++;
+    return WEIR_OK;
+}
+
+static weir_err publish_route(weir_engine *engine, publishing *p, weir_route **mine)
+{
+    const weir_op *op = p->op;
+    weir_bytes name = {op->data, op->publish.name_bytes};
+    weir_bytes key = {op->publish.key_null ? NULL : op->data + name.len, op->publish.key_bytes};
+    p->rest = (weir_bytes){op->data + name.len + key.len, op->publish.rest_bytes};
+    if (op->by_topic) {
+        p->route = weir_route_of_key(engine, name, key, op->publish.key_null, mine);
+        p->key = key;
+        if (p->route == NULL) {
+            return weir_topics_find(engine, name) == NULL ? WEIR_NOT_FOUND : WEIR_NO_MEMORY;
+        }
+        return p->route->err;
+    }
+    p->route = weir_route_of_name(engine, name);
+    if (p->route == NULL) {
+        return name.len == 0 ? WEIR_NAME_INVALID : WEIR_NO_MEMORY;
+    }
+    if (!p->route->key_null) {
+        p->key = (weir_bytes){name.ptr + p->route->key_at, name.len - p->route->key_at};
+    }
+    return p->route->err;
+}
+
+static void publish_refused(weir_engine *engine, weir_port *port, publishing *p, weir_err err)
+{
+    p->done.err = err;
+    engine->stats.records_refused++;
+    engine->stats.refused_name += err == WEIR_NAME_INVALID ? 1 : 0;
+    if (p->op->no_confirm) {
+        if (weir_port_room(port)) {
+            weir_port_unasked(port, &p->done);
+        }
+        return;
+    }
+    /* [E4] A refusal, too, tells of the state it was decided on. */
+    bool stored = p->route != NULL && p->route->topic != NULL;
+    weir_level level = stored ? p->route->topic->options.level : WEIR_LEVEL_MEMORY;
+    weir_port_answer(port, &p->done, weir_engine_unit_now(engine), level);
+}
+
+void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
+{
+    publishing p = {.op = op};
+    weir_route *mine = NULL;
+    p.done.type = WEIR_COMPLETION_PUBLISH;
+    p.done.user = op->user;
+    p.done.token = op->token;
+    p.done.published.timestamp_ms = engine->engine_ms;
+    weir_err err = publish_route(engine, &p, &mine);
+    if (err == WEIR_OK) {
+        err = p.route->topic != NULL ? publish_stored(engine, &p) : publish_live(engine, &p);
+    }
+    if (err != WEIR_OK) {
+        publish_refused(engine, port, &p, err);
+    } else {
+        engine->stats.records_received++;
+        engine->stats.bytes_received += p.key.len + op->publish.rest_bytes;
+        if (!op->no_confirm) {
+            weir_port_answer(port, &p.done, p.unit, p.level);
+        }
+    }
+    if (mine != NULL) {
+        weir_produce_close_all(engine); /* its notes point to the route */
+        weir_route_drop(mine);
+    }
+}
+
+/* ---- Batches built by a client --------------------------------------------------------------------------- */
+
+static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_completion *done,
+                              weir_partition **out)
+{
+    weir_bytes name = {op->data, op->batch.topic_bytes};
+    weir_bytes batch = {op->data + name.len, op->batch.batch_bytes};
+    weir_topic *topic = weir_topics_find(engine, name);
+    if (topic == NULL || op->batch.partition >= topic->partition_count) {
+        return WEIR_NOT_FOUND;
+    }
+    weir_partition *partition = &topic->partitions[op->batch.partition];
+    *out = partition;
+    weir_chunk *chunk = NULL;
+    weir_err err = writable(engine);
+    err = err == WEIR_OK ? weir_engine_unit(engine, batch.len + 128) : err;
+    err = err == WEIR_OK ? weir_tail_reserve(&partition->tail) : err;
+    err = err == WEIR_OK ? weir_chunk_create(engine->pool, topic->ref, partition->index, batch.len,
+                                             op->batch.record_count, &chunk)
+                         : err;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_batch_head head;
+    memcpy(chunk->batch, batch.ptr, batch.len);
+    err = weir_batch_check((weir_bytes){chunk->batch, batch.len}, &head, chunk->positions,
+                           op->batch.record_count);
+    if (err != WEIR_OK) {
+        weir_chunk_drop(chunk);
+        return err; /* cannot happen: it was checked when it was submitted */
+    }
+    weir_batch_stamp(chunk->batch, batch.len, partition->next_offset,
+                     (int32_t)engine->recovery_epoch, engine->engine_ms);
+    chunk->count = op->batch.record_count;
+    chunk->batch_bytes = (uint32_t)batch.len;
+    chunk->base_offset = partition->next_offset;
+    chunk->timestamp_ms = engine->engine_ms;
+    chunk->unit = weir_engine_unit_now(engine);
+    done->published.offset = chunk->base_offset;
+    done->published.partition = partition->index;
+    weir_entry_batch(engine, partition, false, (weir_bytes){chunk->batch, batch.len});
+    engine->disk_wanted |= topic->options.level == WEIR_LEVEL_DISK;
+    weir_produce_apply(engine, partition, chunk, NULL, false);
+    return WEIR_OK;
+}
+
+void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op)
+{
+    weir_completion done = {
+        .type = WEIR_COMPLETION_BATCH, .user = op->user, .token = op->token};
+    weir_partition *partition = NULL;
+    weir_produce_close_all(engine); /* offsets of this turn so far come first */
+    done.published.timestamp_ms = engine->engine_ms;
+    done.err = produce_batch(engine, op, &done, &partition);
+    weir_level level = partition != NULL ? partition->topic->options.level : WEIR_LEVEL_DISK;
+    done.published.level = level;
+    if (done.err == WEIR_OK) {
+        engine->stats.records_received += op->batch.record_count;
+        engine->stats.records_stored += op->batch.record_count;
+        engine->stats.bytes_received += op->batch.batch_bytes;
+    } else {
+        engine->stats.records_refused += op->batch.record_count;
+    }
+    weir_port_answer(port, &done, weir_engine_unit_now(engine), level);
+}
+
+/* ---- Apply ------------------------------------------------------------------------------------------------- */
+
+static void owe_route(weir_engine *engine, weir_partition *partition, weir_note note, int64_t first,
+                      int64_t last)
+{
+    const weir_route *route = note.route;
+    for (uint32_t i = 0; i < route->match_count; i++) {
+        const weir_match *match = &route->matches[i];
+        if (match->no_local && match->subscriber == note.self) {
+            continue;
+        }
+        weir_subscriber_owe(engine, match, partition, first, last);
+    }
+}
+
+static void owe_notes(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk,
+                      const weir_note *notes)
+{
+    uint32_t first = 0;
+    for (uint32_t i = 1; i <= chunk->count; i++) {
+        if (i < chunk->count && notes[i].route == notes[first].route &&
+            notes[i].self == notes[first].self) {
+            continue;
+        }
+        owe_route(engine, partition, notes[first], chunk->base_offset + first,
+                  chunk->base_offset + i - 1);
+        first = i;
+    }
+}
+
+static void owe_unnoted(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk)
+{
+    weir_bytes topic = weir_chunk_topic(chunk);
+    for (uint32_t i = 0; i < chunk->count && weir_trie_count(engine->filters) > 0; i++) {
+        weir_record record;
+        weir_route *mine = NULL;
+        weir_chunk_record(chunk, i, &record);
+        const weir_route *route =
+            weir_route_of_key(engine, topic, record.key, record.key.ptr == NULL, &mine);
+        if (route != NULL) {
+            owe_route(engine, partition, (weir_note){route, NULL}, record.offset, record.offset);
+        }
+        weir_route_drop(mine);
+    }
+}
+
+static void apply_retained(weir_engine *engine, weir_chunk *chunk)
+{
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        weir_record record;
+        weir_chunk_record(chunk, i, &record);
+        if ((record.attributes & WEIR_RECORD_RETAIN) != 0) {
+            weir_retained_apply(engine, chunk, &record);
+        }
+    }
+}
+
+void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
+                        const weir_note *notes, bool retained)
+{
+    bool live = partition == &engine->live;
+    WEIR_ASSERT(chunk->base_offset == partition->next_offset); /* offsets are dense [E1] */
+    partition->next_offset += chunk->count;
+    weir_tail_push(&partition->tail, chunk);
+    engine->tail_bytes += chunk->memory_bytes;
+    if (live) {
+        engine->live_bytes += chunk->memory_bytes;
+    } else {
+        engine->unflushed_bytes += chunk->memory_bytes;
+        if (!weir_link_in(&partition->unflushed_link)) {
+            weir_link_append(&engine->unflushed, &partition->unflushed_link);
+        }
+    }
+    if (!weir_link_in(&partition->hidden_link)) {
+        weir_link_append(&engine->hidden, &partition->hidden_link);
+    }
+    if (notes != NULL) {
+        owe_notes(engine, partition, chunk, notes);
+    } else if (!live) {
+        owe_unnoted(engine, partition, chunk);
+    }
+    if (retained && !live) {
+        apply_retained(engine, chunk);
+    }
+}
+
+/* ---- Visibility and memory ----------------------------------------------------------------------------------- */
+
+static bool show_partition(weir_engine *engine, weir_partition *partition)
+{
+    uint64_t mark = weir_engine_mark(engine, partition->topic->options.level);
+    uint32_t index = weir_tail_index_of(&partition->tail, partition->visible_offset);
+    int64_t before = partition->visible_offset;
+    while (index < partition->tail.count) {
+        const weir_chunk *chunk = weir_tail_at(&partition->tail, index);
+        if (chunk->unit > mark) {
+            break;
+        }
+        partition->visible_offset = chunk->base_offset + chunk->count;
+        index++;
+    }
+    return partition->visible_offset > before;
+}
+
+void weir_partition_show(weir_engine *engine)
+{
+    for (weir_link *at = engine->hidden.next, *next = NULL; at != &engine->hidden; at = next) {
+        next = at->next;
+        weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, hidden_link);
+        if (!show_partition(engine, partition)) {
+            continue;
+        }
+        if (partition->visible_offset == partition->next_offset) {
+            weir_link_remove(at);
+        }
+        weir_fetches_ready(engine, partition);
+        for (weir_link *c = partition->cursors.next; c != &partition->cursors; c = c->next) {
+            weir_subscriber_ready(WEIR_OWNER_OF(c, weir_cursor, partition_link)->filter->subscriber);
+        }
+    }
+}
+
+static void pop_chunk(weir_engine *engine, weir_partition *partition)
+{
+    weir_chunk *chunk = weir_tail_pop(&partition->tail);
+    engine->tail_bytes -= chunk->memory_bytes;
+    if (partition == &engine->live) {
+        engine->live_bytes -= chunk->memory_bytes;
+        partition->start_offset = chunk->base_offset + chunk->count;
+    }
+    weir_chunk_drop(chunk);
+}
+
+/* Live records go as soon as nobody is owed any, or when they take more than a quarter of the limit. */
+static void shrink_live(weir_engine *engine)
+{
+    weir_partition *live = &engine->live;
+    bool owed = engine->live_owed > 0;
+    uint64_t most = engine->limits.tail_bytes_max / 4;
+    while (live->tail.count > 0 && (!owed || engine->live_bytes > most)) {
+        pop_chunk(engine, live);
+    }
+}
+
+static void shrink_partition(weir_engine *engine, weir_partition *partition)
+{
+    while (engine->tail_bytes > engine->limits.tail_bytes_max && partition->tail.count > 0) {
+        const weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
+        int64_t end = oldest->base_offset + oldest->count;
+        if (end > partition->flushed_offset || end > partition->visible_offset) {
+            return; /* [E2] */
+        }
+        pop_chunk(engine, partition);
+    }
+}
+
+void weir_tail_shrink(weir_engine *engine)
+{
+    shrink_live(engine);
+    if (engine->tail_bytes <= engine->limits.tail_bytes_max) {
+        return;
+    }
+    size_t position = 0;
+    weir_topic *topic = NULL;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL &&
+           engine->tail_bytes > engine->limits.tail_bytes_max) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            shrink_partition(engine, &topic->partitions[i]);
+        }
+    }
+    weir_chunk_pool_trim(engine->pool, engine->limits.tail_bytes_max / 8);
+}
+
+/* A deleted topic, or the end: nothing of it is kept in memory. */
+void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition)
+{
+    while (partition->tail.count > 0) {
+        weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
+        if (oldest->base_offset >= partition->flushed_offset && partition != &engine->live) {
+            engine->unflushed_bytes -= oldest->memory_bytes;
+        }
+        pop_chunk(engine, partition);
+    }
+    weir_link_remove(&partition->unflushed_link);
+    weir_tail_fini(&partition->tail);
+}

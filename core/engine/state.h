@@ -1,0 +1,461 @@
+/* core/engine/state.h - the engine's state, shared by the files of this room and by nobody else.
+ *
+ * One thread at a time owns all of it (weir_engine.owner); what other threads touch is said so.
+ *
+ *   port ring --op--> decide --> entry in the open unit --> apply --> owed runs, waiting answers
+ *                                       |                                   |
+ *                                  journal flush ------- marks move ----> visible, delivered, answered
+ *
+ * Invariants, cited by number where they are kept:
+ * [E1] start <= flushed <= next and visible <= next in every partition.
+ * [E2] A chunk leaves the tail only below `flushed`, or from the live log.
+ * [E3] Nothing is delivered or fetched at or above `visible`; visible moves only with the marks.
+ * [E4] A completion leaves only when its unit has reached its level.
+ * [E5] Segments hold only units the journal has synced; what state says of them is what counts.
+ * [E6] apply reads no clock, configuration, chance or file, and cannot fail. */
+#ifndef WEIR_CORE_ENGINE_STATE_H
+#define WEIR_CORE_ENGINE_STATE_H
+
+#include "weir/engine.h"
+#include "weir/port.h"
+
+#include "core/base/assert.h"
+#include "core/base/buffer.h"
+#include "core/base/map.h"
+#include "core/base/trie.h"
+#include "core/batch/batch.h"
+#include "core/env/env.h"
+#include "core/journal/checkpoint.h"
+#include "core/journal/journal.h"
+#include "core/journal/owner.h"
+#include "core/log/chunk.h"
+#include "core/log/segment.h"
+#include "core/log/tail.h"
+
+#include <stdatomic.h>
+
+enum {
+    WEIR_PORTS_MAX = 256,
+    WEIR_COMPLETIONS_MAX = 8192,     /* slots of a port's completion ring; a power of two */
+    WEIR_OPERATIONS_MAX = 6144,      /* of which operations may have reserved this many */
+    WEIR_TURN_OPERATIONS_MAX = 16384, /* operations of one turn before others get theirs */
+    WEIR_UNIT_BYTES_MAX = 4 << 20,   /* a unit is ended when it is this large */
+    WEIR_UNIT_ROOM_BYTES = 40 << 20, /* what a turn must have room for: two of the largest records */
+    WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
+    WEIR_BATCH_BYTES_LEAST = 1 << 10,
+    WEIR_BATCH_BYTES_MOST = 256 << 10,
+    WEIR_ROUTES_MAX = 65536, /* names remembered with where they go */
+    WEIR_COLD_CHUNKS_MAX = 32,
+    WEIR_COLD_BYTES = 512 << 10,
+    WEIR_RETAINED_SCAN_MAX = 4096, /* retained values looked at in one turn for one subscriber */
+    WEIR_LIVE_TOPIC_ID = 0,
+};
+
+typedef struct weir_topic weir_topic;
+typedef struct weir_partition weir_partition;
+typedef struct weir_route weir_route;
+typedef struct weir_filter weir_filter;
+typedef struct weir_retained weir_retained;
+typedef struct weir_read weir_read;
+typedef struct weir_cursor weir_cursor;
+
+/* Circular, doubly linked; a zeroed node is in no list. */
+typedef struct weir_link {
+    struct weir_link *next, *previous;
+} weir_link;
+#define WEIR_OWNER_OF(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+
+/* ---- Topics and partitions (topics.c, produce.c) -------------------------------------------- */
+
+/* What is remembered of each record of a batch that is being built. */
+typedef struct weir_note {
+    const weir_route *route;
+    const weir_subscriber *self;
+} weir_note;
+
+struct weir_partition {
+    weir_topic *topic;
+    uint32_t index;
+    int64_t start_offset;
+    int64_t flushed_offset; /* everything below is in segments */
+    int64_t next_offset;
+    int64_t visible_offset; /* the high watermark */
+    weir_tail tail;
+    weir_segment **segments; /* oldest first; the last one may be written to */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
+    bool segment_continues; /* the last one may be appended to (not after a take-over) */
+    bool flushing;          /* a background job has chunks of it */
+    uint32_t batch_bytes_guess;
+    weir_chunk *open; /* the batch this turn builds, or NULL */
+    weir_batch_builder builder;
+    weir_note *notes;
+    uint32_t note_capacity;
+    bool open_retained;     /* a record of it sets a retained value */
+    weir_link open_link;    /* engine.open_partitions */
+    weir_link hidden_link;  /* engine.hidden: visible < next */
+    weir_link unflushed_link; /* engine.unflushed: flushed < next */
+    weir_link waiting;      /* fetches that wait for a record */
+    weir_link cursors;      /* cursors that read it */
+};
+
+struct weir_topic {
+    uint32_t id;
+    weir_topic_options options;
+    weir_topic_ref *ref;
+    uint32_t round_robin;
+    uint32_t partition_count;
+    weir_partition *partitions;
+    uint64_t deleted_unit; /* 0: alive */
+    weir_topic *grave_next;
+};
+
+/* Where a full name goes: its topic, its key, and who gets it. Made once per name and kept while
+ * neither topics nor subscriptions change. */
+typedef struct weir_match {
+    weir_subscriber *subscriber;
+    uint32_t slot;
+    struct weir_slots *slots; /* when more than one filter of the subscriber matches */
+    bool no_local;
+} weir_match;
+
+struct weir_route {
+    uint64_t topics_generation;
+    uint64_t filters_generation;
+    weir_err err; /* the name is refused */
+    weir_topic *topic; /* NULL: live */
+    bool key_null;
+    uint32_t key_at;    /* the key is name[key_at..] */
+    uint32_t partition; /* UINT32_MAX: chosen per publish (null key) */
+    weir_match *matches;
+    uint32_t match_count;
+    uint32_t name_bytes;
+    uint8_t name[];
+};
+
+/* ---- Retained values (retained.c) ------------------------------------------------------------ */
+
+struct weir_retained {
+    weir_link link;    /* engine.retained_list, by sequence */
+    uint64_t sequence; /* of its last change */
+    weir_chunk *chunk; /* one record */
+    uint32_t name_bytes;
+    uint8_t name[];
+};
+
+/* A filter that still has retained values to hand out. */
+typedef struct weir_scan {
+    weir_link link; /* engine.scans */
+    weir_link subscriber_link;
+    weir_subscriber *subscriber;
+    weir_filter *filter;
+    weir_retained *at; /* NULL: done */
+    uint64_t end_sequence;
+} weir_scan;
+
+/* ---- Subscribers (subscribe.c, deliver.c, cursor.c) ------------------------------------------- */
+
+struct weir_slots {
+    atomic_uint refs;
+    uint32_t count;
+    uint32_t slot[];
+};
+
+struct weir_filter {
+    weir_subscriber *subscriber;
+    uint32_t slot;
+    bool no_local;
+    bool from_log; /* served by cursors, not by owed runs */
+    weir_scan *scan;
+    weir_link cursors; /* of this filter */
+    uint32_t cursors_open; /* until_end: cursors that have not reached their end */
+    bool until_end;
+    uint32_t text_bytes;
+    uint8_t text[];
+};
+
+typedef struct weir_owed {
+    weir_partition *partition;
+    int64_t first;
+    int64_t last;
+    uint32_t slot;
+    struct weir_slots *slots;
+} weir_owed;
+
+struct weir_cursor {
+    weir_link partition_link;
+    weir_link filter_link;
+    weir_link subscriber_link;
+    weir_filter *filter;
+    weir_partition *partition;
+    int64_t next;
+    int64_t end; /* until_end: stop here; INT64_MAX otherwise */
+    bool whole;  /* every record of the topic matches */
+    bool ended;
+};
+
+struct weir_subscriber {
+    weir_port *port;
+    void *user;
+    weir_link port_link;
+    weir_link ready_link; /* port.ready: there may be something to deliver */
+    weir_filter **filters;
+    uint32_t filter_count;
+    uint32_t filter_capacity;
+    uint64_t credit_records;
+    uint64_t credit_bytes;
+    weir_owed *owed; /* a ring */
+    uint32_t owed_capacity;
+    uint32_t owed_head;
+    uint32_t owed_count;
+    uint64_t live_owed;    /* live records in owed */
+    uint64_t dropped;      /* told with the next notice */
+    weir_link scans;
+    weir_link cursors;
+    weir_read *read;       /* a cold read is under way for it */
+    weir_chunk *cold[WEIR_COLD_CHUNKS_MAX]; /* what a cold read brought */
+    uint32_t cold_count;
+};
+
+/* ---- Fetches and cold reads (fetch.c) --------------------------------------------------------- */
+
+typedef struct weir_waiting_fetch {
+    weir_link partition_link; /* partition.waiting */
+    weir_link engine_link;    /* engine.fetches */
+    weir_partition *partition;
+    weir_port *port;
+    void *user;
+    uint64_t token;
+    int64_t offset;
+    uint32_t bytes_max;
+    uint64_t deadline_ns;
+} weir_waiting_fetch;
+
+/* A read from disk, for a subscriber or a fetch. The job owns the counts it holds. */
+struct weir_read {
+    weir_job job;
+    weir_engine *engine;
+    weir_link link; /* engine.reads */
+    weir_subscriber *subscriber; /* NULL: a fetch, or given up */
+    weir_port *port;             /* a fetch's; NULL: given up */
+    void *user;
+    uint64_t token;
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t offset;
+    uint64_t bytes_max;
+    weir_topic_ref *topic;
+    weir_segment **segments;
+    uint32_t segment_count;
+    weir_chunk *chunks[WEIR_COLD_CHUNKS_MAX];
+    uint32_t chunk_count;
+    weir_err err;
+    int64_t bad_from, bad_to;
+};
+
+/* ---- Ports (port.c) --------------------------------------------------------------------------- */
+
+typedef struct weir_answer {
+    weir_completion completion;
+    uint64_t unit;
+} weir_answer;
+
+/* Completions that wait for their unit; one queue per level. */
+typedef struct weir_answers {
+    weir_answer *items; /* COMPLETIONS_MAX of them */
+    uint32_t head, count;
+} weir_answers;
+
+struct weir_port {
+    weir_engine *engine;
+    weir_event *event;
+    atomic_bool signalled;
+    atomic_bool step_wanted; /* the engine asks this port's thread to step */
+    /* The submission ring: written by the port's thread, read by the owner. */
+    uint8_t *ring;
+    uint64_t ring_bytes;
+    uint64_t ring_base;             /* position of ring[0]; moves only while the ring is empty */
+    uint64_t ring_filled;           /* the port's thread's own: what was submitted */
+    _Atomic uint64_t ring_tail;     /* what was handed over */
+    _Atomic uint64_t ring_head;     /* what was taken */
+    /* The completion ring: written by the owner, read by the port's thread. */
+    weir_completion *completions;
+    _Atomic uint64_t completion_tail;
+    _Atomic uint64_t completion_head;
+    uint64_t reserved_submitted;       /* the port's thread's own: slots it has reserved ... */
+    _Atomic uint64_t reserved_drained; /* ... and got back */
+    /* The owner's. */
+    uint32_t index;
+    weir_answers waiting[WEIR_LEVEL_COUNT];
+    weir_link subscribers;
+    weir_link ready;
+    bool wake;
+    atomic_bool blocked; /* deliveries wait for room in the completion ring: drain, then step */
+};
+
+/* ---- Background work (flush.c) ----------------------------------------------------------------- */
+
+typedef struct weir_flush_item {
+    weir_partition *partition; /* for the owner when it is done */
+    uint32_t topic_id;
+    uint32_t index;        /* of the partition */
+    weir_segment *segment; /* to append to; NULL: make one. Kept. */
+    weir_segment *made[4]; /* that the job made, in order */
+    uint32_t made_count;
+    weir_chunk **chunks;   /* kept */
+    uint32_t chunk_count;
+    uint32_t done_count;   /* of them appended */
+    uint64_t memory_bytes; /* of those */
+    int64_t end_offset;    /* of what was appended */
+    weir_err err;
+} weir_flush_item;
+
+typedef enum weir_save_kind {
+    WEIR_SAVE_SYNC,   /* segments, before the state that counts on them is written */
+    WEIR_SAVE_WRITE,  /* the checkpoint */
+    WEIR_SAVE_REMOVE, /* a deleted topic's files */
+} weir_save_kind;
+
+typedef struct weir_flush {
+    weir_job job;
+    weir_engine *engine;
+    bool running;
+    weir_flush_item *items;
+    uint32_t item_count;
+    uint64_t bytes;
+} weir_flush;
+
+typedef struct weir_save {
+    weir_job job;
+    weir_engine *engine;
+    bool running;
+    weir_save_kind kind;
+    weir_segment **segments;
+    uint32_t segment_count;
+    weir_checkpoint checkpoint;
+    weir_buffer payload;
+    uint64_t keep_from; /* the journal must keep units from here on */
+    weir_topic *grave;
+    weir_err err;
+} weir_save;
+
+typedef enum weir_checkpoint_phase {
+    WEIR_CHECKPOINT_IDLE,
+    WEIR_CHECKPOINT_FLUSH, /* until every unit up to the target is in segments */
+    WEIR_CHECKPOINT_SYNC,  /* segments; no flush meanwhile */
+    WEIR_CHECKPOINT_READY, /* encoded; its unit is not durable yet */
+    WEIR_CHECKPOINT_WRITE,
+} weir_checkpoint_phase;
+
+/* ---- The engine -------------------------------------------------------------------------------- */
+
+enum { WEIR_OWNED = 1, WEIR_WORK = 2 };
+
+struct weir_engine {
+    weir_env *env;
+    bool env_ours;
+    weir_engine_config config;
+    char *data_dir;
+    weir_limits limits;
+    weir_owner *owner_file;
+    weir_journal *journal;
+    weir_chunk_pool *pool;
+
+    atomic_uint owner;        /* WEIR_OWNED, WEIR_WORK */
+    _Atomic uint64_t deadline_ns; /* when the home port should step; UINT64_MAX: no need */
+    atomic_int health;
+    _Atomic(weir_job *) jobs_done; /* a stack, pushed from lanes */
+
+    _Atomic(weir_port *) home; /* the port whose thread is woken by lanes; ports[0] */
+    weir_port *ports[WEIR_PORTS_MAX];
+    uint32_t port_count;
+    uint32_t port_first; /* which one begins the next turn */
+
+    uint64_t recovery_epoch;
+    bool old_alive;
+    uint64_t now_ns;
+    int64_t engine_ms; /* engine time of this turn */
+    int64_t engine_base_ms;
+    uint64_t engine_base_ns;
+
+    weir_map topics_by_name;
+    weir_map topics_by_id; /* key: the id in the topic itself */
+    uint32_t topic_id_next;
+    uint64_t topics_generation;
+    weir_topic *graves; /* deleted, files still there */
+    weir_partition live;
+    weir_topic live_topic;
+    uint64_t live_owed; /* live records owed to anybody */
+
+    weir_trie *filters;
+    uint64_t filters_generation;
+    weir_map routes;
+    bool routes_full;
+
+    weir_map retained;
+    weir_link retained_list;
+    weir_link scans;
+    uint64_t retained_sequence;
+    uint64_t retained_bytes;
+
+    bool unit_open;
+    uint64_t unit_bytes;
+    bool disk_wanted;      /* something of the units not yet synced waits for the disk */
+    uint64_t os_since_ns;  /* when the oldest unsynced os unit was written; 0: none */
+    weir_link open_partitions;
+    weir_link hidden;
+    weir_link unflushed;
+    uint64_t tail_bytes;
+    uint64_t live_bytes;
+    uint64_t unflushed_bytes;
+
+    weir_link fetches;
+    weir_link reads;
+    uint32_t read_count;
+
+    weir_flush flush;
+    weir_save save;
+    weir_checkpoint_phase phase;
+    uint64_t checkpoint_number;
+    uint64_t checkpoint_target;   /* flush everything up to this unit */
+    uint64_t checkpoint_bytes_at; /* journal bytes at the last one */
+    uint64_t checkpoint_units_at;
+    uint64_t checkpoint_ns;       /* when the last one was made */
+    uint64_t retry_ns;            /* after a full disk */
+    bool more_work;               /* another turn is wanted soon */
+
+    weir_stats stats; /* the owner's; read with relaxed loads */
+};
+
+/* links.c-free helpers */
+static inline void weir_link_init(weir_link *list)
+{
+    list->next = list;
+    list->previous = list;
+}
+static inline bool weir_link_empty(const weir_link *list)
+{
+    return list->next == list || list->next == NULL;
+}
+static inline bool weir_link_in(const weir_link *link)
+{
+    return link->next != NULL;
+}
+static inline void weir_link_append(weir_link *list, weir_link *link)
+{
+    link->previous = list->previous;
+    link->next = list;
+    list->previous->next = link;
+    list->previous = link;
+}
+static inline void weir_link_remove(weir_link *link)
+{
+    if (link->next != NULL) {
+        link->previous->next = link->next;
+        link->next->previous = link->previous;
+        link->next = NULL;
+        link->previous = NULL;
+    }
+}
+
+#endif

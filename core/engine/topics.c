@@ -1,0 +1,360 @@
+/* core/engine/topics.c - declared topics: creating, changing, deleting, listing.
+ *
+ * A name's longest declared prefix by whole levels is its topic, so topics that nest must be declared
+ * so: otherwise a name that went to one would silently go to the other. Deleting takes the topic out of
+ * the maps at once; its files go when the deletion is durable (the grave list). */
+#include "core/engine/ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+weir_topic *weir_topics_find(const weir_engine *engine, weir_bytes name)
+{
+    return weir_map_get(&engine->topics_by_name, name);
+}
+
+weir_topic *weir_topics_find_id(const weir_engine *engine, uint32_t id)
+{
+    return weir_map_get(&engine->topics_by_id, WEIR_BYTES(((uint8_t[4]){
+                                                   (uint8_t)id, (uint8_t)(id >> 8),
+                                                   (uint8_t)(id >> 16), (uint8_t)(id >> 24)})));
+}
+
+void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
+                              char *out, size_t size)
+{
+    snprintf(out, size, "%s/log/%u/%u", engine->data_dir, topic_id, partition);
+}
+
+/* ---- Create ------------------------------------------------------------------------------------------ */
+
+static bool is_level_prefix(weir_bytes prefix, weir_bytes name)
+{
+    return prefix.len < name.len && memcmp(prefix.ptr, name.ptr, prefix.len) == 0 &&
+           name.ptr[prefix.len] == '/';
+}
+
+static bool nests(const weir_engine *engine, weir_bytes name)
+{
+    size_t position = 0;
+    weir_topic *topic = NULL;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        weir_bytes other = {topic->ref->name, topic->ref->name_bytes};
+        if (is_level_prefix(other, name) || is_level_prefix(name, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool options_equal(const weir_topic_options *a, const weir_topic_options *b)
+{
+    return a->partitions == b->partitions && a->level == b->level && a->nested == b->nested &&
+           a->partition_levels == b->partition_levels;
+}
+
+weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
+                                   weir_topic_options *options, weir_topic **existing)
+{
+    *existing = NULL;
+    if (weir_topic_name_check(name) != WEIR_OK) {
+        return WEIR_NAME_INVALID;
+    }
+    options->partitions = options->partitions == 0 ? 1 : options->partitions;
+    options->level = options->level == WEIR_LEVEL_DEFAULT ? WEIR_LEVEL_DISK : options->level;
+    if (options->level == WEIR_LEVEL_REPLICATED) {
+        return WEIR_NOT_OFFERED;
+    }
+    if (options->level >= WEIR_LEVEL_COUNT) {
+        return WEIR_INVALID;
+    }
+    if (options->partitions > engine->limits.partitions_max) {
+        engine->stats.refused_partitions++;
+        return WEIR_LIMIT;
+    }
+    weir_topic *topic = weir_topics_find(engine, name);
+    if (topic != NULL) {
+        *existing = topic;
+        return options_equal(options, &topic->options) ? WEIR_OK : WEIR_EXISTS;
+    }
+    if (engine->topics_by_name.count >= engine->limits.topics_max) {
+        engine->stats.refused_topics++;
+        return WEIR_LIMIT;
+    }
+    if (!options->nested && nests(engine, name)) {
+        return WEIR_NESTED;
+    }
+    return WEIR_OK;
+}
+
+static void partition_init(weir_partition *partition, weir_topic *topic, uint32_t index)
+{
+    partition->topic = topic;
+    partition->index = index;
+    partition->segment_continues = true;
+    partition->batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
+    weir_link_init(&partition->waiting);
+    weir_link_init(&partition->cursors);
+}
+
+static weir_topic *topic_make(uint32_t id, weir_bytes name, const weir_topic_options *options)
+{
+    weir_topic *topic = calloc(1, sizeof(*topic));
+    if (topic == NULL) {
+        return NULL;
+    }
+    topic->partitions = calloc(options->partitions, sizeof(*topic->partitions));
+    topic->ref = weir_topic_ref_create(id, name);
+    if (topic->partitions == NULL || topic->ref == NULL) {
+        weir_topic_ref_drop(topic->ref);
+        free(topic->partitions);
+        free(topic);
+        return NULL;
+    }
+    topic->id = id;
+    topic->options = *options;
+    topic->partition_count = options->partitions;
+    for (uint32_t i = 0; i < options->partitions; i++) {
+        partition_init(&topic->partitions[i], topic, i);
+    }
+    return topic;
+}
+
+weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes name,
+                                  const weir_topic_options *options, weir_topic **out)
+{
+    weir_topic *topic = topic_make(id, name, options);
+    if (topic == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_bytes key = {topic->ref->name, topic->ref->name_bytes};
+    weir_err err = weir_map_set(&engine->topics_by_name, key, topic);
+    if (err == WEIR_OK) {
+        err = weir_map_set(&engine->topics_by_id, (weir_bytes){(uint8_t *)&topic->id, 4}, topic);
+        if (err != WEIR_OK) {
+            weir_map_remove(&engine->topics_by_name, key);
+        }
+    }
+    if (err != WEIR_OK) {
+        weir_topic_free(engine, topic);
+        return err;
+    }
+    engine->topic_id_next = id >= engine->topic_id_next ? id + 1 : engine->topic_id_next;
+    engine->topics_generation++;
+    engine->stats.topics++;
+    engine->stats.partitions += topic->partition_count;
+    *out = topic;
+    return WEIR_OK;
+}
+
+/* ---- Delete ------------------------------------------------------------------------------------------ */
+
+void weir_topic_free(weir_engine *engine, weir_topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        weir_partition *partition = &topic->partitions[i];
+        weir_partition_drop_chunks(engine, partition);
+        for (uint32_t s = 0; s < partition->segment_count; s++) {
+            weir_segment_drop(partition->segments[s]);
+        }
+        free(partition->segments);
+        free(partition->notes);
+    }
+    weir_topic_ref_drop(topic->ref);
+    free(topic->partitions);
+    free(topic);
+}
+
+void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t unit)
+{
+    weir_subscribers_forget_topic(engine, topic);
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        weir_partition *partition = &topic->partitions[i];
+        weir_fetches_end(engine, partition, NULL);
+        weir_partition_drop_chunks(engine, partition);
+        weir_link_remove(&partition->hidden_link);
+    }
+    weir_map_remove(&engine->topics_by_name, (weir_bytes){topic->ref->name, topic->ref->name_bytes});
+    weir_map_remove(&engine->topics_by_id, (weir_bytes){(uint8_t *)&topic->id, 4});
+    engine->stats.topics--;
+    engine->stats.partitions -= topic->partition_count;
+    engine->topics_generation++;
+    topic->deleted_unit = unit;
+    topic->grave_next = engine->graves;
+    engine->graves = topic;
+}
+
+weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment)
+{
+    if (partition->segment_count == partition->segment_capacity) {
+        uint32_t capacity = partition->segment_capacity == 0 ? 4 : partition->segment_capacity * 2;
+        weir_segment **grown = realloc(partition->segments, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return WEIR_NO_MEMORY;
+        }
+        partition->segments = grown;
+        partition->segment_capacity = capacity;
+    }
+    partition->segments[partition->segment_count++] = segment;
+    return WEIR_OK;
+}
+
+/* ---- Answers ------------------------------------------------------------------------------------------ */
+
+static weir_err info_fill(const weir_topic *topic, weir_topic_info *info)
+{
+    info->partitions = calloc(topic->partition_count, sizeof(*info->partitions));
+    if (info->partitions == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    memcpy(info->name, topic->ref->name, topic->ref->name_bytes);
+    info->name[topic->ref->name_bytes] = '\0';
+    info->id = topic->id;
+    info->options = topic->options;
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        info->partitions[i].start_offset = topic->partitions[i].start_offset;
+        info->partitions[i].end_offset = topic->partitions[i].visible_offset;
+        info->partitions[i].found_offset = topic->partitions[i].visible_offset;
+    }
+    return WEIR_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const weir_topic_info *)a)->name, ((const weir_topic_info *)b)->name);
+}
+
+static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_topics *topics)
+{
+    uint32_t count = only != NULL ? 1 : (uint32_t)engine->topics_by_name.count;
+    topics->topics = calloc(count == 0 ? 1 : count, sizeof(*topics->topics));
+    if (topics->topics == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    size_t position = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const weir_topic *topic =
+            only != NULL ? only : weir_map_next(&engine->topics_by_name, &position);
+        if (info_fill(topic, &topics->topics[i]) != WEIR_OK) {
+            return WEIR_NO_MEMORY; /* the completion's drop frees what there is */
+        }
+        topics->count = i + 1;
+    }
+    qsort(topics->topics, topics->count, sizeof(*topics->topics), by_name);
+    return WEIR_OK;
+}
+
+/* The first offset at or after a time, from the tail and the segments' time entries. Segments are
+ * asked only for what they keep in memory, so this does not wait for a disk that is slow twice. */
+static int64_t find_time(const weir_partition *partition, int64_t time_ms)
+{
+    for (uint32_t i = 0; i < partition->segment_count; i++) {
+        int64_t offset = 0;
+        if (weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
+            return offset < partition->start_offset ? partition->start_offset : offset;
+        }
+    }
+    for (uint32_t i = 0; i < partition->tail.count; i++) {
+        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
+        if (chunk->timestamp_ms >= time_ms && chunk->base_offset < partition->visible_offset) {
+            return chunk->base_offset;
+        }
+    }
+    return partition->visible_offset;
+}
+
+static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *op, weir_topic **topic)
+{
+    weir_topic_options options = op->topic.options;
+    weir_err err = weir_topics_decide_create(engine, name, &options, topic);
+    if (err != WEIR_OK || *topic != NULL) {
+        return err;
+    }
+    err = weir_engine_unit(engine, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    uint32_t id = engine->topic_id_next;
+    err = weir_topics_apply_create(engine, id, name, &options, topic);
+    if (err == WEIR_OK) {
+        weir_entry_topic_create(engine, id, name, &options);
+        weir_cursors_topic(engine, *topic);
+    }
+    return err;
+}
+
+static weir_err do_level(weir_engine *engine, const weir_op *op, weir_topic *topic)
+{
+    weir_level level = op->topic.options.level;
+    if (level == WEIR_LEVEL_REPLICATED) {
+        return WEIR_NOT_OFFERED;
+    }
+    if (level == WEIR_LEVEL_DEFAULT || level >= WEIR_LEVEL_COUNT) {
+        return WEIR_INVALID;
+    }
+    weir_err err = weir_engine_unit(engine, 16);
+    if (err == WEIR_OK) {
+        weir_entry_topic_level(engine, topic->id, level);
+        topic->options.level = level;
+    }
+    return err;
+}
+
+static weir_err do_delete(weir_engine *engine, weir_topic *topic)
+{
+    weir_err err = weir_engine_unit(engine, 16);
+    if (err == WEIR_OK) {
+        weir_entry_topic_delete(engine, topic->id);
+        weir_topics_apply_delete(engine, topic, weir_engine_unit_now(engine));
+    }
+    return err;
+}
+
+static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion *done)
+{
+    weir_bytes name = {op->data, op->topic.name_bytes};
+    weir_topic *topic = weir_topics_find(engine, name);
+    bool all = op->type == WEIR_OP_TOPICS && name.len == 0;
+    if (topic == NULL && op->type != WEIR_OP_TOPIC_CREATE && !all) {
+        done->err = WEIR_NOT_FOUND;
+        return;
+    }
+    switch (op->type) {
+    case WEIR_OP_TOPIC_CREATE:
+        done->err = do_create(engine, name, op, &topic);
+        break;
+    case WEIR_OP_TOPIC_LEVEL:
+        done->err = do_level(engine, op, topic);
+        break;
+    case WEIR_OP_TOPIC_DELETE:
+        done->err = topics_fill(engine, topic, &done->topics);
+        done->err = done->err == WEIR_OK ? do_delete(engine, topic) : done->err;
+        return;
+    default:
+        break;
+    }
+    if (done->err == WEIR_OK || done->err == WEIR_EXISTS) {
+        weir_err err = topics_fill(engine, all ? NULL : topic, &done->topics);
+        done->err = err != WEIR_OK ? err : done->err;
+    }
+    if (op->type == WEIR_OP_OFFSETS && op->topic.offsets_kind == WEIR_OFFSETS_TIME &&
+        done->err == WEIR_OK) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            done->topics.topics[0].partitions[i].found_offset =
+                find_time(&topic->partitions[i], op->topic.time_ms);
+        }
+    }
+}
+
+void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op)
+{
+    weir_completion done = {.user = op->user, .token = op->token};
+    done.type = op->type == WEIR_OP_TOPICS    ? WEIR_COMPLETION_TOPICS
+                : op->type == WEIR_OP_OFFSETS ? WEIR_COMPLETION_OFFSETS
+                                              : WEIR_COMPLETION_TOPIC;
+    weir_produce_close_all(engine); /* the answer is about what came before it */
+    topic_op_run(engine, op, &done);
+    /* [E4] What it tells of must be durable before it is told, an answer "no" included. */
+    weir_port_answer(port, &done, weir_engine_unit_now(engine), WEIR_LEVEL_DISK);
+}
