@@ -1,9 +1,9 @@
 /* core/engine/cursor.c - subscriptions that begin at a position: one cursor per partition.
  *
  * A slow reader costs a position: when it falls off the tail it reads from disk. A filter that
- * means less than whole topics looks at each record's name as it passes. A topic declared later that
- * the filter reaches is read from its first record. With until_end each cursor stops where the log
- * ended when it began, and the last one to stop tells ENDED. */
+ * means less than whole topics looks at each record's name as it passes. A topic declared later
+ * that the filter reaches is read from its first record. With until_end each cursor stops where the
+ * log ended when it began, and the last one to stop tells ENDED. */
 #include "core/engine/ops.h"
 
 #include <stdlib.h>
@@ -31,7 +31,8 @@ bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index)
     return len <= sizeof(name) && weir_filter_matches(filter, (weir_bytes){name, len});
 }
 
-/* ---- Where to begin ------------------------------------------------------------------------------------- */
+/* ---- Where to begin
+ * ------------------------------------------------------------------------------------- */
 
 static int64_t clamp(const weir_partition *partition, int64_t offset)
 {
@@ -96,7 +97,8 @@ static int64_t begin_at(const weir_partition *partition, const weir_op *op)
     return partition->next_offset;
 }
 
-/* ---- Life cycle --------------------------------------------------------------------------------------------- */
+/* ---- Life cycle
+ * --------------------------------------------------------------------------------------------- */
 
 static weir_err cursor_add(weir_filter *filter, weir_partition *partition, int64_t next)
 {
@@ -173,7 +175,9 @@ void weir_cursor_stop(weir_cursor *cursor)
     free(cursor);
 }
 
-/* ---- Delivering ------------------------------------------------------------------------------------------------ */
+/* ---- Delivering
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void tell(weir_subscriber *subscriber, weir_notice_kind kind, const weir_cursor *cursor,
                  int64_t from, int64_t to)

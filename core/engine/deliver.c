@@ -48,7 +48,8 @@ void weir_subscriber_emit(weir_engine *engine, weir_subscriber *subscriber, weir
         subscriber->credit_records -= count;
     }
     if (subscriber->credit_bytes != UINT64_MAX) {
-        subscriber->credit_bytes -= bytes < subscriber->credit_bytes ? bytes : subscriber->credit_bytes;
+        subscriber->credit_bytes -=
+            bytes < subscriber->credit_bytes ? bytes : subscriber->credit_bytes;
     }
 }
 
@@ -112,8 +113,9 @@ static outcome deliver_run(weir_engine *engine, weir_subscriber *subscriber, wei
         int64_t chunk_end = chunk->base_offset + chunk->count;
         uint64_t count = (uint64_t)((chunk_end < end ? chunk_end : end) - owed->first);
         count = count < subscriber->credit_records ? count : subscriber->credit_records;
-        weir_subscriber_emit(engine, subscriber, chunk, (uint32_t)(owed->first - chunk->base_offset),
-                             (uint32_t)count, owed->slot, owed->slots, false);
+        weir_subscriber_emit(engine, subscriber, chunk,
+                             (uint32_t)(owed->first - chunk->base_offset), (uint32_t)count,
+                             owed->slot, owed->slots, false);
         owed->first += (int64_t)count;
         if (partition == &engine->live) {
             engine->live_owed -= count;
@@ -139,7 +141,8 @@ static outcome deliver_owed(weir_engine *engine, weir_subscriber *subscriber)
 static outcome deliver_subscriber(weir_engine *engine, weir_subscriber *subscriber)
 {
     tell_dropped(subscriber);
-    for (weir_link *at = subscriber->scans.next, *next = NULL; at != &subscriber->scans; at = next) {
+    for (weir_link *at = subscriber->scans.next, *next = NULL; at != &subscriber->scans;
+         at = next) {
         next = at->next;
         if (!weir_scan_deliver(engine, WEIR_OWNER_OF(at, weir_scan, subscriber_link))) {
             bool credit = subscriber->credit_records > 0 && subscriber->credit_bytes > 0;

@@ -7,10 +7,10 @@
  *                          +------+ the owner runs another turn, a bounded number of them; then it
  *                                   wakes the port that has work and lets go
  *
- * A turn takes what the ports handed over (decide, apply), ends the unit, writes and syncs the journal,
- * moves the marks, and gives out what they allow: answers, records, fetches. Then it does its share
- * of background work. On failure of the journal nothing is acknowledged any more [E4]; reading
- * goes on up to the marks [E3]. */
+ * A turn takes what the ports handed over (decide, apply), ends the unit, writes and syncs the
+ * journal, moves the marks, and gives out what they allow: answers, records, fetches. Then it does
+ * its share of background work. On failure of the journal nothing is acknowledged any more [E4];
+ * reading goes on up to the marks [E3]. */
 #include "core/engine/ops.h"
 
 #include "core/base/hash.h"
@@ -22,13 +22,14 @@
 #include <string.h>
 
 enum {
-    TURNS_MAX = 8,              /* turns in one step while others bring work */
-    STEP_NS_MAX = 200 * 1000,   /* and how long they may take */
+    TURNS_MAX = 8,                   /* turns in one step while others bring work */
+    STEP_NS_MAX = 200 * 1000,        /* and how long they may take */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     DISK_RETRY_NS = 500 * 1000 * 1000,
 };
 
-/* ---- Units and marks -------------------------------------------------------------------------------- */
+/* ---- Units and marks
+ * -------------------------------------------------------------------------------- */
 
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
 {
@@ -76,7 +77,8 @@ uint64_t weir_engine_mark(const weir_engine *engine, weir_level level)
     }
 }
 
-/* ---- One turn ---------------------------------------------------------------------------------------- */
+/* ---- One turn
+ * ---------------------------------------------------------------------------------------- */
 
 static void engine_clock(weir_engine *engine)
 {
@@ -102,7 +104,8 @@ static void subscriber_op(weir_engine *engine, weir_port *port, const weir_op *o
         break;
     }
     default: {
-        weir_completion done = {.type = WEIR_COMPLETION_CLOSED, .user = op->user, .token = op->token};
+        weir_completion done = {
+            .type = WEIR_COMPLETION_CLOSED, .user = op->user, .token = op->token};
         weir_subscriber_end(engine, subscriber);
         weir_port_complete(port, &done);
     }
@@ -207,19 +210,22 @@ static void turn_health(weir_engine *engine, weir_err state)
         return;
     }
     if (state == WEIR_READ_ONLY) {
-        health_set(engine, WEIR_HEALTH_STOPPED,
-                   "a write or sync of the journal failed: nothing more is acknowledged; check the disk, "
-                   "then restart weir, which recovers");
+        health_set(
+            engine, WEIR_HEALTH_STOPPED,
+            "a write or sync of the journal failed: nothing more is acknowledged; check the disk, "
+            "then restart weir, which recovers");
     } else if (state == WEIR_DISK_FULL) {
-        health_set(engine, WEIR_HEALTH_DISK_FULL,
-                   "the disk is full: writing has stopped, reading goes on; free some space, writing "
-                   "resumes by itself");
+        health_set(
+            engine, WEIR_HEALTH_DISK_FULL,
+            "the disk is full: writing has stopped, reading goes on; free some space, writing "
+            "resumes by itself");
     } else if (now == WEIR_HEALTH_DISK_FULL && engine->retry_ns == 0) {
         health_set(engine, WEIR_HEALTH_OK, "there is room on the disk again: writing has resumed");
     }
 }
 
-/* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are due. */
+/* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are
+ * due. */
 static void turn_write(weir_engine *engine)
 {
     weir_journal *journal = engine->journal;
@@ -239,7 +245,8 @@ static void turn_write(weir_engine *engine)
     } else {
         state = weir_journal_poll(journal);
     }
-    if (weir_journal_durable(journal) > durable && weir_owner_compare(engine->owner_file) != WEIR_OK) {
+    if (weir_journal_durable(journal) > durable &&
+        weir_owner_compare(engine->owner_file) != WEIR_OK) {
         health_set(engine, WEIR_HEALTH_FENCED,
                    "a newer gateway has taken this data directory over: this one stops");
     }
@@ -325,7 +332,8 @@ static void set_deadline(weir_engine *engine)
                           memory_order_relaxed);
 }
 
-/* ---- Ownership ----------------------------------------------------------------------------------------- */
+/* ---- Ownership
+ * ----------------------------------------------------------------------------------------- */
 
 static bool engine_try_own(weir_engine *engine)
 {
@@ -421,7 +429,8 @@ void weir_engine_job_done(weir_job *job)
     weir_engine_wake(engine);
 }
 
-/* ---- Ports: open, step, close ----------------------------------------------------------------------------- */
+/* ---- Ports: open, step, close
+ * ----------------------------------------------------------------------------- */
 
 static void port_free(weir_port *port)
 {
@@ -518,7 +527,8 @@ void weir_port_close(weir_port *port)
     }
     weir_fetches_end(engine, NULL, port);
     while (!weir_link_empty(&port->subscribers)) {
-        weir_subscriber_end(engine, WEIR_OWNER_OF(port->subscribers.next, weir_subscriber, port_link));
+        weir_subscriber_end(engine,
+                            WEIR_OWNER_OF(port->subscribers.next, weir_subscriber, port_link));
     }
     for (weir_link *at = engine->reads.next; at != &engine->reads; at = at->next) {
         weir_read *read = WEIR_OWNER_OF(at, weir_read, link);
@@ -581,8 +591,8 @@ static bool port_has_something(const weir_port *port)
 weir_err weir_port_wait(weir_port *port, int timeout_ms)
 {
     weir_env *env = port->engine->env;
-    uint64_t end = timeout_ms < 0 ? UINT64_MAX
-                                  : env->ops->monotonic_ns(env) + (uint64_t)timeout_ms * 1000000;
+    uint64_t end =
+        timeout_ms < 0 ? UINT64_MAX : env->ops->monotonic_ns(env) + (uint64_t)timeout_ms * 1000000;
     for (;;) {
         weir_port_step(port);
         if (port_has_something(port)) {
@@ -600,7 +610,8 @@ weir_err weir_port_wait(weir_port *port, int timeout_ms)
     }
 }
 
-/* ---- Queries of any thread ------------------------------------------------------------------------------------ */
+/* ---- Queries of any thread
+ * ------------------------------------------------------------------------------------ */
 
 weir_engine_health weir_engine_health_of(const weir_engine *engine)
 {

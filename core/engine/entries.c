@@ -1,16 +1,14 @@
 /* core/engine/entries.c - what the journal holds: one writer and one reader per entry type.
  *
  *   1 start          recovery epoch u64
- *   2 topic create   id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | 0 u16 |
- *                    name bytes u32 | name
- *   3 topic level    id u32 | level u8
- *   4 topic delete   id u32
- *   5 batch          topic id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 |
- *                    RecordBatch v2
- *   6 live retained  RecordBatch v2 of one record whose key is the full name
+ *   2 topic create   id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | 0 u16
+ * | name bytes u32 | name 3 topic level    id u32 | level u8 4 topic delete   id u32 5 batch topic
+ * id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 | RecordBatch v2 6 live
+ * retained  RecordBatch v2 of one record whose key is the full name
  *
- * Big-endian; version 1 of each. An unknown type or version stops the start [E6]. Replay skips what the
- * snapshot already holds: at or below its unit only batches that are not yet in segments matter. */
+ * Big-endian; version 1 of each. An unknown type or version stops the start [E6]. Replay skips what
+ * the snapshot already holds: at or below its unit only batches that are not yet in segments
+ * matter. */
 #include "core/engine/ops.h"
 
 #include "core/base/varint.h"
@@ -18,7 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Writing ------------------------------------------------------------------------------------------ */
+/* ---- Writing
+ * ------------------------------------------------------------------------------------------ */
 
 void weir_entry_start(weir_engine *engine)
 {
@@ -28,8 +27,8 @@ void weir_entry_start(weir_engine *engine)
 void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
                              const weir_topic_options *options)
 {
-    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TOPIC_CREATE,
-                                    WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
+    uint8_t *at =
+        weir_engine_entry(engine, WEIR_ENTRY_TOPIC_CREATE, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
     weir_put_u32(at, id);
     weir_put_u32(at + 4, options->partitions);
     weir_put_u32(at + 8, options->partition_levels);
@@ -70,7 +69,8 @@ void weir_entry_live_retained(weir_engine *engine, weir_bytes batch)
     memcpy(weir_engine_entry(engine, WEIR_ENTRY_LIVE_RETAINED, batch.len), batch.ptr, batch.len);
 }
 
-/* ---- Replaying ------------------------------------------------------------------------------------------ */
+/* ---- Replaying
+ * ------------------------------------------------------------------------------------------ */
 
 static weir_err replay_create(weir_engine *engine, weir_bytes body)
 {
@@ -113,12 +113,14 @@ static weir_err replay_delete(weir_engine *engine, weir_bytes body, uint64_t uni
     return WEIR_OK;
 }
 
-/* At or below the snapshot's unit the offsets are already counted: only the tail is filled again. */
+/* At or below the snapshot's unit the offsets are already counted: only the tail is filled again.
+ */
 static weir_err replay_old_batch(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
 {
     int64_t end = chunk->base_offset + chunk->count;
-    const weir_chunk *newest =
-        partition->tail.count > 0 ? weir_tail_at(&partition->tail, partition->tail.count - 1) : NULL;
+    const weir_chunk *newest = partition->tail.count > 0
+                                   ? weir_tail_at(&partition->tail, partition->tail.count - 1)
+                                   : NULL;
     int64_t expected =
         newest != NULL ? newest->base_offset + newest->count : partition->flushed_offset;
     if (end <= partition->flushed_offset) {
@@ -212,8 +214,8 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
     }
 }
 
-weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit, uint64_t snapshot_unit,
-                           weir_fault *fault)
+weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit,
+                           uint64_t snapshot_unit, weir_fault *fault)
 {
     weir_bytes rest = unit->entries;
     weir_journal_entry entry;
@@ -227,12 +229,13 @@ weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit, u
         return WEIR_OK;
     }
     fault->err = err;
-    snprintf(fault->text, sizeof(fault->text),
-             err == WEIR_VERSION
-                 ? "unit %llu of the journal has an entry (type %u) that this version does not know: "
-                   "start the version of weir that wrote it"
-                 : "unit %llu of the journal (entry type %u) does not fit the state before it: nothing "
-                   "was changed; restore the data directory from a copy",
-             (unsigned long long)unit->number, entry.type);
+    snprintf(
+        fault->text, sizeof(fault->text),
+        err == WEIR_VERSION
+            ? "unit %llu of the journal has an entry (type %u) that this version does not know: "
+              "start the version of weir that wrote it"
+            : "unit %llu of the journal (entry type %u) does not fit the state before it: nothing "
+              "was changed; restore the data directory from a copy",
+        (unsigned long long)unit->number, entry.type);
     return err;
 }

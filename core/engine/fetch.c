@@ -1,12 +1,12 @@
-/* core/engine/fetch.c - reading a partition from an offset: from the tail at once, from disk by a job,
- * or by waiting for the next record.
+/* core/engine/fetch.c - reading a partition from an offset: from the tail at once, from disk by a
+ * job, or by waiting for the next record.
  *
  *   offset:  start ............ tail's first ............ visible
  *            | OUT_OF_RANGE |  a read job   |  the tail   | waits
  *
- * Cold reads never run on a loop or in the engine: a job holds counted segments and brings chunks back;
- * the subscriber or fetch that asked goes on in the turn after. What cannot be read (damage, an I/O
- * error) is a gap with offsets, told to who asked, and the rest is served. */
+ * Cold reads never run on a loop or in the engine: a job holds counted segments and brings chunks
+ * back; the subscriber or fetch that asked goes on in the turn after. What cannot be read (damage,
+ * an I/O error) is a gap with offsets, told to who asked, and the rest is served. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Answers -------------------------------------------------------------------------------------------- */
+/* ---- Answers
+ * -------------------------------------------------------------------------------------------- */
 
 typedef struct asked {
     weir_port *port;
@@ -79,7 +80,8 @@ static void complete_empty(const asked *fetch, const weir_partition *partition, 
     weir_port_complete(fetch->port, &done);
 }
 
-/* ---- Cold reads -------------------------------------------------------------------------------------------- */
+/* ---- Cold reads
+ * -------------------------------------------------------------------------------------------- */
 
 static void read_run(weir_job *job)
 {
@@ -174,7 +176,8 @@ static void subscriber_gap(weir_engine *engine, weir_subscriber *subscriber, con
             cursor->next = to;
         }
     }
-    weir_owed *oldest = subscriber->owed_count > 0 ? &subscriber->owed[subscriber->owed_head] : NULL;
+    weir_owed *oldest =
+        subscriber->owed_count > 0 ? &subscriber->owed[subscriber->owed_head] : NULL;
     if (oldest != NULL && oldest->partition == partition && oldest->first >= read->offset &&
         oldest->first < to) {
         oldest->first = to <= oldest->last ? to : oldest->last + 1;
@@ -231,11 +234,12 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
     weir_link_remove(&read->link);
     engine->read_count--;
     if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
-        weir_log(WEIR_LOG_ERROR, "engine",
-                 "records %lld to %lld of topic id %u partition %u cannot be read (%s): readers are told "
-                 "of the gap; restore the segment from a copy to have them back",
-                 (long long)read->bad_from, (long long)read->bad_to - 1, read->topic_id,
-                 read->partition, weir_err_name(read->err));
+        weir_log(
+            WEIR_LOG_ERROR, "engine",
+            "records %lld to %lld of topic id %u partition %u cannot be read (%s): readers are told "
+            "of the gap; restore the segment from a copy to have them back",
+            (long long)read->bad_from, (long long)read->bad_to - 1, read->topic_id, read->partition,
+            weir_err_name(read->err));
     }
     if (read->subscriber != NULL) {
         subscriber_read(engine, read);
@@ -245,7 +249,8 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
     read_free(read);
 }
 
-/* ---- The operation ------------------------------------------------------------------------------------------ */
+/* ---- The operation
+ * ------------------------------------------------------------------------------------------ */
 
 static weir_err wait_for_record(weir_engine *engine, const weir_op *op, const asked *fetch,
                                 weir_partition *partition)
@@ -287,7 +292,8 @@ static void serve(weir_engine *engine, const weir_op *op, const asked *fetch,
     if (fetch->offset < partition->start_offset || fetch->offset > partition->next_offset) {
         complete_empty(fetch, partition, WEIR_OFFSET_OUT_OF_RANGE);
     } else if (fetch->offset >= partition->visible_offset) {
-        weir_err err = op->fetch.wait_ms > 0 ? wait_for_record(engine, op, fetch, partition) : WEIR_OK;
+        weir_err err =
+            op->fetch.wait_ms > 0 ? wait_for_record(engine, op, fetch, partition) : WEIR_OK;
         if (op->fetch.wait_ms == 0 || err != WEIR_OK) {
             complete_empty(fetch, partition, err);
         }
@@ -340,7 +346,8 @@ void weir_fetch_op(weir_engine *engine, weir_port *port, const weir_op *op)
 
 void weir_fetches_ready(weir_engine *engine, weir_partition *partition)
 {
-    for (weir_link *at = partition->waiting.next, *next = NULL; at != &partition->waiting; at = next) {
+    for (weir_link *at = partition->waiting.next, *next = NULL; at != &partition->waiting;
+         at = next) {
         next = at->next;
         weir_waiting_fetch *waiting = WEIR_OWNER_OF(at, weir_waiting_fetch, partition_link);
         if (waiting->offset < partition->visible_offset) {

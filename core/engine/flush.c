@@ -2,14 +2,15 @@
  *
  *   unflushed chunks (unit durable) --flush job--> segments ----------+
  *                                                                     v
- *   IDLE --due--> FLUSH --all up to the target--> SYNC --> encode --> READY --unit durable--> WRITE --> IDLE
+ *   IDLE --due--> FLUSH --all up to the target--> SYNC --> encode --> READY --unit durable--> WRITE
+ * --> IDLE
  *
- * A flush appends whole chunks of many partitions in one job and advances `flushed`. A checkpoint is due
- * after so many bytes of journal or so much time; its state counts only on segments that were synced
- * before it was encoded, so no flush runs between SYNC and the encoding [E5]. It is written only when its
- * own unit is durable: a checkpoint is never ahead of the journal. The journal keeps what the older of
- * the two checkpoints needs. A full disk pauses all this and is tried again; any other error stops
- * writing, and a restart recovers from the journal. */
+ * A flush appends whole chunks of many partitions in one job and advances `flushed`. A checkpoint
+ * is due after so many bytes of journal or so much time; its state counts only on segments that
+ * were synced before it was encoded, so no flush runs between SYNC and the encoding [E5]. It is
+ * written only when its own unit is durable: a checkpoint is never ahead of the journal. The
+ * journal keeps what the older of the two checkpoints needs. A full disk pauses all this and is
+ * tried again; any other error stops writing, and a restart recovers from the journal. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -19,15 +20,16 @@
 #include <string.h>
 
 enum {
-    FLUSH_BYTES_MAX = 64 << 20,     /* of one job */
-    FLUSH_ITEMS_MAX = 4096,         /* partitions of one job */
-    FLUSH_BYTES_LEAST = 32 << 20,   /* unflushed bytes that start one */
+    FLUSH_BYTES_MAX = 64 << 20,   /* of one job */
+    FLUSH_ITEMS_MAX = 4096,       /* partitions of one job */
+    FLUSH_BYTES_LEAST = 32 << 20, /* unflushed bytes that start one */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
     PATH_BYTES = 4096,
 };
 
-/* ---- The flush job (background lane) ---------------------------------------------------------------------- */
+/* ---- The flush job (background lane)
+ * ---------------------------------------------------------------------- */
 
 static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t partition)
 {
@@ -49,7 +51,8 @@ static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t
     return err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
 }
 
-static weir_err new_segment(const weir_engine *engine, weir_flush_item *item, weir_segment **current)
+static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
+                            weir_segment **current)
 {
     char dir[PATH_BYTES];
     const weir_chunk *first = item->chunks[item->done_count];
@@ -60,7 +63,8 @@ static weir_err new_segment(const weir_engine *engine, weir_flush_item *item, we
     err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index) : err;
     weir_topics_segments_dir(engine, item->topic_id, item->index, dir, sizeof(dir));
     if (err == WEIR_OK) {
-        err = weir_segment_create(engine->env, dir, first->base_offset, first->timestamp_ms, current);
+        err =
+            weir_segment_create(engine->env, dir, first->base_offset, first->timestamp_ms, current);
     }
     if (err == WEIR_OK) {
         item->made[item->made_count++] = *current;
@@ -121,7 +125,8 @@ static void flush_run(weir_job *job)
     }
 }
 
-/* ---- Starting and finishing a flush (owner) ------------------------------------------------------------------ */
+/* ---- Starting and finishing a flush (owner)
+ * ------------------------------------------------------------------ */
 
 static weir_err item_fill(weir_flush_item *item, weir_partition *partition, uint64_t mark,
                           uint64_t *bytes)
@@ -220,25 +225,28 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     return err;
 }
 
-/* What an error of the background means: a full disk is tried again, anything else stops writing. */
+/* What an error of the background means: a full disk is tried again, anything else stops writing.
+ */
 static void background_failed(weir_engine *engine, weir_err err, const char *what)
 {
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
         if (err == WEIR_DISK_FULL &&
             atomic_exchange(&engine->health, WEIR_HEALTH_DISK_FULL) != WEIR_HEALTH_DISK_FULL) {
-            weir_log(WEIR_LOG_ERROR, "engine",
-                     "the disk is full (%s): writing has stopped, reading goes on; free some space, "
-                     "writing resumes by itself",
-                     what);
+            weir_log(
+                WEIR_LOG_ERROR, "engine",
+                "the disk is full (%s): writing has stopped, reading goes on; free some space, "
+                "writing resumes by itself",
+                what);
         }
         return;
     }
     if (atomic_exchange(&engine->health, WEIR_HEALTH_STOPPED) != WEIR_HEALTH_STOPPED) {
-        weir_log(WEIR_LOG_ERROR, "engine",
-                 "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
-                 "recovers from the journal",
-                 what, weir_err_name(err));
+        weir_log(
+            WEIR_LOG_ERROR, "engine",
+            "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
+            "recovers from the journal",
+            what, weir_err_name(err));
     }
 }
 
@@ -278,7 +286,8 @@ weir_err weir_flush_inline(weir_engine *engine)
     return err;
 }
 
-/* ---- The save job (background lane) ---------------------------------------------------------------------------- */
+/* ---- The save job (background lane)
+ * ---------------------------------------------------------------------------- */
 
 static weir_err remove_topic(const weir_engine *engine, weir_topic *topic)
 {
@@ -332,7 +341,9 @@ static void save_submit(weir_engine *engine, weir_save_kind kind)
     engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &save->job);
 }
 
-/* ---- Checkpoints ---------------------------------------------------------------------------------------------------- */
+/* ---- Checkpoints
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t journal_bytes(const weir_engine *engine)
 {
@@ -464,7 +475,9 @@ void weir_save_finished(weir_engine *engine)
     }
 }
 
-/* ---- What there is to do ----------------------------------------------------------------------------------------------- */
+/* ---- What there is to do
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void work_flush(weir_engine *engine)
 {
@@ -478,7 +491,8 @@ static void work_flush(weir_engine *engine)
     }
     if (!flush_collect(engine, weir_journal_durable(engine->journal))) {
         engine->disk_wanted = true; /* what is not synced yet is not written to segments */
-        engine->more_work |= weir_journal_last(engine->journal) > weir_journal_durable(engine->journal);
+        engine->more_work |=
+            weir_journal_last(engine->journal) > weir_journal_durable(engine->journal);
         return;
     }
     engine->flush.job = (weir_job){.run = flush_run, .done = weir_engine_job_done};
@@ -546,7 +560,8 @@ void weir_flush_work(weir_engine *engine)
     work_graves(engine);
 }
 
-/* The clean stop: everything into segments, and a checkpoint after which nothing has to be replayed. */
+/* The clean stop: everything into segments, and a checkpoint after which nothing has to be
+ * replayed. */
 weir_err weir_flush_everything(weir_engine *engine)
 {
     weir_save *save = &engine->save;

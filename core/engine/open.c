@@ -5,8 +5,9 @@
  *   <data>/owner, lock-*   who owns it            <data>/journal/   units
  *   <data>/state/          checkpoints            <data>/log/<topic id>/<partition>/   segments
  *
- * Nothing is deleted because something else could not be read: damage stops the start with a fault that
- * says what to do. The recovery epoch rises at every start that does not follow a clean stop. */
+ * Nothing is deleted because something else could not be read: damage stops the start with a fault
+ * that says what to do. The recovery epoch rises at every start that does not follow a clean stop.
+ */
 #include "core/engine/ops.h"
 
 #include "core/base/hash.h"
@@ -25,7 +26,8 @@ enum {
     DATA_DIR_BYTES_MAX = 3000,
 };
 
-/* ---- Configuration -------------------------------------------------------------------------------------- */
+/* ---- Configuration
+ * -------------------------------------------------------------------------------------- */
 
 static weir_err fault_set(weir_fault *fault, weir_err err, const char *text)
 {
@@ -37,7 +39,7 @@ static weir_err fault_set(weir_fault *fault, weir_err err, const char *text)
 static void limits_default(weir_limits *limits)
 {
     static const weir_limits defaults = WEIR_LIMITS_DEFAULT;
-#define LIMIT_FILL(name, value, unit, least, most, metric, meaning, mqtt, weir1)                    \
+#define LIMIT_FILL(name, value, unit, least, most, metric, meaning, mqtt, weir1)                   \
     if (limits->name == 0) {                                                                       \
         limits->name = defaults.name;                                                              \
     }
@@ -48,11 +50,11 @@ static void limits_default(weir_limits *limits)
 static weir_err limits_check(const weir_limits *limits, weir_fault *fault)
 {
     (void)fault;
-#define LIMIT_CHECK(name, value, unit, least, most, metric, meaning, mqtt, weir1)                   \
-    if (limits->name + 1 < (uint64_t)(least) + 1 || limits->name > (uint64_t)(most)) {              \
+#define LIMIT_CHECK(name, value, unit, least, most, metric, meaning, mqtt, weir1)                  \
+    if (limits->name + 1 < (uint64_t)(least) + 1 || limits->name > (uint64_t)(most)) {             \
         fault->err = WEIR_INVALID;                                                                 \
         snprintf(fault->text, sizeof(fault->text),                                                 \
-                 "limits.%s is %" PRIu64 ": it must be from %" PRIu64 " to %" PRIu64 " %s", #name,  \
+                 "limits.%s is %" PRIu64 ": it must be from %" PRIu64 " to %" PRIu64 " %s", #name, \
                  limits->name, (uint64_t)(least), (uint64_t)(most), (unit));                       \
         return WEIR_INVALID;                                                                       \
     }
@@ -91,8 +93,9 @@ static weir_err config_check(const weir_engine_config *config, weir_fault *fault
         return fault_set(fault, WEIR_INVALID, "name a data directory of at most 3,000 bytes");
     }
     if (config->live_durability > WEIR_LEVEL_DISK) {
-        return fault_set(fault, WEIR_NOT_OFFERED,
-                         "live_durability can be memory, os or disk: no backend offers replicated yet");
+        return fault_set(
+            fault, WEIR_NOT_OFFERED,
+            "live_durability can be memory, os or disk: no backend offers replicated yet");
     }
     if (config->journal_file_bytes < 65536 || config->journal_file_bytes % 4096 != 0) {
         return fault_set(fault, WEIR_INVALID,
@@ -104,7 +107,8 @@ static weir_err config_check(const weir_engine_config *config, weir_fault *fault
     return limits_check(&config->limits, fault);
 }
 
-/* ---- Making and freeing ------------------------------------------------------------------------------------ */
+/* ---- Making and freeing
+ * ------------------------------------------------------------------------------------ */
 
 static void engine_free(weir_engine *engine)
 {
@@ -170,7 +174,7 @@ static weir_err engine_make(const weir_engine_config *config, weir_engine **out)
     engine->limits = engine->config.limits;
     engine->topic_id_next = 1;
     atomic_store(&engine->deadline_ns, UINT64_MAX);
-    weir_link *lists[] = {&engine->retained_list, &engine->scans, &engine->open_partitions,
+    weir_link *lists[] = {&engine->retained_list, &engine->scans,     &engine->open_partitions,
                           &engine->hidden,        &engine->unflushed, &engine->fetches,
                           &engine->reads};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
@@ -194,7 +198,9 @@ static weir_err engine_make(const weir_engine_config *config, weir_engine **out)
     return WEIR_OK;
 }
 
-/* ---- Recovery -------------------------------------------------------------------------------------------------- */
+/* ---- Recovery
+ * --------------------------------------------------------------------------------------------------
+ */
 
 typedef struct recovery {
     weir_engine *engine;
@@ -249,7 +255,8 @@ static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpo
         .wake_arg = engine,
     };
     *state = (recovery){.engine = engine, .snapshot_unit = checkpoint->unit};
-    return weir_journal_open(&config, checkpoint->replay_from, replay, state, &engine->journal, fault);
+    return weir_journal_open(&config, checkpoint->replay_from, replay, state, &engine->journal,
+                             fault);
 }
 
 /* Everything recovered is durable, so all of it is visible. */
@@ -338,7 +345,8 @@ static bool empty_entry(void *arg, const char *name)
     return true;
 }
 
-/* Files of topics whose deletion is in the recovered state: a kill came before they were removed. */
+/* Files of topics whose deletion is in the recovered state: a kill came before they were removed.
+ */
 static void remove_orphans(weir_engine *engine)
 {
     char dir[PATH_BYTES];
@@ -418,7 +426,9 @@ weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, w
     return WEIR_OK;
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------------- */
+/* ---- The end
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 /* Lets every background job end and takes in what it did. */
 static void settle(weir_engine *engine, bool turns)

@@ -1,4 +1,5 @@
-/* core/engine/ops.h - operations as they lie in a port's ring: a struct, then its bytes, 8-aligned. */
+/* core/engine/ops.h - operations as they lie in a port's ring: a struct, then its bytes, 8-aligned.
+ */
 #ifndef WEIR_CORE_ENGINE_OPS_H
 #define WEIR_CORE_ENGINE_OPS_H
 
@@ -83,7 +84,8 @@ typedef struct weir_op_position {
     uint32_t topic_bytes;
 } weir_op_position;
 
-/* ---- Between the files of this room ------------------------------------------------------------ */
+/* ---- Between the files of this room ------------------------------------------------------------
+ */
 
 /* port.c */
 void weir_port_complete(weir_port *port, const weir_completion *completion); /* a reserved slot */
@@ -121,8 +123,8 @@ weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *seg
 
 /* route.c */
 const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
-/* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free it
- * with weir_route_drop when the turn's batches are closed. */
+/* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free
+ * it with weir_route_drop when the turn's batches are closed. */
 const weir_route *weir_route_of_key(weir_engine *engine, weir_bytes topic, weir_bytes key,
                                     bool key_null, weir_route **mine);
 void weir_route_drop(weir_route *route);
@@ -195,8 +197,9 @@ void weir_read_finished(weir_engine *engine, weir_read *read);
 void weir_flush_work(weir_engine *engine);
 void weir_flush_finished(weir_engine *engine);
 void weir_save_finished(weir_engine *engine);
-weir_err weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
-weir_err weir_flush_inline(weir_engine *engine);     /* recovery */
+weir_err
+weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
+weir_err weir_flush_inline(weir_engine *engine); /* recovery */
 
 /* snapshot.c */
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload);
@@ -213,8 +216,8 @@ enum {
     WEIR_ENTRY_BATCH_HEAD_BYTES = 12,
     WEIR_ENTRY_TOPIC_HEAD_BYTES = 20,
 };
-weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit, uint64_t snapshot_unit,
-                           weir_fault *fault);
+weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit,
+                           uint64_t snapshot_unit, weir_fault *fault);
 void weir_entry_start(weir_engine *engine);
 void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
                              const weir_topic_options *options);

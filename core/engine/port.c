@@ -6,9 +6,10 @@
  *        |....taken....|####handed over####|==submitted==|      |
  *                     head                tail         filled
  *
- * Positions only rise; ring_base is the position of ring[0]. When the ring is empty the port's thread
- * moves ring_base up, so that a ring that keeps being emptied stays in the same few warm pages. An
- * entry never wraps: with no room before the end the caller gets WEIR_AGAIN until the ring is empty.
+ * Positions only rise; ring_base is the position of ring[0]. When the ring is empty the port's
+ * thread moves ring_base up, so that a ring that keeps being emptied stays in the same few warm
+ * pages. An entry never wraps: with no room before the end the caller gets WEIR_AGAIN until the
+ * ring is empty.
  *
  * Completion ring: slots. An operation reserves its slot when it is submitted, so that its answer
  * always has room [P1]; what comes unasked (deliveries, notices) uses the rest and waits otherwise
@@ -23,7 +24,8 @@ enum {
     WEIR_UNASKED = 0x100, /* in a ring slot's type: the slot was not reserved */
 };
 
-/* ---- The port's thread: submission -------------------------------------------------------------- */
+/* ---- The port's thread: submission --------------------------------------------------------------
+ */
 
 static weir_op *ring_room(weir_port *port, size_t bytes)
 {
@@ -45,8 +47,8 @@ static weir_err op_begin(weir_port *port, weir_op_type type, size_t data_bytes, 
     if (bytes > port->ring_bytes) {
         return WEIR_TOO_LARGE;
     }
-    if (reserve && port->reserved_submitted - atomic_load_explicit(&port->reserved_drained,
-                                                                   memory_order_relaxed) >=
+    if (reserve && port->reserved_submitted -
+                           atomic_load_explicit(&port->reserved_drained, memory_order_relaxed) >=
                        WEIR_OPERATIONS_MAX) {
         return WEIR_AGAIN;
     }
@@ -114,8 +116,7 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
     bool by_topic = publish->name.ptr == NULL;
     weir_bytes name = by_topic ? publish->topic : publish->name;
     weir_bytes key = by_topic ? publish->key : WEIR_BYTES_NULL;
-    size_t rest =
-        weir_record_rest_size(publish->value, publish->headers, publish->header_count);
+    size_t rest = weir_record_rest_size(publish->value, publish->headers, publish->header_count);
     weir_op *op = NULL;
     err = op_begin(port, WEIR_OP_PUBLISH, name.len + key.len + rest, !publish->no_confirm, user,
                    token, &op);
@@ -149,7 +150,8 @@ weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t par
         err = WEIR_MALFORMED;
     }
     if (err == WEIR_OK) {
-        err = weir_batch_check_client(batch, limits->record_bytes_max, limits->headers_max, &reason);
+        err =
+            weir_batch_check_client(batch, limits->record_bytes_max, limits->headers_max, &reason);
     }
     if (err != WEIR_OK) {
         return err == WEIR_MORE ? WEIR_MALFORMED : err;
@@ -181,8 +183,9 @@ weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user, u
     }
     op->fetch.offset = fetch->offset;
     op->fetch.partition = fetch->partition;
-    op->fetch.bytes_max =
-        fetch->bytes_max > limits->fetch_bytes_max ? (uint32_t)limits->fetch_bytes_max : fetch->bytes_max;
+    op->fetch.bytes_max = fetch->bytes_max > limits->fetch_bytes_max
+                              ? (uint32_t)limits->fetch_bytes_max
+                              : fetch->bytes_max;
     op->fetch.wait_ms = fetch->wait_ms;
     op->fetch.topic_bytes = (uint32_t)fetch->topic.len;
     put_bytes(op->data, fetch->topic);
@@ -260,8 +263,9 @@ weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscriber,
         return subscribe->start > WEIR_START_POSITIONS ? WEIR_INVALID : WEIR_NAME_INVALID;
     }
     weir_op *op = NULL;
-    weir_err err = op_begin(port, WEIR_OP_SUBSCRIBE,
-                            subscribe->filter.len + positions_bytes(subscribe), true, user, token, &op);
+    weir_err err =
+        op_begin(port, WEIR_OP_SUBSCRIBE, subscribe->filter.len + positions_bytes(subscribe), true,
+                 user, token, &op);
     if (err != WEIR_OK) {
         return err;
     }
@@ -359,7 +363,8 @@ weir_err weir_port_offsets(weir_port *port, weir_bytes topic, weir_offsets_kind 
     return submit_topic(port, WEIR_OP_OFFSETS, topic, user, token, &options, time_ms, kind);
 }
 
-/* ---- The port's thread: completions --------------------------------------------------------------- */
+/* ---- The port's thread: completions
+ * --------------------------------------------------------------- */
 
 size_t weir_port_drain(weir_port *port, weir_completion *out, size_t max)
 {
@@ -425,7 +430,8 @@ void weir_completion_drop(weir_completion *completion)
     memset(completion, 0, sizeof(*completion));
 }
 
-/* ---- The owner ------------------------------------------------------------------------------------- */
+/* ---- The owner
+ * ------------------------------------------------------------------------------------- */
 
 static uint64_t slots_used(const weir_port *port)
 {

@@ -5,11 +5,11 @@
  *                          v
  *                        tail  [start .. flushed .. visible .. next)
  *
- * All that can fail is asked before the first change: the name, the limits, health, room in the journal,
- * memory for the batch. Then the record is in the batch, has its offset, and its answer waits for
- * the unit that was open when it was decided: a unit is never ended without closing the batches that
- * were begun in it. Live records take the same road through a partition without segments or
- * journal; one that nobody subscribes to is counted and forgotten. */
+ * All that can fail is asked before the first change: the name, the limits, health, room in the
+ * journal, memory for the batch. Then the record is in the batch, has its offset, and its answer
+ * waits for the unit that was open when it was decided: a unit is never ended without closing the
+ * batches that were begun in it. Live records take the same road through a partition without
+ * segments or journal; one that nobody subscribes to is counted and forgotten. */
 #include "core/engine/ops.h"
 
 #include "core/base/hash.h"
@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The open batch ---------------------------------------------------------------------------------- */
+/* ---- The open batch
+ * ---------------------------------------------------------------------------------- */
 
 static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_t record_bytes)
 {
@@ -88,7 +89,8 @@ static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8
 {
     uint32_t position = 0;
     weir_err err = WEIR_MORE;
-    if (partition->open != NULL && (uint32_t)partition->builder.count < partition->open->position_max) {
+    if (partition->open != NULL &&
+        (uint32_t)partition->builder.count < partition->open->position_max) {
         err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
     }
     if (err == WEIR_MORE) {
@@ -113,7 +115,8 @@ static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8
     return WEIR_OK;
 }
 
-/* ---- Publishing ---------------------------------------------------------------------------------------- */
+/* ---- Publishing
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct publishing {
     const weir_op *op;
@@ -144,7 +147,8 @@ static weir_partition *choose_partition(const weir_engine *engine, const publish
     weir_topic *topic = p->route->topic;
     uint32_t index = p->route->partition;
     if (index == UINT32_MAX) {
-        uint64_t turn = p->op->publish.publisher != 0 ? p->op->publish.publisher : engine->stats.steps;
+        uint64_t turn =
+            p->op->publish.publisher != 0 ? p->op->publish.publisher : engine->stats.steps;
         index = (uint32_t)(turn % topic->partition_count);
     }
     return &topic->partitions[index];
@@ -188,8 +192,9 @@ static weir_err publish_live_retained(weir_engine *engine, publishing *p)
     weir_err err = writable(engine);
     err = err == WEIR_OK ? weir_retained_decide(engine, name, p->op->publish.value_bytes) : err;
     err = err == WEIR_OK ? weir_engine_unit(engine, bytes + 64) : err;
-    err = err == WEIR_OK ? weir_chunk_create(engine->pool, engine->live_topic.ref, 0, bytes, 1, &chunk)
-                         : err;
+    err = err == WEIR_OK
+              ? weir_chunk_create(engine->pool, engine->live_topic.ref, 0, bytes, 1, &chunk)
+              : err;
     if (err != WEIR_OK) {
         return err;
     }
@@ -304,7 +309,8 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
     }
 }
 
-/* ---- Batches built by a client --------------------------------------------------------------------------- */
+/* ---- Batches built by a client
+ * --------------------------------------------------------------------------- */
 
 static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_completion *done,
                               weir_partition **out)
@@ -352,8 +358,7 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
 
 void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op)
 {
-    weir_completion done = {
-        .type = WEIR_COMPLETION_BATCH, .user = op->user, .token = op->token};
+    weir_completion done = {.type = WEIR_COMPLETION_BATCH, .user = op->user, .token = op->token};
     weir_partition *partition = NULL;
     weir_produce_close_all(engine); /* offsets of this turn so far come first */
     done.published.timestamp_ms = engine->engine_ms;
@@ -370,7 +375,9 @@ void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *
     weir_port_answer(port, &done, weir_engine_unit_now(engine), level);
 }
 
-/* ---- Apply ------------------------------------------------------------------------------------------------- */
+/* ---- Apply
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void owe_route(weir_engine *engine, weir_partition *partition, weir_note note, int64_t first,
                       int64_t last)
@@ -456,7 +463,8 @@ void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chu
     }
 }
 
-/* ---- Visibility and memory ----------------------------------------------------------------------------------- */
+/* ---- Visibility and memory
+ * ----------------------------------------------------------------------------------- */
 
 static bool show_partition(weir_engine *engine, weir_partition *partition)
 {
@@ -487,7 +495,8 @@ void weir_partition_show(weir_engine *engine)
         }
         weir_fetches_ready(engine, partition);
         for (weir_link *c = partition->cursors.next; c != &partition->cursors; c = c->next) {
-            weir_subscriber_ready(WEIR_OWNER_OF(c, weir_cursor, partition_link)->filter->subscriber);
+            weir_subscriber_ready(
+                WEIR_OWNER_OF(c, weir_cursor, partition_link)->filter->subscriber);
         }
     }
 }
@@ -503,7 +512,8 @@ static void pop_chunk(weir_engine *engine, weir_partition *partition)
     weir_chunk_drop(chunk);
 }
 
-/* Live records go as soon as nobody is owed any, or when they take more than a quarter of the limit. */
+/* Live records go as soon as nobody is owed any, or when they take more than a quarter of the
+ * limit. */
 static void shrink_live(weir_engine *engine)
 {
     weir_partition *live = &engine->live;

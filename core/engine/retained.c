@@ -1,10 +1,10 @@
 /* core/engine/retained.c - the last value published with RETAIN under each full name.
  *
- * A value is a chunk of one record of its own, so that it survives its topic's retention and deletion.
- * The values stand in a list by the order of their last change, each with a sequence number. A new
- * subscription walks the list with a scan that ends at the sequence number it began with: what
- * changes later reaches it as a fresh record. Scans wait when their subscriber has no credit, and a
- * value that goes away moves the scans that stand on it to the next one [R1]. */
+ * A value is a chunk of one record of its own, so that it survives its topic's retention and
+ * deletion. The values stand in a list by the order of their last change, each with a sequence
+ * number. A new subscription walks the list with a scan that ends at the sequence number it began
+ * with: what changes later reaches it as a fresh record. Scans wait when their subscriber has no
+ * credit, and a value that goes away moves the scans that stand on it to the next one [R1]. */
 #include "core/engine/ops.h"
 
 #include "core/base/varint.h"
@@ -131,9 +131,9 @@ static weir_chunk *copy_of(const weir_chunk *chunk, const weir_record *record, w
     size_t begin = chunk->positions[index];
     size_t end = index + 1 < chunk->count ? chunk->positions[index + 1] : chunk->batch_bytes;
     weir_chunk *copy = NULL;
-    weir_err err = weir_chunk_create(engine->pool, chunk->topic, chunk->partition,
-                                     end - begin + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX, 1,
-                                     &copy);
+    weir_err err =
+        weir_chunk_create(engine->pool, chunk->topic, chunk->partition,
+                          end - begin + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX, 1, &copy);
     WEIR_ASSERT(err == WEIR_OK);
     weir_batch_builder builder;
     weir_batch_begin(&builder, copy->batch, copy->capacity);
@@ -166,7 +166,8 @@ void weir_retained_fini(weir_engine *engine)
     weir_map_fini(&engine->retained);
 }
 
-/* ---- Scans ---------------------------------------------------------------------------------------------- */
+/* ---- Scans
+ * ---------------------------------------------------------------------------------------------- */
 
 void weir_scan_start(weir_engine *engine, weir_filter *filter)
 {
@@ -208,7 +209,8 @@ static bool deliver_exact(weir_engine *engine, weir_scan *scan)
         if (!weir_subscriber_can_emit(scan->subscriber)) {
             return false;
         }
-        weir_subscriber_emit(engine, scan->subscriber, value->chunk, 0, 1, filter->slot, NULL, true);
+        weir_subscriber_emit(engine, scan->subscriber, value->chunk, 0, 1, filter->slot, NULL,
+                             true);
     }
     weir_scan_stop(scan);
     return true;

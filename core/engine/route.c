@@ -1,8 +1,8 @@
 /* core/engine/route.c - where a full name goes, worked out once per name: the address rule.
  *
  *   sensors/dev1/temp   with `sensors` declared: topic sensors, key dev1/temp
- *   sensors             topic sensors, null key        sensors/   empty key        sensors//b  key /b
- *   /a                  under no topic: live           a name under no declared topic: live
+ *   sensors             topic sensors, null key        sensors/   empty key        sensors//b  key
+ * /b /a                  under no topic: live           a name under no declared topic: live
  *
  * The longest declared topic that is a prefix by whole levels wins. A route also holds the
  * subscriptions that match the name, one entry per subscriber. It is remembered under its name and
@@ -34,7 +34,8 @@ void weir_route_drop(weir_route *route)
     }
 }
 
-/* ---- Topic and key --------------------------------------------------------------------------------------- */
+/* ---- Topic and key
+ * --------------------------------------------------------------------------------------- */
 
 static weir_err name_refused(const weir_engine *engine, weir_bytes name)
 {
@@ -88,9 +89,8 @@ static weir_bytes key_head(weir_bytes key, uint32_t levels)
 
 static uint32_t partition_of(const weir_topic *topic, weir_bytes key)
 {
-    weir_bytes chooses = topic->options.partition_levels == 0
-                             ? key
-                             : key_head(key, topic->options.partition_levels);
+    weir_bytes chooses =
+        topic->options.partition_levels == 0 ? key : key_head(key, topic->options.partition_levels);
     return weir_partition_of_key(chooses, topic->partition_count);
 }
 
@@ -113,7 +113,8 @@ static void route_target(weir_engine *engine, weir_route *route)
     route->partition = route->key_null ? UINT32_MAX : partition_of(route->topic, key);
 }
 
-/* ---- Who gets it ----------------------------------------------------------------------------------------- */
+/* ---- Who gets it
+ * ----------------------------------------------------------------------------------------- */
 
 typedef struct collect {
     weir_route *route;
@@ -194,7 +195,8 @@ static void route_matches(weir_engine *engine, weir_route *route)
     }
 }
 
-/* ---- Looking up -------------------------------------------------------------------------------------------- */
+/* ---- Looking up
+ * -------------------------------------------------------------------------------------------- */
 
 static weir_route *route_make(weir_bytes name)
 {
@@ -278,8 +280,8 @@ const weir_route *weir_route_of_key(weir_engine *engine, weir_bytes topic_name, 
                                   &encoded);
     if (len <= sizeof(name) && !encoded) {
         const weir_route *route = weir_route_of_name(engine, (weir_bytes){name, len});
-        if (route == NULL || (route->err == WEIR_OK && route->topic == topic &&
-                              same_key(route, key, key_null))) {
+        if (route == NULL ||
+            (route->err == WEIR_OK && route->topic == topic && same_key(route, key, key_null))) {
             return route;
         }
         if (route->err == WEIR_OK && route->topic != topic) {
@@ -296,7 +298,8 @@ const weir_route *weir_route_of_key(weir_engine *engine, weir_bytes topic_name, 
     return *mine;
 }
 
-/* ---- Life cycle ---------------------------------------------------------------------------------------------- */
+/* ---- Life cycle
+ * ---------------------------------------------------------------------------------------------- */
 
 static void routes_clear(weir_engine *engine)
 {
@@ -309,8 +312,8 @@ static void routes_clear(weir_engine *engine)
     memset(&engine->routes, 0, sizeof(engine->routes));
 }
 
-/* Between turns no batch refers to a route. A full table starts anew: names that are in use are back
- * within a turn each. */
+/* Between turns no batch refers to a route. A full table starts anew: names that are in use are
+ * back within a turn each. */
 void weir_routes_trim(weir_engine *engine)
 {
     if (engine->routes_full) {

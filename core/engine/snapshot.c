@@ -1,13 +1,13 @@
 /* core/engine/snapshot.c - the engine's objects as a checkpoint's payload, and back.
  *
  *   version u16 (1) | next topic id u32 | topics u32
- *     each: id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | name bytes u16 | name
- *       each partition: start i64 | flushed i64 | next i64 | segments u32
- *         each segment: base i64 | end i64 | bytes u64 | heads u64 | max timestamp i64 | created i64
- *   retained values u32
- *     each: topic id u32 | name bytes u16 | topic name | partition u32 | batch bytes u32 | RecordBatch v2
+ *     each: id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | name bytes u16
+ * | name each partition: start i64 | flushed i64 | next i64 | segments u32 each segment: base i64 |
+ * end i64 | bytes u64 | heads u64 | max timestamp i64 | created i64 retained values u32 each: topic
+ * id u32 | name bytes u16 | topic name | partition u32 | batch bytes u32 | RecordBatch v2
  *
- * Big-endian. Decoding trusts nothing: every length is checked, and what does not fit is DAMAGED. */
+ * Big-endian. Decoding trusts nothing: every length is checked, and what does not fit is DAMAGED.
+ */
 #include "core/engine/ops.h"
 
 #include "core/base/varint.h"
@@ -18,7 +18,8 @@
 
 enum { SNAPSHOT_VERSION = 1, PARTITIONS_MOST = 16384 };
 
-/* ---- Encoding ----------------------------------------------------------------------------------------- */
+/* ---- Encoding
+ * ----------------------------------------------------------------------------------------- */
 
 static weir_err put16(weir_buffer *out, uint16_t value)
 {
@@ -45,9 +46,9 @@ static weir_err encode_segment(weir_buffer *out, const weir_segment *segment)
 {
     weir_segment_state state;
     weir_segment_state_of(segment, &state);
-    const uint64_t fields[] = {(uint64_t)state.base_offset,      (uint64_t)state.end_offset,
-                               state.bytes,                      state.head_count,
-                               (uint64_t)state.max_timestamp_ms, (uint64_t)state.created_ms};
+    const uint64_t fields[] = {
+        (uint64_t)state.base_offset,      (uint64_t)state.end_offset, state.bytes, state.head_count,
+        (uint64_t)state.max_timestamp_ms, (uint64_t)state.created_ms};
     weir_err err = WEIR_OK;
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && err == WEIR_OK; i++) {
         err = put64(out, fields[i]);
@@ -101,8 +102,7 @@ weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
     err = err == WEIR_OK ? put32(payload, (uint32_t)engine->topics_by_name.count) : err;
     size_t position = 0;
     const weir_topic *topic = NULL;
-    while (err == WEIR_OK &&
-           (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+    while (err == WEIR_OK && (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         err = encode_topic(payload, topic);
     }
     err = err == WEIR_OK ? put32(payload, (uint32_t)engine->retained.count) : err;
@@ -113,7 +113,8 @@ weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
     return err;
 }
 
-/* ---- Decoding ----------------------------------------------------------------------------------------- */
+/* ---- Decoding
+ * ----------------------------------------------------------------------------------------- */
 
 /* A reader that remembers that it ran out: one check at the end of each object. */
 typedef struct reader {
@@ -151,7 +152,8 @@ static uint64_t take64(reader *in)
     return in->failed ? 0 : weir_get_u64(bytes.ptr);
 }
 
-static weir_err decode_segment(weir_engine *engine, reader *in, weir_partition *partition, bool last)
+static weir_err decode_segment(weir_engine *engine, reader *in, weir_partition *partition,
+                               bool last)
 {
     char dir[4096];
     weir_segment_state state = {.base_offset = (int64_t)take64(in),
@@ -232,7 +234,8 @@ static weir_err decode_retained(weir_engine *engine, reader *in)
                           : topic != NULL          ? weir_topic_ref_keep(topic->ref)
                                                    : weir_topic_ref_create(id, name);
     weir_chunk *chunk = NULL;
-    weir_err err = ref == NULL ? WEIR_NO_MEMORY : weir_chunk_from_batch(ref, partition, batch, &chunk);
+    weir_err err =
+        ref == NULL ? WEIR_NO_MEMORY : weir_chunk_from_batch(ref, partition, batch, &chunk);
     if (err == WEIR_OK && chunk->count != 1) {
         err = WEIR_DAMAGED;
     }

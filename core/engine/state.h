@@ -4,7 +4,8 @@
  *
  *   port ring --op--> decide --> entry in the open unit --> apply --> owed runs, waiting answers
  *                                       |                                   |
- *                                  journal flush ------- marks move ----> visible, delivered, answered
+ *                                  journal flush ------- marks move ----> visible, delivered,
+ * answered
  *
  * Invariants, cited by number where they are kept:
  * [E1] start <= flushed <= next and visible <= next in every partition.
@@ -36,11 +37,12 @@
 
 enum {
     WEIR_PORTS_MAX = 256,
-    WEIR_COMPLETIONS_MAX = 8192,     /* slots of a port's completion ring; a power of two */
-    WEIR_OPERATIONS_MAX = 6144,      /* of which operations may have reserved this many */
+    WEIR_COMPLETIONS_MAX = 8192,      /* slots of a port's completion ring; a power of two */
+    WEIR_OPERATIONS_MAX = 6144,       /* of which operations may have reserved this many */
     WEIR_TURN_OPERATIONS_MAX = 16384, /* operations of one turn before others get theirs */
-    WEIR_UNIT_BYTES_MAX = 4 << 20,   /* a unit is ended when it is this large */
-    WEIR_UNIT_ROOM_BYTES = 40 << 20, /* what a turn must have room for: two of the largest records */
+    WEIR_UNIT_BYTES_MAX = 4 << 20,    /* a unit is ended when it is this large */
+    WEIR_UNIT_ROOM_BYTES =
+        40 << 20, /* what a turn must have room for: two of the largest records */
     WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
     WEIR_BATCH_BYTES_LEAST = 1 << 10,
     WEIR_BATCH_BYTES_MOST = 256 << 10,
@@ -63,7 +65,7 @@ typedef struct weir_cursor weir_cursor;
 typedef struct weir_link {
     struct weir_link *next, *previous;
 } weir_link;
-#define WEIR_OWNER_OF(link, type, member) ((type *)(void *)((char *)(link) - offsetof(type, member)))
+#define WEIR_OWNER_OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /* ---- Topics and partitions (topics.c, produce.c) -------------------------------------------- */
 
@@ -91,12 +93,12 @@ struct weir_partition {
     weir_batch_builder builder;
     weir_note *notes;
     uint32_t note_capacity;
-    bool open_retained;     /* a record of it sets a retained value */
-    weir_link open_link;    /* engine.open_partitions */
-    weir_link hidden_link;  /* engine.hidden: visible < next */
+    bool open_retained;       /* a record of it sets a retained value */
+    weir_link open_link;      /* engine.open_partitions */
+    weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
-    weir_link waiting;      /* fetches that wait for a record */
-    weir_link cursors;      /* cursors that read it */
+    weir_link waiting;        /* fetches that wait for a record */
+    weir_link cursors;        /* cursors that read it */
 };
 
 struct weir_topic {
@@ -122,7 +124,7 @@ typedef struct weir_match {
 struct weir_route {
     uint64_t topics_generation;
     uint64_t filters_generation;
-    weir_err err; /* the name is refused */
+    weir_err err;      /* the name is refused */
     weir_topic *topic; /* NULL: live */
     bool key_null;
     uint32_t key_at;    /* the key is name[key_at..] */
@@ -153,7 +155,8 @@ typedef struct weir_scan {
     uint64_t end_sequence;
 } weir_scan;
 
-/* ---- Subscribers (subscribe.c, deliver.c, cursor.c) ------------------------------------------- */
+/* ---- Subscribers (subscribe.c, deliver.c, cursor.c) -------------------------------------------
+ */
 
 struct weir_slots {
     atomic_uint refs;
@@ -167,7 +170,7 @@ struct weir_filter {
     bool no_local;
     bool from_log; /* served by cursors, not by owed runs */
     weir_scan *scan;
-    weir_link cursors; /* of this filter */
+    weir_link cursors;     /* of this filter */
     uint32_t cursors_open; /* until_end: cursors that have not reached their end */
     bool until_end;
     uint32_t text_bytes;
@@ -208,16 +211,17 @@ struct weir_subscriber {
     uint32_t owed_capacity;
     uint32_t owed_head;
     uint32_t owed_count;
-    uint64_t live_owed;    /* live records in owed */
-    uint64_t dropped;      /* told with the next notice */
+    uint64_t live_owed; /* live records in owed */
+    uint64_t dropped;   /* told with the next notice */
     weir_link scans;
     weir_link cursors;
-    weir_read *read;       /* a cold read is under way for it */
+    weir_read *read;                        /* a cold read is under way for it */
     weir_chunk *cold[WEIR_COLD_CHUNKS_MAX]; /* what a cold read brought */
     uint32_t cold_count;
 };
 
-/* ---- Fetches and cold reads (fetch.c) --------------------------------------------------------- */
+/* ---- Fetches and cold reads (fetch.c) ---------------------------------------------------------
+ */
 
 typedef struct weir_waiting_fetch {
     weir_link partition_link; /* partition.waiting */
@@ -235,7 +239,7 @@ typedef struct weir_waiting_fetch {
 struct weir_read {
     weir_job job;
     weir_engine *engine;
-    weir_link link; /* engine.reads */
+    weir_link link;              /* engine.reads */
     weir_subscriber *subscriber; /* NULL: a fetch, or given up */
     weir_port *port;             /* a fetch's; NULL: given up */
     void *user;
@@ -253,7 +257,8 @@ struct weir_read {
     int64_t bad_from, bad_to;
 };
 
-/* ---- Ports (port.c) --------------------------------------------------------------------------- */
+/* ---- Ports (port.c) ---------------------------------------------------------------------------
+ */
 
 typedef struct weir_answer {
     weir_completion completion;
@@ -274,10 +279,10 @@ struct weir_port {
     /* The submission ring: written by the port's thread, read by the owner. */
     uint8_t *ring;
     uint64_t ring_bytes;
-    uint64_t ring_base;             /* position of ring[0]; moves only while the ring is empty */
-    uint64_t ring_filled;           /* the port's thread's own: what was submitted */
-    _Atomic uint64_t ring_tail;     /* what was handed over */
-    _Atomic uint64_t ring_head;     /* what was taken */
+    uint64_t ring_base;         /* position of ring[0]; moves only while the ring is empty */
+    uint64_t ring_filled;       /* the port's thread's own: what was submitted */
+    _Atomic uint64_t ring_tail; /* what was handed over */
+    _Atomic uint64_t ring_head; /* what was taken */
     /* The completion ring: written by the owner, read by the port's thread. */
     weir_completion *completions;
     _Atomic uint64_t completion_tail;
@@ -293,7 +298,8 @@ struct weir_port {
     atomic_bool blocked; /* deliveries wait for room in the completion ring: drain, then step */
 };
 
-/* ---- Background work (flush.c) ----------------------------------------------------------------- */
+/* ---- Background work (flush.c) -----------------------------------------------------------------
+ */
 
 typedef struct weir_flush_item {
     weir_partition *partition; /* for the owner when it is done */
@@ -302,7 +308,7 @@ typedef struct weir_flush_item {
     weir_segment *segment; /* to append to; NULL: make one. Kept. */
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
-    weir_chunk **chunks;   /* kept */
+    weir_chunk **chunks; /* kept */
     uint32_t chunk_count;
     uint32_t done_count;   /* of them appended */
     uint64_t memory_bytes; /* of those */
@@ -347,7 +353,8 @@ typedef enum weir_checkpoint_phase {
     WEIR_CHECKPOINT_WRITE,
 } weir_checkpoint_phase;
 
-/* ---- The engine -------------------------------------------------------------------------------- */
+/* ---- The engine --------------------------------------------------------------------------------
+ */
 
 enum { WEIR_OWNED = 1, WEIR_WORK = 2 };
 
@@ -361,7 +368,7 @@ struct weir_engine {
     weir_journal *journal;
     weir_chunk_pool *pool;
 
-    atomic_uint owner;        /* WEIR_OWNED, WEIR_WORK */
+    atomic_uint owner;            /* WEIR_OWNED, WEIR_WORK */
     _Atomic uint64_t deadline_ns; /* when the home port should step; UINT64_MAX: no need */
     atomic_int health;
     _Atomic(weir_job *) jobs_done; /* a stack, pushed from lanes */
@@ -400,8 +407,8 @@ struct weir_engine {
 
     bool unit_open;
     uint64_t unit_bytes;
-    bool disk_wanted;      /* something of the units not yet synced waits for the disk */
-    uint64_t os_since_ns;  /* when the oldest unsynced os unit was written; 0: none */
+    bool disk_wanted;     /* something of the units not yet synced waits for the disk */
+    uint64_t os_since_ns; /* when the oldest unsynced os unit was written; 0: none */
     weir_link open_partitions;
     weir_link hidden;
     weir_link unflushed;
@@ -420,9 +427,9 @@ struct weir_engine {
     uint64_t checkpoint_target;   /* flush everything up to this unit */
     uint64_t checkpoint_bytes_at; /* journal bytes at the last one */
     uint64_t checkpoint_units_at;
-    uint64_t checkpoint_ns;       /* when the last one was made */
-    uint64_t retry_ns;            /* after a full disk */
-    bool more_work;               /* another turn is wanted soon */
+    uint64_t checkpoint_ns; /* when the last one was made */
+    uint64_t retry_ns;      /* after a full disk */
+    bool more_work;         /* another turn is wanted soon */
 
     weir_stats stats; /* the owner's; read with relaxed loads */
 };

@@ -2,16 +2,17 @@
  *
  *   owed:  [plant/1, 17..42] [live, 900..900] [plant/1, 43..50] ...      oldest first, a ring
  *
- * A filter that reads from now on is in the trie: apply adds runs to its subscriber's owed list in unit
- * order, so order holds across topics. A run that continues the newest one is joined to it. The list
- * has a limit; beyond it the oldest run is dropped, counted, and told to the subscriber. A filter that
- * reads from a position in the log has cursors instead (cursor.c). */
+ * A filter that reads from now on is in the trie: apply adds runs to its subscriber's owed list in
+ * unit order, so order holds across topics. A run that continues the newest one is joined to it.
+ * The list has a limit; beyond it the oldest run is dropped, counted, and told to the subscriber. A
+ * filter that reads from a position in the log has cursors instead (cursor.c). */
 #include "core/engine/ops.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Slots ------------------------------------------------------------------------------------------- */
+/* ---- Slots
+ * ------------------------------------------------------------------------------------------- */
 
 struct weir_slots *weir_slots_keep(struct weir_slots *slots)
 {
@@ -34,7 +35,8 @@ const uint32_t *weir_slots_list(const struct weir_slots *slots, uint32_t *count)
     return slots->slot;
 }
 
-/* ---- Owed runs ------------------------------------------------------------------------------------------ */
+/* ---- Owed runs
+ * ------------------------------------------------------------------------------------------ */
 
 static weir_owed *owed_at(const weir_subscriber *subscriber, uint32_t index)
 {
@@ -164,7 +166,9 @@ void weir_subscribers_forget_topic(weir_engine *engine, weir_topic *topic)
     }
 }
 
-/* ---- Filters ------------------------------------------------------------------------------------------------ */
+/* ---- Filters
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t filter_index(const weir_subscriber *subscriber, weir_bytes text)
 {
@@ -258,7 +262,8 @@ static weir_err filter_add(weir_engine *engine, weir_subscriber *subscriber, con
     if (filter->from_log) {
         err = weir_cursors_start(engine, filter, op);
     } else {
-        err = weir_trie_add(engine->filters, (weir_bytes){filter->text, filter->text_bytes}, filter);
+        err =
+            weir_trie_add(engine->filters, (weir_bytes){filter->text, filter->text_bytes}, filter);
     }
     if (err != WEIR_OK) {
         while (!weir_link_empty(&filter->cursors)) {
@@ -305,7 +310,8 @@ void weir_subscribe_op(weir_engine *engine, weir_port *port, const weir_op *op)
 {
     weir_subscriber *subscriber = op->subscriber;
     weir_completion done = {.user = op->user, .token = op->token};
-    weir_produce_close_all(engine); /* records before this operation are not for it; those after are */
+    weir_produce_close_all(
+        engine); /* records before this operation are not for it; those after are */
     if (op->type == WEIR_OP_SUBSCRIBE) {
         done.type = WEIR_COMPLETION_SUBSCRIBE;
         done.err = do_subscribe(engine, subscriber, op, &done.existed);
@@ -321,7 +327,9 @@ void weir_subscribe_op(weir_engine *engine, weir_port *port, const weir_op *op)
     weir_port_complete(port, &done);
 }
 
-/* ---- The end -------------------------------------------------------------------------------------------------- */
+/* ---- The end
+ * --------------------------------------------------------------------------------------------------
+ */
 
 void weir_subscriber_end(weir_engine *engine, weir_subscriber *subscriber)
 {

@@ -1,8 +1,8 @@
 /* core/engine/topics.c - declared topics: creating, changing, deleting, listing.
  *
- * A name's longest declared prefix by whole levels is its topic, so topics that nest must be declared
- * so: otherwise a name that went to one would silently go to the other. Deleting takes the topic out of
- * the maps at once; its files go when the deletion is durable (the grave list). */
+ * A name's longest declared prefix by whole levels is its topic, so topics that nest must be
+ * declared so: otherwise a name that went to one would silently go to the other. Deleting takes the
+ * topic out of the maps at once; its files go when the deletion is durable (the grave list). */
 #include "core/engine/ops.h"
 
 #include <stdio.h>
@@ -16,9 +16,9 @@ weir_topic *weir_topics_find(const weir_engine *engine, weir_bytes name)
 
 weir_topic *weir_topics_find_id(const weir_engine *engine, uint32_t id)
 {
-    return weir_map_get(&engine->topics_by_id, WEIR_BYTES(((uint8_t[4]){
-                                                   (uint8_t)id, (uint8_t)(id >> 8),
-                                                   (uint8_t)(id >> 16), (uint8_t)(id >> 24)})));
+    return weir_map_get(&engine->topics_by_id,
+                        WEIR_BYTES(((uint8_t[4]){(uint8_t)id, (uint8_t)(id >> 8),
+                                                 (uint8_t)(id >> 16), (uint8_t)(id >> 24)})));
 }
 
 void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
@@ -27,7 +27,8 @@ void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint
     snprintf(out, size, "%s/log/%u/%u", engine->data_dir, topic_id, partition);
 }
 
-/* ---- Create ------------------------------------------------------------------------------------------ */
+/* ---- Create
+ * ------------------------------------------------------------------------------------------ */
 
 static bool is_level_prefix(weir_bytes prefix, weir_bytes name)
 {
@@ -148,7 +149,8 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
     return WEIR_OK;
 }
 
-/* ---- Delete ------------------------------------------------------------------------------------------ */
+/* ---- Delete
+ * ------------------------------------------------------------------------------------------ */
 
 void weir_topic_free(weir_engine *engine, weir_topic *topic)
 {
@@ -175,7 +177,8 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
         weir_partition_drop_chunks(engine, partition);
         weir_link_remove(&partition->hidden_link);
     }
-    weir_map_remove(&engine->topics_by_name, (weir_bytes){topic->ref->name, topic->ref->name_bytes});
+    weir_map_remove(&engine->topics_by_name,
+                    (weir_bytes){topic->ref->name, topic->ref->name_bytes});
     weir_map_remove(&engine->topics_by_id, (weir_bytes){(uint8_t *)&topic->id, 4});
     engine->stats.topics--;
     engine->stats.partitions -= topic->partition_count;
@@ -200,7 +203,8 @@ weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *seg
     return WEIR_OK;
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------------ */
+/* ---- Answers
+ * ------------------------------------------------------------------------------------------ */
 
 static weir_err info_fill(const weir_topic *topic, weir_topic_info *info)
 {
@@ -264,7 +268,8 @@ static int64_t find_time(const weir_partition *partition, int64_t time_ms)
     return partition->visible_offset;
 }
 
-static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *op, weir_topic **topic)
+static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *op,
+                          weir_topic **topic)
 {
     weir_topic_options options = op->topic.options;
     weir_err err = weir_topics_decide_create(engine, name, &options, topic);
