@@ -11,8 +11,8 @@
  * while start runs, on the main thread; drained may come from any thread. */
 #include "programs/host.h"
 
-#include "adapters/local/local.h"
-#include "adapters/mqtt/mqtt.h"
+#include "adapters/local/adapter.h"
+#include "adapters/mqtt/adapter.h"
 #include "adapters/shared/load.h"
 
 #include "programs/say.h"

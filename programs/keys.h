@@ -1,7 +1,8 @@
 /* programs/keys.h - every key of weir.yaml and --set, once.
  *
  * The YAML schema, the defaults, the checks, the answers to adapters' questions and
- * docs/configuration.md are made from this table. Keys of one section stand together. */
+ * docs/configuration.md are made from this table. Keys that share the words before a dot stand
+ * together: "mqtt.port" beside "mqtt.address". */
 #ifndef WEIR_PROGRAMS_KEYS_H
 #define WEIR_PROGRAMS_KEYS_H
 
@@ -48,7 +49,9 @@ typedef enum weir_key_type {
     X(mqtt_port, "mqtt", "port", UINT, "1883", 0, 65535, "",                                         \
       "0: one that the system picks; see `ports`.")                                                  \
     X(local_enabled, "local", "enabled", BOOL, "true", 0, 0, "",                                     \
-      "Serve weir.v1 on `weir.sock` in the data directory; `weir pub`, `sub` and `topic` need it.")
+      "Serve weir.v1 on a socket in the data directory; `weir pub`, `sub` and `topic` need it.")     \
+    X(local_path, "local", "path", TEXT, NULL, 0, 0, "path",                                         \
+      "Another place for the socket than `weir.sock` in the data directory.")
 
 typedef enum weir_key {
 #define WEIR_KEY_ENUM(id, section, key, type, value, least, most, unit, help) WEIR_KEY_##id,

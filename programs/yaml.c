@@ -10,7 +10,7 @@
  * freed. Failures: the first mistake ends the reading and fills the fault with file, line and
  * column.
  *
- * [Y1] The schema's section slices rest on [K1]: keys of one section are neighbours.
+ * [Y1] The schema's slices rest on [K1]: keys that share a word of their name are neighbours.
  * [Y2] Aliases and files over WEIR_CONFIG_BYTES_MAX are refused, so work and memory are bounded. */
 #include "programs/config.h"
 
@@ -83,77 +83,104 @@ static const cyaml_schema_field_t list_fields[] = {
 
 enum {
     LIST_COUNT = sizeof(list_fields) / sizeof(list_fields[0]),
-    FIELDS_MAX = 2 * WEIR_KEY_COUNT + 8
+    FIELDS_MAX = 2 * WEIR_KEY_COUNT + 16,
+    PAIRS_MAX = 512, /* of one mapping */
+    WORD_MAX = 32,
 };
 
-/* Sections' fields grow from the front, the top level's from the back part; both end with a NULL
- * key. */
+/* Each mapping's fields are one slice of `fields`, ended by a NULL key. */
 typedef struct schema {
-    cyaml_schema_field_t inner[FIELDS_MAX];
-    cyaml_schema_field_t top[FIELDS_MAX];
+    cyaml_schema_field_t fields[FIELDS_MAX];
+    char words[FIELDS_MAX][WORD_MAX]; /* the fields' keys */
+    size_t used;
     cyaml_schema_value_t root;
 } schema;
 
-static cyaml_schema_field_t text_field(const weir_key_row *row, size_t slot)
+/* Rows [first, last) whose names agree in the `prefix` bytes before these: one mapping. */
+typedef struct slice {
+    size_t first;
+    size_t last;
+    size_t prefix;
+} slice;
+
+static const char *row_rest(size_t row, size_t prefix)
 {
-    cyaml_schema_field_t field = {
-        .key = row->key,
-        .data_offset = (uint32_t)(slot * sizeof(char *)),
-        .value = {CYAML_VALUE_STRING(FIELD_FLAGS, char, 0, CYAML_UNLIMITED)},
-    };
-    return field;
+    return weir_key_row_of((weir_key)row)->name + prefix;
 }
 
-static cyaml_schema_field_t section_field(const char *section, size_t first, size_t count,
-                                          const cyaml_schema_field_t *fields)
+/* Where the rows end that share the next word of row `first` with it: [Y1]. */
+static size_t word_end(const slice *rows, size_t first)
 {
-    cyaml_schema_field_t field = {.key = section,
-                                  .data_offset = (uint32_t)(first * sizeof(char *))};
-    field.value.type = CYAML_MAPPING;
-    field.value.flags = CYAML_FLAG_OPTIONAL;
-    field.value.data_size = (uint32_t)(count * sizeof(char *));
-    field.value.mapping.fields = fields;
-    return field;
-}
-
-/* How many rows from `first` on have its section: [Y1]. */
-static size_t section_count(size_t first)
-{
-    const char *section = weir_key_row_of((weir_key)first)->section;
-    size_t end = first;
-    while (end < WEIR_KEY_COUNT && strcmp(weir_key_row_of((weir_key)end)->section, section) == 0) {
+    const char *word = row_rest(first, rows->prefix);
+    size_t len = strcspn(word, ".") + 1;
+    size_t end = first + 1;
+    if (word[len - 1] == '\0') {
+        return end; /* a key, not a mapping */
+    }
+    while (end < rows->last && strncmp(row_rest(end, rows->prefix), word, len) == 0) {
         end++;
     }
-    return end - first;
+    return end;
+}
+
+static void text_field(cyaml_schema_field_t *field, size_t slot)
+{
+    field->data_offset = (uint32_t)(slot * sizeof(char *));
+    field->value =
+        (cyaml_schema_value_t){CYAML_VALUE_STRING(FIELD_FLAGS, char, 0, CYAML_UNLIMITED)};
+}
+
+static void mapping_field(cyaml_schema_field_t *field, size_t slot, size_t slots,
+                          const cyaml_schema_field_t *fields)
+{
+    field->data_offset = (uint32_t)(slot * sizeof(char *));
+    field->value.type = CYAML_MAPPING;
+    field->value.flags = CYAML_FLAG_OPTIONAL;
+    field->value.data_size = (uint32_t)(slots * sizeof(char *));
+    field->value.mapping.fields = fields;
+}
+
+/* Makes the fields of one mapping and, depth first, of those within it. The depth is the key
+ * table's: three words at most. `extra` fields stay free behind them. Returns the first. */
+static cyaml_schema_field_t *fields_make(schema *made, const slice *rows, size_t extra)
+{
+    cyaml_schema_field_t *fields = &made->fields[made->used];
+    size_t at = made->used;
+    size_t count = 0;
+    for (size_t row = rows->first; row < rows->last; row = word_end(rows, row)) {
+        count++;
+    }
+    made->used += count + extra + 1;
+    for (size_t row = rows->first; row < rows->last; at++) {
+        const char *word = row_rest(row, rows->prefix);
+        size_t len = strcspn(word, ".");
+        size_t end = word_end(rows, row);
+        snprintf(made->words[at], WORD_MAX, "%.*s", (int)len, word);
+        made->fields[at].key = made->words[at];
+        if (word[len] == '\0') {
+            text_field(&made->fields[at], row - rows->first);
+        } else {
+            slice inner = {row, end, rows->prefix + len + 1};
+            mapping_field(&made->fields[at], row - rows->first, end - row,
+                          fields_make(made, &inner, 0));
+        }
+        row = end;
+    }
+    return fields;
 }
 
 static void schema_fill(schema *made)
 {
-    size_t inner = 0;
-    size_t top = 0;
+    const slice all = {0, WEIR_KEY_COUNT, 0};
+    cyaml_schema_field_t *top;
+    size_t count = 0;
     memset(made, 0, sizeof(*made));
-    for (size_t first = 0; first < WEIR_KEY_COUNT;) {
-        const char *section = weir_key_row_of((weir_key)first)->section;
-        size_t count = section_count(first);
-        const cyaml_schema_field_t *fields = &made->inner[inner];
-        bool is_top = section[0] == '\0';
-        for (size_t i = 0; i < count; i++) {
-            const weir_key_row *row = weir_key_row_of((weir_key)(first + i));
-            if (is_top) {
-                made->top[top++] = text_field(row, first + i);
-            } else {
-                made->inner[inner++] = text_field(row, i);
-            }
-        }
-        if (!is_top) {
-            inner++; /* the NULL key that ends this section */
-            made->top[top++] = section_field(section, first, count, fields);
-        }
-        first += count;
+    top = fields_make(made, &all, LIST_COUNT);
+    while (top[count].key != NULL) {
+        count++;
     }
-    memcpy(&made->top[top], list_fields, sizeof(list_fields));
-    made->root =
-        (cyaml_schema_value_t){CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, raw_config, made->top)};
+    memcpy(&top[count], list_fields, sizeof(list_fields));
+    made->root = (cyaml_schema_value_t){CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, raw_config, top)};
 }
 
 /* ---- libcyaml's complaints --------------------------------------------------------------------
@@ -272,6 +299,51 @@ static weir_err syntax_fault(const weir_config *config, const yaml_parser_t *par
         parser->context != NULL ? ", " : "", parser->context != NULL ? parser->context : "");
 }
 
+static bool keys_same(const yaml_node_t *a, const yaml_node_t *b)
+{
+    return a != NULL && b != NULL && a->type == YAML_SCALAR_NODE && b->type == YAML_SCALAR_NODE &&
+           a->data.scalar.length == b->data.scalar.length &&
+           memcmp(a->data.scalar.value, b->data.scalar.value, a->data.scalar.length) == 0;
+}
+
+static weir_err pairs_check(const weir_config *config, yaml_document_t *document,
+                            const yaml_node_t *map, weir_fault *fault)
+{
+    const yaml_node_pair_t *pairs = map->data.mapping.pairs.start;
+    size_t count = (size_t)(map->data.mapping.pairs.top - pairs);
+    weir_place place = place_of(map);
+    if (count > PAIRS_MAX) {
+        return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
+                               "a mapping has at most %d keys", PAIRS_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const yaml_node_t *key = yaml_document_get_node(document, pairs[i].key);
+        for (size_t j = 0; j < i; j++) {
+            if (keys_same(key, yaml_document_get_node(document, pairs[j].key))) {
+                place = place_of(key);
+                return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
+                                       "\"%.64s\" stands here a second time",
+                                       (const char *)key->data.scalar.value);
+            }
+        }
+    }
+    return WEIR_OK;
+}
+
+/* libcyaml refuses a key that stands twice too, but with the place of the first. */
+static weir_err mappings_check(const weir_config *config, yaml_document_t *document,
+                               weir_fault *fault)
+{
+    weir_err err = WEIR_OK;
+    for (const yaml_node_t *node = document->nodes.start;
+         node < document->nodes.top && err == WEIR_OK; node++) {
+        if (node->type == YAML_MAPPING_NODE) {
+            err = pairs_check(config, document, node, fault);
+        }
+    }
+    return err;
+}
+
 static weir_err setting_take(weir_config *config, weir_adapter_entry *adapter,
                              const yaml_node_t *key, const yaml_node_t *value, weir_fault *fault)
 {
@@ -319,27 +391,32 @@ static weir_err settings_take(weir_config *config, weir_adapter_entry *adapter,
 /* ---- From raw data to the configuration --------------------------------------------------------
  */
 
+/* The node of "mqtt.port": word by word. */
+static yaml_node_t *path_get(yaml_document_t *document, const char *name)
+{
+    yaml_node_t *node = yaml_document_get_root_node(document);
+    char word[WORD_MAX];
+    while (node != NULL && *name != '\0') {
+        size_t len = strcspn(name, ".");
+        snprintf(word, sizeof(word), "%.*s", (int)len, name);
+        node = map_get(document, node, word);
+        name += len + (name[len] == '.' ? 1 : 0);
+    }
+    return node;
+}
+
 static weir_err values_take(weir_config *config, const raw_config *raw, yaml_document_t *document,
                             weir_fault *fault)
 {
-    yaml_node_t *root = yaml_document_get_root_node(document);
-    for (size_t i = 0; i < WEIR_KEY_COUNT; i++) {
+    weir_err err = WEIR_OK;
+    for (size_t i = 0; i < WEIR_KEY_COUNT && err == WEIR_OK; i++) {
         const weir_key_row *row = weir_key_row_of((weir_key)i);
-        weir_err err;
-        yaml_node_t *map = root;
-        if (raw->values[i] == NULL) {
-            continue;
-        }
-        if (row->section[0] != '\0') {
-            map = map_get(document, root, row->section);
-        }
-        err = weir_config_put(config, (weir_key)i, raw->values[i], "file",
-                              place_of(map_get(document, map, row->key)), fault);
-        if (err != WEIR_OK) {
-            return err;
+        if (raw->values[i] != NULL) {
+            err = weir_config_put(config, (weir_key)i, raw->values[i], "file",
+                                  place_of(path_get(document, row->name)), fault);
         }
     }
-    return WEIR_OK;
+    return err;
 }
 
 /* Reads one optional field of a topic through a row of its own. */
@@ -516,7 +593,8 @@ weir_err weir_config_load(weir_config *config, const char *name, weir_bytes text
     if (!yaml_parser_load(&parser, &document)) {
         err = syntax_fault(config, &parser, fault);
     } else {
-        err = raw_take(config, text, &document, fault);
+        err = mappings_check(config, &document, fault);
+        err = err != WEIR_OK ? err : raw_take(config, text, &document, fault);
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);

@@ -1,0 +1,213 @@
+/* programs/format.c - prints one record: by a format string, or as JSON.
+ *
+ * A format is checked once, before anything is received, and then walked for each record; it is
+ * short and the terminal or pipe is slower than the walk. Bytes of keys, values and headers are
+ * printed as they are: what consumes them may want them so.
+ *
+ * [F1] weir_format_check accepted the format, so every % and \ in it is followed by what is known.
+ */
+#include "programs/format.h"
+
+#include "programs/say.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+const char *weir_format_check(const char *format)
+{
+    for (const char *at = format; *at != '\0'; at++) {
+        if (*at == '%') {
+            at++;
+            if (*at == '\0' || strchr("tpokKsShTnr%", *at) == NULL) {
+                return "after % a format takes one of t p o k K s S h T n r %";
+            }
+        } else if (*at == '\\') {
+            at++;
+            if (*at == '\0' || strchr("ntr0\\xe", *at) == NULL) {
+                return "after \\ a format takes one of n t r e 0 \\ xHH";
+            }
+            if (*at == 'x' && (hex_digit(at[1]) < 0 || hex_digit(at[2]) < 0)) {
+                return "\\x takes two hexadecimal digits";
+            }
+        }
+    }
+    return NULL;
+}
+
+static void put(weir_bytes bytes, FILE *file)
+{
+    if (bytes.len > 0) {
+        fwrite(bytes.ptr, 1, bytes.len, file);
+    }
+}
+
+static void put_length(weir_bytes bytes, FILE *file)
+{
+    fprintf(file, "%lld", bytes.ptr == NULL ? -1LL : (long long)bytes.len);
+}
+
+static void put_headers(const weir_record *record, FILE *file)
+{
+    weir_bytes rest = record->headers;
+    weir_header header;
+    bool first = true;
+    while (weir_headers_next(&rest, &header)) {
+        if (!first) {
+            fputc(',', file);
+        }
+        put(header.name, file);
+        fputc('=', file);
+        put(header.value, file);
+        first = false;
+    }
+}
+
+/* Topic, or topic/key, as MQTT would name it. */
+static void put_name(const weir_view *view, FILE *file)
+{
+    uint8_t small[1024];
+    bool encoded = false;
+    size_t len = weir_record_name(view->topic, view->record->key, small, sizeof(small), &encoded);
+    if (len <= sizeof(small)) {
+        put((weir_bytes){small, len}, file);
+    } else {
+        uint8_t *large = malloc(len);
+        if (large != NULL) {
+            (void)weir_record_name(view->topic, view->record->key, large, len, &encoded);
+            put((weir_bytes){large, len}, file);
+        }
+        free(large);
+    }
+}
+
+static void put_field(char field, const weir_view *view, FILE *file)
+{
+    const weir_record *record = view->record;
+    switch (field) {
+    case 't':
+        put(view->live ? record->key : view->topic, file);
+        break;
+    case 'p':
+        fprintf(file, "%lld", view->live ? -1LL : (long long)view->partition);
+        break;
+    case 'o':
+        fprintf(file, "%lld", view->live ? -1LL : (long long)record->offset);
+        break;
+    case 'k':
+        put(record->key, file);
+        break;
+    case 'K':
+        put_length(record->key, file);
+        break;
+    case 's':
+        put(record->value, file);
+        break;
+    case 'S':
+        put_length(record->value, file);
+        break;
+    case 'h':
+        put_headers(record, file);
+        break;
+    case 'T':
+        fprintf(file, "%" PRId64, record->timestamp_ms);
+        break;
+    case 'n':
+        put_name(view, file);
+        break;
+    case 'r':
+        fputc(view->retained ? '1' : '0', file);
+        break;
+    default:
+        fputc('%', file);
+        break;
+    }
+}
+
+/* Prints the escape at `at` (behind the backslash) and returns its last character. */
+static const char *put_escape(const char *at, FILE *file)
+{
+    static const char names[] = "ntr0\\e";
+    static const char bytes[] = {'\n', '\t', '\r', '\0', '\\', '\033'};
+    if (*at == 'x') {
+        fputc(hex_digit(at[1]) * 16 + hex_digit(at[2]), file);
+        return at + 2;
+    }
+    fputc(bytes[strchr(names, *at) - names], file);
+    return at;
+}
+
+void weir_format_print(const char *format, const weir_view *view, FILE *file)
+{
+    for (const char *at = format; *at != '\0'; at++) {
+        if (*at == '%') {
+            put_field(*++at, view, file);
+        } else if (*at == '\\') {
+            at = put_escape(at + 1, file);
+        } else {
+            fputc(*at, file);
+        }
+    }
+}
+
+static void json_bytes(const char *name, weir_bytes bytes, FILE *file)
+{
+    if (bytes.ptr == NULL) {
+        fprintf(file, ",\"%s\":null", name);
+    } else if (weir_text_is_utf8(bytes)) {
+        fprintf(file, ",\"%s\":", name);
+        weir_json_string(file, bytes);
+    } else {
+        fprintf(file, ",\"%s64\":\"", name);
+        weir_base64(file, bytes);
+        fputc('"', file);
+    }
+}
+
+static void json_headers(const weir_record *record, FILE *file)
+{
+    weir_bytes rest = record->headers;
+    weir_header header;
+    bool first = true;
+    fputs(",\"headers\":[", file);
+    while (weir_headers_next(&rest, &header)) {
+        fputs(first ? "{\"name\":" : ",{\"name\":", file);
+        weir_json_string(file, header.name);
+        json_bytes("value", header.value, file);
+        fputc('}', file);
+        first = false;
+    }
+    fputc(']', file);
+}
+
+void weir_format_json(const weir_view *view, FILE *file)
+{
+    const weir_record *record = view->record;
+    fputs("{\"topic\":", file);
+    if (view->live) {
+        fputs("null", file);
+    } else {
+        weir_json_string(file, view->topic);
+        fprintf(file, ",\"partition\":%" PRIu32 ",\"offset\":%" PRId64, view->partition,
+                record->offset);
+    }
+    fprintf(file, ",\"time_ms\":%" PRId64 ",\"retained\":%s", record->timestamp_ms,
+            view->retained ? "true" : "false");
+    json_bytes("key", record->key, file);
+    json_bytes("value", record->value, file);
+    if (record->header_count > 0) {
+        json_headers(record, file);
+    }
+    fputc('}', file);
+}
