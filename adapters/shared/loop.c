@@ -44,6 +44,11 @@ enum {
     LOOPS_MAX = 64,
 };
 
+typedef struct lasting {
+    struct lasting *next;
+    max_align_t bytes[];
+} lasting;
+
 struct weir_loop {
     uv_loop_t uv;
     uv_check_t check;
@@ -64,6 +69,7 @@ struct weir_loop {
     pthread_mutex_t calls_lock; /* over the two below */
     weir_call *calls;
     weir_call **calls_tail;
+    lasting *lasting; /* main thread */
     weir_wheel wheel;
     weir_buffer spare[SPARE_BUFFERS_MAX];
     unsigned spare_count;
@@ -391,6 +397,17 @@ weir_buffer *weir_loop_buffer_scrap(weir_loop *loop)
     return &loop->scrap;
 }
 
+void *weir_loop_lasting(weir_loop *loop, size_t size)
+{
+    lasting *made = calloc(1, sizeof(*made) + size);
+    if (made == NULL) {
+        return NULL;
+    }
+    made->next = loop->lasting;
+    loop->lasting = made;
+    return made->bytes;
+}
+
 /* ---- Queries ------------------------------------------------------------------------------- */
 
 uv_loop_t *weir_loop_uv(weir_loop *loop)
@@ -457,6 +474,11 @@ static void loop_free(weir_loop *loop)
 {
     while (loop->spare_count > 0) {
         weir_buffer_fini(&loop->spare[--loop->spare_count]);
+    }
+    while (loop->lasting != NULL) {
+        lasting *next = loop->lasting->next;
+        free(loop->lasting);
+        loop->lasting = next;
     }
     weir_buffer_fini(&loop->scrap);
     free(loop->read_buffer);

@@ -74,6 +74,9 @@ uint8_t *weir_loop_read_buffer(weir_loop *loop, size_t *size);
  * no allocation a turn and an idle one no memory. */
 weir_buffer weir_loop_buffer_take(weir_loop *loop);
 void weir_loop_buffer_give(weir_loop *loop, weir_buffer *buffer); /* takes; zeroes *buffer */
+/* Zeroed memory that lives as long as the loop's port does: for sinks that a completion may name
+ * after their adapter has stopped. NULL: there is none. Any thread, one at a time (main). */
+void *weir_loop_lasting(weir_loop *loop, size_t size);
 /* An empty buffer for output that has nowhere to go any more; the loop's own. */
 weir_buffer *weir_loop_buffer_scrap(weir_loop *loop);
 
