@@ -1,0 +1,123 @@
+/* adapters/websocket/metrics.c - /metrics: Prometheus text format 0.0.4.
+ *
+ *   # HELP name what it is
+ *   # TYPE name counter
+ *   name 17                     the engine's
+ *   name{adapter="http"} 3      this front end's
+ *
+ * Happy path: all samples are collected, sorted by name, and written one family after the other,
+ * since a name may be counted by the engine and by a front end, and the format wants a family once,
+ * whole. Failures: only memory.
+ *
+ * [P1] Samples of one name stand together under one HELP and TYPE. */
+#include "adapters/websocket/pages.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLES_MAX = 512 };
+
+typedef struct sample {
+    const char *metric;
+    const char *adapter; /* NULL: the engine's */
+    uint64_t value;
+} sample;
+
+typedef struct samples {
+    size_t count;
+    sample of[SAMPLES_MAX];
+} samples;
+
+static const struct {
+    const char *metric;
+    const char *help; /* "gauge: ..." for what may fall */
+} helps[] = {
+#define HELP(field, metric, help) {metric, help},
+    WEIR_STATS_LIST(HELP) WEIR_WEB_STATS_LIST(HELP) WEIR_MQTT_STATS_LIST(HELP)
+#undef HELP
+        {"weir_engine_health", "gauge: 0 ok, 1 disk full, 2 stopped, 3 fenced."},
+    {"weir_http_connections", "gauge: open connections of the HTTP port."},
+    {"weir_http_connections_total", "Connections accepted at the HTTP port."},
+    {"weir_refused_connections_total", "Limit connections_max."},
+    {"weir_http_refused_descriptors_total", "Connections refused: no descriptor or memory left."},
+};
+
+static const char *help_of(const char *metric)
+{
+    for (size_t i = 0; i < sizeof(helps) / sizeof(helps[0]); i++) {
+        if (strcmp(helps[i].metric, metric) == 0) {
+            return helps[i].help;
+        }
+    }
+    return "See docs/metrics.md.";
+}
+
+static void add(samples *all, const char *metric, const char *adapter, uint64_t value)
+{
+    if (all->count < SAMPLES_MAX) {
+        all->of[all->count++] = (sample){metric, adapter, value};
+    }
+}
+
+static void add_own(void *arg, const char *metric, uint64_t value)
+{
+    add(arg, metric, WEIR_WEB_SECTION, value);
+}
+
+static void engine_collect(samples *all, const weir_engine *engine)
+{
+    weir_stats stats = {0};
+    weir_engine_stats(engine, &stats);
+#define ADD(field, metric, help) add(all, metric, NULL, stats.field);
+    WEIR_STATS_LIST(ADD)
+#undef ADD
+    add(all, "weir_engine_health", NULL, (uint64_t)weir_engine_health_of(engine));
+}
+
+static int compare(const void *left, const void *right)
+{
+    const sample *a = left, *b = right;
+    int by_name = strcmp(a->metric, b->metric);
+    return by_name != 0 ? by_name : (a->adapter != NULL) - (b->adapter != NULL);
+}
+
+static void family_head(weir_buffer *out, const char *metric)
+{
+    static const char gauge[] = "gauge: ";
+    const char *help = help_of(metric);
+    bool is_gauge = strncmp(help, gauge, sizeof(gauge) - 1) == 0;
+    (void)weir_buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", metric,
+                             is_gauge ? help + sizeof(gauge) - 1 : help, metric,
+                             is_gauge ? "gauge" : "counter");
+}
+
+static void samples_write(const samples *all, weir_buffer *out)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const sample *one = &all->of[i];
+        if (i == 0 || strcmp(all->of[i - 1].metric, one->metric) != 0) {
+            family_head(out, one->metric); /* [P1] */
+        }
+        (void)weir_buffer_text(out, one->metric);
+        if (one->adapter != NULL) {
+            (void)weir_buffer_format(out, "{adapter=\"%s\"}", one->adapter);
+        }
+        (void)weir_buffer_format(out, " %" PRIu64 "\n", one->value);
+    }
+}
+
+weir_err weir_web_metrics_make(weir_adapter *adapter, weir_web_page *page)
+{
+    samples *all = calloc(1, sizeof(*all));
+    if (all == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    engine_collect(all, adapter->host->engine);
+    weir_web_stats_each(adapter, add_own, all);
+    qsort(all->of, all->count, sizeof(all->of[0]), compare);
+    samples_write(all, &page->made);
+    free(all);
+    page->status = 200;
+    return page->made.len == 0 ? WEIR_NO_MEMORY : WEIR_OK;
+}
