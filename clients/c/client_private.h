@@ -1,0 +1,107 @@
+/* clients/c/client_private.h - what the files of the client share.
+ *
+ *   client.c    the conversation: hello, one command and its answer, what was pushed meanwhile
+ *   publish.c   one record, many records in batches, batches in frames
+ *   read.c      subscriptions, events, fetch
+ *   topics.c    topics and queries
+ *   stream.c    the stream socket */
+#ifndef WEIR_CLIENTS_C_CLIENT_PRIVATE_H
+#define WEIR_CLIENTS_C_CLIENT_PRIVATE_H
+
+#include "weir/client.h"
+
+#include "adapters/proto/weir1/frame.h"
+#include "adapters/proto/weir1/json.h"
+#include "adapters/proto/weir1/record_json.h"
+#include "clients/c/transport.h"
+
+enum {
+    WEIR_CLIENT_TIMEOUT_MS = 30000,
+    WEIR_CLIENT_BATCH_RECORDS = 512, /* records that send gathers into one message */
+    WEIR_CLIENT_BATCH_BYTES = 128 * 1024,
+    WEIR_CLIENT_WINDOW = 16,       /* batches that are not yet answered */
+    WEIR_CLIENT_QUEUE_MAX = 65536, /* pushed messages kept while an answer is waited for */
+};
+
+/* A pushed message that nobody has asked for yet. */
+typedef struct weir_client_pushed {
+    struct weir_client_pushed *next;
+    weir_v1_document document;
+} weir_client_pushed;
+
+/* A batch of records under way. */
+typedef struct weir_client_batch {
+    uint64_t id; /* 0: free */
+    uint32_t count;
+    uint64_t tokens[WEIR_CLIENT_BATCH_RECORDS];
+} weir_client_batch;
+
+struct weir_client {
+    const weir_client_transport *transport;
+    weir_client_link *link;
+    uint32_t timeout_ms;
+    bool broken; /* nothing can be sent or read any more */
+    bool draining;
+    uint64_t id_last;
+    char server[64];
+    weir_limits limits;
+    char error[WEIR_V1_WHY_MAX + 64];
+    char error_field[64];
+
+    weir_buffer out;     /* the command being written */
+    weir_buffer decoded; /* the text of a frame that is kept, or of a query */
+
+    weir_client_pushed *pushed; /* oldest first */
+    weir_client_pushed **pushed_tail;
+    uint32_t pushed_count;
+
+    weir_v1_document event; /* the message whose records next gives */
+    uint32_t event_index;
+    uint64_t event_subscription;
+    weir_v1_document fetched;
+    weir_v1_fields fields;
+
+    weir_buffer gathered; /* records of a batch that is not sent yet */
+    weir_client_batch *gathering;
+    uint32_t batch_count;       /* under way */
+    weir_client_batch *batches; /* WEIR_CLIENT_WINDOW + 1 of them, made by the first send */
+    weir_client_result_fn result_fn;
+    void *result_arg;
+    weir_err first_failure;
+    char first_text[WEIR_V1_WHY_MAX + 64];
+};
+
+/* What an answer is waited for by: an id of text, or the request id of a frame. */
+typedef struct weir_client_answer {
+    weir_v1_document document; /* the caller's to fini */
+    weir_v1_frame frame;       /* points into the link's buffer: valid until the next receive */
+} weir_client_answer;
+
+weir_err weir_client_fail(weir_client *client, weir_err err, const char *text);
+int64_t weir_client_deadline(const weir_client *client);
+/* {"cmd":"NAME","id":N in client->out; the caller appends members. *id: the number. */
+weir_v1_writer weir_client_begin(weir_client *client, const char *command, uint64_t *id);
+/* Closes the object, sends it. */
+weir_err weir_client_end(weir_client *client, weir_v1_writer *writer);
+weir_err weir_client_write(weir_client *client, weir_bytes message);
+/* The answer to that id; an error in it is the result. What is pushed meanwhile is kept. */
+weir_err weir_client_wait(weir_client *client, uint64_t id, int64_t deadline_ms,
+                          weir_v1_document *document);
+weir_err weir_client_wait_frame(weir_client *client, uint64_t request, int64_t deadline_ms,
+                                weir_v1_frame *frame);
+/* end and wait, for commands whose answer says nothing more. */
+weir_err weir_client_run(weir_client *client, weir_v1_writer *writer, uint64_t id);
+/* Takes one message off the link and puts it where it belongs: with an id among the batches, pushed
+ * ones in the queue. *document: an answer to another id, or nothing (root NULL). */
+weir_err weir_client_receive(weir_client *client, int64_t deadline_ms, weir_v1_document *document,
+                             weir_v1_frame *frame);
+weir_err weir_client_error_of(weir_client *client, const weir_v1_node *answer);
+weir_err weir_client_code(weir_bytes code); /* the error of a wire name; UNSUPPORTED: unknown */
+/* publish.c: true when the answer was one of a batch. */
+bool weir_client_batch_answer(weir_client *client, uint64_t id, const weir_v1_node *answer);
+void weir_client_text_member(weir_v1_writer *writer, const char *member, weir_bytes text);
+void weir_client_number_member(weir_v1_writer *writer, const char *member, uint64_t value);
+int64_t weir_client_integer(const weir_v1_node *node, const char *member); /* 0: missing */
+void weir_client_published_of(const weir_v1_node *answer, weir_published *published);
+
+#endif

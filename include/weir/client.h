@@ -1,0 +1,197 @@
+/* include/weir/client.h - weir.v1 from a program: blocking and simple. docs/weir.v1.md is what it
+ * speaks.
+ *
+ *     weir_client *client;
+ *     if (weir_client_open("unix:/var/lib/weir/weir.sock", NULL, &client, &fault) == WEIR_OK) {
+ *         weir_publish record = {.name = weir_bytes_of("plant/dev1"), .value =
+ * weir_bytes_of("21.5")}; weir_published where; weir_err err = weir_client_publish(client, &record,
+ * &where); if (err != WEIR_OK) { fprintf(stderr, "%s\n", weir_client_error(client)); }
+ *         weir_client_close(client);
+ *     }
+ *
+ * A client is used by one thread at a time. Calls wait at most the client's timeout_ms (TIMEOUT:
+ * the answer may still come, and is then ignored). CLOSED: the connection is gone; open another.
+ * Any error the gateway answers comes back as its code, with its sentence in weir_client_error().
+ */
+#ifndef WEIR_CLIENT_H
+#define WEIR_CLIENT_H
+
+#include "weir/base.h"
+#include "weir/limits.h"
+#include "weir/port.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weir_client weir_client;
+
+/* Zeroed fields take the default named. */
+typedef struct weir_client_options {
+    const char *name;    /* told in hello; "weir-client" */
+    const char *token;   /* for gateways that ask for one; none */
+    uint32_t timeout_ms; /* 30,000 */
+} weir_client_options;
+
+/* ---- Life -------------------------------------------------------------------------------------
+ */
+
+/* Connects and says hello. url: "unix:/path/weir.sock" (or the path alone, beginning with / or .),
+ * or "fd:3", a connected stream socket that becomes the client's. INVALID: no such scheme.
+ * NOT_FOUND: no gateway listens there. VERSION, TIMEOUT, CLOSED, IO, NO_MEMORY. Fills *fault (may
+ * be NULL). */
+WEIR_API weir_err weir_client_open(const char *url, const weir_client_options *options,
+                                   weir_client **client, weir_fault *fault);
+/* Says goodbye (waiting at most a second for the answer) and frees. NULL is harmless. */
+WEIR_API void weir_client_close(weir_client *client);
+
+/* The sentence about the newest failure; "" when there was none. Valid until the next call. */
+WEIR_API const char *weir_client_error(const weir_client *client);
+/* The member the gateway found at fault ("topic"); "" when it named none. */
+WEIR_API const char *weir_client_error_field(const weir_client *client);
+/* Readable when the gateway has sent something; watch it, never read it. After it turned readable,
+ * or when weir_client_pending() is true, weir_client_next(client, 0, ..) may have an event. */
+WEIR_API int weir_client_fd(const weir_client *client);
+WEIR_API bool weir_client_pending(const weir_client *client);
+/* What hello told: the gateway's name and version; limits (those it does not tell are 0). */
+WEIR_API const char *weir_client_server(const weir_client *client);
+WEIR_API const weir_limits *weir_client_limits(const weir_client *client);
+/* The gateway said that it is closing: finish, and connect again later. */
+WEIR_API bool weir_client_draining(const weir_client *client);
+WEIR_API void weir_client_timeout(weir_client *client, uint32_t timeout_ms);
+
+/* ---- Publishing -------------------------------------------------------------------------------
+ */
+
+/* One record: name, or topic with key; attributes may have WEIR_RECORD_RETAIN. publisher and self
+ * are ignored. Waits for the level unless no_confirm is set (then *published, which may be NULL, is
+ * untouched). NOT_FOUND, NAME_INVALID, TOO_LARGE, LIMIT, ... */
+WEIR_API weir_err weir_client_publish(weir_client *client, const weir_publish *record,
+                                      weir_published *published);
+
+/* Many records: send gathers and sends them in batches, with a window of batches under way; it
+ * waits only while the window is full. Results are told in the order of their batches' answers. */
+typedef struct weir_client_result {
+    uint64_t token; /* of send */
+    weir_err err;
+    const char *text; /* the gateway's sentence when err is not OK; borrowed for the call */
+    weir_published published;
+} weir_client_result;
+typedef void (*weir_client_result_fn)(void *arg, const weir_client_result *result);
+
+/* Who is told of each result, from within send, push and flush; NULL: nobody. Must not call back.
+ */
+WEIR_API void weir_client_on_result(weir_client *client, weir_client_result_fn fn, void *arg);
+WEIR_API weir_err weir_client_send(weir_client *client, const weir_publish *record, uint64_t token);
+/* Sends what was gathered, without waiting for answers (before waiting for more input, say). */
+WEIR_API weir_err weir_client_push(weir_client *client);
+/* Sends, and waits until everything sent is answered. Returns the first failure since the last
+ * flush. */
+WEIR_API weir_err weir_client_flush(weir_client *client);
+
+/* A RecordBatch v2 (or several, back to back) for one partition, as a binary frame. */
+WEIR_API weir_err weir_client_produce(weir_client *client, weir_bytes topic, uint32_t partition,
+                                      weir_bytes batch, weir_published *published);
+
+/* ---- Reading ----------------------------------------------------------------------------------
+ */
+
+typedef struct weir_client_record {
+    uint64_t subscription; /* 0: of a fetch */
+    weir_bytes name;       /* the full name */
+    weir_bytes topic;      /* null: live */
+    weir_bytes key;        /* null: none */
+    weir_bytes value;      /* null: a tombstone */
+    uint32_t partition;
+    int64_t offset;
+    int64_t time_ms;
+    bool live;
+    bool retained;
+    const weir_header
+        *headers; /* content-type, expiry, reply, correlation, traceparent among them */
+    uint32_t header_count;
+} weir_client_record;
+
+typedef struct weir_client_subscribe {
+    weir_bytes filter; /* or: */
+    weir_bytes topic;
+    weir_start_kind start; /* as in weir_subscribe */
+    int64_t value;
+    const weir_position *positions;
+    uint32_t position_count;
+    uint64_t
+        credit; /* records the gateway may send before weir_client_credit; 0: as many as are read */
+    bool retained;
+    bool until_end;
+    bool drop_when_slow; /* rather than wait for this client */
+} weir_client_subscribe;
+
+typedef enum weir_client_event_kind {
+    WEIR_CLIENT_RECORD = 1,
+    WEIR_CLIENT_DROPPED, /* count */
+    WEIR_CLIENT_GAP,     /* from, to */
+    WEIR_CLIENT_ENDED,   /* until_end: all there was has come */
+    WEIR_CLIENT_DRAIN,   /* the gateway is closing */
+} weir_client_event_kind;
+
+typedef struct weir_client_event {
+    weir_client_event_kind kind;
+    uint64_t subscription; /* 0: DRAIN */
+    uint64_t count;
+    int64_t from;
+    int64_t to;
+    weir_client_record record; /* spans are valid until the next call */
+} weir_client_event;
+
+WEIR_API weir_err weir_client_subscribe_open(weir_client *client,
+                                             const weir_client_subscribe *subscribe,
+                                             uint64_t *subscription);
+WEIR_API weir_err weir_client_credit(weir_client *client, uint64_t subscription, uint64_t records);
+WEIR_API weir_err weir_client_unsubscribe(weir_client *client, uint64_t subscription);
+/* The next thing the gateway pushed; waits at most timeout_ms (-1: for ever). TIMEOUT, CLOSED. */
+WEIR_API weir_err weir_client_next(weir_client *client, int timeout_ms, weir_client_event *event);
+
+typedef struct weir_client_fetched {
+    int64_t start_offset;
+    int64_t end_offset;
+    int64_t next_offset; /* where to fetch on */
+    uint32_t record_count;
+} weir_client_fetched;
+
+/* Waits fetch->wait_ms longer than the timeout. Its records are read with weir_client_fetch_record
+ * (index below record_count) until the next fetch. */
+WEIR_API weir_err weir_client_fetch(weir_client *client, const weir_fetch *fetch,
+                                    weir_client_fetched *fetched);
+/* Spans are valid until the next call. MALFORMED: the gateway sent what is no record. */
+WEIR_API weir_err weir_client_fetch_record(weir_client *client, uint32_t index,
+                                           weir_client_record *record);
+
+/* ---- Topics and queries -----------------------------------------------------------------------
+ */
+
+typedef struct weir_client_topics {
+    weir_topic_info *topics; /* each with its partitions; NULL where the gateway told none */
+    uint32_t count;
+} weir_client_topics;
+WEIR_API void weir_client_topics_free(weir_client_topics *topics);
+
+WEIR_API weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
+                                           const weir_topic_options *options);
+WEIR_API weir_err weir_client_topic_alter(weir_client *client, weir_bytes topic, weir_level level);
+WEIR_API weir_err weir_client_topic_delete(weir_client *client, weir_bytes topic);
+/* All, or the one named (null: all). */
+WEIR_API weir_err weir_client_topic_list(weir_client *client, weir_bytes topic,
+                                         weir_client_topics *topics);
+/* The bounds of each partition; with TIME the first offset at or after time_ms as well. */
+WEIR_API weir_err weir_client_topic_offsets(weir_client *client, weir_bytes topic,
+                                            weir_offsets_kind kind, int64_t time_ms,
+                                            weir_client_topics *topics);
+/* what: "stats", "limits", "topics" or "health". *json: the whole answer, valid until the next
+ * call. */
+WEIR_API weir_err weir_client_query(weir_client *client, const char *what, weir_bytes *json);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
