@@ -50,7 +50,7 @@ weir_exit weir_run_check(const weir_arguments *arguments)
     weir_config config = {0};
     weir_output output = WEIR_OUTPUT_TABLE;
     weir_exit code = WEIR_EXIT_DONE;
-    if (!weir_config_from_arguments(&config, arguments) || !weir_output_read(arguments, &output)) {
+    if (!weir_config_for_serving(&config, arguments) || !weir_output_read(arguments, &output)) {
         code = WEIR_EXIT_USAGE;
     } else if (weir_arguments_has(arguments, "effective")) {
         effective_print(&config, output);

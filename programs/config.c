@@ -338,11 +338,21 @@ bool weir_config_from_arguments(weir_config *config, const weir_arguments *argum
     if (err == WEIR_OK) {
         err = flags_take(config, arguments, &fault);
     }
-    if (err == WEIR_OK) {
-        err = weir_config_check(config, &fault);
-    }
     if (err != WEIR_OK) {
         weir_say_fault(&fault);
     }
     return err == WEIR_OK;
+}
+
+bool weir_config_for_serving(weir_config *config, const weir_arguments *arguments)
+{
+    weir_fault fault = {.err = WEIR_OK};
+    if (!weir_config_from_arguments(config, arguments)) {
+        return false;
+    }
+    if (weir_config_check(config, &fault) != WEIR_OK) {
+        weir_say_fault(&fault);
+        return false;
+    }
+    return true;
 }

@@ -81,9 +81,11 @@ weir_err weir_config_set_pair(weir_config *config, const char *pair, weir_fault 
  * adapters of one name, one nested in another without saying so. INVALID. */
 weir_err weir_config_check(const weir_config *config, weir_fault *fault);
 
-/* init, then -c (or WEIR_CONFIG), WEIR_DATA, each --set, --data, --ports, --insecure, then check.
- * The sentence is printed on failure. fini is due either way. */
+/* init, then -c (or WEIR_CONFIG), WEIR_DATA, each --set, --data, --ports, --insecure. The sentence
+ * is printed on failure. fini is due either way. */
 bool weir_config_from_arguments(weir_config *config, const weir_arguments *arguments);
+/* The same, then weir_config_check: for who will serve by it. */
+bool weir_config_for_serving(weir_config *config, const weir_arguments *arguments);
 
 const char *weir_config_text(const weir_config *config, weir_key key); /* may be NULL */
 uint64_t weir_config_number(const weir_config *config, weir_key key);

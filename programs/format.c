@@ -11,7 +11,6 @@
 #include "programs/say.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int hex_digit(char c)
@@ -58,52 +57,29 @@ static void put_length(weir_bytes bytes, FILE *file)
     fprintf(file, "%lld", bytes.ptr == NULL ? -1LL : (long long)bytes.len);
 }
 
-static void put_headers(const weir_record *record, FILE *file)
+static void put_headers(const weir_client_record *record, FILE *file)
 {
-    weir_bytes rest = record->headers;
-    weir_header header;
-    bool first = true;
-    while (weir_headers_next(&rest, &header)) {
-        if (!first) {
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        if (i > 0) {
             fputc(',', file);
         }
-        put(header.name, file);
+        put(record->headers[i].name, file);
         fputc('=', file);
-        put(header.value, file);
-        first = false;
+        put(record->headers[i].value, file);
     }
 }
 
-/* Topic, or topic/key, as MQTT would name it. */
-static void put_name(const weir_view *view, FILE *file)
+static void put_field(char field, const weir_client_record *record, FILE *file)
 {
-    uint8_t small[1024];
-    bool encoded = false;
-    size_t len = weir_record_name(view->topic, view->record->key, small, sizeof(small), &encoded);
-    if (len <= sizeof(small)) {
-        put((weir_bytes){small, len}, file);
-    } else {
-        uint8_t *large = malloc(len);
-        if (large != NULL) {
-            (void)weir_record_name(view->topic, view->record->key, large, len, &encoded);
-            put((weir_bytes){large, len}, file);
-        }
-        free(large);
-    }
-}
-
-static void put_field(char field, const weir_view *view, FILE *file)
-{
-    const weir_record *record = view->record;
     switch (field) {
     case 't':
-        put(view->live ? record->key : view->topic, file);
+        put(record->live ? record->name : record->topic, file);
         break;
     case 'p':
-        fprintf(file, "%lld", view->live ? -1LL : (long long)view->partition);
+        fprintf(file, "%lld", record->live ? -1LL : (long long)record->partition);
         break;
     case 'o':
-        fprintf(file, "%lld", view->live ? -1LL : (long long)record->offset);
+        fprintf(file, "%lld", record->live ? -1LL : (long long)record->offset);
         break;
     case 'k':
         put(record->key, file);
@@ -121,13 +97,13 @@ static void put_field(char field, const weir_view *view, FILE *file)
         put_headers(record, file);
         break;
     case 'T':
-        fprintf(file, "%" PRId64, record->timestamp_ms);
+        fprintf(file, "%" PRId64, record->time_ms);
         break;
     case 'n':
-        put_name(view, file);
+        put(record->name, file);
         break;
     case 'r':
-        fputc(view->retained ? '1' : '0', file);
+        fputc(record->retained ? '1' : '0', file);
         break;
     default:
         fputc('%', file);
@@ -148,11 +124,11 @@ static const char *put_escape(const char *at, FILE *file)
     return at;
 }
 
-void weir_format_print(const char *format, const weir_view *view, FILE *file)
+void weir_format_print(const char *format, const weir_client_record *record, FILE *file)
 {
     for (const char *at = format; *at != '\0'; at++) {
         if (*at == '%') {
-            put_field(*++at, view, file);
+            put_field(*++at, record, file);
         } else if (*at == '\\') {
             at = put_escape(at + 1, file);
         } else {
@@ -175,37 +151,32 @@ static void json_bytes(const char *name, weir_bytes bytes, FILE *file)
     }
 }
 
-static void json_headers(const weir_record *record, FILE *file)
+static void json_headers(const weir_client_record *record, FILE *file)
 {
-    weir_bytes rest = record->headers;
-    weir_header header;
-    bool first = true;
     fputs(",\"headers\":[", file);
-    while (weir_headers_next(&rest, &header)) {
-        fputs(first ? "{\"name\":" : ",{\"name\":", file);
-        weir_json_string(file, header.name);
-        json_bytes("value", header.value, file);
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        fputs(i == 0 ? "{\"name\":" : ",{\"name\":", file);
+        weir_json_string(file, record->headers[i].name);
+        json_bytes("value", record->headers[i].value, file);
         fputc('}', file);
-        first = false;
     }
     fputc(']', file);
 }
 
-void weir_format_json(const weir_view *view, FILE *file)
+void weir_format_json(const weir_client_record *record, FILE *file)
 {
-    const weir_record *record = view->record;
-    fputs("{\"topic\":", file);
-    if (view->live) {
-        fputs("null", file);
-    } else {
-        weir_json_string(file, view->topic);
-        fprintf(file, ",\"partition\":%" PRIu32 ",\"offset\":%" PRId64, view->partition,
+    fputs("{\"name\":", file);
+    weir_json_string(file, record->name);
+    if (!record->live) {
+        fputs(",\"topic\":", file);
+        weir_json_string(file, record->topic);
+        fprintf(file, ",\"partition\":%" PRIu32 ",\"offset\":%" PRId64, record->partition,
                 record->offset);
+        json_bytes("key", record->key, file);
     }
-    fprintf(file, ",\"time_ms\":%" PRId64 ",\"retained\":%s", record->timestamp_ms,
-            view->retained ? "true" : "false");
-    json_bytes("key", record->key, file);
     json_bytes("value", record->value, file);
+    fprintf(file, ",\"time_ms\":%" PRId64 ",\"live\":%s,\"retained\":%s", record->time_ms,
+            record->live ? "true" : "false", record->retained ? "true" : "false");
     if (record->header_count > 0) {
         json_headers(record, file);
     }

@@ -2,18 +2,9 @@
 #ifndef WEIR_PROGRAMS_FORMAT_H
 #define WEIR_PROGRAMS_FORMAT_H
 
-#include "weir/record.h"
+#include "weir/client.h"
 
 #include <stdio.h>
-
-/* A record as it was delivered. Borrowed. */
-typedef struct weir_view {
-    weir_bytes topic; /* empty: live */
-    uint32_t partition;
-    bool live;     /* no partition and no offset */
-    bool retained; /* a retained value, not a fresh record */
-    const weir_record *record;
-} weir_view;
 
 /* NULL when the format is good; else one sentence that says what is wrong with it. */
 const char *weir_format_check(const char *format);
@@ -22,10 +13,10 @@ const char *weir_format_check(const char *format);
  * %K its bytes (-1: none), %s value, %S its bytes (-1: none), %h headers as k=v,k=v, %T time in
  * Unix milliseconds, %n the full name, %r 1 for a retained value, else 0, %% a percent sign; \n \t
  * \r \0 \\ \xHH. A live record's topic is its full name, its partition and offset are -1. */
-void weir_format_print(const char *format, const weir_view *view, FILE *file);
+void weir_format_print(const char *format, const weir_client_record *record, FILE *file);
 
 /* One JSON object, without a newline. Bytes that are not UTF-8 are given in base64 under "key64"
  * and "value64" instead. */
-void weir_format_json(const weir_view *view, FILE *file);
+void weir_format_json(const weir_client_record *record, FILE *file);
 
 #endif

@@ -351,7 +351,7 @@ weir_exit weir_run_serve(const weir_arguments *arguments)
     gateway own = {.signals = -1};
     weir_fault fault = {.err = WEIR_OK};
     weir_err err;
-    if (!weir_config_from_arguments(&own.config, arguments)) {
+    if (!weir_config_for_serving(&own.config, arguments)) {
         weir_config_fini(&own.config);
         return WEIR_EXIT_USAGE;
     }

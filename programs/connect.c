@@ -1,0 +1,133 @@
+/* programs/connect.c - finds the gateway, connects, and turns errors into sentences and exit codes.
+ */
+#include "programs/connect.h"
+
+#include "programs/config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { TIMEOUT_S_DEFAULT = 10, TIMEOUT_S_MAX = 3600 };
+
+/* Writes the URL into `url`. False, with the sentence printed, when it cannot be told. */
+static bool url_find(const weir_arguments *arguments, char *url, size_t size, char *data,
+                     size_t data_size)
+{
+    const char *server = weir_arguments_text(arguments, "server");
+    weir_config config = {0};
+    bool found = true;
+    int len;
+    data[0] = '\0';
+    if (server != NULL) {
+        len = snprintf(url, size, "%s", server);
+        return len < (int)size;
+    }
+    found = weir_config_from_arguments(&config, arguments);
+    if (found) {
+        const char *path = weir_config_text(&config, WEIR_KEY_local_path);
+        const char *folder = weir_config_text(&config, WEIR_KEY_data);
+        len = path != NULL ? snprintf(url, size, "unix:%s", path)
+                           : snprintf(url, size, "unix:%s/weir.sock", folder);
+        snprintf(data, data_size, "%s", folder);
+        found = len < (int)size;
+        if (!found) {
+            weir_say(
+                "the path of the gateway's socket is too long; name it with --server unix:PATH");
+        }
+    }
+    weir_config_fini(&config);
+    return found;
+}
+
+bool weir_connect(const weir_arguments *arguments, weir_client **client, weir_exit *code)
+{
+    char url[1024];
+    char data[1024];
+    long long seconds = 0;
+    weir_client_options options = {.name = "weir"};
+    weir_fault fault = {.err = WEIR_OK};
+    weir_err err;
+    *code = WEIR_EXIT_USAGE;
+    if (!weir_arguments_number(arguments, "timeout", 1, TIMEOUT_S_MAX, TIMEOUT_S_DEFAULT,
+                               &seconds) ||
+        !url_find(arguments, url, sizeof(url), data, sizeof(data))) {
+        return false;
+    }
+    options.timeout_ms = (uint32_t)seconds * 1000;
+    err = weir_client_open(url, &options, client, &fault);
+    if (err == WEIR_OK) {
+        return true;
+    }
+    *code = err == WEIR_INVALID   ? WEIR_EXIT_USAGE
+            : err == WEIR_TIMEOUT ? WEIR_EXIT_TIMEOUT
+                                  : WEIR_EXIT_ERROR;
+    if (err == WEIR_NOT_FOUND) {
+        weir_say(
+            "no gateway answers at %s; start one with `weir serve%s%s`, or name another with --server",
+            url, data[0] != '\0' ? " --data " : "", data);
+    } else {
+        weir_say("%s: %s", url, fault.text[0] != '\0' ? fault.text : weir_err_text(err));
+    }
+    return false;
+}
+
+weir_exit weir_client_outcome(const weir_client *client, weir_err err, const char *what)
+{
+    const char *sentence = weir_client_error(client);
+    if (err != WEIR_OK) {
+        weir_say("%s: %s", what, sentence[0] != '\0' ? sentence : weir_err_text(err));
+    }
+    return weir_exit_of(err);
+}
+
+/* Level by level: a filter reaches a topic when it agrees with all of the topic's levels, and is
+ * not at its end before they are. */
+bool weir_filter_reaches(const char *filter, const char *topic)
+{
+    for (;;) {
+        size_t filter_len = strcspn(filter, "/");
+        size_t topic_len = strcspn(topic, "/");
+        if (filter[0] == '#') {
+            return true;
+        }
+        if (!(filter_len == 1 && filter[0] == '+') &&
+            (filter_len != topic_len || memcmp(filter, topic, topic_len) != 0)) {
+            return false;
+        }
+        filter += filter_len;
+        topic += topic_len;
+        if (*topic == '\0') {
+            return true;
+        }
+        if (*filter == '\0') {
+            return false;
+        }
+        filter++;
+        topic++;
+    }
+}
+
+weir_err weir_filter_is_stored(weir_client *client, const char *filter, bool *stored)
+{
+    weir_client_topics topics = {0};
+    weir_err err = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
+    *stored = err != WEIR_OK;
+    for (uint32_t i = 0; i < topics.count && !*stored; i++) {
+        *stored = weir_filter_reaches(filter, topics.topics[i].name);
+    }
+    weir_client_topics_free(&topics);
+    return err;
+}
+
+bool weir_may_talk(const weir_arguments *arguments)
+{
+    return !weir_arguments_has(arguments, "quiet");
+}
+
+long long weir_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}

@@ -1,0 +1,228 @@
+/* programs/sub.c - `weir sub`: prints records as they arrive.
+ *
+ * Happy path: subscribe, then print each event until the count, the end or the time is reached.
+ * Output is flushed whenever nothing more is at hand, so a pipe sees each record at once and a long
+ * read is not slowed down. What a person should know and is no record (drops, gaps, a gateway that
+ * closes) goes to standard error. */
+#include "programs/connect.h"
+#include "programs/format.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MILLISECONDS_FROM = 100000000 }; /* times 1,000: larger numbers after @ are milliseconds */
+
+typedef struct reading {
+    weir_client_subscribe subscribe;
+    const char *format; /* NULL: the value and a newline */
+    bool json;
+    bool newline;
+    long long count;       /* 0: no end */
+    long long deadline_ms; /* of weir_now_ms; 0: none */
+    bool talk;
+} reading;
+
+/* ---- Where to start ---------------------------------------------------------------------------
+ */
+
+static bool time_read(const char *text, int64_t *time_ms)
+{
+    struct tm parts = {0};
+    char *end = NULL;
+    double number;
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (rest != NULL && (rest[0] == '\0' || (rest[0] == 'Z' && rest[1] == '\0'))) {
+        *time_ms = (int64_t)timegm(&parts) * 1000;
+        return true;
+    }
+    errno = 0;
+    number = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(number >= 0) || number > 1e15) {
+        return false;
+    }
+    *time_ms = (int64_t)(number >= 1e3 * MILLISECONDS_FROM ? number : number * 1000);
+    return true;
+}
+
+static bool whole_number(const char *text, int64_t *number)
+{
+    char *end = NULL;
+    errno = 0;
+    *number = strtoll(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && *number >= 0;
+}
+
+static bool start_read(const char *text, weir_client_subscribe *subscribe)
+{
+    bool good = true;
+    if (text == NULL || strcmp(text, "end") == 0) {
+        subscribe->start = WEIR_START_END;
+    } else if (strcmp(text, "beginning") == 0) {
+        subscribe->start = WEIR_START_BEGINNING;
+    } else if (text[0] == '@') {
+        subscribe->start = WEIR_START_TIME;
+        good = time_read(text + 1, &subscribe->value);
+    } else if (text[0] == '-') {
+        subscribe->start = WEIR_START_LAST;
+        good = whole_number(text + 1, &subscribe->value);
+    } else {
+        subscribe->start = WEIR_START_OFFSET;
+        good = whole_number(text, &subscribe->value);
+    }
+    if (!good) {
+        weir_say("--from takes beginning, end, OFFSET, -N or @TIME, not \"%s\"", text);
+    }
+    return good;
+}
+
+static bool reading_read(const weir_arguments *arguments, reading *own)
+{
+    weir_output output = WEIR_OUTPUT_TABLE;
+    long long seconds = 0;
+    const char *wrong;
+    memset(own, 0, sizeof(*own));
+    own->subscribe.filter = weir_bytes_of(arguments->operands[0]);
+    own->subscribe.until_end = weir_arguments_has(arguments, "exit-at-end");
+    if (!start_read(weir_arguments_text(arguments, "from"), &own->subscribe) ||
+        !weir_output_read(arguments, &output) ||
+        !weir_arguments_number(arguments, "count", 1, INT64_MAX, 0, &own->count) ||
+        !weir_arguments_number(arguments, "wait", 1, 1000000000, 0, &seconds)) {
+        return false;
+    }
+    own->subscribe.retained =
+        own->subscribe.start == WEIR_START_END && !weir_arguments_has(arguments, "no-retained");
+    own->subscribe.credit = (uint64_t)own->count;
+    own->format = weir_arguments_text(arguments, "format");
+    own->json = output != WEIR_OUTPUT_TABLE;
+    own->newline = !weir_arguments_has(arguments, "no-newline");
+    own->talk = weir_may_talk(arguments);
+    own->deadline_ms = seconds == 0 ? 0 : weir_now_ms() + seconds * 1000;
+    wrong = own->format == NULL ? NULL : weir_format_check(own->format);
+    if (wrong == NULL && own->subscribe.until_end && own->subscribe.start == WEIR_START_END) {
+        wrong = "--exit-at-end needs a start: --from beginning, say";
+    }
+    if (wrong != NULL) {
+        weir_say("%s", wrong);
+    }
+    return wrong == NULL;
+}
+
+/* ---- What arrives -----------------------------------------------------------------------------
+ */
+
+static void record_print(const reading *own, const weir_client_record *record)
+{
+    if (own->json) {
+        weir_format_json(record, stdout);
+    } else {
+        weir_format_print(own->format != NULL ? own->format : "%s", record, stdout);
+    }
+    if (own->json || own->newline) {
+        fputc('\n', stdout);
+    }
+}
+
+static void notice_say(const reading *own, const weir_client_event *event)
+{
+    if (!own->talk) {
+        return;
+    }
+    switch (event->kind) {
+    case WEIR_CLIENT_DROPPED:
+        weir_say("%llu records were dropped: this reader is too slow",
+                 (unsigned long long)event->count);
+        break;
+    case WEIR_CLIENT_GAP:
+        weir_say("offsets %lld to %lld could not be read: they were removed, or are damaged",
+                 (long long)event->from, (long long)event->to - 1);
+        break;
+    case WEIR_CLIENT_DRAIN:
+        weir_say("the gateway is closing");
+        break;
+    default:
+        break;
+    }
+}
+
+/* The next event; what was printed leaves before this waits. */
+static weir_err next(weir_client *client, const reading *own, weir_client_event *event)
+{
+    weir_err err = weir_client_next(client, 0, event);
+    long long left = -1;
+    if (err != WEIR_TIMEOUT) {
+        return err;
+    }
+    if (fflush(stdout) != 0) {
+        return WEIR_IO;
+    }
+    if (own->deadline_ms != 0) {
+        left = own->deadline_ms - weir_now_ms();
+        left = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : left;
+    }
+    return weir_client_next(client, (int)left, event);
+}
+
+static weir_exit print_all(weir_client *client, const reading *own, const char *filter)
+{
+    long long printed = 0;
+    for (;;) {
+        weir_client_event event = {0};
+        weir_err err = next(client, own, &event);
+        if (err == WEIR_TIMEOUT && own->deadline_ms != 0) {
+            return WEIR_EXIT_TIMEOUT;
+        }
+        if (err != WEIR_OK) {
+            return weir_client_outcome(client, err, filter);
+        }
+        if (event.kind == WEIR_CLIENT_ENDED) {
+            return WEIR_EXIT_DONE;
+        }
+        if (event.kind != WEIR_CLIENT_RECORD) {
+            notice_say(own, &event);
+            continue;
+        }
+        record_print(own, &event.record);
+        if (++printed == own->count) {
+            return WEIR_EXIT_DONE;
+        }
+    }
+}
+
+/* --from on names that nothing keeps would wait, or end, in silence. */
+static void live_say(weir_client *client, const reading *own, const char *filter)
+{
+    bool stored = true;
+    if (!own->talk || own->subscribe.start == WEIR_START_END) {
+        return;
+    }
+    if (weir_filter_is_stored(client, filter, &stored) == WEIR_OK && !stored) {
+        weir_say(
+            "no declared topic has names that \"%s\" matches: they are live, nothing of them is kept, "
+            "and --from finds nothing; `weir topic create NAME` keeps what is published from then on",
+            filter);
+    }
+}
+
+weir_exit weir_run_sub(const weir_arguments *arguments)
+{
+    const char *filter = arguments->operands[0];
+    weir_client *client = NULL;
+    uint64_t subscription = 0;
+    reading own;
+    weir_exit code;
+    weir_err err;
+    if (!reading_read(arguments, &own)) {
+        return WEIR_EXIT_USAGE;
+    }
+    if (!weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    live_say(client, &own, filter);
+    err = weir_client_subscribe_open(client, &own.subscribe, &subscription);
+    code =
+        err == WEIR_OK ? print_all(client, &own, filter) : weir_client_outcome(client, err, filter);
+    weir_client_close(client);
+    return code;
+}

@@ -1,0 +1,183 @@
+/* programs/topic.c - `weir topic create | ls | info | set | rm`. */
+#include "programs/connect.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PARTITIONS_MAX = 16384, LEVELS_MAX = 128 };
+
+/* --durability. False, with the sentence printed, when it is no level. */
+static bool level_read(const weir_arguments *arguments, weir_level missing, weir_level *level)
+{
+    const char *text = weir_arguments_text(arguments, "durability");
+    *level = missing;
+    if (text != NULL && weir_level_parse(weir_bytes_of(text), level) != WEIR_OK) {
+        weir_say("--durability takes memory, os or disk, not \"%s\"", text);
+        return false;
+    }
+    return true;
+}
+
+/* Says what was done, unless --quiet. */
+static weir_exit done(const weir_arguments *arguments, weir_client *client, weir_err err,
+                      const char *what)
+{
+    const char *name = arguments->operands[0];
+    weir_exit code = weir_client_outcome(client, err, name);
+    if (err == WEIR_OK && weir_may_talk(arguments)) {
+        weir_say("%s: %s", name, what);
+    }
+    weir_client_close(client);
+    return code;
+}
+
+weir_exit weir_run_topic_create(const weir_arguments *arguments)
+{
+    weir_topic_options options = {.nested = weir_arguments_has(arguments, "nested")};
+    long long partitions = 1;
+    long long levels = 0;
+    weir_client *client = NULL;
+    weir_exit code;
+    weir_err err;
+    if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
+        !weir_arguments_number(arguments, "partition-levels", 0, LEVELS_MAX, 0, &levels) ||
+        !level_read(arguments, WEIR_LEVEL_DISK, &options.level)) {
+        return WEIR_EXIT_USAGE;
+    }
+    options.partitions = (uint32_t)partitions;
+    options.partition_levels = (uint32_t)levels;
+    if (!weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    err = weir_client_topic_create(client, weir_bytes_of(arguments->operands[0]), &options);
+    return done(arguments, client, err, "declared");
+}
+
+weir_exit weir_run_topic_set(const weir_arguments *arguments)
+{
+    weir_client *client = NULL;
+    weir_level level;
+    weir_exit code;
+    weir_err err;
+    if (!level_read(arguments, WEIR_LEVEL_DEFAULT, &level)) {
+        return WEIR_EXIT_USAGE;
+    }
+    if (level == WEIR_LEVEL_DEFAULT) {
+        weir_say("nothing to change: say --durability LEVEL");
+        return WEIR_EXIT_USAGE;
+    }
+    if (!weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    err = weir_client_topic_alter(client, weir_bytes_of(arguments->operands[0]), level);
+    return done(arguments, client, err, "changed");
+}
+
+weir_exit weir_run_topic_rm(const weir_arguments *arguments)
+{
+    weir_client *client = NULL;
+    weir_exit code;
+    weir_err err;
+    if (!weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    err = weir_client_topic_delete(client, weir_bytes_of(arguments->operands[0]));
+    return done(arguments, client, err, "deleted, with its records");
+}
+
+static void topics_print(const weir_client_topics *topics, weir_output output)
+{
+    static const char *const columns[] = {"topic", "partitions#", "durability", "nested#",
+                                          "partition_levels#"};
+    weir_rows *rows = weir_rows_create(columns, 5);
+    for (uint32_t i = 0; i < topics->count; i++) {
+        const weir_topic_info *topic = &topics->topics[i];
+        char partitions[16];
+        char levels[16];
+        const char *cells[] = {topic->name, partitions, weir_level_name(topic->options.level),
+                               topic->options.nested ? "true" : "false", levels};
+        snprintf(partitions, sizeof(partitions), "%" PRIu32, topic->options.partitions);
+        snprintf(levels, sizeof(levels), "%" PRIu32, topic->options.partition_levels);
+        weir_rows_add(rows, cells);
+    }
+    weir_rows_print(rows, output, stdout);
+    weir_rows_destroy(rows);
+}
+
+weir_exit weir_run_topic_ls(const weir_arguments *arguments)
+{
+    weir_client_topics topics = {0};
+    weir_output output = WEIR_OUTPUT_TABLE;
+    weir_client *client = NULL;
+    weir_exit code = WEIR_EXIT_USAGE;
+    weir_err err;
+    if (!weir_output_read(arguments, &output) || !weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    err = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
+    code = weir_client_outcome(client, err, "topics");
+    if (err == WEIR_OK) {
+        topics_print(&topics, output);
+        weir_client_topics_free(&topics);
+    }
+    weir_client_close(client);
+    return code;
+}
+
+static void info_print(const weir_topic_info *topic, const weir_topic_info *bounds,
+                       weir_output output)
+{
+    static const char *const columns[] = {"topic",  "durability", "nested#", "partition#",
+                                          "start#", "end#",       "records#"};
+    weir_rows *rows = weir_rows_create(columns, 7);
+    for (uint32_t i = 0; i < topic->options.partitions && bounds->partitions != NULL; i++) {
+        const weir_partition_info *partition = &bounds->partitions[i];
+        char number[16];
+        char start[24];
+        char end[24];
+        char records[24];
+        const char *cells[] = {topic->name,
+                               weir_level_name(topic->options.level),
+                               topic->options.nested ? "true" : "false",
+                               number,
+                               start,
+                               end,
+                               records};
+        snprintf(number, sizeof(number), "%" PRIu32, i);
+        snprintf(start, sizeof(start), "%" PRId64, partition->start_offset);
+        snprintf(end, sizeof(end), "%" PRId64, partition->end_offset);
+        snprintf(records, sizeof(records), "%" PRId64,
+                 partition->end_offset - partition->start_offset);
+        weir_rows_add(rows, cells);
+    }
+    weir_rows_print(rows, output, stdout);
+    weir_rows_destroy(rows);
+}
+
+weir_exit weir_run_topic_info(const weir_arguments *arguments)
+{
+    weir_bytes name = weir_bytes_of(arguments->operands[0]);
+    weir_client_topics topics = {0};
+    weir_client_topics bounds = {0};
+    weir_output output = WEIR_OUTPUT_TABLE;
+    weir_client *client = NULL;
+    weir_exit code = WEIR_EXIT_USAGE;
+    weir_err err;
+    if (!weir_output_read(arguments, &output) || !weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    err = weir_client_topic_list(client, name, &topics);
+    if (err == WEIR_OK) {
+        err = weir_client_topic_offsets(client, name, WEIR_OFFSETS_BOUNDS, 0, &bounds);
+    }
+    code = weir_client_outcome(client, err, arguments->operands[0]);
+    if (err == WEIR_OK && topics.count == 1 && bounds.count == 1 &&
+        bounds.topics[0].options.partitions >= topics.topics[0].options.partitions) {
+        info_print(&topics.topics[0], &bounds.topics[0], output);
+    }
+    weir_client_topics_free(&topics);
+    weir_client_topics_free(&bounds);
+    weir_client_close(client);
+    return code;
+}
