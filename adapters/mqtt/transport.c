@@ -10,7 +10,7 @@
  *     sink:complete --> session_complete
  *     conn:sent ------> session_drained
  *     conn:deadline --> session_tick
- *     registry:told --> session_claimed, session_stop(taken over)
+ *     client ids:told --> session_claimed, session_stop(taken over)
  *
  * Happy path: a turn reads every socket once, steps once, and each session appends its answers to
  * its connection's output, which the connection sends at the turn's end. The hub's own turn end
@@ -29,8 +29,8 @@
  * the hub with its quiet sink lives as long as the port, and counts nothing once it stops. */
 #include "adapters/mqtt/transport.h"
 
-#include "adapters/mqtt/registry.h"
 #include "adapters/proto/mqtt/session.h"
+#include "adapters/shared/client_ids.h"
 #include "adapters/shared/stats.h"
 #include "core/base/assert.h"
 #include "core/base/log.h"
@@ -56,7 +56,7 @@ typedef struct hub hub;
 typedef struct client {
     weir_conn conn; /* first: conn callbacks cast */
     weir_sink sink;
-    weir_mqtt_member member;
+    weir_client_id_member member;
     weir_mqtt_session *session; /* NULL: destroyed */
     hub *hub;
     weir_mqtt_door *door;
@@ -91,7 +91,7 @@ struct hub {
 
 struct weir_mqtt_transport {
     weir_host *host;
-    weir_mqtt_registry *registry;
+    weir_client_ids *ids;
     void (*drained)(void *arg);
     void *drained_arg;
     atomic_uint draining; /* hubs that are not drained yet */
@@ -212,7 +212,7 @@ static void client_free_if_over(client *self)
 {
     hub *home = self->hub;
     if (!self->conn_gone || self->session != NULL || self->blocked ||
-        weir_mqtt_member_is_busy(&self->member)) {
+        weir_client_id_member_is_busy(&self->member)) {
         return; /* [T3] */
     }
     *self->link = self->next;
@@ -532,20 +532,19 @@ static uint8_t hook_admit(void *arg, weir_mqtt_session *session, const weir_mqtt
 static weir_err hook_claim(void *arg, weir_mqtt_session *session, weir_bytes client_id)
 {
     const hub *self = arg;
-    return weir_mqtt_registry_claim(self->transport->registry, &client_of(session)->member,
-                                    client_id);
+    return weir_client_ids_claim(self->transport->ids, &client_of(session)->member, client_id);
 }
 
 static void hook_release(void *arg, weir_mqtt_session *session, weir_bytes client_id)
 {
     const hub *self = arg;
-    weir_mqtt_registry_release(self->transport->registry, &client_of(session)->member, client_id);
+    weir_client_ids_release(self->transport->ids, &client_of(session)->member, client_id);
 }
 
 static const weir_mqtt_hooks hooks = {
     .admit = hook_admit, .claim = hook_claim, .release = hook_release};
 
-static void client_told(weir_mqtt_member *member, bool claimed, bool taken)
+static void client_told(weir_client_id_member *member, bool claimed, bool taken)
 {
     client *self = (client *)((char *)member - offsetof(client, member));
     if (taken) {
@@ -754,7 +753,8 @@ weir_err weir_mqtt_transport_create(weir_host *host, weir_mqtt_transport **trans
     }
     made->host = host;
     WEIR_ASSERT(sem_init(&made->stopped, 0, 0) == 0);
-    if (weir_mqtt_registry_create(&made->registry) != WEIR_OK) {
+    made->ids = weir_client_ids_keep(host->loops);
+    if (made->ids == NULL) {
         weir_mqtt_transport_destroy(made);
         return WEIR_NO_MEMORY;
     }
@@ -778,7 +778,7 @@ void weir_mqtt_transport_destroy(weir_mqtt_transport *transport)
     for (unsigned i = 0; i < transport->hub_count; i++) {
         weir_mqtt_context_fini(&transport->hubs[i]->context);
     }
-    weir_mqtt_registry_destroy(transport->registry);
+    weir_client_ids_drop(transport->ids);
     (void)sem_destroy(&transport->stopped);
     free(transport);
 }
