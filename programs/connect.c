@@ -83,7 +83,7 @@ weir_exit weir_client_outcome(const weir_client *client, weir_err err, const cha
 
 /* Level by level: a filter reaches a topic when it agrees with all of the topic's levels, and is
  * not at its end before they are. */
-bool weir_filter_reaches(const char *filter, const char *topic)
+static bool reaches(const char *filter, const char *topic)
 {
     for (;;) {
         size_t filter_len = strcspn(filter, "/");
@@ -114,7 +114,7 @@ weir_err weir_filter_is_stored(weir_client *client, const char *filter, bool *st
     weir_err err = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
     *stored = err != WEIR_OK;
     for (uint32_t i = 0; i < topics.count && !*stored; i++) {
-        *stored = weir_filter_reaches(filter, topics.topics[i].name);
+        *stored = reaches(filter, topics.topics[i].name);
     }
     weir_client_topics_free(&topics);
     return err;

@@ -19,8 +19,6 @@ weir_exit weir_client_outcome(const weir_client *client, weir_err err, const cha
 /* Whether records of some declared topic can have a name that `filter` matches. On an error *stored
  * is true: then nothing is claimed. */
 weir_err weir_filter_is_stored(weir_client *client, const char *filter, bool *stored);
-/* The same for one topic; pure. */
-bool weir_filter_reaches(const char *filter, const char *topic);
 
 /* --quiet was not given. */
 bool weir_may_talk(const weir_arguments *arguments);

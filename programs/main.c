@@ -22,32 +22,47 @@ static weir_exit unknown(const char *word)
     return WEIR_EXIT_USAGE;
 }
 
+/* `weir help WORDS...`, whatever the words stood behind. */
+static weir_exit help(char *const *words, int count)
+{
+    char name[] = "help";
+    char *list[] = {name, count > 0 ? words[0] : NULL, count > 1 ? words[1] : NULL, NULL};
+    const weir_command *command = weir_command_named(name);
+    weir_arguments arguments;
+    int operands = count > 2 ? 2 : count;
+    if (!weir_arguments_read(&arguments, command, operands + 1, list)) {
+        return WEIR_EXIT_USAGE;
+    }
+    return finish(command->run(&arguments));
+}
+
+static bool is_word(const char *text, const char *short_form, const char *long_form)
+{
+    return strcmp(text, short_form) == 0 || strcmp(text, long_form) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    static char version[] = "version";
     weir_arguments arguments;
     const weir_command *command;
     int used = 0;
-    char *help[] = {"help", argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
-    bool for_help =
-        argc > 1 && (strcmp(argv[argc - 1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
     umask(077);
     if (argc < 2) {
-        command = weir_command_named("help");
-        (void)weir_arguments_read(&arguments, command, 1, help);
-        return finish(command->run(&arguments)) == WEIR_EXIT_DONE ? WEIR_EXIT_USAGE
-                                                                  : WEIR_EXIT_ERROR;
+        (void)help(NULL, 0);
+        return WEIR_EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--version") == 0) {
-        argv[1] = "version";
+    if (is_word(argv[1], "-V", "--version")) {
+        argv[1] = version;
     }
     command = weir_command_find(argv + 1, argc - 1, &used);
-    if (for_help) {
-        bool family = command == NULL && argv[1][0] != '-';
-        command = weir_command_named("help");
-        (void)weir_arguments_read(&arguments, command, used > 0 ? used + 1 : family ? 2 : 1, help);
-    } else if (command == NULL) {
+    if (is_word(argv[argc - 1], "-h", "--help")) {
+        return help(argv + 1, command != NULL ? used : argc - 2);
+    }
+    if (command == NULL) {
         return unknown(argv[1]);
-    } else if (!weir_arguments_read(&arguments, command, argc - used, argv + used)) {
+    }
+    if (!weir_arguments_read(&arguments, command, argc - used, argv + used)) {
         return WEIR_EXIT_USAGE;
     }
     return finish(command->run(&arguments));
