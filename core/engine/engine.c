@@ -288,6 +288,22 @@ static void turn_give(weir_engine *engine)
     weir_deliver(engine);
 }
 
+/* Other threads read a copy, so that the counters themselves cost the owner nothing. */
+static void show_stats(weir_engine *engine)
+{
+    weir_journal_counts counts;
+    weir_journal_counts_of(engine->journal, &counts);
+    engine->stats.units = counts.units;
+    engine->stats.journal_bytes = counts.bytes;
+    engine->stats.journal_writes = counts.writes;
+    engine->stats.journal_syncs = counts.syncs;
+    engine->stats.tail_bytes = engine->tail_bytes;
+    const uint64_t *from = (const uint64_t *)(const void *)&engine->stats;
+    for (size_t i = 0; i < WEIR_STATS_COUNT; i++) {
+        atomic_store_explicit(&engine->stats_shown[i], from[i], memory_order_relaxed);
+    }
+}
+
 void weir_engine_turn(weir_engine *engine)
 {
     engine_clock(engine);
@@ -302,6 +318,7 @@ void weir_engine_turn(weir_engine *engine)
     turn_give(engine);
     weir_tail_shrink(engine);
     weir_flush_work(engine);
+    show_stats(engine);
 }
 
 /* When the home port should step next, though nobody submits anything. */
@@ -575,7 +592,7 @@ int weir_port_next_ms(const weir_port *port)
     if (deadline == 0) {
         return 0;
     }
-    if (deadline == UINT64_MAX || port->index != 0) {
+    if (deadline == UINT64_MAX || atomic_load_explicit(&engine->home, memory_order_relaxed) != port) {
         return -1;
     }
     uint64_t now = engine->env->ops->monotonic_ns(engine->env);
@@ -630,9 +647,8 @@ uint64_t weir_engine_term(const weir_engine *engine)
 
 void weir_engine_stats(const weir_engine *engine, weir_stats *stats)
 {
-    const uint64_t *from = (const uint64_t *)(const void *)&engine->stats;
     uint64_t *to = (uint64_t *)(void *)stats;
-    for (size_t i = 0; i < sizeof(*stats) / sizeof(*to); i++) {
-        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    for (size_t i = 0; i < WEIR_STATS_COUNT; i++) {
+        to[i] = atomic_load_explicit(&engine->stats_shown[i], memory_order_relaxed);
     }
 }

@@ -356,7 +356,11 @@ typedef enum weir_checkpoint_phase {
 /* ---- The engine --------------------------------------------------------------------------------
  */
 
-enum { WEIR_OWNED = 1, WEIR_WORK = 2 };
+enum {
+    WEIR_OWNED = 1,
+    WEIR_WORK = 2,
+    WEIR_STATS_COUNT = sizeof(weir_stats) / sizeof(uint64_t),
+};
 
 struct weir_engine {
     weir_env *env;
@@ -431,7 +435,8 @@ struct weir_engine {
     uint64_t retry_ns;      /* after a full disk */
     bool more_work;         /* another turn is wanted soon */
 
-    weir_stats stats; /* the owner's; read with relaxed loads */
+    weir_stats stats; /* the owner's */
+    _Atomic uint64_t stats_shown[WEIR_STATS_COUNT];
 };
 
 /* links.c-free helpers */

@@ -1,0 +1,276 @@
+/* What was acknowledged is there after a kill; offsets go on; state is that of the journal. */
+#include "tests/unit/engine/support.h"
+
+static void publish_many(fixture *f, const char *name, int from, int count)
+{
+    char value[32];
+    for (int i = 0; i < count; i++) {
+        weir_publish record = {.name = weir_bytes_of(name)};
+        snprintf(value, sizeof(value), "%d", from + i);
+        record.value = weir_bytes_of(value);
+        while (weir_port_publish(f->port, &record, NULL, (uint64_t)i) == WEIR_AGAIN) {
+            weir_port_step(f->port);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        weir_completion done = next_of(f->port, WEIR_COMPLETION_PUBLISH);
+        assert_int_equal(done.err, WEIR_OK);
+        assert_int_equal(done.token, i); /* answers come in the order of the publishes */
+    }
+}
+
+/* Reads the whole partition and checks that record i has value i. */
+static void assert_all(fixture *f, const char *topic, int64_t count)
+{
+    int64_t offset = 0;
+    char value[32];
+    while (offset < count) {
+        weir_completion done = fetch(f->port, topic, 0, offset, 0);
+        assert_int_equal(done.err, WEIR_OK);
+        assert_true(done.fetched.run_count > 0);
+        assert_int_equal(done.fetched.end_offset, count);
+        for (uint32_t r = 0; r < done.fetched.run_count; r++) {
+            const weir_run *run = &done.fetched.runs[r];
+            for (uint32_t i = 0; i < run->count; i++) {
+                weir_record record;
+                weir_chunk_record(run->chunk, run->first + i, &record);
+                assert_int_equal(record.offset, offset);
+                snprintf(value, sizeof(value), "%lld", (long long)offset);
+                assert_true(weir_bytes_equal(record.value, weir_bytes_of(value)));
+                offset++;
+            }
+        }
+        weir_completion_drop(&done);
+    }
+}
+
+static void acknowledged_records_survive_a_kill(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    for (int round = 0; round < 8; round++) {
+        publish_many(&f, "t/k", round * 300, 300);
+        fixture_kill(&f);
+        fixture_open(&f);
+        assert_all(&f, "t", (round + 1) * 300);
+    }
+    fixture_end(&f);
+}
+
+static void records_survive_a_clean_stop_and_are_read_from_disk(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "t", WEIR_LEVEL_OS);
+    publish_many(&f, "t/k", 0, 5000);
+    fixture_close(&f);
+    fixture_open(&f);
+    assert_all(&f, "t", 5000);
+    weir_stats stats;
+    weir_engine_stats(f.engine, &stats);
+    assert_true(stats.cold_reads > 0);
+    publish_many(&f, "t/k", 5000, 100);
+    assert_all(&f, "t", 5100);
+    fixture_end(&f);
+}
+
+static void await_checkpoint(fixture *f)
+{
+    weir_stats stats = {0};
+    for (int i = 0; i < 500 && stats.checkpoints == 0; i++) {
+        weir_port_wait(f->port, 10);
+        weir_engine_stats(f->engine, &stats);
+    }
+    assert_true(stats.checkpoints > 0);
+}
+
+static void checkpoints_and_recycled_journal_files_lose_nothing(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    fixture_close(&f);
+    f.config.journal_file_bytes = 64 << 10;
+    f.config.checkpoint_bytes = 40 << 10;
+    f.config.segment_bytes_max = 64 << 10;
+    f.config.limits.tail_bytes_max = 1 << 20;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    int total = 0;
+    for (int round = 0; round < 6; round++) {
+        for (int burst = 0; burst < 20; burst++) {
+            publish_many(&f, "t/k", total, 250);
+            total += 250;
+        }
+        await_checkpoint(&f);
+        fixture_kill(&f);
+        fixture_open(&f);
+        assert_all(&f, "t", total);
+    }
+    fixture_end(&f);
+}
+
+static void a_topics_level_and_deletion_survive_a_kill(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "kept", WEIR_LEVEL_OS);
+    declare(f.port, "gone", WEIR_LEVEL_DISK);
+    publish_ok(f.port, "gone/x", "1");
+    assert_int_equal(
+        weir_port_topic_set_level(f.port, WEIR_TEXT("kept"), WEIR_LEVEL_MEMORY, NULL, 0), WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+    assert_int_equal(weir_port_topic_delete(f.port, WEIR_TEXT("gone"), NULL, 0), WEIR_OK);
+    done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+    fixture_kill(&f);
+    fixture_open(&f);
+    assert_int_equal(weir_port_topics(f.port, WEIR_TEXT(""), NULL, 0), WEIR_OK);
+    done = next_of(f.port, WEIR_COMPLETION_TOPICS);
+    assert_int_equal(done.topics.count, 1);
+    assert_string_equal(done.topics.topics[0].name, "kept");
+    assert_int_equal(done.topics.topics[0].options.level, WEIR_LEVEL_MEMORY);
+    weir_completion_drop(&done);
+    declare(f.port, "gone", WEIR_LEVEL_DISK);
+    assert_int_equal(publish_ok(f.port, "gone/x", "2"), 0); /* a new topic, not the old one's log */
+    fixture_end(&f);
+}
+
+static void retained_values_survive_kill_checkpoint_and_their_topics_deletion(void **state)
+{
+    fixture f;
+    char text[256];
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    const char *names[] = {"live/a", "t/b", "t/c"};
+    for (int i = 0; i < 3; i++) {
+        weir_publish record = {.name = weir_bytes_of(names[i]),
+                               .value = WEIR_TEXT("v"),
+                               .attributes = WEIR_RECORD_RETAIN};
+        weir_completion done = publish_record(f.port, &record);
+        assert_int_equal(done.err, WEIR_OK);
+        assert_int_equal(done.published.level, WEIR_LEVEL_DISK);
+    }
+    weir_publish clear = {.name = WEIR_TEXT("t/c"), .attributes = WEIR_RECORD_RETAIN};
+    assert_int_equal(publish_record(f.port, &clear).err, WEIR_OK);
+    for (int round = 0; round < 3; round++) {
+        round == 1 ? fixture_close(&f) : fixture_kill(&f);
+        fixture_open(&f);
+        weir_subscriber *subscriber = subscriber_open(f.port, 100);
+        weir_subscribe wanted = {.filter = WEIR_TEXT("#"), .retained = WEIR_RETAINED_SEND};
+        assert_int_equal(weir_port_subscribe(f.port, subscriber, &wanted, NULL, 0), WEIR_OK);
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_SUBSCRIBE);
+        weir_completion_drop(&done);
+        text[0] = '\0';
+        take_delivery(f.port, text, sizeof(text));
+        take_delivery(f.port, text, sizeof(text));
+        assert_string_equal(text, "live/a=v t/b=v ");
+        assert_nothing(f.port);
+        if (round == 1) {
+            weir_port_topic_delete(f.port, WEIR_TEXT("t"), NULL, 0);
+            done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+            weir_completion_drop(&done);
+        }
+    }
+    fixture_end(&f);
+}
+
+static void a_second_engine_on_the_directory_is_refused_with_the_owners_pid(void **state)
+{
+    fixture f;
+    weir_engine *second = NULL;
+    weir_fault fault = {0};
+    char pid[32];
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(weir_engine_open(&f.config, &second, &fault), WEIR_LOCKED);
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    assert_non_null(strstr(fault.text, pid));
+    fixture_end(&f);
+}
+
+static void a_displaced_owner_neither_appends_nor_acknowledges(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    publish_many(&f, "t/k", 0, 10);
+    fixture newer = f;
+    newer.config.take_over = true;
+    fixture_open(&newer);
+    publish_many(&newer, "t/k", 10, 5);
+    /* The old one wakes: its publish is not answered, and what it wrote is never read. */
+    weir_publish late = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("late")};
+    assert_int_equal(weir_port_publish(f.port, &late, NULL, 9), WEIR_OK);
+    assert_nothing(f.port);
+    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_FENCED);
+    publish_many(&newer, "t/k", 15, 5);
+    assert_all(&newer, "t", 20);
+    fixture_kill(&newer);
+    fixture_kill(&f);
+    newer.config.take_over = false;
+    fixture_open(&newer);
+    assert_all(&newer, "t", 20);
+    fixture_end(&newer);
+}
+
+static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **state)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
+    assert_non_null(mkdtemp(f.dir));
+    f.config.env = faulty;
+    f.config.sync = WEIR_SYNC_INLINE;
+    f.config.journal_file_bytes = 1 << 20;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    publish_many(&f, "t/k", 0, 20);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
+                                                       .countdown = 1,
+                                                       .err = WEIR_IO,
+                                                       .os_errno = 5});
+    weir_publish doubtful = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("20")};
+    assert_int_equal(weir_port_publish(f.port, &doubtful, NULL, 9), WEIR_OK);
+    assert_nothing(f.port); /* neither acknowledged nor retried */
+    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_STOPPED);
+    weir_publish more = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("x")};
+    assert_int_equal(weir_port_publish(f.port, &more, NULL, 10), WEIR_OK);
+    assert_all(&f, "t", 20); /* reading goes on up to the mark */
+    fixture_kill(&f);
+    fixture_open(&f);
+    weir_completion done = fetch(f.port, "t", 0, 0, 0);
+    assert_true(done.fetched.end_offset >= 20);
+    weir_completion_drop(&done);
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acknowledged_records_survive_a_kill),
+        cmocka_unit_test(records_survive_a_clean_stop_and_are_read_from_disk),
+        cmocka_unit_test(checkpoints_and_recycled_journal_files_lose_nothing),
+        cmocka_unit_test(a_topics_level_and_deletion_survive_a_kill),
+        cmocka_unit_test(retained_values_survive_kill_checkpoint_and_their_topics_deletion),
+        cmocka_unit_test(a_second_engine_on_the_directory_is_refused_with_the_owners_pid),
+        cmocka_unit_test(a_displaced_owner_neither_appends_nor_acknowledges),
+        cmocka_unit_test(a_failed_sync_stops_acknowledging_and_a_restart_recovers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
