@@ -7,6 +7,8 @@
 
 enum { INPUT_MAX = 16384 };
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     weir_config config = {0};
