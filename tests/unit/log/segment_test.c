@@ -4,6 +4,7 @@
 
 #include "core/base/hash.h"
 #include "core/base/varint.h"
+#include "core/log/heads.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -520,6 +521,54 @@ static void another_segments_heads_serve_nothing_wrong(void **test)
     free(foreign);
 }
 
+/* A misdirected write: good CRCs, but not in their places. */
+static void an_entry_in_anothers_place_costs_nothing(void **test)
+{
+    fixture *f = *test;
+    weir_segment *segment = made(f, 7);
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    weir_segment_drop(segment);
+    size_t len;
+    uint8_t *heads = file_load(f->heads_path, &len);
+    for (size_t to = 0; to < 7; to++) {
+        for (size_t from = 0; from < 7; from++) {
+            uint8_t kept[40];
+            memcpy(kept, heads + 64 + to * 40, 40);
+            memcpy(heads + 64 + to * 40, heads + 64 + from * 40, to == from ? 0 : 40);
+            file_store(f->heads_path, heads, len);
+            assert_int_equal(read_reopened(f, &state).bad, 0);
+            memcpy(heads + 64 + to * 40, kept, 40);
+        }
+    }
+    free(heads);
+}
+
+/* Entries that agree with one another and have good CRCs, but not with the batches. */
+static void entries_that_lie_about_their_batches_serve_nothing_wrong(void **test)
+{
+    fixture *f = *test;
+    weir_segment *segment = made(f, 7);
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    weir_segment_drop(segment);
+    size_t len;
+    uint8_t *heads = file_load(f->heads_path, &len);
+    uint8_t *at = heads + 64;
+    weir_heads_entry first, second;
+    assert_int_equal(weir_heads_entry_decode(at, &first), WEIR_OK);
+    assert_int_equal(weir_heads_entry_decode(at + 40, &second), WEIR_OK);
+    first.records++; /* the boundary between their offsets is moved */
+    second.base_offset++;
+    second.records--;
+    weir_heads_entry_encode(&first, at);
+    weir_heads_entry_encode(&second, at + 40);
+    file_store(f->heads_path, heads, len);
+    sums sum = read_reopened(f, &state);
+    assert_int_equal(sum.bad, 3); /* both batches, and no other */
+    free(heads);
+}
+
 static void heads_made_for_a_newer_reader_stop_the_use(void **test)
 {
     fixture *f = *test;
@@ -615,6 +664,25 @@ static void every_failing_call_is_reported_and_nothing_untold_counts(void **test
         weir_env_faulty_plan(faulty, plan);
         assert_int_equal(scenario(f, faulty), planned);
     }
+    weir_env_faulty_destroy(faulty);
+}
+
+static void nothing_is_synced_when_nothing_was_written(void **test)
+{
+    fixture *f = *test;
+    weir_env *faulty;
+    weir_segment *segment;
+    assert_int_equal(weir_env_faulty_create(f->env, &faulty), WEIR_OK);
+    assert_int_equal(weir_segment_create(faulty, f->dir, BASE, 1, &segment), WEIR_OK);
+    uint64_t syncs = weir_env_faulty_calls(faulty, 1u << WEIR_CALL_SYNC);
+    assert_int_equal(syncs, 2); /* both files, when it was made */
+    assert_int_equal(weir_segment_sync(segment), WEIR_OK);
+    assert_int_equal(weir_env_faulty_calls(faulty, 1u << WEIR_CALL_SYNC), 2);
+    assert_int_equal(append(f, segment, BASE, 1), WEIR_OK);
+    assert_int_equal(weir_segment_sync(segment), WEIR_OK);
+    assert_int_equal(weir_segment_sync(segment), WEIR_OK);
+    assert_int_equal(weir_env_faulty_calls(faulty, 1u << WEIR_CALL_SYNC), 4);
+    weir_segment_drop(segment);
     weir_env_faulty_destroy(faulty);
 }
 
@@ -716,9 +784,12 @@ int main(void)
         SEGMENT_TEST(without_its_heads_a_segment_is_read_around_a_damaged_batch),
         SEGMENT_TEST(two_damaged_entries_in_a_row_are_found_between_their_neighbours),
         SEGMENT_TEST(another_segments_heads_serve_nothing_wrong),
+        SEGMENT_TEST(an_entry_in_anothers_place_costs_nothing),
+        SEGMENT_TEST(entries_that_lie_about_their_batches_serve_nothing_wrong),
         SEGMENT_TEST(heads_made_for_a_newer_reader_stop_the_use),
         SEGMENT_TEST(a_state_that_cannot_be_is_damage),
         SEGMENT_TEST(every_failing_call_is_reported_and_nothing_untold_counts),
+        SEGMENT_TEST(nothing_is_synced_when_nothing_was_written),
         SEGMENT_TEST(readers_see_whole_batches_while_others_are_appended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
