@@ -224,6 +224,18 @@ static void turn_health(weir_engine *engine, weir_err state)
     }
 }
 
+/* After each sync, inline or on a lane, and before any answer leaves: is this still our directory?
+ */
+static void turn_term(weir_engine *engine)
+{
+    uint64_t durable = weir_journal_durable(engine->journal);
+    if (durable > engine->durable_compared && weir_owner_compare(engine->owner_file) != WEIR_OK) {
+        health_set(engine, WEIR_HEALTH_FENCED,
+                   "a newer gateway has taken this data directory over: this one stops");
+    }
+    engine->durable_compared = durable;
+}
+
 /* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are
  * due. */
 static void turn_write(weir_engine *engine)
@@ -245,11 +257,7 @@ static void turn_write(weir_engine *engine)
     } else {
         state = weir_journal_poll(journal);
     }
-    if (weir_journal_durable(journal) > durable &&
-        weir_owner_compare(engine->owner_file) != WEIR_OK) {
-        health_set(engine, WEIR_HEALTH_FENCED,
-                   "a newer gateway has taken this data directory over: this one stops");
-    }
+    turn_term(engine);
     turn_health(engine, state);
     if (weir_journal_durable(journal) >= last) {
         engine->disk_wanted = false;
@@ -592,7 +600,8 @@ int weir_port_next_ms(const weir_port *port)
     if (deadline == 0) {
         return 0;
     }
-    if (deadline == UINT64_MAX || atomic_load_explicit(&engine->home, memory_order_relaxed) != port) {
+    if (deadline == UINT64_MAX ||
+        atomic_load_explicit(&engine->home, memory_order_relaxed) != port) {
         return -1;
     }
     uint64_t now = engine->env->ops->monotonic_ns(engine->env);

@@ -411,8 +411,9 @@ struct weir_engine {
 
     bool unit_open;
     uint64_t unit_bytes;
-    bool disk_wanted;     /* something of the units not yet synced waits for the disk */
-    uint64_t os_since_ns; /* when the oldest unsynced os unit was written; 0: none */
+    uint64_t durable_compared; /* the term was compared after this unit was synced */
+    bool disk_wanted;          /* something of the units not yet synced waits for the disk */
+    uint64_t os_since_ns;      /* when the oldest unsynced os unit was written; 0: none */
     weir_link open_partitions;
     weir_link hidden;
     weir_link unflushed;

@@ -197,11 +197,13 @@ static void a_second_engine_on_the_directory_is_refused_with_the_owners_pid(void
     fixture_end(&f);
 }
 
-static void a_displaced_owner_neither_appends_nor_acknowledges(void **state)
+static void displace(weir_sync_mode mode)
 {
     fixture f;
-    (void)state;
     fixture_begin(&f);
+    fixture_close(&f);
+    f.config.sync = mode;
+    fixture_open(&f);
     declare(f.port, "t", WEIR_LEVEL_DISK);
     publish_many(&f, "t/k", 0, 10);
     fixture newer = f;
@@ -221,6 +223,13 @@ static void a_displaced_owner_neither_appends_nor_acknowledges(void **state)
     fixture_open(&newer);
     assert_all(&newer, "t", 20);
     fixture_end(&newer);
+}
+
+static void a_displaced_owner_neither_appends_nor_acknowledges(void **state)
+{
+    (void)state;
+    displace(WEIR_SYNC_INLINE);
+    displace(WEIR_SYNC_THREAD);
 }
 
 static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **state)
