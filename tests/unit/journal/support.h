@@ -18,7 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/varint.h"
 #include "core/env/env.h"
 #include "core/journal/block.h"
 #include "core/journal/journal.h"

@@ -1,0 +1,366 @@
+/* What was called durable survives: a power cut at every call, a cut in the recovery from a cut, a
+ * sync that failed, a disk that fills up; and how threads and AUTO behave, on a clock of our own.
+ */
+#include "tests/unit/journal/disk_env.h"
+
+static weir_journal_config disk_config(disk_env *disk, weir_sync_mode sync, uint64_t term)
+{
+    return (weir_journal_config){
+        .env = &disk->env,
+        .dir = "/data/journal",
+        .file_bytes = TEST_FILE_BYTES,
+        .pending_bytes_max = 4 << 20,
+        .term = term,
+        .sync = sync,
+    };
+}
+
+/* What a run promised: every unit through `durable` must come back, from `kept_from` on. */
+typedef struct promise {
+    uint64_t durable;
+    uint64_t last;
+    uint64_t kept_from;
+} promise;
+
+static void promise_note(promise *p, const weir_journal *journal)
+{
+    uint64_t durable = weir_journal_durable(journal);
+    p->durable = durable > p->durable ? durable : p->durable;
+    p->last = weir_journal_last(journal);
+    assert_true(durable <= weir_journal_written(journal));
+    assert_true(weir_journal_written(journal) <= weir_journal_last(journal));
+}
+
+/* Some units, flushes with and without sync, marks, releases; all chosen by the seed. */
+static void work(disk_env *disk, weir_journal *journal, promise *p, int steps)
+{
+    for (int i = 0; i < steps && weir_journal_state(journal) == WEIR_OK; i++) {
+        uint64_t choice = disk_random(disk) % 16;
+        if (choice < 8 && weir_journal_room(journal, 3 * 6000) == WEIR_OK) {
+            (void)unit_add(journal, disk_random(disk) % (choice == 0 ? 6000 : 300) + 1);
+        } else if (choice < 12) {
+            (void)weir_journal_flush(journal, choice < 10);
+        } else if (choice == 12) {
+            (void)weir_journal_mark(journal);
+        } else if (choice == 13) {
+            p->kept_from = p->durable > 20 ? p->durable - 20 : 1;
+            weir_journal_release(journal, p->kept_from);
+        } else {
+            disk_jobs_run(&disk->env);
+            (void)weir_journal_poll(journal);
+        }
+        promise_note(p, journal);
+    }
+}
+
+/* Opens; what is found must keep the promise. NULL: the power went again. */
+static weir_journal *reopen(disk_env *disk, weir_sync_mode sync, uint64_t term, promise *p)
+{
+    weir_journal_config config = disk_config(disk, sync, term);
+    weir_journal *journal = NULL;
+    weir_fault fault = {0};
+    replayed seen = {0};
+    weir_err err = weir_journal_open(&config, p->kept_from, replay_check, &seen, &journal, &fault);
+    if (err != WEIR_OK && disk->off) {
+        return NULL;
+    }
+    if (err != WEIR_OK) {
+        print_error("%s: %s (%s at %llu)\n", weir_err_name(err), fault.text, fault.file,
+                    (unsigned long long)fault.position);
+    }
+    assert_int_equal(err, WEIR_OK);
+    assert_true(weir_journal_last(journal) >= p->durable);
+    assert_true(seen.count == 0 || seen.first == p->kept_from);
+    assert_true(seen.count > 0 || weir_journal_last(journal) + 1 == p->kept_from);
+    p->durable = weir_journal_durable(journal);
+    p->last = p->durable;
+    return journal;
+}
+
+static void cut_at_call(uint64_t seed, uint64_t call, weir_sync_mode sync, bool *reached)
+{
+    disk_env *disk = disk_create(seed);
+    promise p = {.kept_from = 1};
+    uint64_t term = 1;
+    weir_journal *journal = reopen(disk, sync, term, &p);
+    work(disk, journal, &p, 60);
+    disk->calls_left = call;
+    work(disk, journal, &p, 60);
+    *reached = disk->off;
+    weir_journal_abandon(journal);
+    disk_cut(disk);
+    for (int i = 0; i < 3; i++) { /* the power goes again while it recovers */
+        disk->calls_left = disk_random(disk) % 30 + 1;
+        journal = reopen(disk, sync, ++term, &p);
+        if (journal != NULL) {
+            disk->calls_left = disk_random(disk) % 60 + 1;
+            work(disk, journal, &p, 40);
+            weir_journal_abandon(journal);
+        }
+        disk_cut(disk);
+    }
+    journal = reopen(disk, sync, ++term, &p);
+    assert_non_null(journal);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void a_power_cut_at_any_call_loses_nothing_durable(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        bool reached = true;
+        for (uint64_t call = 1; reached && call < 200; call++) {
+            cut_at_call(seed * 1000 + call, call,
+                        seed % 2 == 0 ? WEIR_SYNC_INLINE : WEIR_SYNC_THREAD, &reached);
+        }
+    }
+}
+
+static void a_crash_without_a_power_cut_loses_nothing_written(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        disk_env *disk = disk_create(seed);
+        promise p = {.kept_from = 1};
+        for (uint64_t term = 1; term < 6; term++) {
+            weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, term, &p);
+            work(disk, journal, &p, 80);
+            p.durable = weir_journal_written(journal); /* the page cache survives */
+            weir_journal_abandon(journal);
+            disk_restart(disk);
+        }
+        disk_destroy(disk);
+    }
+}
+
+static void a_failed_sync_stops_writing_for_good_and_is_not_tried_again(void **state)
+{
+    (void)state;
+    for (int mode = WEIR_SYNC_INLINE; mode <= WEIR_SYNC_THREAD; mode++) {
+        disk_env *disk = disk_create(7);
+        promise p = {.kept_from = 1};
+        weir_journal *journal = reopen(disk, (weir_sync_mode)mode, 1, &p);
+        disk_jobs_run(&disk->env); /* the spare */
+        (void)weir_journal_poll(journal);
+        (void)unit_add(journal, 10);
+        (void)weir_journal_flush(journal, true);
+        disk_jobs_run(&disk->env);
+        assert_int_equal(weir_journal_poll(journal), WEIR_OK);
+        assert_int_equal(weir_journal_durable(journal), 1);
+        (void)unit_add(journal, 10);
+        disk->fail_sync_in = 1;
+        (void)weir_journal_flush(journal, true);
+        disk_jobs_run(&disk->env);
+        assert_int_equal(weir_journal_poll(journal), WEIR_READ_ONLY);
+        uint64_t calls = disk->calls;
+        assert_int_equal(weir_journal_flush(journal, true), WEIR_READ_ONLY);
+        assert_int_equal(weir_journal_mark(journal), WEIR_READ_ONLY);
+        assert_int_equal(weir_journal_room(journal, 1), WEIR_READ_ONLY);
+        disk_jobs_run(&disk->env);
+        assert_int_equal(weir_journal_poll(journal), WEIR_READ_ONLY);
+        assert_int_equal(weir_journal_durable(journal), 1);
+        assert_int_equal(weir_journal_close(journal), WEIR_READ_ONLY);
+        assert_int_equal(disk->calls, calls);
+        disk_destroy(disk);
+    }
+}
+
+static void what_a_failed_sync_left_readable_is_written_again_before_it_counts(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        disk_env *disk = disk_create(seed);
+        promise p = {.kept_from = 1};
+        weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+        for (int i = 0; i < 3; i++) {
+            (void)unit_add(journal, 700);
+            assert_int_equal(weir_journal_flush(journal, true), WEIR_OK);
+        }
+        for (int i = 0; i < 3; i++) {
+            (void)unit_add(journal, 700);
+            assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+        }
+        disk->fail_sync_in = 1;
+        assert_int_equal(weir_journal_flush(journal, true), WEIR_READ_ONLY);
+        weir_journal_abandon(journal);
+        disk_restart(disk);
+        journal = reopen(disk, WEIR_SYNC_INLINE, 2, &p); /* reads units 4 to 6: durable from here */
+        assert_int_equal(weir_journal_durable(journal), 6);
+        weir_journal_abandon(journal);
+        disk_cut(disk);
+        journal = reopen(disk, WEIR_SYNC_INLINE, 3, &p);
+        assert_int_equal(weir_journal_last(journal), 6);
+        weir_journal_abandon(journal);
+        disk_destroy(disk);
+    }
+}
+
+static void a_failed_write_stops_writing_for_good(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(3);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+    disk_jobs_run(&disk->env);
+    (void)unit_add(journal, 10);
+    disk->fail_write_in = 1;
+    assert_int_equal(weir_journal_flush(journal, false), WEIR_READ_ONLY);
+    assert_int_equal(weir_journal_written(journal), 0);
+    assert_int_equal(weir_journal_state(journal), WEIR_READ_ONLY);
+    weir_journal_abandon(journal);
+    disk_destroy(disk);
+}
+
+static void a_full_disk_refuses_waits_and_goes_on_by_itself(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(5);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+    disk->capacity_bytes = disk_used(disk); /* no room for a spare */
+    disk_jobs_run(&disk->env);
+    assert_int_equal(weir_journal_poll(journal), WEIR_OK);
+    uint64_t added = 0;
+    while (weir_journal_room(journal, 3000) == WEIR_OK) {
+        added = unit_add(journal, 1000);
+        assert_int_equal(weir_journal_flush(journal, true), WEIR_OK);
+        assert_int_equal(weir_journal_durable(journal), added);
+    }
+    assert_int_equal(weir_journal_room(journal, 3000), WEIR_DISK_FULL);
+    assert_true(added > 5);
+    weir_journal_begin(journal, TEST_ENGINE_MS + (int64_t)added + 1); /* room() not listened to */
+    uint64_t entries = (added + 1) % 3 + 1;
+    for (uint64_t i = 0; i < entries; i++) {
+        uint8_t *body = weir_journal_entry_add(journal, (uint16_t)((added + 1) % 1000), 1, 60000);
+        for (size_t b = 0; b < 60000; b++) {
+            body[b] = unit_byte(added + 1, b);
+        }
+    }
+    (void)weir_journal_end(journal);
+    assert_int_equal(weir_journal_flush(journal, true), WEIR_DISK_FULL);
+    assert_int_equal(weir_journal_durable(journal), added);
+    assert_int_equal(weir_journal_state(journal), WEIR_DISK_FULL);
+    disk->capacity_bytes = 0;
+    assert_int_equal(weir_journal_poll(journal), WEIR_DISK_FULL); /* not at every turn */
+    disk->now_ns += 1000000000;
+    assert_int_equal(weir_journal_poll(journal), WEIR_OK);
+    assert_int_equal(weir_journal_durable(journal), added + 1);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_restart(disk);
+    journal = reopen(disk, WEIR_SYNC_INLINE, 2, &p);
+    assert_int_equal(weir_journal_last(journal), added + 1);
+    weir_journal_abandon(journal);
+    disk_destroy(disk);
+}
+
+static void a_thread_writes_once_for_all_that_came_meanwhile(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(9);
+    promise p = {.kept_from = 1};
+    weir_journal_counts counts;
+    weir_journal *journal = reopen(disk, WEIR_SYNC_THREAD, 1, &p);
+    disk_jobs_run(&disk->env);
+    (void)weir_journal_poll(journal);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    assert_true(weir_journal_busy(journal));
+    for (int i = 0; i < 10; i++) { /* the stronger wish wins: [W3] */
+        (void)unit_add(journal, 10);
+        assert_int_equal(weir_journal_flush(journal, i == 3), WEIR_OK);
+    }
+    assert_int_equal(weir_journal_written(journal), 0);
+    disk_jobs_run(&disk->env);
+    assert_int_equal(weir_journal_written(journal), 0); /* until poll takes it in */
+    assert_int_equal(weir_journal_poll(journal), WEIR_OK);
+    assert_int_equal(weir_journal_written(journal), 1);
+    assert_int_equal(weir_journal_durable(journal), 0);
+    assert_true(weir_journal_busy(journal));
+    disk_jobs_run(&disk->env);
+    assert_int_equal(weir_journal_poll(journal), WEIR_OK);
+    assert_false(weir_journal_busy(journal));
+    assert_int_equal(weir_journal_durable(journal), 11);
+    weir_journal_counts_of(journal, &counts);
+    assert_int_equal(counts.writes, 2);
+    assert_int_equal(counts.syncs, 1);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void flush_sync(disk_env *disk, weir_journal *journal)
+{
+    (void)unit_add(journal, 10);
+    (void)weir_journal_flush(journal, true);
+    while (weir_journal_busy(journal)) {
+        disk_jobs_run(&disk->env);
+        (void)weir_journal_poll(journal);
+    }
+    assert_int_equal(weir_journal_durable(journal), weir_journal_last(journal));
+}
+
+static void auto_uses_a_thread_while_the_disk_is_slow_and_only_then(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(11);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_AUTO, 1, &p);
+    for (int i = 0; i < 20; i++) {
+        flush_sync(disk, journal);
+    }
+    assert_int_equal(disk->journal_jobs, 0);
+    disk->sync_ns = 5000000;
+    for (int i = 0; i < 20; i++) {
+        flush_sync(disk, journal);
+    }
+    assert_true(disk->journal_jobs > 10);
+    disk->sync_ns = 800000; /* between the two bounds: it stays as it is */
+    for (int i = 0; i < 60; i++) {
+        flush_sync(disk, journal);
+    }
+    uint64_t jobs = disk->journal_jobs;
+    flush_sync(disk, journal);
+    assert_int_equal(disk->journal_jobs, jobs + 1);
+    disk->sync_ns = 50000;
+    for (int i = 0; i < 60; i++) {
+        flush_sync(disk, journal);
+    }
+    jobs = disk->journal_jobs;
+    flush_sync(disk, journal);
+    assert_int_equal(disk->journal_jobs, jobs);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void an_idle_mark_proves_the_last_group(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(13);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+    weir_journal_counts counts;
+    flush_sync(disk, journal);
+    assert_int_equal(weir_journal_mark(journal), WEIR_OK);
+    assert_int_equal(weir_journal_mark(journal), WEIR_OK); /* nothing new to say */
+    weir_journal_counts_of(journal, &counts);
+    assert_int_equal(counts.writes, 2);
+    weir_journal_abandon(journal);
+    disk_destroy(disk);
+}
+
+int main(void)
+{
+    weir_log_sink(log_quiet, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_power_cut_at_any_call_loses_nothing_durable),
+        cmocka_unit_test(a_crash_without_a_power_cut_loses_nothing_written),
+        cmocka_unit_test(a_failed_sync_stops_writing_for_good_and_is_not_tried_again),
+        cmocka_unit_test(what_a_failed_sync_left_readable_is_written_again_before_it_counts),
+        cmocka_unit_test(a_failed_write_stops_writing_for_good),
+        cmocka_unit_test(a_full_disk_refuses_waits_and_goes_on_by_itself),
+        cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),
+        cmocka_unit_test(auto_uses_a_thread_while_the_disk_is_slow_and_only_then),
+        cmocka_unit_test(an_idle_mark_proves_the_last_group),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
