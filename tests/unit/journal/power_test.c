@@ -212,6 +212,21 @@ static void a_failed_write_stops_writing_for_good(void **state)
     disk_destroy(disk);
 }
 
+/* A unit of an owner that does not ask for room first. */
+static void unit_force(weir_journal *journal, size_t body_bytes)
+{
+    uint64_t number = weir_journal_last(journal) + 1;
+    weir_journal_begin(journal, TEST_ENGINE_MS + (int64_t)number);
+    for (uint64_t entry = 0; entry < number % 3 + 1; entry++) {
+        uint8_t *body = weir_journal_entry_add(journal, (uint16_t)(number % 1000), 1, body_bytes);
+        assert_non_null(body);
+        for (size_t i = 0; i < body_bytes; i++) {
+            body[i] = unit_byte(number, i);
+        }
+    }
+    assert_int_equal(weir_journal_end(journal), number);
+}
+
 static void a_full_disk_refuses_waits_and_goes_on_by_itself(void **state)
 {
     (void)state;
@@ -229,27 +244,21 @@ static void a_full_disk_refuses_waits_and_goes_on_by_itself(void **state)
     }
     assert_int_equal(weir_journal_room(journal, 3000), WEIR_DISK_FULL);
     assert_true(added > 5);
-    weir_journal_begin(journal, TEST_ENGINE_MS + (int64_t)added + 1); /* room() not listened to */
-    uint64_t entries = (added + 1) % 3 + 1;
-    for (uint64_t i = 0; i < entries; i++) {
-        uint8_t *body = weir_journal_entry_add(journal, (uint16_t)((added + 1) % 1000), 1, 60000);
-        for (size_t b = 0; b < 60000; b++) {
-            body[b] = unit_byte(added + 1, b);
-        }
-    }
-    (void)weir_journal_end(journal);
+    unit_force(journal, 60000);
     assert_int_equal(weir_journal_flush(journal, true), WEIR_DISK_FULL);
     assert_int_equal(weir_journal_durable(journal), added);
     assert_int_equal(weir_journal_state(journal), WEIR_DISK_FULL);
+    unit_force(journal, 100); /* waits behind the one that waits: [W3] */
+    assert_int_equal(weir_journal_flush(journal, true), WEIR_DISK_FULL);
     disk->capacity_bytes = 0;
     assert_int_equal(weir_journal_poll(journal), WEIR_DISK_FULL); /* not at every turn */
     disk->now_ns += 1000000000;
     assert_int_equal(weir_journal_poll(journal), WEIR_OK);
-    assert_int_equal(weir_journal_durable(journal), added + 1);
+    assert_int_equal(weir_journal_durable(journal), added + 2);
     assert_int_equal(weir_journal_close(journal), WEIR_OK);
     disk_restart(disk);
     journal = reopen(disk, WEIR_SYNC_INLINE, 2, &p);
-    assert_int_equal(weir_journal_last(journal), added + 1);
+    assert_int_equal(weir_journal_last(journal), added + 2);
     weir_journal_abandon(journal);
     disk_destroy(disk);
 }

@@ -265,6 +265,47 @@ static void a_large_unproven_tail_is_written_again_whole(void **state)
     disk_destroy(disk);
 }
 
+static void a_tail_that_was_written_again_is_damage_when_it_rots(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(1);
+    (void)tail_make(disk, 5);
+    replayed seen;
+    weir_journal_abandon(disk_open(disk, 2, &seen)); /* [R2]: its head vouches for units 6 to 8 */
+    disk_restart(disk);
+    weir_journal_config config = disk_config(disk, 3);
+    weir_fault fault = {0};
+    disk_newest(disk)->live[WEIR_JOURNAL_PAGE_BYTES + 100] ^= 1;
+    assert_int_equal(journal_refusal(&config, 1, &fault), WEIR_DAMAGED);
+    disk_newest(disk)->live[WEIR_JOURNAL_PAGE_BYTES + 100] ^= 1;
+    weir_journal_abandon(disk_open(disk, 3, &seen));
+    assert_int_equal(seen.count, 8);
+    disk_destroy(disk);
+}
+
+/* A page of this very file that arrived in a second place: good in itself, but not the next. */
+static void a_misdirected_block_is_damage(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(1);
+    replayed seen;
+    weir_journal *journal = disk_open(disk, 1, &seen);
+    for (int i = 0; i < 4; i++) { /* unit, mark, unit, mark, ... */
+        flushed(journal, 10);
+        assert_int_equal(weir_journal_mark(journal), WEIR_OK);
+    }
+    weir_journal_abandon(journal);
+    disk_restart(disk);
+    uint8_t *live = disk_newest(disk)->live;
+    memcpy(live + 4 * WEIR_JOURNAL_PAGE_BYTES, live + 2 * WEIR_JOURNAL_PAGE_BYTES,
+           WEIR_JOURNAL_PAGE_BYTES);
+    weir_journal_config config = disk_config(disk, 2);
+    weir_fault fault = {0};
+    assert_int_equal(journal_refusal(&config, 1, &fault), WEIR_DAMAGED);
+    assert_int_equal(fault.position, 4 * WEIR_JOURNAL_PAGE_BYTES);
+    disk_destroy(disk);
+}
+
 static void missing_units_are_damage(void **state)
 {
     (void)state;
@@ -427,6 +468,7 @@ static void one_who_took_over_writes_no_file_that_the_older_owner_has(void **sta
         (void)weir_journal_poll(old);
     }
     size_t spares = disk_count(disk, ".spare");
+    assert_true(spares > 0);
     weir_journal_config config = disk_config(disk, 2);
     config.taken_over = true;
     weir_journal *new = journal_open(&config, &seen);
@@ -443,6 +485,9 @@ static void one_who_took_over_writes_no_file_that_the_older_owner_has(void **sta
     weir_journal_release(new, 121);
     weir_journal_counts_of(new, &counts);
     assert_true(counts.files_recycled > 0); /* its own */
+    for (int i = 0; i < 60; i++) {
+        flushed(old, 900); /* its spare is still there */
+    }
     weir_journal_abandon(new);
     weir_journal_abandon(old);
     disk_destroy(disk);
@@ -458,6 +503,8 @@ int main(void)
         cmocka_unit_test(released_files_are_written_again_and_their_old_blocks_never_read),
         cmocka_unit_test(a_unit_larger_than_a_file_gets_a_file_of_its_own),
         cmocka_unit_test(a_large_unproven_tail_is_written_again_whole),
+        cmocka_unit_test(a_tail_that_was_written_again_is_damage_when_it_rots),
+        cmocka_unit_test(a_misdirected_block_is_damage),
         cmocka_unit_test(missing_units_are_damage),
         cmocka_unit_test(a_lost_file_of_the_chain_is_damage),
         cmocka_unit_test(a_refusing_replay_stops_open_and_changes_nothing),
