@@ -194,7 +194,8 @@ typedef struct complaint {
 
 /* The log has "Load: SENTENCE", "Load: Backtrace:", then lines that end with "(line: N, column:
  * M)", innermost first. */
-static void log_take(cyaml_log_t level, void *context, const char *format, va_list list)
+__attribute__((format(printf, 3, 0))) static void log_take(cyaml_log_t level, void *context,
+                                                           const char *format, va_list list)
 {
     complaint *taken = context;
     char line[256];
