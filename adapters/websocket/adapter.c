@@ -75,6 +75,7 @@ static weir_err configure(weir_host *host, weir_adapter **out, weir_fault *fault
         return weir_fault_set(fault, WEIR_NO_MEMORY, 0, "HTTP needs more memory.");
     }
     adapter->host = host;
+    (void)pthread_mutex_init(&adapter->starting, NULL);
     weir_err err = settings_read(adapter, fault);
     if (err == WEIR_OK) {
         err = weir_web_tls_configure(adapter, fault);
@@ -149,7 +150,9 @@ static weir_err start(weir_adapter *adapter, weir_fault *fault)
         .accepted = weir_web_link_accept,
         .arg = adapter,
     };
+    pthread_mutex_lock(&adapter->starting);
     err = weir_listener_open(&config, &adapter->listener, fault);
+    pthread_mutex_unlock(&adapter->starting);
     if (err == WEIR_OK) {
         host->ops->announce(host, WEIR_WEB_SECTION, weir_listener_address(adapter->listener));
     }
@@ -269,6 +272,7 @@ static void stop(weir_adapter *adapter)
     weir_listener_close(adapter->listener);
     weir_client_ids_drop(adapter->client_ids);
     weir_web_tls_fini(adapter);
+    pthread_mutex_destroy(&adapter->starting);
     free(adapter->lanes);
     free(adapter);
 }

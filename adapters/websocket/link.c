@@ -62,6 +62,25 @@ static void reading_update(weir_web_link *link)
 
 /* ---- Frames out ---------------------------------------------------------------------------- */
 
+static uint32_t output_high(const weir_web_link *link)
+{
+    /* Above what makes subscriptions pause: reading stops for answers only. */
+    return (uint32_t)(2 * link->lane->adapter->host->limits->output_bytes_max);
+}
+
+/* The connection tells pressure when it writes, which a choked one does not: look at each frame. */
+static void full_update(weir_web_link *link, bool full)
+{
+    if (full == link->full) {
+        return;
+    }
+    link->full = full;
+    if (full) {
+        WEIR_WEB_COUNT(link->lane->adapter, paused_output);
+    }
+    reading_update(link);
+}
+
 static void frame_put(weir_web_link *link, weir_ws_opcode opcode, bool fin, weir_bytes payload)
 {
     uint8_t head[WEIR_WS_HEAD_BYTES_MAX];
@@ -75,6 +94,8 @@ static void frame_put(weir_web_link *link, weir_ws_opcode opcode, bool fin, weir
     weir_conn_written(&link->conn);
     if (err != WEIR_OK) {
         weir_conn_reset(&link->conn, err);
+    } else if (weir_conn_output_full(&link->conn)) {
+        full_update(link, true);
     }
 }
 
@@ -274,7 +295,7 @@ static void frame_bad(weir_web_link *link, weir_err err)
 static size_t frames_read(weir_web_link *link, uint8_t *in, size_t len)
 {
     size_t at = 0;
-    while (link->state == WEIR_WEB_OPEN && !link->blocked) { /* [K3] */
+    while (link->state == WEIR_WEB_OPEN && !link->blocked && !link->full) { /* [K3] */
         weir_ws_event event;
         size_t used = 0;
         weir_err err = weir_ws_read(&link->reader, in + at, len - at, &used, &event);
@@ -328,15 +349,11 @@ static void link_ended(weir_conn *conn)
 static void link_pressure(weir_conn *conn, bool full)
 {
     weir_web_link *link = link_of(conn);
-    link->full = full;
     if (link->state == WEIR_WEB_HTTP) {
         weir_web_tunnel_pressure(link, full);
-        return;
+    } else {
+        full_update(link, full);
     }
-    if (full) {
-        WEIR_WEB_COUNT(link->lane->adapter, paused_output);
-    }
-    reading_update(link);
 }
 
 static void link_sent(weir_conn *conn, size_t waiting)
@@ -348,6 +365,9 @@ static void link_sent(weir_conn *conn, size_t waiting)
         link->sent_ms = now_of(link);
     }
     if (link->state == WEIR_WEB_OPEN) {
+        if (waiting <= output_high(link) / 2) {
+            full_update(link, false);
+        }
         pong_held_send(link);
         link->speaker->sent(link, waiting + link->gather.len);
     }
@@ -529,8 +549,7 @@ static weir_err link_open(weir_web_link *link, int fd)
     weir_conn_config config = {
         .ops = &conn_ops,
         .input_max = INPUT_BYTES_MAX,
-        /* Above what makes subscriptions pause: reading stops for answers only. */
-        .output_high = (uint32_t)(2 * lane->adapter->host->limits->output_bytes_max),
+        .output_high = output_high(link),
     };
     weir_err err = weir_web_link_filter(lane->adapter, fd, &config.filter);
     if (err == WEIR_OK) {
@@ -546,6 +565,8 @@ void weir_web_link_accept(void *arg, weir_loop *loop, int fd, bool over)
 {
     weir_adapter *adapter = arg;
     weir_web_lane *lane = &adapter->lanes[weir_loop_index(loop)];
+    pthread_mutex_lock(&adapter->starting); /* from here on adapter->listener is there */
+    pthread_mutex_unlock(&adapter->starting);
     weir_web_link *link = calloc(1, sizeof(*link));
     if (link != NULL) {
         link->lane = lane;

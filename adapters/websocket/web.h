@@ -17,6 +17,8 @@
 #include "adapters/shared/stats.h"
 #include "weir/adapter.h"
 
+#include <pthread.h>
+
 #define WEIR_WEB_SECTION "http"
 
 enum {
@@ -98,6 +100,8 @@ struct weir_web_lane {
 
 struct weir_adapter {
     weir_host *host;
+    pthread_mutex_t
+        starting; /* held while `listener` is being opened: it accepts before open returns */
     weir_listener *listener;
     struct weir_client_ids *client_ids; /* of the process: MQTT over TCP claims there, too */
     struct weir_tls *tls;               /* NULL: plain */
