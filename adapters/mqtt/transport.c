@@ -736,8 +736,8 @@ static hub *hub_create(weir_mqtt_transport *transport, weir_loop *loop)
     made->context.hooks = &hooks;
     made->context.hooks_arg = made;
     made->context.quiet_user = &made->quiet;
-    (void)getrandom(&made->context.id_prefix, sizeof(made->context.id_prefix), 0);
-    if (weir_mqtt_context_init(&made->context) != WEIR_OK) {
+    if (getrandom(&made->context.id_prefix, sizeof(made->context.id_prefix), 0) < 0 ||
+        weir_mqtt_context_init(&made->context) != WEIR_OK) {
         return NULL;
     }
     weir_loop_call_wait(loop, hub_begin, made);
