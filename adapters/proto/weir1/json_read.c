@@ -13,7 +13,6 @@
 
 #include <jansson.h>
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,7 +198,7 @@ bool weir_v1_node_integer(const weir_v1_node *node, int64_t *out)
         return false;
     }
     double value = json_real_value(json);
-    if (!(value >= -0x1p63 && value < 0x1p63) || floor(value) != value) {
+    if (!(value >= -0x1p63 && value < 0x1p63) || (double)(int64_t)value != value) {
         return false;
     }
     *out = (int64_t)value;

@@ -54,7 +54,8 @@ static weir_err filter_decode(const weir_v1_node *command, subscribe_request *re
         return weir_v1_command_text(command, "filter", &request->subscribe.filter, reason);
     }
     weir_err err = weir_v1_command_text(command, "topic", &name, reason);
-    if (err == WEIR_OK && weir_topic_name_check(name) != WEIR_OK) {
+    if (err == WEIR_OK && (name.len == 0 || memchr(name.ptr, '+', name.len) != NULL ||
+                           memchr(name.ptr, '#', name.len) != NULL)) {
         return weir_v1_refuse(reason, WEIR_NAME_INVALID, "topic",
                               "Give topic as a topic's name; patterns go in filter.");
     }

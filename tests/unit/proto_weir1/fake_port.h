@@ -1,0 +1,550 @@
+/* tests/unit/proto_weir1/fake_port.h - a port that only remembers, and a session talking to it.
+ *
+ * What the session submits is copied into port->ops; the test completes each operation by hand, in
+ * any order. port->room bounds how many submissions are taken before WEIR_AGAIN. What the session
+ * emits is kept in talk->said. A program includes this header in one file. */
+#ifndef WEIR_TESTS_FAKE_PORT_H
+#define WEIR_TESTS_FAKE_PORT_H
+
+#include "adapters/proto/weir1/frame.h"
+#include "adapters/proto/weir1/session.h"
+#include "core/base/buffer.h"
+#include "core/batch/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FAKE_UNUSED __attribute__((unused))
+
+enum { FAKE_OPS_MAX = 4096, FAKE_TEXT_MAX = 300, FAKE_RECORDS_MAX = 64 };
+
+/* ---- Chunks: a RecordBatch built here ----------------------------------------------------------
+ */
+
+struct weir_chunk {
+    char topic[64];
+    uint32_t partition;
+    uint32_t count;
+    weir_bytes batch;
+    uint32_t positions[FAKE_RECORDS_MAX];
+    weir_batch_builder builder;
+    uint8_t memory[65536];
+};
+
+weir_bytes weir_chunk_topic(const weir_chunk *chunk)
+{
+    return weir_bytes_of(chunk->topic);
+}
+
+uint32_t weir_chunk_partition(const weir_chunk *chunk)
+{
+    return chunk->partition;
+}
+
+uint32_t weir_chunk_count(const weir_chunk *chunk)
+{
+    return chunk->count;
+}
+
+weir_bytes weir_chunk_batch(const weir_chunk *chunk)
+{
+    return chunk->batch;
+}
+
+void weir_chunk_record(const weir_chunk *chunk, uint32_t index, weir_record *record)
+{
+    weir_batch_head head;
+    size_t used = 0;
+    if (weir_batch_head_decode(chunk->batch, &head) != WEIR_OK ||
+        weir_batch_record_decode(chunk->batch, &head, chunk->positions[index], record, &used) !=
+            WEIR_OK) {
+        abort();
+    }
+}
+
+FAKE_UNUSED static void fake_chunk_begin(weir_chunk *chunk, const char *topic, uint32_t partition)
+{
+    memset(chunk, 0, offsetof(weir_chunk, memory));
+    strcpy(chunk->topic, topic);
+    chunk->partition = partition;
+    weir_batch_begin(&chunk->builder, chunk->memory, sizeof(chunk->memory));
+}
+
+FAKE_UNUSED static void fake_chunk_add(weir_chunk *chunk, weir_bytes key, weir_bytes value,
+                                       const weir_header *headers, uint32_t header_count)
+{
+    static uint8_t rest[32768];
+    size_t len = weir_record_rest_encode(value, headers, header_count, rest);
+    if (weir_batch_add(&chunk->builder, 0, key, (weir_bytes){rest, len},
+                       &chunk->positions[chunk->count]) != WEIR_OK) {
+        abort();
+    }
+    chunk->count++;
+}
+
+FAKE_UNUSED static void fake_chunk_end(weir_chunk *chunk, int64_t base_offset)
+{
+    chunk->batch = weir_batch_finish(&chunk->builder, base_offset, 0, 1700000000000);
+}
+
+/* ---- The port ----------------------------------------------------------------------------------
+ */
+
+typedef enum fake_kind {
+    FAKE_PUBLISH = 1,
+    FAKE_PRODUCE,
+    FAKE_FETCH,
+    FAKE_CANCEL,
+    FAKE_OPEN,
+    FAKE_CLOSE,
+    FAKE_SUBSCRIBE,
+    FAKE_CREDIT,
+    FAKE_CREATE,
+    FAKE_LEVEL,
+    FAKE_DELETE,
+    FAKE_TOPICS,
+    FAKE_OFFSETS
+} fake_kind;
+
+typedef struct fake_op {
+    fake_kind kind;
+    uint64_t token;
+    bool done;
+    char name[FAKE_TEXT_MAX]; /* "(null)" for null */
+    char topic[FAKE_TEXT_MAX];
+    char key[FAKE_TEXT_MAX];
+    char value[FAKE_TEXT_MAX];
+    size_t value_len;
+    char headers[FAKE_TEXT_MAX]; /* name=value;... */
+    uint8_t attributes;
+    uint32_t partition;
+    weir_fetch fetch;
+    weir_subscribe subscribe;
+    weir_position position; /* the first of subscribe's */
+    weir_topic_options options;
+    weir_level level;
+    weir_offsets_kind offsets;
+    int64_t time_ms;
+    weir_subscriber *subscriber;
+    uint64_t records;
+    uint64_t bytes;
+} fake_op;
+
+struct weir_subscriber {
+    int number;
+};
+
+struct weir_port {
+    fake_op ops[FAKE_OPS_MAX];
+    size_t count;
+    int64_t room; /* submissions taken before AGAIN; -1: any number */
+    weir_err err; /* what the next submission answers, once; OK: as usual */
+    weir_subscriber subscribers[4096];
+    int subscriber_count;
+    weir_engine_health health;
+};
+
+static void fake_copy(char *to, weir_bytes from)
+{
+    if (from.ptr == NULL) {
+        strcpy(to, "(null)");
+        return;
+    }
+    size_t len = from.len < FAKE_TEXT_MAX - 1 ? from.len : FAKE_TEXT_MAX - 1;
+    memcpy(to, from.ptr, len);
+    to[len] = 0;
+}
+
+static weir_err fake_take(weir_port *port, fake_kind kind, uint64_t token, fake_op **op)
+{
+    weir_err err = port->err;
+    port->err = WEIR_OK;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (port->room == 0 || port->count == FAKE_OPS_MAX) {
+        return WEIR_AGAIN;
+    }
+    port->room -= port->room > 0;
+    *op = &port->ops[port->count++];
+    memset(*op, 0, sizeof(**op));
+    (*op)->kind = kind;
+    (*op)->token = token;
+    return WEIR_OK;
+}
+
+static weir_err fake_publish(weir_port *port, const weir_publish *publish, void *user,
+                             uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_PUBLISH, token, &op);
+    (void)user;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    fake_copy(op->name, publish->name);
+    fake_copy(op->topic, publish->topic);
+    fake_copy(op->key, publish->key);
+    fake_copy(op->value, publish->value);
+    op->value_len = publish->value.len;
+    op->attributes = publish->attributes;
+    for (uint32_t i = 0; i < publish->header_count; i++) {
+        char name[FAKE_TEXT_MAX];
+        char value[FAKE_TEXT_MAX];
+        fake_copy(name, publish->headers[i].name);
+        fake_copy(value, publish->headers[i].value);
+        if (strlen(op->headers) + strlen(name) + strlen(value) + 3 < FAKE_TEXT_MAX) {
+            strcat(strcat(strcat(strcat(op->headers, name), "="), value), ";");
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_err fake_produce(weir_port *port, weir_bytes topic, uint32_t partition,
+                             weir_bytes batch, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_PRODUCE, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, topic);
+        fake_copy(op->value, batch);
+        op->value_len = batch.len;
+        op->partition = partition;
+    }
+    return err;
+}
+
+static weir_err fake_fetch(weir_port *port, const weir_fetch *fetch, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_FETCH, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, fetch->topic);
+        op->fetch = *fetch;
+        op->fetch.topic = WEIR_BYTES_NULL;
+    }
+    return err;
+}
+
+static weir_err fake_fetch_cancel(weir_port *port, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    (void)user;
+    return fake_take(port, FAKE_CANCEL, token, &op);
+}
+
+static weir_err fake_open(weir_port *port, void *user, weir_subscriber **subscriber)
+{
+    (void)user;
+    if (port->subscriber_count == 4096) {
+        return WEIR_NO_MEMORY;
+    }
+    *subscriber = &port->subscribers[port->subscriber_count];
+    (*subscriber)->number = port->subscriber_count++;
+    return WEIR_OK;
+}
+
+static weir_err fake_close(weir_port *port, weir_subscriber *subscriber, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_CLOSE, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        op->subscriber = subscriber;
+    }
+    return err;
+}
+
+static weir_err fake_subscribe(weir_port *port, weir_subscriber *subscriber,
+                               const weir_subscribe *subscribe, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_SUBSCRIBE, token, &op);
+    (void)user;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    op->subscriber = subscriber;
+    op->subscribe = *subscribe;
+    fake_copy(op->name, subscribe->filter);
+    if (subscribe->position_count > 0) {
+        op->position = subscribe->positions[0];
+        fake_copy(op->topic, subscribe->positions[0].topic);
+    }
+    return WEIR_OK;
+}
+
+static weir_err fake_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
+                            uint64_t bytes)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_CREDIT, 0, &op);
+    if (err == WEIR_OK) {
+        op->subscriber = subscriber;
+        op->records = records;
+        op->bytes = bytes;
+        op->done = true;
+    }
+    return err;
+}
+
+static weir_err fake_create(weir_port *port, weir_bytes name, const weir_topic_options *options,
+                            void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_CREATE, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, name);
+        op->options = *options;
+    }
+    return err;
+}
+
+static weir_err fake_set_level(weir_port *port, weir_bytes name, weir_level level, void *user,
+                               uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_LEVEL, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, name);
+        op->level = level;
+    }
+    return err;
+}
+
+static weir_err fake_delete(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_DELETE, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, name);
+    }
+    return err;
+}
+
+static weir_err fake_topics(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_TOPICS, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, name);
+    }
+    return err;
+}
+
+static weir_err fake_offsets(weir_port *port, weir_bytes topic, weir_offsets_kind kind,
+                             int64_t time_ms, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_OFFSETS, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, topic);
+        op->offsets = kind;
+        op->time_ms = time_ms;
+    }
+    return err;
+}
+
+static void fake_stats(weir_port *port, weir_stats *stats)
+{
+    stats->records_received = port->count;
+}
+
+static weir_engine_health fake_health(weir_port *port)
+{
+    return port->health;
+}
+
+static const weir_v1_port_ops fake_port_ops = {
+    .publish = fake_publish,
+    .produce_batch = fake_produce,
+    .fetch = fake_fetch,
+    .fetch_cancel = fake_fetch_cancel,
+    .subscriber_open = fake_open,
+    .subscriber_close = fake_close,
+    .subscribe = fake_subscribe,
+    .credit = fake_credit,
+    .topic_create = fake_create,
+    .topic_set_level = fake_set_level,
+    .topic_delete = fake_delete,
+    .topics = fake_topics,
+    .offsets = fake_offsets,
+    .stats = fake_stats,
+    .health = fake_health,
+};
+
+/* ---- A conversation ----------------------------------------------------------------------------
+ */
+
+typedef struct talk {
+    weir_port port;
+    weir_limits limits;
+    weir_v1_session *session;
+    weir_buffer said; /* messages, each followed by a newline; frames by their hex on a line */
+    size_t said_count;
+    uint64_t last_request;
+    weir_buffer frames; /* the frames, as they are */
+} talk;
+
+static void talk_emit(void *arg, weir_v1_kind kind, weir_bytes bytes, uint64_t request)
+{
+    talk *t = arg;
+    t->said_count++;
+    t->last_request = request;
+    if (kind == WEIR_V1_BINARY) {
+        weir_buffer_append(&t->frames, bytes.ptr, bytes.len);
+        return;
+    }
+    weir_buffer_append(&t->said, bytes.ptr, bytes.len);
+    weir_buffer_append(&t->said, "\n", 1);
+}
+
+/* Limits are changed in t->limits, which the session reads at each use. */
+FAKE_UNUSED static talk *talk_new(bool push)
+{
+    talk *t = calloc(1, sizeof(*t));
+    t->port.room = -1;
+    t->limits = (weir_limits)WEIR_LIMITS_DEFAULT;
+    const weir_v1_session_config config = {
+        .port_ops = &fake_port_ops,
+        .port = &t->port,
+        .user = t,
+        .limits = &t->limits,
+        .name = "s1",
+        .push = push,
+        .emit_arg = t,
+        .emit = talk_emit,
+    };
+    if (weir_v1_session_create(&config, &t->session) != WEIR_OK) {
+        abort();
+    }
+    return t;
+}
+
+/* What was said since the last call, as one string; valid until the next message. */
+FAKE_UNUSED static const char *talk_said(talk *t)
+{
+    static char text[1 << 20];
+    size_t len = t->said.len < sizeof(text) - 1 ? t->said.len : sizeof(text) - 1;
+    if (len > 0) {
+        memcpy(text, t->said.ptr, len);
+    }
+    text[len] = 0;
+    t->said.len = 0;
+    t->said_count = 0;
+    return text;
+}
+
+FAKE_UNUSED static weir_err talk_say(talk *t, const char *text)
+{
+    return weir_v1_session_message(t->session, weir_bytes_of(text), 0);
+}
+
+/* Says it and returns the answer, without its newline. */
+FAKE_UNUSED static const char *talk_ask(talk *t, const char *text)
+{
+    (void)talk_said(t);
+    (void)talk_say(t, text);
+    char *said = (char *)(uintptr_t)talk_said(t);
+    size_t len = strlen(said);
+    if (len > 0) {
+        said[len - 1] = 0;
+    }
+    return said;
+}
+
+FAKE_UNUSED static fake_op *talk_last(talk *t)
+{
+    return t->port.count == 0 ? NULL : &t->port.ops[t->port.count - 1];
+}
+
+FAKE_UNUSED static weir_completion_type fake_completion_type(fake_kind kind)
+{
+    switch (kind) {
+    case FAKE_PUBLISH:
+        return WEIR_COMPLETION_PUBLISH;
+    case FAKE_PRODUCE:
+        return WEIR_COMPLETION_BATCH;
+    case FAKE_FETCH:
+        return WEIR_COMPLETION_FETCH;
+    case FAKE_CLOSE:
+        return WEIR_COMPLETION_CLOSED;
+    case FAKE_SUBSCRIBE:
+        return WEIR_COMPLETION_SUBSCRIBE;
+    case FAKE_TOPICS:
+        return WEIR_COMPLETION_TOPICS;
+    case FAKE_OFFSETS:
+        return WEIR_COMPLETION_OFFSETS;
+    default:
+        return WEIR_COMPLETION_TOPIC;
+    }
+}
+
+/* Completes an operation; `like` (may be NULL) has what it gives back. */
+FAKE_UNUSED static void talk_complete(talk *t, fake_op *op, weir_err err,
+                                      const weir_completion *like)
+{
+    weir_completion completion = {0};
+    if (like != NULL) {
+        completion = *like;
+    }
+    completion.type = fake_completion_type(op->kind);
+    completion.err = err;
+    completion.user = t;
+    completion.token = op->token;
+    op->done = true;
+    weir_v1_session_completion(t->session, &completion);
+}
+
+FAKE_UNUSED static void talk_complete_all(talk *t)
+{
+    for (size_t i = 0; i < t->port.count; i++) {
+        if (!t->port.ops[i].done && t->port.ops[i].kind != FAKE_CANCEL) {
+            talk_complete(t, &t->port.ops[i], WEIR_OK, NULL);
+        }
+    }
+}
+
+FAKE_UNUSED static void talk_deliver(talk *t, weir_subscriber *subscriber, uint32_t slot,
+                                     weir_chunk *chunk, uint32_t first, uint32_t count)
+{
+    weir_completion completion = {.type = WEIR_COMPLETION_DELIVERY};
+    completion.delivery = (weir_delivery){
+        .subscriber = subscriber, .chunk = chunk, .first = first, .count = count, .slot = slot};
+    weir_v1_session_completion(t->session, &completion);
+}
+
+/* Closes, completes what is in flight, and frees. */
+FAKE_UNUSED static void talk_free(talk *t)
+{
+    t->port.room = -1;
+    t->port.err = WEIR_OK;
+    weir_v1_session_close(t->session);
+    for (int i = 0; i < 4 && !weir_v1_session_idle(t->session); i++) {
+        weir_v1_session_turn(t->session);
+        talk_complete_all(t);
+    }
+    weir_v1_session_destroy(t->session);
+    weir_buffer_fini(&t->said);
+    weir_buffer_fini(&t->frames);
+    free(t);
+}
+
+#define TALK_HELLO "{\"cmd\":\"hello\",\"version\":1}"
+
+/* A greeted conversation that pushes. */
+FAKE_UNUSED static talk *talk_greeted(void)
+{
+    talk *t = talk_new(true);
+    (void)talk_ask(t, TALK_HELLO);
+    return t;
+}
+
+#endif
