@@ -25,6 +25,7 @@ enum {
     TURNS_MAX = 8,                   /* turns in one step while others bring work */
     STEP_NS_MAX = 200 * 1000,        /* and how long they may take */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
+    IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
 };
 
@@ -236,6 +237,21 @@ static void turn_term(weir_engine *engine)
     engine->durable_compared = durable;
 }
 
+/* An idle journal writes its durable mark, so that its last group can be told from a torn tail. */
+static void turn_mark(weir_engine *engine)
+{
+    uint64_t last = weir_journal_last(engine->journal);
+    if (last > weir_journal_durable(engine->journal) || engine->marked_unit == last) {
+        engine->mark_due_ns = 0;
+    } else if (engine->mark_due_ns == 0) {
+        engine->mark_due_ns = engine->now_ns + IDLE_MARK_NS;
+    } else if (engine->now_ns >= engine->mark_due_ns) {
+        weir_journal_mark(engine->journal);
+        engine->marked_unit = last;
+        engine->mark_due_ns = 0;
+    }
+}
+
 /* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are
  * due. */
 static void turn_write(weir_engine *engine)
@@ -323,6 +339,7 @@ void weir_engine_turn(weir_engine *engine)
     turn_take(engine);
     weir_produce_close_all(engine);
     turn_write(engine);
+    turn_mark(engine);
     turn_give(engine);
     weir_tail_shrink(engine);
     weir_flush_work(engine);
@@ -339,6 +356,9 @@ static void set_deadline(weir_engine *engine)
     for (weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
         weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);
         deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
+    }
+    if (engine->mark_due_ns != 0 && engine->mark_due_ns < deadline) {
+        deadline = engine->mark_due_ns;
     }
     if (engine->retry_ns != 0 && engine->retry_ns < deadline) {
         deadline = engine->retry_ns;

@@ -539,7 +539,8 @@ static void shrink_partition(weir_engine *engine, weir_partition *partition)
 void weir_tail_shrink(weir_engine *engine)
 {
     shrink_live(engine);
-    if (engine->tail_bytes <= engine->limits.tail_bytes_max) {
+    bool evictable = engine->tail_bytes > engine->unflushed_bytes + engine->live_bytes;
+    if (engine->tail_bytes <= engine->limits.tail_bytes_max || !evictable) {
         return;
     }
     size_t position = 0;
