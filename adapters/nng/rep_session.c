@@ -47,11 +47,17 @@ static void text_refuse(weir_bytes request, const weir_v1_reason *reason, weir_b
     weir_v1_write_raw(&writer, "}");
 }
 
+/* A frame's type is no printable character; what begins with one was written by a person. */
+static bool is_frame(weir_bytes request)
+{
+    return request.len > 0 && (request.ptr[0] < ' ' || request.ptr[0] > '~');
+}
+
 static void command_refuse(rep_command *command, weir_err err, const char *field, const char *text)
 {
     weir_buffer out = {0};
     weir_v1_reason reason = {0};
-    bool frame = command->request_bytes.len > 0 && command->request_bytes.ptr[0] != '{';
+    bool frame = is_frame(command->request_bytes);
     weir_counter_add(&command->rep->adapter->counters.rep_refused, 1);
     (void)weir_v1_refuse(&reason, err, field, "%s", text);
     if (frame) {
@@ -533,7 +539,11 @@ void weir_nng_command_route(rep_command *command)
 {
     const weir_limits *limits = command->rep->adapter->host->limits;
     rep_pipe *pipe = command->pipe;
-    if (pipe->commands > limits->fetches_max) {
+    weir_bytes request = command->request_bytes;
+    if (!is_frame(request) && (request.len == 0 || request.ptr[0] != '{')) {
+        command_refuse(command, WEIR_MALFORMED, NULL,
+                       "Begin a message with {: one JSON object; or send a frame of a known type.");
+    } else if (pipe->commands > limits->fetches_max) {
         command_refuse(command, WEIR_LIMIT, NULL,
                        "Wait for earlier answers: this many commands of one connection are under "
                        "way already (limit fetches_max).");
