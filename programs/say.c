@@ -37,12 +37,17 @@ void weir_say(const char *format, ...)
 void weir_say_fault(const weir_fault *fault)
 {
     const char *text = fault->text[0] != '\0' ? fault->text : weir_err_text(fault->err);
+    const char *system = fault->os_errno != 0 ? strerror(fault->os_errno) : "";
+    const char *open = fault->os_errno != 0 && strstr(text, system) == NULL ? " (" : "";
+    const char *close = open[0] != '\0' ? ")" : "";
+    system = open[0] != '\0' ? system : "";
     if (fault->file[0] != '\0' && fault->line != 0) {
-        weir_say("%s:%u:%u: %s", fault->file, fault->line, fault->column, text);
+        weir_say("%s:%u:%u: %s%s%s%s", fault->file, fault->line, fault->column, text, open, system,
+                 close);
     } else if (fault->file[0] != '\0' && strstr(text, fault->file) == NULL) {
-        weir_say("%s: %s", fault->file, text);
+        weir_say("%s: %s%s%s%s", fault->file, text, open, system, close);
     } else {
-        weir_say("%s", text);
+        weir_say("%s%s%s%s", text, open, system, close);
     }
 }
 

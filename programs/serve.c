@@ -99,6 +99,19 @@ static weir_err parents_make(const char *path, weir_fault *fault)
     return WEIR_OK;
 }
 
+/* The directory is ours now, and with it the socket's name: an owner that hangs keeps it open, so
+ * it would seem to be in use. */
+static void socket_take_over(const gateway *own)
+{
+    char path[4096];
+    const char *set = weir_config_text(&own->config, WEIR_KEY_local_path);
+    const char *data = weir_config_text(&own->config, WEIR_KEY_data);
+    int len = snprintf(path, sizeof(path), "%s/weir.sock", data);
+    if (set == NULL && len < (int)sizeof(path) && unlink(path) != 0 && errno != ENOENT) {
+        weir_say("%s cannot be removed: %s", path, strerror(errno));
+    }
+}
+
 static unsigned loop_count(const weir_config *config)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -201,7 +214,7 @@ static void ready_say(const gateway *own)
 
 static weir_err gateway_start(gateway *own, const weir_arguments *arguments, weir_fault *fault)
 {
-    weir_engine_config engine;
+    weir_engine_config engine = {.take_over = false};
     weir_err err = signals_open(own, fault);
     if (err == WEIR_OK) {
         descriptors_raise();
@@ -214,6 +227,9 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
         weir_config_engine(&own->config, &engine);
         engine.take_over = weir_arguments_has(arguments, "take-over");
         err = weir_engine_open(&engine, &own->engine, fault);
+    }
+    if (err == WEIR_OK && engine.take_over) {
+        socket_take_over(own);
     }
     if (err == WEIR_OK) {
         err = weir_loops_create(own->engine, loop_count(&own->config), &own->loops, fault);

@@ -15,6 +15,14 @@ if(WEIR_SERVER)
                      ${PROJECT_SOURCE_DIR}/docs/${page}.md ${command} --markdown)
   endforeach()
 endif()
+if(WEIR_SERVER)
+  foreach(group Records Topics Serving Words)
+    string(TOLOWER ${group} name)
+    add_test(NAME cli.${name}
+             COMMAND ${WEIR_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/cli_test.py $<TARGET_FILE:weir_program> ${group})
+    set_tests_properties(cli.${name} PROPERTIES TIMEOUT 300 LABELS cli)
+  endforeach()
+endif()
 if(NOT WEIR_SANITIZE)
   add_test(NAME repository.install
            COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install_test.sh ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}
