@@ -21,8 +21,7 @@
 
 #include "core/base/utf8.h"
 
-/* ---- Integers, texts and names
- * -------------------------------------------------------------------- */
+/* ---- Integers, texts and names --------------------------------------------------------------- */
 
 weir_err weir_mqtt_varint_decode(weir_bytes in, uint32_t *value, size_t *used)
 {
@@ -133,8 +132,7 @@ weir_err weir_mqtt_name_scan(weir_bytes name, uint32_t *levels)
     return WEIR_OK;
 }
 
-/* ---- The fixed header
- * ----------------------------------------------------------------------------- */
+/* ---- The fixed header ------------------------------------------------------------------------ */
 
 static bool flags_are_legal(uint8_t type, uint8_t flags, uint8_t version)
 {
@@ -170,8 +168,7 @@ weir_err weir_mqtt_head_decode(weir_bytes in, uint8_t version, weir_mqtt_head *h
     return err;
 }
 
-/* ---- PUBLISH
- * -------------------------------------------------------------------------------------- */
+/* ---- PUBLISH --------------------------------------------------------------------------------- */
 
 /* An empty name stands for an alias, and only in 5.0: [MQTT-4.7.3-1], 5.0 section 3.3.2.1. */
 static weir_err empty_name_check(uint8_t version, const weir_mqtt_properties *properties)
@@ -218,8 +215,7 @@ weir_err weir_mqtt_publish_decode(uint8_t flags, weir_bytes body, uint8_t versio
     return weir_mqtt_name_scan(publish->name, &publish->levels);
 }
 
-/* ---- CONNECT
- * -------------------------------------------------------------------------------------- */
+/* ---- CONNECT --------------------------------------------------------------------------------- */
 
 enum {
     CONNECT_RESERVED = 0x01,
@@ -338,8 +334,7 @@ static weir_err connack_decode(mqtt_reader *reader, uint8_t version, weir_mqtt_p
     return reader->err == WEIR_OK && flags > 1 ? WEIR_MALFORMED : reader->err; /* [MQTT-3.2.2-1] */
 }
 
-/* ---- Reasons: what each packet may say
- * ------------------------------------------------------------ */
+/* ---- Reasons: what each packet may say ------------------------------------------------------- */
 
 static const uint8_t publish_reasons[] = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99};
 static const uint8_t release_reasons[] = {0x00, 0x92};
@@ -381,8 +376,7 @@ static weir_err reason_decode(mqtt_reader *reader, uint8_t version, weir_mqtt_pa
     return reader->err;
 }
 
-/* ---- Packets with an identifier
- * ------------------------------------------------------------------- */
+/* ---- Packets with an identifier -------------------------------------------------------------- */
 
 static void id_read(mqtt_reader *reader, weir_mqtt_packet *packet)
 {
@@ -459,8 +453,7 @@ bool weir_mqtt_filter_next(weir_bytes *rest, bool with_options, weir_bytes *filt
     return reader.err == WEIR_OK;
 }
 
-/* ---- Any packet
- * ----------------------------------------------------------------------------------- */
+/* ---- Any packet ------------------------------------------------------------------------------ */
 
 static weir_err body_decode(mqtt_reader *reader, uint8_t version, weir_mqtt_packet *packet)
 {

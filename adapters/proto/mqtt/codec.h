@@ -157,8 +157,7 @@ typedef struct weir_mqtt_property {
 /* Takes the next property off the front of *rest (begin with properties.raw). False at the end. */
 bool weir_mqtt_property_next(weir_bytes *rest, weir_mqtt_property *property);
 
-/* ---- Packets
- * -------------------------------------------------------------------------------------- */
+/* ---- Packets --------------------------------------------------------------------------------- */
 
 typedef struct weir_mqtt_connect {
     uint8_t version; /* weir_mqtt_version */
@@ -210,8 +209,7 @@ enum {
     WEIR_MQTT_OPTION_HANDLING = 0x30,
 };
 
-/* ---- Decoding
- * ------------------------------------------------------------------------------------- */
+/* ---- Decoding -------------------------------------------------------------------------------- */
 
 typedef struct weir_mqtt_head {
     uint8_t type;
@@ -254,11 +252,12 @@ weir_err weir_mqtt_name_scan(weir_bytes name, uint32_t *levels);
 /* A UTF-8 string of MQTT: well formed, without U+0000 [MQTT-1.5.4-1], [MQTT-1.5.4-2]. */
 bool weir_mqtt_text_valid(weir_bytes text);
 
-/* ---- Encoding: writes at most `size` bytes and returns how many it takes, like snprintf; nothing
- * is written when that is more than `size`. 0: it cannot be said in MQTT (a text over 65,535 bytes,
- *      a packet over 268,435,455).
- * ----------------------------------------------------------------- */
+/* ---- Encoding ---------------------------------------------------------------------------------
+ */
 
+/* Each writes at most `size` bytes and returns how many it takes, like snprintf; nothing is written
+ * when that is more than `size`. 0: it cannot be said in MQTT (a text over 65,535 bytes, a packet
+ * over 268,435,455). */
 size_t weir_mqtt_encode(uint8_t version, const weir_mqtt_packet *packet,
                         const weir_mqtt_property *properties, size_t property_count, uint8_t *out,
                         size_t size);

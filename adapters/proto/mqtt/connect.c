@@ -33,8 +33,7 @@ enum {
     CONNACK_PROPERTIES_MAX = 10,
 };
 
-/* ---- Refusing
- * -------------------------------------------------------------------------------------- */
+/* ---- Refusing -------------------------------------------------------------------------------- */
 
 /* The return code of 3.1 and 3.1.1; 0: there is none, the connection is closed without a word. */
 static uint8_t return_code_of(uint8_t reason)
@@ -94,8 +93,7 @@ static weir_err refuse_undecoded(weir_mqtt_session *session, weir_err err, uint8
     }
 }
 
-/* ---- The rules
- * ------------------------------------------------------------------------------------- */
+/* ---- The rules ------------------------------------------------------------------------------- */
 
 typedef struct refusal {
     uint8_t reason; /* 0: none */
@@ -154,8 +152,7 @@ static refusal connect_check(weir_mqtt_session *session, const weir_mqtt_packet 
     return found.reason == 0 && connect->has_will ? will_check(session, connect) : found;
 }
 
-/* ---- Keeping what CONNECT said
- * --------------------------------------------------------------------- */
+/* ---- Keeping what CONNECT said --------------------------------------------------------------- */
 
 static weir_bytes span_copy(uint8_t **at, weir_bytes span)
 {
@@ -233,8 +230,7 @@ static void connect_keep(weir_mqtt_session *session, const weir_mqtt_packet *pac
     session->levels = connect->version == WEIR_MQTT_5 && wants_levels(properties);
 }
 
-/* ---- CONNACK
- * --------------------------------------------------------------------------------------- */
+/* ---- CONNACK --------------------------------------------------------------------------------- */
 
 static size_t connack_properties(const weir_mqtt_session *session, weir_mqtt_property *list)
 {
@@ -295,8 +291,7 @@ weir_err weir_mqtt_connack_accept(weir_mqtt_session *session, weir_buffer *out)
     return WEIR_OK;
 }
 
-/* ---- CONNECT
- * --------------------------------------------------------------------------------------- */
+/* ---- CONNECT --------------------------------------------------------------------------------- */
 
 static weir_err connect_claim(weir_mqtt_session *session, weir_buffer *out)
 {
@@ -343,8 +338,7 @@ weir_err weir_mqtt_connect_take(weir_mqtt_session *session, weir_bytes bytes, we
     return connect_claim(session, out);
 }
 
-/* ---- The will
- * -------------------------------------------------------------------------------------- */
+/* ---- The will -------------------------------------------------------------------------------- */
 
 void weir_mqtt_will_forget(weir_mqtt_session *session)
 {

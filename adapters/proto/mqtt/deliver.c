@@ -32,8 +32,7 @@ enum {
     CREDIT_BATCHES = 4,                 /* credit goes back a quarter at a time */
 };
 
-/* ---- How to write for this session
- * ---------------------------------------------------------------- */
+/* ---- How to write for this session ----------------------------------------------------------- */
 
 typedef struct delivery_view {
     mqtt_view view;
@@ -96,12 +95,10 @@ static void tally_count(weir_mqtt_session *session, const mqtt_tally *tally)
     stats->expired += tally->expired;
     stats->over_client_maximum += tally->too_large;
     stats->headers_dropped += tally->headers_dropped;
-    session->spent_bytes += tally->bytes;
     session->spent_records += tally->sent - tally->acknowledged + tally->expired + tally->too_large;
 }
 
-/* ---- From the cache
- * ------------------------------------------------------------------------------- */
+/* ---- From the cache -------------------------------------------------------------------------- */
 
 /* Gives each QoS 1 packet of out[start..] its id. The window has room: it was asked. */
 static weir_err ids_patch(weir_mqtt_session *session, weir_buffer *out, size_t start)
@@ -146,8 +143,7 @@ static bool deliver_cached(weir_mqtt_session *session, const delivery_view *made
     return true;
 }
 
-/* ---- Record by record
- * ----------------------------------------------------------------------------- */
+/* ---- Record by record ------------------------------------------------------------------------ */
 
 /* Writes what the window has room for. *done: records taken off the front. */
 static weir_err deliver_records(weir_mqtt_session *session, const delivery_view *made,
@@ -170,47 +166,55 @@ static weir_err deliver_records(weir_mqtt_session *session, const delivery_view 
             err = weir_mqtt_record_write(&made->view, topic, &record, id, out, &tally);
         }
         if (id != 0 && tally.sent == sent) {
-            weir_mqtt_window_release(&session->window, id); /* skipped: it needs none */
+            weir_mqtt_window_untake(&session->window); /* skipped: it needs none */
         }
         if (err != WEIR_OK) {
             break;
         }
-        tally.bytes += weir_mqtt_record_bytes(&record);
     }
     tally_count(session, &tally);
     *done = index;
     return err == WEIR_LIMIT ? WEIR_OK : err;
 }
 
-static weir_err deliver_run(weir_mqtt_session *session, const weir_delivery *delivery,
-                            weir_buffer *out, uint32_t *done)
+/* What the first `count` records of a delivery took from the credit of bytes: their share of the
+ * batch, as the engine counts it. */
+static uint64_t credit_bytes_of(const weir_delivery *delivery, uint32_t count)
+{
+    return (uint64_t)weir_chunk_batch(delivery->chunk).len * count /
+           weir_chunk_count(delivery->chunk);
+}
+
+/* Deals with what is left of a run, as far as the window allows. */
+static weir_err run_send(weir_mqtt_session *session, mqtt_run *run, weir_buffer *out)
 {
     delivery_view made;
     weir_err err = WEIR_OK;
-    view_make(&made, session, delivery);
-    *done = delivery->count;
+    weir_delivery left = run->delivery;
+    left.first += run->done;
+    left.count -= run->done;
+    uint32_t done = left.count;
+    view_make(&made, session, &left);
     if (!made.wanted) { /* unsubscribed meanwhile: credit goes back, nothing is sent */
-        mqtt_tally tally = {0};
-        for (uint32_t i = 0; i < delivery->count; i++) {
-            weir_record record;
-            weir_chunk_record(delivery->chunk, delivery->first + i, &record);
-            tally.bytes += weir_mqtt_record_bytes(&record);
-        }
-        tally_count(session, &tally);
-        session->spent_records += delivery->count;
-        return WEIR_OK;
+        session->spent_records += left.count;
+    } else if (session->held != NULL || !deliver_cached(session, &made, &left, out, &err)) {
+        err = deliver_records(session, &made, &left, out, &done);
     }
-    if (deliver_cached(session, &made, delivery, out, &err)) {
-        return err;
-    }
-    return deliver_records(session, &made, delivery, out, done);
+    session->spent_bytes += credit_bytes_of(&run->delivery, run->done + done) -
+                            credit_bytes_of(&run->delivery, run->done);
+    run->done += done;
+    return err;
 }
 
-/* ---- Held
- * ----------------------------------------------------------------------------------------- */
+static bool run_is_done(const mqtt_run *run)
+{
+    return run->done == run->delivery.count;
+}
+
+/* ---- Held ------------------------------------------------------------------------------------ */
 
 /* Takes the delivery's chunk and slots. */
-static weir_err hold(weir_mqtt_session *session, weir_delivery *delivery)
+static weir_err hold(weir_mqtt_session *session, const mqtt_run *run)
 {
     mqtt_held *held = session->held;
     if (held == NULL || held->count == held->capacity) {
@@ -226,16 +230,14 @@ static weir_err hold(weir_mqtt_session *session, weir_delivery *delivery)
         free(held);
         session->held = held = more;
     }
-    held->runs[(held->first + held->count) % held->capacity] = *delivery;
+    held->runs[(held->first + held->count) % held->capacity] = *run;
     held->count++;
-    delivery->chunk = NULL;
-    delivery->slots = NULL;
     return WEIR_OK;
 }
 
-static void run_drop(weir_delivery *run)
+static void run_drop(const mqtt_run *run)
 {
-    weir_completion completion = {.type = WEIR_COMPLETION_DELIVERY, .delivery = *run};
+    weir_completion completion = {.type = WEIR_COMPLETION_DELIVERY, .delivery = run->delivery};
     weir_completion_drop(&completion);
 }
 
@@ -253,15 +255,12 @@ static void held_pop(weir_mqtt_session *session)
 static weir_err held_send(weir_mqtt_session *session, weir_buffer *out)
 {
     while (session->held != NULL && ids_free(session) > 0) {
-        weir_delivery *run = &session->held->runs[session->held->first];
-        uint32_t done = 0;
-        weir_err err = deliver_run(session, run, out, &done);
+        mqtt_run *run = &session->held->runs[session->held->first];
+        weir_err err = run_send(session, run, out);
         if (err != WEIR_OK) {
             return err;
         }
-        run->first += done;
-        run->count -= done;
-        if (run->count > 0) {
+        if (!run_is_done(run)) {
             break;
         }
         held_pop(session);
@@ -269,24 +268,21 @@ static weir_err held_send(weir_mqtt_session *session, weir_buffer *out)
     return WEIR_OK;
 }
 
-/* ---- Doors
- * ---------------------------------------------------------------------------------------- */
+/* ---- Doors ----------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_deliver(weir_mqtt_session *session, weir_delivery *delivery, weir_buffer *out)
 {
-    uint32_t done = 0;
-    if (session->held == NULL) {
-        weir_err err = deliver_run(session, delivery, out, &done);
-        if (err != WEIR_OK) {
-            return err;
-        }
+    mqtt_run run = {.delivery = *delivery};
+    weir_err err = session->held == NULL ? run_send(session, &run, out) : WEIR_OK;
+    if (err != WEIR_OK || run_is_done(&run)) {
+        return err;
     }
-    if (done == delivery->count) {
-        return WEIR_OK;
+    err = hold(session, &run);
+    if (err == WEIR_OK) {
+        delivery->chunk = NULL; /* taken */
+        delivery->slots = NULL;
     }
-    delivery->first += done;
-    delivery->count -= done;
-    return hold(session, delivery);
+    return err;
 }
 
 weir_err weir_mqtt_deliver_acked(weir_mqtt_session *session, uint16_t id, weir_buffer *out)

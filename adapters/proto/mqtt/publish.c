@@ -24,8 +24,7 @@
 
 enum { ACKS_CAPACITY_MIN = 16, PUBACK_BYTES = 4 };
 
-/* ---- The ring of acknowledgements
- * ------------------------------------------------------------------ */
+/* ---- The ring of acknowledgements ------------------------------------------------------------ */
 
 static mqtt_ack *ack_at(mqtt_acks *acks, uint64_t number)
 {
@@ -144,8 +143,7 @@ static weir_err refuse(weir_mqtt_session *session, const weir_mqtt_publish *publ
     return acks_flush(session, out);
 }
 
-/* ---- Submitting
- * ------------------------------------------------------------------------------------ */
+/* ---- Submitting ------------------------------------------------------------------------------ */
 
 static weir_err submit_quiet(weir_mqtt_session *session, weir_publish *record)
 {
@@ -212,8 +210,7 @@ static const char *name_over_limit(weir_mqtt_session *session, size_t len, uint3
     return NULL;
 }
 
-/* ---- Topic aliases (5.0 section 3.3.2.3.4)
- * ---------------------------------------------------------- */
+/* ---- Topic aliases (5.0 section 3.3.2.3.4) --------------------------------------------------- */
 
 static weir_err alias_set(weir_mqtt_session *session, uint32_t alias,
                           const weir_mqtt_publish *publish)
@@ -262,8 +259,7 @@ static weir_err alias_resolve(weir_mqtt_session *session, uint32_t alias,
     return WEIR_OK;
 }
 
-/* ---- PUBLISH
- * ---------------------------------------------------------------------------------------- */
+/* ---- PUBLISH --------------------------------------------------------------------------------- */
 
 static weir_err publish_mapped(weir_mqtt_session *session, const weir_mqtt_publish *publish,
                                weir_bytes raw, weir_buffer *out)

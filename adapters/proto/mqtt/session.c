@@ -29,8 +29,7 @@
 
 enum { REASON_PROPERTIES_MAX = 2, KEEP_ALIVE_MS = 1500 /* one and a half times [MQTT-3.1.2-22] */ };
 
-/* ---- The context
- * ----------------------------------------------------------------------------------- */
+/* ---- The context ----------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_context_init(weir_mqtt_context *context)
 {
@@ -55,8 +54,7 @@ void weir_mqtt_context_quiet(weir_mqtt_context *context, const weir_completion *
     context->stats.quiet_refused += completion->err != WEIR_OK;
 }
 
-/* ---- Life
- * ------------------------------------------------------------------------------------------ */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
 weir_err weir_mqtt_session_create(weir_mqtt_context *context, void *user,
                                   weir_mqtt_session **session)
@@ -134,8 +132,7 @@ weir_err weir_mqtt_session_end(weir_mqtt_session *session)
     return session->pending == 0 ? WEIR_OK : WEIR_AGAIN;
 }
 
-/* ---- Saying no
- * ------------------------------------------------------------------------------------- */
+/* ---- Saying no ------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_close(weir_mqtt_session *session, uint8_t reason, const char *text)
 {
@@ -171,8 +168,7 @@ weir_err weir_mqtt_fail_decode(weir_mqtt_session *session, weir_err err, weir_bu
     }
 }
 
-/* ---- Writing
- * --------------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_packet_write(weir_mqtt_session *session, const weir_mqtt_packet *packet,
                                 const weir_mqtt_property *properties, size_t count,
@@ -223,8 +219,7 @@ static weir_err write_two(weir_buffer *out, uint8_t first)
     return weir_buffer_append(out, bytes, sizeof(bytes));
 }
 
-/* ---- Packets
- * --------------------------------------------------------------------------------------- */
+/* ---- Packets --------------------------------------------------------------------------------- */
 
 static weir_err protocol_error(weir_mqtt_session *session, const char *text, weir_buffer *out)
 {
@@ -354,8 +349,7 @@ static weir_err packet_take(weir_mqtt_session *session, weir_bytes in, weir_buff
     return decode_and_take(session, (weir_bytes){in.ptr, size}, out);
 }
 
-/* ---- Verbs
- * ----------------------------------------------------------------------------------------- */
+/* ---- Verbs ----------------------------------------------------------------------------------- */
 
 static weir_err input_packets(weir_mqtt_session *session, weir_bytes in, weir_buffer *out,
                               size_t *used)
@@ -518,8 +512,7 @@ weir_err weir_mqtt_session_stop(weir_mqtt_session *session, uint8_t reason, weir
     return weir_mqtt_fail(session, reason, stop_text(reason), out);
 }
 
-/* ---- Queries
- * --------------------------------------------------------------------------------------- */
+/* ---- Queries --------------------------------------------------------------------------------- */
 
 weir_bytes weir_mqtt_session_client_id(const weir_mqtt_session *session)
 {

@@ -146,8 +146,7 @@ void weir_mqtt_context_turn_end(weir_mqtt_context *context);
 /* A completion whose user is quiet_user: counts it. */
 void weir_mqtt_context_quiet(weir_mqtt_context *context, const weir_completion *completion);
 
-/* ---- Life cycle
- * ----------------------------------------------------------------------------------- */
+/* ---- Life cycle ------------------------------------------------------------------------------ */
 
 /* `user` is the user of the session's operations (the transport's weir_sink). Borrows the context
  * for its life. NO_MEMORY. An idle session takes less than 300 bytes beside its client id. */
@@ -160,8 +159,7 @@ void weir_mqtt_session_destroy(weir_mqtt_session *session);
  * closes the subscriber, releases the client id. See the top. */
 weir_err weir_mqtt_session_end(weir_mqtt_session *session);
 
-/* ---- Verbs
- * ---------------------------------------------------------------------------------------- */
+/* ---- Verbs ----------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_session_input(weir_mqtt_session *session, weir_bytes in, weir_buffer *out,
                                  size_t *used);
@@ -180,8 +178,7 @@ weir_err weir_mqtt_session_tick(weir_mqtt_session *session, weir_buffer *out);
  */
 weir_err weir_mqtt_session_stop(weir_mqtt_session *session, uint8_t reason, weir_buffer *out);
 
-/* ---- Queries
- * -------------------------------------------------------------------------------------- */
+/* ---- Queries --------------------------------------------------------------------------------- */
 
 /* When tick() should be called next, monotonic milliseconds; UINT64_MAX: never. It moves with
  * input: look again when the time has come. */

@@ -65,8 +65,7 @@ typedef struct mqtt_acks {
     uint64_t first; /* the number of the oldest; its place is first & (capacity - 1) */
 } mqtt_acks;
 
-/* ---- Outbound QoS 1: packet ids in flight
- * -------------------------------------------------------- */
+/* ---- Outbound QoS 1: packet ids in flight ---------------------------------------------------- */
 
 /* Ids are given out in rising order, so those in flight lie between the oldest and the newest: a
  * bit each, in a ring; the first 64 need no memory of their own. */
@@ -82,11 +81,12 @@ typedef struct mqtt_window {
 
 /* LIMIT: 65,535 ids between the oldest and the newest. NO_MEMORY. */
 weir_err weir_mqtt_window_take(mqtt_window *window, uint16_t *id);
+/* Gives the id taken last back, unused; nothing was released since. */
+void weir_mqtt_window_untake(mqtt_window *window);
 bool weir_mqtt_window_release(mqtt_window *window, uint16_t id); /* false: not in flight */
 void weir_mqtt_window_fini(mqtt_window *window);
 
-/* ---- Subscriptions
- * -------------------------------------------------------------------------------- */
+/* ---- Subscriptions --------------------------------------------------------------------------- */
 
 typedef struct mqtt_options {
     uint32_t identifier; /* 0: none */
@@ -127,8 +127,7 @@ typedef struct mqtt_request {
     mqtt_request_filter filters[];
 } mqtt_request;
 
-/* ---- The rest
- * ------------------------------------------------------------------------------------- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 typedef struct mqtt_will { /* one allocation; spans point behind it */
     weir_bytes name;
@@ -147,12 +146,18 @@ typedef struct mqtt_aliases {
     } names[];
 } mqtt_aliases;
 
-/* Deliveries that wait for packet ids; a ring of the chunks' runs. */
+/* A delivery, and how many of its records, from the front, were dealt with. */
+typedef struct mqtt_run {
+    weir_delivery delivery;
+    uint32_t done;
+} mqtt_run;
+
+/* Deliveries that wait for packet ids; a ring. */
 typedef struct mqtt_held {
     uint32_t capacity;
     uint32_t count;
     uint32_t first;
-    weir_delivery runs[];
+    mqtt_run runs[];
 } mqtt_held;
 
 struct weir_mqtt_session {
@@ -195,8 +200,7 @@ struct weir_mqtt_session {
     bool subscriber_closed : 1;
 };
 
-/* ---- session.c
- * ------------------------------------------------------------------------------------- */
+/* ---- session.c ------------------------------------------------------------------------------- */
 
 /* Ends the session's good life: CLOSED, always. Says DISCONNECT first where the version and the
  * state have it. `text` is a literal. */
@@ -216,8 +220,7 @@ weir_err weir_mqtt_packet_write(weir_mqtt_session *session, const weir_mqtt_pack
 /* The body of a packet as decoded by its own function: the codec's error made an end. */
 weir_err weir_mqtt_fail_decode(weir_mqtt_session *session, weir_err err, weir_buffer *out);
 
-/* ---- connect.c
- * ------------------------------------------------------------------------------------- */
+/* ---- connect.c ------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_connect_take(weir_mqtt_session *session, weir_bytes packet, weir_buffer *out);
 weir_err weir_mqtt_connack_accept(weir_mqtt_session *session, weir_buffer *out);
@@ -225,8 +228,7 @@ weir_err weir_mqtt_connack_accept(weir_mqtt_session *session, weir_buffer *out);
 weir_err weir_mqtt_will_publish(weir_mqtt_session *session);
 void weir_mqtt_will_forget(weir_mqtt_session *session);
 
-/* ---- publish.c
- * ------------------------------------------------------------------------------------- */
+/* ---- publish.c ------------------------------------------------------------------------------- */
 
 /* `body` is the packet behind its fixed header. */
 weir_err weir_mqtt_publish_take(weir_mqtt_session *session, uint8_t flags, weir_bytes body,
@@ -235,8 +237,7 @@ weir_err weir_mqtt_publish_complete(weir_mqtt_session *session, const weir_compl
                                     weir_buffer *out);
 void weir_mqtt_publish_fini(weir_mqtt_session *session);
 
-/* ---- subscribe.c
- * ----------------------------------------------------------------------------------- */
+/* ---- subscribe.c ----------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_subscribe_take(weir_mqtt_session *session, const weir_mqtt_packet *packet,
                                   weir_buffer *out);
@@ -245,8 +246,7 @@ weir_err weir_mqtt_subscribe_complete(weir_mqtt_session *session, const weir_com
 void weir_mqtt_subscribe_fini(weir_mqtt_session *session);
 const mqtt_subscription *weir_mqtt_slot(const weir_mqtt_session *session, uint32_t slot);
 
-/* ---- deliver.c
- * ------------------------------------------------------------------------------------- */
+/* ---- deliver.c ------------------------------------------------------------------------------- */
 
 weir_err weir_mqtt_deliver(weir_mqtt_session *session, weir_delivery *delivery, weir_buffer *out);
 /* A PUBACK came. PROTOCOL: that id is not in flight. */
@@ -256,8 +256,7 @@ void weir_mqtt_credit_begin(weir_mqtt_session *session, bool acknowledged);
 weir_err weir_mqtt_credit_flush(weir_mqtt_session *session, bool drained);
 void weir_mqtt_deliver_fini(weir_mqtt_session *session);
 
-/* ---- wire_cache.c: runs of records as packets
- * ------------------------------------------------------ */
+/* ---- wire_cache.c: runs of records as packets ------------------------------------------------ */
 
 typedef enum mqtt_retain {
     MQTT_RETAIN_CLEAR = 0, /* a fresh record */
@@ -278,7 +277,6 @@ typedef struct mqtt_view {
 
 /* What became of the records of a run. */
 typedef struct mqtt_tally {
-    uint64_t bytes; /* of credit */
     uint32_t sent;
     uint32_t acknowledged; /* of them with QoS 1 */
     uint32_t expired;
@@ -286,12 +284,6 @@ typedef struct mqtt_tally {
     uint32_t headers_dropped;
     uint32_t packet_bytes_max; /* the largest packet written */
 } mqtt_tally;
-
-/* What a record counts against the credit of bytes: key, value and encoded headers. */
-static inline uint64_t weir_mqtt_record_bytes(const weir_record *record)
-{
-    return (uint64_t)record->key.len + record->value.len + record->headers.len;
-}
 
 /* min(granted, the record's own). */
 static inline uint8_t weir_mqtt_record_qos(const mqtt_view *view, const weir_record *record)
@@ -314,8 +306,7 @@ weir_err weir_mqtt_wire_cache_create(weir_mqtt_wire_cache **cache);
 void weir_mqtt_wire_cache_destroy(weir_mqtt_wire_cache *cache);
 void weir_mqtt_wire_cache_turn_end(weir_mqtt_wire_cache *cache);
 
-/* ---- mapping.c: MQTT 5.0 properties and record headers
- * --------------------------------------------- */
+/* ---- mapping.c: MQTT 5.0 properties and record headers --------------------------------------- */
 
 enum { MAPPED_HEADERS_MAX = 1008 }; /* limits.headers_max at most, and the five of the table */
 

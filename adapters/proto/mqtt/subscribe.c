@@ -26,8 +26,7 @@
 enum { SLOTS_MIN = 4, CODE_REFUSED_3_1_1 = 0x80 };
 #define SLOT_NONE UINT32_MAX
 
-/* ---- The table
- * ------------------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 const mqtt_subscription *weir_mqtt_slot(const weir_mqtt_session *session, uint32_t slot)
 {
@@ -110,8 +109,7 @@ static void slot_settle(weir_mqtt_session *session, uint32_t index)
     }
 }
 
-/* ---- Requests
- * -------------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static uint32_t requests_count(const weir_mqtt_session *session)
 {
@@ -189,8 +187,7 @@ static uint8_t code_of(const weir_mqtt_session *session, weir_err err)
     }
 }
 
-/* ---- One filter of a SUBSCRIBE
- * --------------------------------------------------------------------- */
+/* ---- One filter of a SUBSCRIBE --------------------------------------------------------------- */
 
 static bool filter_is_shared(weir_bytes filter)
 {
@@ -315,8 +312,7 @@ static weir_err subscriber_need(weir_mqtt_session *session, const weir_mqtt_pack
     return WEIR_OK;
 }
 
-/* ---- One filter of an UNSUBSCRIBE
- * ------------------------------------------------------------------ */
+/* ---- One filter of an UNSUBSCRIBE ------------------------------------------------------------ */
 
 static weir_err filter_withdraw(weir_mqtt_session *session, mqtt_request *request,
                                 weir_bytes filter)
@@ -342,8 +338,7 @@ static weir_err filter_withdraw(weir_mqtt_session *session, mqtt_request *reques
     return WEIR_OK;
 }
 
-/* ---- Whole packets
- * --------------------------------------------------------------------------------- */
+/* ---- Whole packets --------------------------------------------------------------------------- */
 
 static weir_err filter_take(weir_mqtt_session *session, mqtt_request *request, weir_bytes filter,
                             uint8_t options, uint32_t identifier)

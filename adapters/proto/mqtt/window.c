@@ -94,6 +94,16 @@ bool weir_mqtt_window_release(mqtt_window *window, uint16_t id)
     return true;
 }
 
+void weir_mqtt_window_untake(mqtt_window *window)
+{
+    bit_flip(window, window->span - 1);
+    window->span--;
+    window->count--;
+    if (window->span == 0) {
+        weir_mqtt_window_fini(window); /* [W2] */
+    }
+}
+
 void weir_mqtt_window_fini(mqtt_window *window)
 {
     free(window->more);

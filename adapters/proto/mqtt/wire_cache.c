@@ -47,8 +47,7 @@ struct weir_mqtt_wire_cache {
     cache_entry entries[CACHE_ENTRIES];
 };
 
-/* ---- One record
- * ----------------------------------------------------------------------------------- */
+/* ---- One record ------------------------------------------------------------------------------ */
 
 /* The headers as properties. Runs twice, first measuring: the tally counts on the second run. */
 static void record_headers_put(mqtt_writer *writer, const weir_record *record, uint32_t remaining,
@@ -203,8 +202,7 @@ weir_err weir_mqtt_record_write(const mqtt_view *view, weir_bytes topic, const w
     return WEIR_OK;
 }
 
-/* ---- Runs
- * ----------------------------------------------------------------------------------------- */
+/* ---- Runs ------------------------------------------------------------------------------------ */
 
 static uint8_t kind_of(const mqtt_view *view)
 {
@@ -251,7 +249,6 @@ static bool entry_fill(weir_mqtt_wire_cache *cache, cache_entry *entry, const mq
     for (uint32_t i = 0; i < delivery->count && cache->bytes.len <= CACHE_BYTES_MAX; i++) {
         weir_record record;
         weir_chunk_record(delivery->chunk, delivery->first + i, &record);
-        tally.bytes += weir_mqtt_record_bytes(&record);
         if (weir_mqtt_record_write(&whole, topic, &record, 0, &cache->bytes, &tally) != WEIR_OK) {
             cache->bytes.len = CACHE_BYTES_MAX + 1;
         }
