@@ -1,5 +1,5 @@
 /* Checkpoints: two are kept, the newest good one is found, and a bad one is never believed. */
-#include "tests/unit/journal/support.h"
+#include "tests/unit/journal/disk_env.h"
 
 #include "core/journal/checkpoint.h"
 
@@ -191,6 +191,34 @@ static void a_write_that_fails_anywhere_leaves_a_good_one(void **state)
     assert_int_equal(file_count(f->state, ".new"), 0);
 }
 
+static void a_power_cut_at_any_call_leaves_the_last_one_written(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        bool reached = true;
+        for (uint64_t call = 1; reached; call++) {
+            disk_env *disk = disk_create(seed * 1000 + call);
+            uint64_t written = 0;
+            disk->calls_left = call;
+            for (uint64_t number = 1; number <= 4; number++) { /* [K1], [K2] */
+                weir_checkpoint checkpoint = sample(number);
+                weir_err err = weir_checkpoint_write(&disk->env, "/data/state", &checkpoint);
+                written = err == WEIR_OK ? number : written;
+            }
+            reached = disk->off;
+            disk_cut(disk);
+            weir_checkpoint got = {0};
+            void *memory = NULL;
+            weir_fault fault = {0};
+            weir_err err = weir_checkpoint_load(&disk->env, "/data/state", &got, &memory, &fault);
+            assert_true(err == WEIR_OK || (err == WEIR_NOT_FOUND && written == 0));
+            assert_true(got.number >= written);
+            free(memory);
+            disk_destroy(disk);
+        }
+    }
+}
+
 int main(void)
 {
     weir_log_sink(log_quiet, NULL);
@@ -202,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(when_none_is_good_loading_says_damaged_and_removes_nothing,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(every_flipped_bit_and_every_cut_is_found, setup, teardown),
+        cmocka_unit_test(a_power_cut_at_any_call_leaves_the_last_one_written),
         cmocka_unit_test_setup_teardown(a_write_that_fails_anywhere_leaves_a_good_one, setup,
                                         teardown),
     };

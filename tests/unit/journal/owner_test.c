@@ -138,6 +138,42 @@ static void an_owner_that_was_taken_over_finds_out(void **state)
     weir_owner_close(third);
 }
 
+static void starts_at_the_same_moment_never_share_a_term(void **state)
+{
+    fixture *f = *state;
+    enum { STARTS = 8 };
+    int terms[2];
+    pid_t children[STARTS];
+    uint64_t got[STARTS];
+    assert_int_equal(pipe(terms), 0);
+    for (int i = 0; i < STARTS; i++) {
+        children[i] = fork();
+        assert_true(children[i] >= 0);
+        if (children[i] == 0) {
+            weir_owner *owner = NULL;
+            bool old_alive;
+            weir_fault fault;
+            weir_err err =
+                weir_owner_open(f->env, f->folder.path, true, &owner, &old_alive, &fault);
+            uint64_t term = err == WEIR_OK ? weir_owner_term(owner) : 0;
+            (void)!write(terms[1], &term, sizeof(term));
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < STARTS; i++) {
+        assert_int_equal(read(terms[0], &got[i], sizeof(got[i])), sizeof(got[i]));
+        assert_true(got[i] > 0);
+        for (int before = 0; before < i; before++) {
+            assert_true(got[before] != got[i]); /* [O1] */
+        }
+    }
+    for (int i = 0; i < STARTS; i++) {
+        assert_int_equal(waitpid(children[i], NULL, 0), children[i]);
+    }
+    (void)close(terms[0]);
+    (void)close(terms[1]);
+}
+
 static void a_damaged_owner_file_keeps_the_term_rising(void **state)
 {
     fixture *f = *state;
@@ -194,6 +230,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_start_after_kill_9_simply_works, setup, teardown),
         cmocka_unit_test_setup_teardown(an_owner_that_was_taken_over_finds_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(starts_at_the_same_moment_never_share_a_term, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_damaged_owner_file_keeps_the_term_rising, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_start_that_fails_anywhere_leaves_the_next_one_working,
