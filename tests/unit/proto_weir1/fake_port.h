@@ -16,7 +16,11 @@
 
 #define FAKE_UNUSED __attribute__((unused))
 
-enum { FAKE_OPS_MAX = 4096, FAKE_TEXT_MAX = 300, FAKE_RECORDS_MAX = 64 };
+#ifndef FAKE_OPS_MAX /* a fuzzer makes a port for each input, and wants a small one */
+#define FAKE_OPS_MAX 4096
+#endif
+
+enum { FAKE_TEXT_MAX = 300, FAKE_RECORDS_MAX = 64 };
 
 /* ---- Chunks: a RecordBatch built here ----------------------------------------------------------
  */
@@ -139,7 +143,7 @@ struct weir_port {
     size_t count;
     int64_t room; /* submissions taken before AGAIN; -1: any number */
     weir_err err; /* what the next submission answers, once; OK: as usual */
-    weir_subscriber subscribers[4096];
+    weir_subscriber subscribers[FAKE_OPS_MAX];
     int subscriber_count;
     weir_engine_health health;
 };
@@ -238,7 +242,7 @@ static weir_err fake_fetch_cancel(weir_port *port, void *user, uint64_t token)
 static weir_err fake_open(weir_port *port, void *user, weir_subscriber **subscriber)
 {
     (void)user;
-    if (port->subscriber_count == 4096) {
+    if (port->subscriber_count == FAKE_OPS_MAX) {
         return WEIR_NO_MEMORY;
     }
     *subscriber = &port->subscribers[port->subscriber_count];
@@ -530,6 +534,7 @@ FAKE_UNUSED static void talk_free(talk *t)
     for (int i = 0; i < 4 && !weir_v1_session_idle(t->session); i++) {
         weir_v1_session_turn(t->session);
         talk_complete_all(t);
+        t->port.count = 0;
     }
     weir_v1_session_destroy(t->session);
     weir_buffer_fini(&t->said);
