@@ -17,7 +17,7 @@ SOURCE, BUILD = "", ""
 
 # C11, POSIX and Linux: what "libc" means in the table.
 LIBC = re.compile(
-    r"^(assert|complex|ctype|dirent|dlfcn|endian|errno|fcntl|float|getopt|grp|inttypes|limits|locale|malloc|math|"
+    r"^(assert|complex|ctype|dirent|dlfcn|endian|errno|fcntl|float|fnmatch|ftw|getopt|glob|grp|inttypes|limits|locale|malloc|math|"
     r"netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn|stdarg|stdalign|stdatomic|stdbool|stddef|stdint|stdio|"
     r"stdlib|stdnoreturn|string|strings|termios|threads|time|unistd|wait)\.h$"
     r"|^(sys|net|netinet|arpa|linux|gnu|sanitizer)/"
