@@ -163,8 +163,8 @@ void weir_journal_abandon(weir_journal *journal)
     if (journal == NULL) {
         return;
     }
-    if (journal->busy || journal->prepare.running) {
-        journal->env->ops->lanes_drain(journal->env); /* the jobs are ours until they are done */
+    if (journal->lanes_used) {
+        journal->env->ops->lanes_drain(journal->env); /* jobs and what they wake stay until then */
     }
     journal_destroy(journal);
 }

@@ -59,9 +59,10 @@ weir_err weir_journal_open(const weir_journal_config *config, uint64_t from_unit
                            weir_err (*replay)(void *arg, const weir_journal_unit *unit,
                                               weir_fault *fault),
                            void *arg, weir_journal **journal, weir_fault *fault);
-/* Writes and syncs what waits (unless it has failed), writes a last mark, and frees. */
+/* Writes and syncs what waits (unless it has failed), writes a last mark, and frees. Returns what
+ * state() would. May block, and drains the lanes: never from a job. */
 weir_err weir_journal_close(weir_journal *journal);
-/* Frees without writing anything more. */
+/* Frees without writing anything more. Drains the lanes: never from a job. */
 void weir_journal_abandon(weir_journal *journal);
 
 /* Whether a unit of about `bytes` can be begun: OK; AGAIN (too much waits to be written: flush and

@@ -300,6 +300,7 @@ static void launch(weir_journal *journal)
 {
     journal->busy = true;
     if (thread_chosen(journal)) {
+        journal->lanes_used = true;
         journal->env->ops->job_submit(journal->env, WEIR_LANE_JOURNAL, &journal->write.job);
         return;
     }
@@ -401,6 +402,7 @@ void weir_journal_prepare_start(weir_journal *journal)
         .number = journal->number_next++,
         .running = true,
     };
+    journal->lanes_used = true;
     journal->env->ops->job_submit(journal->env, WEIR_LANE_BACKGROUND, &prepare->job);
 }
 

@@ -133,6 +133,60 @@ static void replay_begins_at_the_unit_asked_for(void **state)
     }
 }
 
+static void room_refuses_before_anything_changes(void **state)
+{
+    fixture *f = *state;
+    replayed seen;
+    f->config.pending_bytes_max = 100000;
+    weir_journal *journal = journal_open(&f->config, &seen);
+    assert_int_equal(weir_journal_room(journal, 100001), WEIR_TOO_LARGE);
+    assert_int_equal(weir_journal_room(journal, 100000),
+                     WEIR_OK); /* nothing waits: it always fits */
+    (void)unit_add(journal, 20000);
+    assert_int_equal(weir_journal_room(journal, 50000), WEIR_OK);
+    assert_int_equal(weir_journal_room(journal, 70000), WEIR_AGAIN);
+    assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    assert_int_equal(weir_journal_room(journal, 70000), WEIR_OK);
+    weir_journal_abandon(journal);
+}
+
+static void a_configuration_that_cannot_work_is_refused(void **state)
+{
+    fixture *f = *state;
+    weir_journal *journal = NULL;
+    const uint64_t sizes[] = {0, 4096, TEST_FILE_BYTES - 4096, TEST_FILE_BYTES + 1};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        weir_fault fault = {0};
+        f->config.file_bytes = sizes[i];
+        assert_int_equal(weir_journal_open(&f->config, 1, replay_check, NULL, &journal, &fault),
+                         WEIR_INVALID);
+        assert_int_equal(fault.err, WEIR_INVALID);
+        assert_null(journal);
+    }
+}
+
+static void a_large_unit_begun_small_grows_as_it_is_filled(void **state)
+{
+    fixture *f = *state;
+    replayed seen;
+    weir_journal *journal = journal_open(&f->config, &seen);
+    (void)unit_add(journal, 1);
+    weir_journal_begin(journal, TEST_ENGINE_MS + 2); /* without room() */
+    for (int i = 0; i < 3; i++) {
+        uint8_t *body = weir_journal_entry_add(journal, 2, 1, 1 << 20);
+        assert_non_null(body);
+        for (size_t b = 0; b < 1 << 20; b++) {
+            body[b] = unit_byte(2, b);
+        }
+    }
+    assert_int_equal(weir_journal_end(journal), 2);
+    (void)unit_add(journal, 1);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    journal = journal_open(&f->config, &seen);
+    assert_int_equal(seen.count, 3);
+    weir_journal_abandon(journal);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +197,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_flush_is_one_write_and_one_sync_for_all_that_waits,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_unit_without_entries_is_taken_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(room_refuses_before_anything_changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_configuration_that_cannot_work_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_large_unit_begun_small_grows_as_it_is_filled, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(replay_begins_at_the_unit_asked_for, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

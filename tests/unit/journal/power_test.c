@@ -357,6 +357,68 @@ static void an_idle_mark_proves_the_last_group(void **state)
     disk_destroy(disk);
 }
 
+typedef struct taken {
+    uint64_t at;   /* the last unit of the owner before */
+    uint64_t term; /* whose all later ones are */
+    uint64_t last;
+} taken;
+
+static weir_err replay_terms(void *arg, const weir_journal_unit *unit, weir_fault *fault)
+{
+    taken *t = arg;
+    (void)fault;
+    assert_int_equal(unit->term, unit->number > t->at ? t->term : 1);
+    t->last = unit->number;
+    return WEIR_OK;
+}
+
+static void an_older_owner_that_works_on_never_gets_between(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        disk_env *disk = disk_create(seed);
+        promise p = {.kept_from = 1};
+        promise unheard = {.kept_from = 1};
+        weir_journal *old = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+        for (int i = 0; i < 30; i++) {
+            (void)unit_add(old, disk_random(disk) % 900 + 1);
+            (void)weir_journal_flush(old, disk_random(disk) % 2 == 0);
+            promise_note(&p, old);
+        }
+        weir_journal_config config = disk_config(disk, WEIR_SYNC_INLINE, 2);
+        config.taken_over = true;
+        taken t = {.at = UINT64_MAX, .term = 2};
+        weir_journal *new = NULL;
+        weir_fault fault = {0};
+        assert_int_equal(weir_journal_open(&config, 1, replay_terms, &t, &new, &fault), WEIR_OK);
+        assert_true(weir_journal_last(new) >= p.durable);
+        t.at = weir_journal_last(new);
+        disk->calls_left = disk_random(disk) % 300 + 1;
+        for (int i = 0; i < 40 && !disk->off; i++) {
+            if (weir_journal_room(old, 9000) == WEIR_OK) {
+                (void)unit_add(old, disk_random(disk) % 3000 + 1);
+            }
+            (void)weir_journal_flush(old, true);
+            (void)weir_journal_mark(old);
+            promise_note(&unheard, old);
+            if (weir_journal_room(new, 9000) == WEIR_OK) {
+                (void)unit_add(new, disk_random(disk) % 3000 + 1);
+                (void)weir_journal_flush(new, disk_random(disk) % 3 != 0);
+                promise_note(&p, new);
+            }
+        }
+        weir_journal_abandon(new);
+        weir_journal_abandon(old);
+        disk_cut(disk);
+        config = disk_config(disk, WEIR_SYNC_INLINE, 3);
+        config.taken_over = seed % 2 == 0;
+        assert_int_equal(weir_journal_open(&config, 1, replay_terms, &t, &new, &fault), WEIR_OK);
+        assert_true(t.last >= p.durable);
+        weir_journal_abandon(new);
+        disk_destroy(disk);
+    }
+}
+
 int main(void)
 {
     weir_log_sink(log_quiet, NULL);
@@ -365,6 +427,7 @@ int main(void)
         cmocka_unit_test(a_crash_without_a_power_cut_loses_nothing_written),
         cmocka_unit_test(a_failed_sync_stops_writing_for_good_and_is_not_tried_again),
         cmocka_unit_test(what_a_failed_sync_left_readable_is_written_again_before_it_counts),
+        cmocka_unit_test(an_older_owner_that_works_on_never_gets_between),
         cmocka_unit_test(a_failed_write_stops_writing_for_good),
         cmocka_unit_test(a_full_disk_refuses_waits_and_goes_on_by_itself),
         cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),
