@@ -181,8 +181,12 @@ static weir_err deliver_records(weir_mqtt_session *session, const delivery_view 
  * batch, as the engine counts it. */
 static uint64_t credit_bytes_of(const weir_delivery *delivery, uint32_t count)
 {
-    return (uint64_t)weir_chunk_batch(delivery->chunk).len * count /
-           weir_chunk_count(delivery->chunk);
+    uint64_t bytes = weir_chunk_batch(delivery->chunk).len;
+    uint32_t all = weir_chunk_count(delivery->chunk);
+    if (count == 0 || count == all) {
+        return count == 0 ? 0 : bytes; /* nearly always: no division */
+    }
+    return bytes * count / all;
 }
 
 /* Deals with what is left of a run, as far as the window allows. */
