@@ -230,9 +230,17 @@ static void turn_health(weir_engine *engine, weir_err state)
 static void turn_term(weir_engine *engine)
 {
     uint64_t durable = weir_journal_durable(engine->journal);
-    if (durable > engine->durable_compared && weir_owner_compare(engine->owner_file) != WEIR_OK) {
+    if (durable == engine->durable_compared) {
+        return;
+    }
+    weir_err err = weir_owner_compare(engine->owner_file);
+    if (err == WEIR_FENCED) {
         health_set(engine, WEIR_HEALTH_FENCED,
                    "a newer gateway has taken this data directory over: this one stops");
+    } else if (err != WEIR_OK) {
+        health_set(engine, WEIR_HEALTH_FENCED,
+                   "the owner file cannot be read, so that nobody knows whose this data directory "
+                   "is: nothing more is acknowledged; check the disk, then restart weir");
     }
     engine->durable_compared = durable;
 }

@@ -49,7 +49,8 @@ static void topics_that_nest_must_be_declared_so(void **state)
     assert_int_equal(declare_with(f.port, "a", plain), WEIR_NESTED);
     assert_int_equal(declare_with(f.port, "a/b/c", plain), WEIR_NESTED);
     assert_int_equal(declare_with(f.port, "a", nested), WEIR_OK);
-    /* A key of the upper topic that spells a name of the deeper one is refused; the name goes there. */
+    /* A key of the upper topic that spells a name of the deeper one is refused; the name goes
+     * there. */
     weir_publish record = {
         .topic = WEIR_TEXT("a"), .key = WEIR_TEXT("b/x"), .value = WEIR_TEXT("v")};
     weir_completion done = publish_record(f.port, &record);

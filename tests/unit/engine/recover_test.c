@@ -251,10 +251,9 @@ static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **stat
     fixture_open(&f);
     declare(f.port, "t", WEIR_LEVEL_DISK);
     publish_many(&f, "t/k", 0, 20);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
-                                                       .countdown = 1,
-                                                       .err = WEIR_IO,
-                                                       .os_errno = 5});
+    weir_env_faulty_plan(
+        faulty, (weir_env_fault_plan){
+                    .kinds = 1u << WEIR_CALL_SYNC, .countdown = 1, .err = WEIR_IO, .os_errno = 5});
     weir_publish doubtful = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("20")};
     assert_int_equal(weir_port_publish(f.port, &doubtful, NULL, 9), WEIR_OK);
     assert_nothing(f.port); /* neither acknowledged nor retried */

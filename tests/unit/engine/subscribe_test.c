@@ -84,7 +84,8 @@ static void nothing_beyond_the_credit_is_delivered(void **state)
     weir_subscriber *subscriber = subscriber_open(f.port, 2);
     subscribe(f.port, subscriber, "t/#");
     for (int i = 0; i < 5; i++) {
-        weir_publish record = {.name = WEIR_TEXT("t/a"), .value = WEIR_TEXT("v"), .no_confirm = true};
+        weir_publish record = {
+            .name = WEIR_TEXT("t/a"), .value = WEIR_TEXT("v"), .no_confirm = true};
         assert_int_equal(weir_port_publish(f.port, &record, NULL, 0), WEIR_OK);
     }
     take_delivery(f.port, text, sizeof(text));
@@ -108,9 +109,12 @@ static void a_slow_live_subscriber_loses_the_oldest_and_is_told(void **state)
     fixture_open(&f);
     weir_subscriber *subscriber = subscriber_open(f.port, 0);
     subscribe(f.port, subscriber, "+/a");
-    for (int i = 0; i < 40; i++) { /* alternate with a name of another match so that runs do not join */
-        weir_publish record = {.name = WEIR_TEXT("x/a"), .value = WEIR_TEXT("v"), .no_confirm = true};
-        weir_publish other = {.name = WEIR_TEXT("x/b"), .value = WEIR_TEXT("v"), .no_confirm = true};
+    for (int i = 0; i < 40;
+         i++) { /* alternate with a name of another match so that runs do not join */
+        weir_publish record = {
+            .name = WEIR_TEXT("x/a"), .value = WEIR_TEXT("v"), .no_confirm = true};
+        weir_publish other = {
+            .name = WEIR_TEXT("x/b"), .value = WEIR_TEXT("v"), .no_confirm = true};
         if (i == 0) {
             weir_subscriber *second = subscriber_open(f.port, UINT64_MAX);
             subscribe(f.port, second, "x/b");
@@ -226,7 +230,8 @@ static void a_waiting_fetch_ends_with_the_record_or_with_its_time(void **state)
     fixture_end(&f);
 }
 
-/* ---- Several threads ---------------------------------------------------------------------------------- */
+/* ---- Several threads
+ * ---------------------------------------------------------------------------------- */
 
 enum { THREADS = 3, EACH = 3000 };
 
@@ -263,7 +268,8 @@ static void *work(void *arg)
             me->received += done.type == WEIR_COMPLETION_DELIVERY ? done.delivery.count : 0;
             weir_completion_drop(&done);
         }
-        /* Everybody subscribes before anybody may miss something: the barrier is the first record. */
+        /* Everybody subscribes before anybody may miss something: the barrier is the first record.
+         */
     }
     me->failed |= answered != EACH;
     weir_port_close(port);

@@ -1,4 +1,5 @@
-/* tests/unit/engine/support.h - an engine in a directory of its own, and calls that wait for answers. */
+/* tests/unit/engine/support.h - an engine in a directory of its own, and calls that wait for
+ * answers. */
 #ifndef WEIR_TESTS_ENGINE_SUPPORT_H
 #define WEIR_TESTS_ENGINE_SUPPORT_H
 

@@ -1,0 +1,150 @@
+/* Every storage call fails once, in turn, and then for good: what was acknowledged is there
+ * afterwards, and nothing of ours ends in an assertion. */
+#include "tests/unit/engine/support.h"
+
+enum { ROUNDS = 6, PER_ROUND = 40 };
+
+static const uint32_t every_kind = (1u << WEIR_CALL_COUNT) - 1;
+
+/* Publishes and counts what was acknowledged, until something refuses. False: the engine is no use.
+ */
+static bool publish_round(fixture *f, int round, int *acknowledged)
+{
+    char value[32];
+    for (int i = 0; i < PER_ROUND; i++) {
+        weir_publish record = {.name = WEIR_TEXT("t/k")};
+        snprintf(value, sizeof(value), "%d", round * PER_ROUND + i);
+        record.value = weir_bytes_of(value);
+        if (weir_port_publish(f->port, &record, NULL, 0) != WEIR_OK) {
+            return false;
+        }
+        weir_completion done = {0};
+        for (int wait = 0; wait < 200 && weir_port_drain(f->port, &done, 1) == 0; wait++) {
+            weir_port_wait(f->port, 5);
+            if (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK && wait > 2) {
+                return false;
+            }
+        }
+        if (done.type != WEIR_COMPLETION_PUBLISH || done.err != WEIR_OK) {
+            return false;
+        }
+        (*acknowledged)++;
+    }
+    return true;
+}
+
+static weir_err declare_quietly(fixture *f)
+{
+    weir_topic_options options = {.level = WEIR_LEVEL_DISK};
+    weir_completion done = {0};
+    weir_port_topic_create(f->port, WEIR_TEXT("t"), &options, NULL, 0);
+    for (int wait = 0; wait < 50 && weir_port_drain(f->port, &done, 1) == 0; wait++) {
+        weir_port_wait(f->port, 5);
+        wait += weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ? 25 : 0;
+    }
+    weir_err err = done.type == WEIR_COMPLETION_TOPIC ? done.err : WEIR_TIMEOUT;
+    weir_completion_drop(&done);
+    return err;
+}
+
+/* One life with faults: open, declare, publish with checkpoints and rolls, close. */
+static void life(fixture *f, int *acknowledged)
+{
+    weir_fault fault;
+    f->config.data_dir = f->dir;
+    if (weir_engine_open(&f->config, &f->engine, &fault) != WEIR_OK) {
+        assert_true(fault.text[0] != '\0'); /* whoever waits is told something */
+        return;
+    }
+    assert_int_equal(weir_port_open(f->engine, &f->port), WEIR_OK);
+    bool going = declare_quietly(f) == WEIR_OK;
+    for (int round = 0; round < ROUNDS && going; round++) {
+        going = publish_round(f, round, acknowledged);
+    }
+    weir_port_close(f->port);
+    weir_engine_close(f->engine);
+}
+
+static void check(fixture *f, int acknowledged)
+{
+    char value[32];
+    f->config.env = NULL;
+    fixture_open(f);
+    for (int offset = 0; offset < acknowledged;) {
+        weir_completion done = fetch(f->port, "t", 0, offset, 0);
+        assert_int_equal(done.err, WEIR_OK);
+        assert_true(done.fetched.run_count > 0);
+        const weir_run *run = &done.fetched.runs[0];
+        for (uint32_t i = 0; i < run->count && offset < acknowledged; i++, offset++) {
+            weir_record record;
+            weir_chunk_record(run->chunk, run->first + i, &record);
+            snprintf(value, sizeof(value), "%d", offset);
+            assert_true(weir_bytes_equal(record.value, weir_bytes_of(value)));
+        }
+        weir_completion_drop(&done);
+    }
+    fixture_end(f);
+}
+
+static uint64_t one_life(uint64_t countdown, bool for_good, weir_err err, int *acknowledged)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
+    assert_non_null(mkdtemp(f.dir));
+    f.config.env = faulty;
+    f.config.sync = WEIR_SYNC_INLINE;
+    f.config.journal_file_bytes = 64 << 10;
+    f.config.checkpoint_bytes = 200 << 10;
+    f.config.segment_bytes_max = 4096;
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = every_kind,
+                                                       .countdown = countdown,
+                                                       .for_good = for_good,
+                                                       .err = err,
+                                                       .os_errno = 5});
+    *acknowledged = 0;
+    life(&f, acknowledged);
+    uint64_t calls = weir_env_faulty_calls(faulty, every_kind);
+    check(&f, *acknowledged);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+    return calls;
+}
+
+/* The first calls, of opening, each in turn; of the many like ones that follow, every `step`th. */
+static void run_all(weir_err err, uint64_t each, uint64_t step)
+{
+    int acknowledged = 0, least = ROUNDS * PER_ROUND;
+    uint64_t calls = one_life(0, false, err, &acknowledged);
+    assert_int_equal(acknowledged, ROUNDS * PER_ROUND);
+    assert_true(calls > 300);
+    for (uint64_t n = 1; n <= calls; n += n < each ? 1 : step) {
+        one_life(n, n % 2 == 0, err, &acknowledged);
+        least = acknowledged < least ? acknowledged : least;
+    }
+    assert_int_equal(least, 0); /* some of these faults came before the first acknowledgement */
+}
+
+static void no_io_error_loses_what_was_acknowledged(void **state)
+{
+    (void)state;
+    run_all(WEIR_IO, 70, 17);
+}
+
+static void no_full_disk_loses_what_was_acknowledged(void **state)
+{
+    (void)state;
+    run_all(WEIR_DISK_FULL, 1, 23);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_io_error_loses_what_was_acknowledged),
+        cmocka_unit_test(no_full_disk_loses_what_was_acknowledged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
