@@ -11,7 +11,8 @@
  * for is never made: its record stays in the topic.
  *
  * [O1] A peer is among the ready ones exactly while `listed`.
- * [O2] PUSH makes a message only while somebody is ready. */
+ * [O2] PUSH makes a message only while somebody is ready, and no other while one waits: the flush at the
+ *      beginning of its work gave it away. */
 #include "adapters/nng/out_private.h"
 
 #include "core/base/assert.h"
@@ -108,7 +109,8 @@ static void pub_send(weir_nng_out *out, weir_bytes body)
     }
 }
 
-static void push_send(weir_nng_out *out, weir_bytes body)
+/* False: those that looked ready are going; the message waits for the next that has room. */
+static bool push_send(weir_nng_out *out, weir_bytes body)
 {
     weir_nng_counters *counters = &out->adapter->counters;
     bool given = false;
@@ -116,16 +118,15 @@ static void push_send(weir_nng_out *out, weir_bytes body)
         out_peer *peer = out->ready;
         ready_remove(peer);
         given = peer->ops->give(peer, body, out->body_records);
-        if (peer->joined && peer->ops->ready(peer)) {
+        if (given && peer->joined && peer->ops->ready(peer)) {
             ready_append(peer);
         }
     }
     if (given) {
         weir_counter_add(&counters->push_messages, 1);
         weir_counter_add(&counters->push_records, out->body_records);
-    } else {
-        weir_counter_add(&counters->push_lost, out->body_records); /* no memory for a copy */
     }
+    return given;
 }
 
 void weir_nng_out_flush(weir_nng_out *out)
@@ -135,8 +136,8 @@ void weir_nng_out_flush(weir_nng_out *out)
     }
     if (out->part == WEIR_NNG_PUB) {
         pub_send(out, weir_buffer_bytes(&out->body));
-    } else {
-        push_send(out, weir_buffer_bytes(&out->body));
+    } else if (!push_send(out, weir_buffer_bytes(&out->body))) {
+        return; /* [O2] */
     }
     out->body.len = 0;
     out->body_records = 0;
@@ -344,6 +345,7 @@ void weir_nng_out_close(weir_nng_out *out)
     }
     if (out->push != NULL) {
         weir_nng_push_close(out->push);
+        weir_counter_add(&out->adapter->counters.push_lost, out->body_records);
     }
     weir_loop_at_turn_end(out->adapter->loop, &out->turn_end);
 }

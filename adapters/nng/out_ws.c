@@ -83,17 +83,22 @@ static void peer_free_when_idle(ws_peer *peer)
     weir_nng_settle(out->adapter);
 }
 
-static void peer_close(out_peer *outer)
+/* Both aios will end soon. */
+static void peer_end(ws_peer *peer)
 {
-    ws_peer *peer = (ws_peer *)outer;
     if (!peer->closing) {
         peer->closing = true;
-        weir_nng_out_leave(outer);
+        weir_nng_out_leave(&peer->peer);
         nng_stream_close(peer->stream);
         nng_aio_cancel(peer->send);
         nng_aio_cancel(peer->receive);
-        peer_free_when_idle(peer);
     }
+}
+
+static void peer_close(out_peer *outer)
+{
+    peer_end((ws_peer *)outer);
+    peer_free_when_idle((ws_peer *)outer);
 }
 
 static void send_next(ws_peer *peer)
@@ -154,7 +159,7 @@ static void send_ended(weir_loop *loop, void *arg)
     (void)loop;
     peer->sending = false;
     if (!sent) {
-        peer_close(&peer->peer); /* the message is still the queue's */
+        peer_end(peer); /* the message is still the queue's */
         peer_free_when_idle(peer);
         return;
     }
@@ -178,7 +183,7 @@ static void receive_ended(weir_loop *loop, void *arg)
         nng_msg_free(message);
         weir_counter_add(&peer->peer.out->adapter->counters.refused_greeting, 1);
     }
-    peer_close(&peer->peer);
+    peer_end(peer);
     peer_free_when_idle(peer);
 }
 

@@ -286,6 +286,7 @@ void weir_nng_push_work(push_source *source)
     if (!source->failed && !source->asking && !source->known) {
         bounds_ask(source);
     }
+    weir_nng_out_flush(source->out); /* what nobody took the last time */
     while (weir_nng_out_wanted(source->out) && give_one(source)) {
         /* until nobody has room, or nothing is there */
     }
