@@ -33,6 +33,7 @@ struct weir_local_link {
     bool over;                /* connections_max: only told so */
     bool peer_ended;          /* it sends nothing more */
     bool conn_gone;
+    bool held; /* it counts in adapter->held */
 };
 
 static weir_local_link *link_of_conn(weir_conn *conn)
@@ -49,6 +50,14 @@ static void count(weir_local_link *link)
     WEIR_LOCAL_COUNTERS(COUNT_ONE)
 #undef COUNT_ONE
     link->counted = *now;
+}
+
+static void release(weir_local_link *link)
+{
+    if (link->held) {
+        link->held = false;
+        weir_local_release(link->lane->adapter);
+    }
 }
 
 static void ask_turn(weir_local_link *link)
@@ -69,7 +78,7 @@ static void link_free(weir_local_link *link)
         link->next->link = link->link;
     }
     weir_listener_release(adapter->listener, link->over);
-    weir_local_release(adapter);
+    release(link);
     free(link);
     pthread_mutex_lock(&adapter->lock);
     if (--adapter->open == 0) {
@@ -85,6 +94,9 @@ static void close_check(weir_local_link *link)
     bool silent = link->peer_ended && weir_v1_session_idle(link->session);
     if (weir_v1_session_ended(link->session) || drained || silent) {
         weir_conn_close(&link->conn);
+    }
+    if (drained && weir_conn_output_bytes(&link->conn) == 0) {
+        release(link); /* the peer has everything; that it may linger holds up nobody */
     }
 }
 
@@ -239,6 +251,7 @@ static void link_add(weir_local_link *link)
     }
     lane->links = link;
     lane->adapter->held++;
+    link->held = true;
     pthread_mutex_lock(&lane->adapter->lock);
     lane->adapter->open++;
     pthread_mutex_unlock(&lane->adapter->lock);
