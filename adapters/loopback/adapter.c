@@ -305,14 +305,14 @@ static void end_close(weir_loopback *self)
         pthread_mutex_unlock(&self->lock);
         return;
     }
-    self->weir_gone = true;
-    peer_gone = self->peer_gone;
-    pthread_cond_signal(&self->arrived);
-    pthread_mutex_unlock(&self->lock);
     *self->link = self->next;
     if (self->next != NULL) {
         self->next->link = self->link;
     }
+    self->weir_gone = true;
+    peer_gone = self->peer_gone;
+    pthread_cond_signal(&self->arrived);
+    pthread_mutex_unlock(&self->lock); /* unless peer_gone, it is the peer's from here on: [B3] */
     weir_counter_subtract(&adapter->connections, 1);
     if (peer_gone) {
         end_free(self);

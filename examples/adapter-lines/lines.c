@@ -421,16 +421,20 @@ static size_t polled_fill(weir_adapter *adapter, struct pollfd *polled)
     return 3 + CLIENTS_MAX;
 }
 
-static void port_turn(weir_adapter *adapter)
+/* True when something came back, which may have a sequel. */
+static bool port_turn(weir_adapter *adapter)
 {
     weir_completion done[COMPLETIONS];
     size_t count = 0;
+    bool any = false;
     weir_port_step(adapter->port);
     while ((count = weir_port_drain(adapter->port, done, COMPLETIONS)) > 0) {
         for (size_t i = 0; i < count; i++) {
             completion_take(adapter, &done[i]);
         }
+        any = true;
     }
+    return any;
 }
 
 /* What every client has to do this turn; false: somebody could not and has to try again soon. */
@@ -502,9 +506,9 @@ static void *thread_run(void *arg)
             clients_accept(adapter);
         }
         again = !clients_turn(adapter, polled);
-        port_turn(adapter);
+        (void)port_turn(adapter);
         again = !clients_finish(adapter, &left) || again;
-        port_turn(adapter); /* credit and what followed an answer */
+        again = port_turn(adapter) || again; /* credit, and what followed an answer */
         if (adapter->draining && left == 0 && !adapter->drained) {
             adapter->drained = true;
             adapter->host->ops->drained(adapter->host);
