@@ -374,6 +374,14 @@ static weir_err input_packets(weir_mqtt_session *session, weir_bytes in, weir_bu
     return err == WEIR_MORE ? WEIR_OK : err;
 }
 
+/* Credit goes back with drained(); here it goes early, so that acknowledgements are answered in the
+ * same turn. AGAIN is for drained() to tell. */
+static void credit_offer(weir_mqtt_session *session, const weir_buffer *out)
+{
+    bool drained = out->len <= session->context->limits->output_bytes_max / 2;
+    (void)weir_mqtt_credit_flush(session, drained);
+}
+
 weir_err weir_mqtt_session_input(weir_mqtt_session *session, weir_bytes in, weir_buffer *out,
                                  size_t *used)
 {
@@ -394,8 +402,8 @@ weir_err weir_mqtt_session_input(weir_mqtt_session *session, weir_bytes in, weir
     if (err == WEIR_NO_MEMORY) {
         err = weir_mqtt_fail(session, WEIR_MQTT_QUOTA_EXCEEDED, "Memory could not be had.", out);
     }
-    if (session->acked_records > 0) {
-        (void)weir_mqtt_credit_flush(session, false); /* AGAIN: drained() will try again */
+    if (session->state == MQTT_STATE_ACTIVE && session->subscriber != NULL) {
+        credit_offer(session, out);
     }
     return err;
 }
@@ -409,8 +417,13 @@ static weir_err complete_active(weir_mqtt_session *session, weir_completion *com
     case WEIR_COMPLETION_SUBSCRIBE:
     case WEIR_COMPLETION_UNSUBSCRIBE:
         return weir_mqtt_subscribe_complete(session, completion, out);
-    case WEIR_COMPLETION_DELIVERY:
-        return weir_mqtt_deliver(session, &completion->delivery, out);
+    case WEIR_COMPLETION_DELIVERY: {
+        weir_err err = weir_mqtt_deliver(session, &completion->delivery, out);
+        if (err == WEIR_OK && out->len == 0) {
+            credit_offer(session, out); /* all skipped: nothing will be written and drain */
+        }
+        return err;
+    }
     default:
         return WEIR_OK;
     }

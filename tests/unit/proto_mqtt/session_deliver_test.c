@@ -393,6 +393,42 @@ static void records_of_a_filter_that_went_are_dropped_and_their_credit_returns(v
     rig_close(r);
 }
 
+static void credit_of_records_that_were_all_skipped_returns_at_once(void **state)
+{
+    const weir_header expired[] = {HEADER("expiry", "0")};
+    const fake_record record = {.value = "x", .headers = expired, .header_count = 1};
+    weir_mqtt_property window = {.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = 1};
+    rig *r = rig_connected(5, &window, 1);
+    (void)state;
+    uint32_t slot = rig_subscribed(r, "t", 1, 0);
+    weir_chunk *chunk = chunk_of("t", &record, 1, r->context.wall_ms - 1);
+    assert_int_equal(credit_records(r), 1);
+    assert_int_equal(rig_deliver(r, chunk, 0, 1, slot, NULL, false), WEIR_OK);
+    rig_silent(r);
+    assert_int_equal(credit_records(r), 2); /* nothing will be written, so nothing will drain */
+    weir_chunk_drop(chunk);
+    rig_close(r);
+}
+
+static void credit_that_found_no_room_is_given_with_the_next_input(void **state)
+{
+    const fake_record record = {.value = "x", .attributes = QOS_0};
+    weir_mqtt_property window = {.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = 1};
+    rig *r = rig_connected(5, &window, 1);
+    (void)state;
+    uint32_t slot = rig_subscribed(r, "t", 1, 0);
+    weir_chunk *chunk = chunk_of("t", &record, 1, r->context.wall_ms);
+    assert_int_equal(rig_deliver(r, chunk, 0, 1, slot, NULL, false), WEIR_OK);
+    r->out.len = 0;
+    r->port.room = 0;
+    assert_int_equal(weir_mqtt_session_drained(r->session, 0), WEIR_AGAIN);
+    r->port.room = SIZE_MAX;
+    assert_int_equal(rig_bytes(r, "\xc0\x00", 2), WEIR_OK);
+    assert_int_equal(credit_records(r), 2);
+    weir_chunk_drop(chunk);
+    rig_close(r);
+}
+
 static void dropped_records_are_counted(void **state)
 {
     rig *r = rig_connected(5, NULL, 0);
@@ -539,6 +575,8 @@ int main(void)
         cmocka_unit_test(all_credit_comes_back_to_the_last_byte),
         cmocka_unit_test(credit_waits_while_the_output_is_full),
         cmocka_unit_test(records_of_a_filter_that_went_are_dropped_and_their_credit_returns),
+        cmocka_unit_test(credit_of_records_that_were_all_skipped_returns_at_once),
+        cmocka_unit_test(credit_that_found_no_room_is_given_with_the_next_input),
         cmocka_unit_test(dropped_records_are_counted),
         cmocka_unit_test(the_cache_changes_no_byte),
         cmocka_unit_test(cached_packets_have_ids_of_their_own_session),
