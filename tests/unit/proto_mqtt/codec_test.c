@@ -534,6 +534,22 @@ static void properties_arrive_as_they_were_sent(void **state)
     assert_int_equal(count, 6);
 }
 
+static void one_property_is_encoded_as_in_a_packet(void **state)
+{
+    uint8_t one[64], wire[512];
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        weir_mqtt_packet packet = {.type = WEIR_MQTT_PUBLISH};
+        packet.publish.name = WEIR_TEXT("a");
+        size_t len = weir_mqtt_property_encode(&all_publish[i], one, sizeof(one));
+        assert_in_range(len, 2, sizeof(one));
+        assert_int_equal(weir_mqtt_encode(5, &packet, &all_publish[i], 1, wire, sizeof(wire)),
+                         6 + len);
+        assert_memory_equal(wire + 6, one, len);
+        assert_int_equal(weir_mqtt_property_encode(&all_publish[i], one, len - 1), len);
+    }
+}
+
 static void what_mqtt_cannot_say_is_not_encoded(void **state)
 {
     static uint8_t big[65536];
@@ -576,6 +592,7 @@ int main(void)
         cmocka_unit_test(packets_without_a_body_have_none),
         cmocka_unit_test(what_is_encoded_is_decoded_and_every_cut_asks_for_more),
         cmocka_unit_test(properties_arrive_as_they_were_sent),
+        cmocka_unit_test(one_property_is_encoded_as_in_a_packet),
         cmocka_unit_test(what_mqtt_cannot_say_is_not_encoded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

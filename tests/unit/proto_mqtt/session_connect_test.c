@@ -141,6 +141,38 @@ static void an_empty_client_id_is_assigned_where_the_version_has_it(void **state
     expect_refusal(rig_open(), &packet, NULL, 0, 2);
 }
 
+static void a_connect_that_breaks_a_rule_is_told_in_5(void **state)
+{
+    const weir_mqtt_property twice[] = {{.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = 1},
+                                        {.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = 2}};
+    weir_mqtt_packet packet = connect_packet(5, "c");
+    (void)state;
+    expect_refusal(rig_open(), &packet, twice, 2, 0x82);
+    packet.connect.has_will = true;
+    packet.connect.will_payload = WEIR_TEXT("");
+    packet.connect.will_name = WEIR_TEXT("a/#");
+    expect_refusal(rig_open(), &packet, NULL, 0, 0x90);
+    packet.connect.version = 4;
+    expect_refusal(rig_open(), &packet, NULL, 0, -1);
+    packet.connect.will_name = WEIR_TEXT("\xff");
+    packet.connect.version = 5;
+    expect_refusal(rig_open(), &packet, NULL, 0, -1); /* malformed: not a word */
+}
+
+static void an_id_that_cannot_be_kept_is_refused(void **state)
+{
+    weir_mqtt_packet packet = connect_packet(5, "c");
+    rig *r = rig_open();
+    (void)state;
+    r->claim_err = WEIR_NO_MEMORY;
+    assert_int_equal(rig_send_as(r, 5, &packet, NULL, 0), WEIR_CLOSED);
+    rig_read(r, WEIR_MQTT_CONNACK, &packet);
+    assert_int_equal(packet.reason, 0x88);
+    rig_end(r, 0);
+    assert_int_equal(r->releases, 0); /* it was never claimed */
+    rig_close(r);
+}
+
 static void enhanced_authentication_is_not_offered(void **state)
 {
     weir_mqtt_packet packet = connect_packet(5, "c");
@@ -389,6 +421,8 @@ int main(void)
         cmocka_unit_test(refusals_have_the_code_of_their_version),
         cmocka_unit_test(another_protocol_level_is_refused_in_its_words),
         cmocka_unit_test(an_empty_client_id_is_assigned_where_the_version_has_it),
+        cmocka_unit_test(a_connect_that_breaks_a_rule_is_told_in_5),
+        cmocka_unit_test(an_id_that_cannot_be_kept_is_refused),
         cmocka_unit_test(enhanced_authentication_is_not_offered),
         cmocka_unit_test(a_will_with_qos_2_is_refused),
         cmocka_unit_test(a_will_is_published_when_the_connection_just_ends),

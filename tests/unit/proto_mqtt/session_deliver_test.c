@@ -231,6 +231,27 @@ static void a_packet_of_exactly_the_clients_maximum_is_sent(void **state)
     }
 }
 
+static void a_name_that_mqtt_cannot_say_is_skipped(void **state)
+{
+    static char key[70000], encoded[30000];
+    weir_mqtt_packet packet;
+    rig *r = rig_connected(5, NULL, 0);
+    (void)state;
+    memset(key, 'k', sizeof(key) - 1);
+    memset(encoded, '+', sizeof(encoded) - 1); /* three bytes each */
+    const fake_record records[] = {
+        {.key = key, .value = "1"}, {.key = encoded, .value = "2"}, {.key = "k", .value = "3"}};
+    uint32_t slot = rig_subscribed(r, "#", 1, 0);
+    weir_chunk *chunk = chunk_of("t", records, 3, r->context.wall_ms);
+    assert_int_equal(rig_deliver(r, chunk, 0, 3, slot, NULL, false), WEIR_OK);
+    expect_publish(r, "t/k", "3", 1, &packet);
+    assert_int_equal(packet.publish.id, 1);
+    rig_silent(r);
+    assert_int_equal(r->context.stats.over_client_maximum, 2);
+    weir_chunk_drop(chunk);
+    rig_close(r);
+}
+
 /* ---- Windows and credit ---- */
 
 static void the_receive_maximum_is_never_exceeded_and_order_is_kept(void **state)
@@ -569,6 +590,7 @@ int main(void)
         cmocka_unit_test(expired_records_are_not_sent),
         cmocka_unit_test(packets_over_the_clients_maximum_are_skipped),
         cmocka_unit_test(a_packet_of_exactly_the_clients_maximum_is_sent),
+        cmocka_unit_test(a_name_that_mqtt_cannot_say_is_skipped),
         cmocka_unit_test(the_receive_maximum_is_never_exceeded_and_order_is_kept),
         cmocka_unit_test(a_session_that_ends_gives_back_what_it_held),
         cmocka_unit_test(pubacks_in_any_order_free_their_ids),

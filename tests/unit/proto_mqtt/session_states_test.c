@@ -136,6 +136,29 @@ static void illegal_first_bytes_end_every_state(void **state)
     }
 }
 
+static void what_the_codec_refuses_has_its_reason(void **state)
+{
+    static const struct {
+        const char *wire;
+        size_t len;
+        int reason;
+    } cases[] = {{"\x30\x04\x00\x01+\x00", 6, 0x90},    /* [MQTT-3.3.2-2] */
+                 {"\x82\x02\x00\x01", 4, 0x82},         /* [MQTT-3.8.3-2] */
+                 {"\x40\x02\x00\x00", 4, 0x81},         /* [MQTT-2.2.1-3] */
+                 {"\x30\xff\xff\xff\xff\x01", 6, 0x81}, /* five bytes of length */
+                 {"\x10\x02\x00\x00", 4, 0x82},         /* a second CONNECT, malformed too */
+                 {"\xc0\x01\x00", 3, 0x81}};
+    (void)state;
+    for (uint8_t version = 4; version <= 5; version++) {
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            rig *r = rig_in(ACTIVE, version);
+            check(r, cases[i].reason, rig_bytes(r, cases[i].wire, cases[i].len), version == 5);
+            assert_int_equal(r->context.stats.malformed + r->context.stats.protocol_errors, 1);
+            rig_close(r);
+        }
+    }
+}
+
 static void pubrel_of_an_unknown_id_is_answered(void **state)
 {
     (void)state;
@@ -432,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_packet_in_every_state_has_its_answer),
         cmocka_unit_test(illegal_first_bytes_end_every_state),
+        cmocka_unit_test(what_the_codec_refuses_has_its_reason),
         cmocka_unit_test(pubrel_of_an_unknown_id_is_answered),
         cmocka_unit_test(any_cut_of_a_conversation_is_the_same_conversation),
         cmocka_unit_test(connect_bytes_max_ends_at_the_head),
