@@ -2,6 +2,7 @@
  *
  *   client.c    the conversation: hello, one command and its answer, what was pushed meanwhile
  *   publish.c   one record, many records in batches, batches in frames
+ *   large.c     records that are too large for a text message
  *   read.c      subscriptions, events, fetch
  *   topics.c    topics and queries
  *   stream.c    the stream socket */
@@ -97,6 +98,9 @@ weir_err weir_client_receive(weir_client *client, int64_t deadline_ms, weir_v1_d
                              weir_v1_frame *frame);
 weir_err weir_client_error_of(weir_client *client, const weir_v1_node *answer);
 weir_err weir_client_code(weir_bytes code); /* the error of a wire name; UNSUPPORTED: unknown */
+/* large.c: sends the record as a frame. */
+weir_err weir_client_publish_large(weir_client *client, const weir_publish *record,
+                                   weir_published *published);
 /* publish.c: true when the answer was one of a batch. */
 bool weir_client_batch_answer(weir_client *client, uint64_t id, const weir_v1_node *answer);
 void weir_client_text_member(weir_v1_writer *writer, const char *member, weir_bytes text);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLOSING_BYTES_MAX = 32 }; /* what is still to come behind a message's records */
+
 /* ---- One record --------------------------------------------------------------------------------
  */
 
@@ -92,6 +94,13 @@ static weir_err record_check(weir_client *client, const weir_publish *record)
     return WEIR_OK;
 }
 
+/* The longest message that the gateway takes. */
+static size_t message_max(const weir_client *client)
+{
+    uint64_t most = client->limits.packet_bytes_max;
+    return most == 0 || most > SIZE_MAX ? SIZE_MAX : (size_t)most;
+}
+
 void weir_client_published_of(const weir_v1_node *answer, weir_published *published)
 {
     weir_bytes level = WEIR_BYTES_NULL;
@@ -115,6 +124,9 @@ weir_err weir_client_publish(weir_client *client, const weir_publish *record,
     }
     weir_v1_writer writer = weir_client_begin(client, "publish", &id);
     write_record(&writer, record);
+    if (client->out.len + CLOSING_BYTES_MAX > message_max(client)) {
+        return weir_client_publish_large(client, record, published);
+    }
     if (record->no_confirm) {
         weir_v1_write_raw(&writer, ",\"confirm\":\"none\"");
         return weir_client_end(client, &writer);
@@ -309,6 +321,40 @@ static size_t record_bytes(const weir_publish *record)
     return record->name.len + record->topic.len + record->key.len + record->value.len;
 }
 
+static bool gathered_fits(const weir_client *client)
+{
+    return client->gathered.len + CLOSING_BYTES_MAX <= message_max(client);
+}
+
+/* Adds the record to what is gathered, or to what is gathered next. */
+static weir_err gather(weir_client *client, const weir_publish *record, uint64_t token)
+{
+    weir_err err = client->gathering == NULL ? gather_begin(client) : WEIR_OK;
+    size_t before = client->gathered.len;
+    err = err != WEIR_OK ? err : gather_add(client, record, token);
+    if (err != WEIR_OK || gathered_fits(client) || client->gathering->count == 1) {
+        return err;
+    }
+    client->gathered.len = before; /* too much with the others: they go first */
+    client->gathering->count--;
+    err = weir_client_push(client);
+    err = err != WEIR_OK ? err : gather_begin(client);
+    return err != WEIR_OK ? err : gather_add(client, record, token);
+}
+
+/* The one record gathered fits no message: it goes as a frame, and its result is told now. */
+static weir_err gathered_large(weir_client *client, const weir_publish *record, uint64_t token)
+{
+    weir_client_result result = {.token = token};
+    client->gathering->id = 0;
+    client->gathering->count = 0;
+    client->gathering = NULL;
+    result.err = weir_client_publish_large(client, record, &result.published);
+    result.text = client->error;
+    result_tell(client, &result); /* [N1] */
+    return client->broken ? result.err : WEIR_OK;
+}
+
 weir_err weir_client_send(weir_client *client, const weir_publish *record, uint64_t token)
 {
     weir_err err = record_check(client, record);
@@ -316,14 +362,15 @@ weir_err weir_client_send(weir_client *client, const weir_publish *record, uint6
         client->gathered.len + record_bytes(record) > WEIR_CLIENT_BATCH_BYTES) {
         err = weir_client_push(client);
     }
-    if (err == WEIR_OK && client->gathering == NULL) {
-        err = gather_begin(client);
-    }
-    err = err != WEIR_OK ? err : gather_add(client, record, token);
-    if (err != WEIR_OK || client->gathering->count < WEIR_CLIENT_BATCH_RECORDS) {
+    err = err != WEIR_OK ? err : gather(client, record, token);
+    if (err != WEIR_OK) {
         return err;
     }
-    return weir_client_push(client);
+    if (!gathered_fits(client)) {
+        return gathered_large(client, record, token);
+    }
+    return client->gathering->count < WEIR_CLIENT_BATCH_RECORDS ? WEIR_OK
+                                                                : weir_client_push(client);
 }
 
 weir_err weir_client_flush(weir_client *client)

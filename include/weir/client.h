@@ -65,7 +65,9 @@ WEIR_API void weir_client_timeout(weir_client *client, uint32_t timeout_ms);
 
 /* One record: name, or topic with key; attributes may have WEIR_RECORD_RETAIN. publisher and self
  * are ignored. Waits for the level unless no_confirm is set (then *published, which may be NULL, is
- * untouched). NOT_FOUND, NAME_INVALID, TOO_LARGE, LIMIT, ... */
+ * untouched). A record whose JSON is too long for one message goes as a frame, and is confirmed,
+ * when it has a declared topic and is not to be retained. NOT_FOUND, NAME_INVALID, TOO_LARGE,
+ * LIMIT, ... */
 WEIR_API weir_err weir_client_publish(weir_client *client, const weir_publish *record,
                                       weir_published *published);
 

@@ -216,6 +216,10 @@ void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_
 {
     weir_v1_reason reason;
     const char *text = advice(err);
+    if (call->frame && err == WEIR_INVALID) {
+        text = "Build the batch for one partition: no compression, no weir- headers, attributes 0, "
+               "each record within record_bytes_max.";
+    }
     weir_v1_refuse(&reason, err, NULL, "%s", text != NULL ? text : weir_err_text(err));
     weir_v1_reply_error(session, call, &reason);
 }

@@ -2,6 +2,7 @@
 #include "weir/client.h"
 
 #include "adapters/proto/weir1/frame.h"
+#include "core/batch/batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,6 +38,7 @@ typedef struct gateway {
     char line[LINE_MAX_BYTES];
     char buffered[LINE_MAX_BYTES];
     size_t buffered_len;
+    size_t longest; /* line that came */
 } gateway;
 
 static bool read_more(gateway *g)
@@ -66,6 +68,7 @@ static bool read_line(gateway *g)
     size_t len = (size_t)(newline - g->buffered);
     memcpy(g->line, g->buffered, len);
     g->line[len] = 0;
+    g->longest = len > g->longest ? len : g->longest;
     g->buffered_len -= len + 1;
     memmove(g->buffered, newline + 1, g->buffered_len);
     return true;
@@ -337,6 +340,14 @@ static void answer_batches(gateway *g)
         }
         len += sprintf(answer + len, "]}\n");
         say(g, answer, (size_t)len);
+    }
+}
+
+static void answer_short_batches(gateway *g)
+{
+    answer_batches(g);
+    if (g->longest > 300) {
+        snprintf(g->problem, sizeof(g->problem), "a message of %zu bytes", g->longest);
     }
 }
 
@@ -627,6 +638,83 @@ static void a_batch_goes_as_a_frame(void **state)
     part(client, g);
 }
 
+/* Takes the frame of one large record, of topic t/u, and answers with its length. */
+static void answer_large(gateway *g)
+{
+    weir_v1_frame frame;
+    while (weir_v1_frame_decode((weir_bytes){(const uint8_t *)g->buffered, g->buffered_len},
+                                &frame) == WEIR_MORE) {
+        if (!read_more(g)) {
+            return;
+        }
+    }
+    weir_batch_head head;
+    weir_record record;
+    size_t used = 0;
+    if (!weir_bytes_equal(frame.topic, WEIR_TEXT("t/u")) ||
+        weir_batch_check(frame.batches, &head, NULL, 0) != WEIR_OK ||
+        weir_batch_record_decode(frame.batches, &head, WEIR_BATCH_HEAD_BYTES, &record, &used) !=
+            WEIR_OK ||
+        !weir_bytes_equal(record.key, WEIR_TEXT("k/x"))) {
+        strcpy(g->problem, "not the batch that was expected");
+        return;
+    }
+    weir_v1_frame answer = {.type = WEIR_V1_FRAME_PRODUCED,
+                            .request = frame.request,
+                            .level = WEIR_LEVEL_DISK,
+                            .offset = (int64_t)record.value.len};
+    weir_buffer wire = {0};
+    (void)weir_v1_frame_encode(&answer, &wire);
+    say(g, (const char *)wire.ptr, wire.len);
+    weir_buffer_fini(&wire);
+}
+
+#define SMALL_HELLO                                                                                \
+    {                                                                                              \
+        "hello", "{\"id\":1,\"ok\":true,\"limits\":{\"packet_bytes_max\":300}}\n"                  \
+    }
+
+static void a_record_too_large_for_a_message_goes_as_a_frame(void **state)
+{
+    const step steps[] = {SMALL_HELLO,
+                          {"\"action\":\"list\"",
+                           "{\"id\":4,\"ok\":true,\"topics\":[{\"topic\":\"t\",\"partitions\":1},"
+                           "{\"topic\":\"t/u\",\"partitions\":1},{\"topic\":\"t/u/k/xy\"}]}\n"},
+                          THE_END};
+    static char value[1000];
+    weir_publish record = {.name = WEIR_TEXT("t/u/k/x"),
+                           .value = {(const uint8_t *)value, sizeof(value)},
+                           .attributes = WEIR_RECORD_RETAIN};
+    weir_published published = {0};
+    gateway *g = NULL;
+    (void)state;
+    weir_client *client = meet(steps, answer_large, &g);
+    assert_int_equal(weir_client_publish(client, &record, &published), WEIR_TOO_LARGE);
+    record.attributes = 0;
+    assert_int_equal(weir_client_publish(client, &record, &published), WEIR_OK);
+    assert_int_equal(published.offset, sizeof(value));
+    part(client, g);
+}
+
+static void messages_stay_within_what_the_gateway_takes(void **state)
+{
+    enum { RECORDS = 500 };
+    const step steps[] = {SMALL_HELLO, THE_END};
+    const weir_publish record = {.name = WEIR_TEXT("a/b/c"), .value = WEIR_TEXT("\x01\x02\x03")};
+    told results = {0};
+    gateway *g = NULL;
+    (void)state;
+    weir_client *client = meet(steps, answer_short_batches, &g);
+    weir_client_on_result(client, tell, &results);
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        assert_int_equal(weir_client_send(client, &record, i), WEIR_OK);
+    }
+    assert_int_equal(weir_client_flush(client), WEIR_OK);
+    assert_int_equal(results.count, RECORDS);
+    assert_int_equal(results.failed, 0);
+    part(client, g);
+}
+
 static void an_answer_that_comes_too_late_is_left_out(void **state)
 {
     const step steps[] = {HELLO,
@@ -665,6 +753,8 @@ int main(void)
         cmocka_unit_test(a_fetch_gives_its_records_by_index),
         cmocka_unit_test(topics_are_declared_listed_and_measured),
         cmocka_unit_test(a_batch_goes_as_a_frame),
+        cmocka_unit_test(a_record_too_large_for_a_message_goes_as_a_frame),
+        cmocka_unit_test(messages_stay_within_what_the_gateway_takes),
         cmocka_unit_test(an_answer_that_comes_too_late_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
