@@ -27,6 +27,8 @@ enum {
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
+    COMPARE_NS = 1000 * 1000, /* the term is compared this often in turns that write nothing */
+    IDLE_COMPARE_NS = 1000 * 1000 * 1000, /* and a turn is asked for at least this often */
 };
 
 /* ---- Units and marks
@@ -225,12 +227,16 @@ static void turn_health(weir_engine *engine, weir_err state)
     }
 }
 
-/* After each sync, inline or on a lane, and before any answer leaves: is this still our directory?
- */
+/* Is this still our directory? Asked after each write and each sync, before any answer leaves: a
+ * newer owner raises the term before it reads the journal, so what was written before the term was
+ * seen unchanged is what it reads. Asked now and then besides, for level memory and for an idle
+ * gateway that was stopped and woken. */
 static void turn_term(weir_engine *engine)
 {
+    uint64_t written = weir_journal_written(engine->journal);
     uint64_t durable = weir_journal_durable(engine->journal);
-    if (durable == engine->durable_compared) {
+    if (durable == engine->durable_compared && written == engine->written_compared &&
+        engine->now_ns - engine->compared_ns < COMPARE_NS) {
         return;
     }
     weir_err err = weir_owner_compare(engine->owner_file);
@@ -242,7 +248,9 @@ static void turn_term(weir_engine *engine)
                    "the owner file cannot be read, so that nobody knows whose this data directory "
                    "is: nothing more is acknowledged; check the disk, then restart weir");
     }
+    engine->written_compared = written;
     engine->durable_compared = durable;
+    engine->compared_ns = engine->now_ns;
 }
 
 /* An idle journal writes its durable mark, so that its last group can be told from a torn tail. */
@@ -344,6 +352,7 @@ void weir_engine_turn(weir_engine *engine)
     turn_jobs(engine);
     weir_journal_poll(engine->journal);
     weir_routes_trim(engine);
+    turn_term(engine); /* level memory is answered while operations are taken */
     turn_take(engine);
     weir_produce_close_all(engine);
     turn_write(engine);
@@ -371,6 +380,8 @@ static void set_deadline(weir_engine *engine)
     if (engine->retry_ns != 0 && engine->retry_ns < deadline) {
         deadline = engine->retry_ns;
     }
+    uint64_t compare = engine->compared_ns + IDLE_COMPARE_NS;
+    deadline = compare < deadline ? compare : deadline;
     uint64_t checkpoint =
         engine->checkpoint_ns + (uint64_t)engine->config.checkpoint_every_ms * 1000000;
     bool changed = weir_journal_last(engine->journal) > engine->checkpoint_units_at;

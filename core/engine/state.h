@@ -411,9 +411,11 @@ struct weir_engine {
 
     bool unit_open;
     uint64_t unit_bytes;
-    uint64_t marked_unit; /* the journal carries a mark for this unit */
-    uint64_t mark_due_ns; /* when an idle journal writes its mark; 0: nothing to mark */
-    uint64_t durable_compared; /* the term was compared after this unit was synced */
+    uint64_t marked_unit;      /* the journal carries a mark for this unit */
+    uint64_t mark_due_ns;      /* when an idle journal writes its mark; 0: nothing to mark */
+    uint64_t written_compared; /* the term was compared after this unit was written, */
+    uint64_t durable_compared; /* after this one was synced, */
+    uint64_t compared_ns;      /* and at this time */
     bool disk_wanted;          /* something of the units not yet synced waits for the disk */
     uint64_t os_since_ns;      /* when the oldest unsynced os unit was written; 0: none */
     weir_link open_partitions;
