@@ -227,7 +227,8 @@ static void connect_keep(weir_mqtt_session *session, const weir_mqtt_packet *pac
     session->asked_expiry = weir_mqtt_number(properties, WEIR_MQTT_SESSION_EXPIRY, 0) != 0;
     session->asked_session =
         connect->version == WEIR_MQTT_5 ? session->asked_expiry : !connect->clean;
-    session->levels = connect->version == WEIR_MQTT_5 && wants_levels(properties);
+    session->levels = connect->version == WEIR_MQTT_5 && session->problem_texts &&
+                      wants_levels(properties); /* a user property in PUBACK: [MQTT-3.1.2-29] */
 }
 
 /* ---- CONNACK --------------------------------------------------------------------------------- */

@@ -205,6 +205,20 @@ static void the_level_is_told_to_those_who_asked(void **state)
     rig_close(r);
 }
 
+static void no_level_is_told_without_problem_information(void **state) /* [MQTT-3.1.2-29] */
+{
+    const weir_mqtt_property ask[] = {{.name = WEIR_MQTT_REQUEST_PROBLEM, .number = 0},
+                                      {.name = WEIR_MQTT_USER_PROPERTY,
+                                       .text = {(const uint8_t *)"weir-levels", 11},
+                                       .value = {(const uint8_t *)"1", 1}}};
+    rig *r = rig_connected(5, ask, 2);
+    (void)state;
+    assert_int_equal(publish(r, "a", 1, 5), WEIR_OK);
+    assert_int_equal(rig_complete(r, rig_last(r, FAKE_PUBLISH), WEIR_OK, WEIR_LEVEL_DISK), WEIR_OK);
+    assert_int_equal(r->out.len, 4);
+    rig_close(r);
+}
+
 static void qos_2_is_refused_by_ending_the_connection(void **state)
 {
     (void)state;
@@ -418,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_publish_refused_at_once_waits_for_its_turn),
         cmocka_unit_test(a_late_failure_of_qos_0_is_counted),
         cmocka_unit_test(the_level_is_told_to_those_who_asked),
+        cmocka_unit_test(no_level_is_told_without_problem_information),
         cmocka_unit_test(qos_2_is_refused_by_ending_the_connection),
         cmocka_unit_test(a_full_port_leaves_the_packet_in_the_input),
         cmocka_unit_test(a_blocked_client_is_not_silent),
