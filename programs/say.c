@@ -38,16 +38,17 @@ void weir_say_fault(const weir_fault *fault)
 {
     const char *text = fault->text[0] != '\0' ? fault->text : weir_err_text(fault->err);
     const char *system = fault->os_errno != 0 ? strerror(fault->os_errno) : "";
-    const char *open = fault->os_errno != 0 && strstr(text, system) == NULL ? " (" : "";
-    const char *close = open[0] != '\0' ? ")" : "";
-    system = open[0] != '\0' ? system : "";
+    char why[128] = "";
+    bool whole = text[0] != '\0' && text[strlen(text) - 1] == '.'; /* it says its reason itself */
+    if (system[0] != '\0' && !whole && strstr(text, system) == NULL) {
+        snprintf(why, sizeof(why), " (%s)", system);
+    }
     if (fault->file[0] != '\0' && fault->line != 0) {
-        weir_say("%s:%u:%u: %s%s%s%s", fault->file, fault->line, fault->column, text, open, system,
-                 close);
+        weir_say("%s:%u:%u: %s%s", fault->file, fault->line, fault->column, text, why);
     } else if (fault->file[0] != '\0' && strstr(text, fault->file) == NULL) {
-        weir_say("%s: %s%s%s%s", fault->file, text, open, system, close);
+        weir_say("%s: %s%s", fault->file, text, why);
     } else {
-        weir_say("%s%s%s%s", text, open, system, close);
+        weir_say("%s%s", text, why);
     }
 }
 

@@ -231,10 +231,11 @@ static weir_err unknown_key(const weir_config *config, const complaint *taken, c
                            near != NULL ? "\"?" : "");
 }
 
+static const char unknown[] = "Unexpected key: ";
+
 static weir_err complain(const weir_config *config, const complaint *taken, cyaml_err_t err,
                          weir_fault *fault)
 {
-    static const char unknown[] = "Unexpected key: ";
     if (err == CYAML_ERR_OOM) {
         return weir_fault_fill(fault, WEIR_NO_MEMORY, config->file, 0, 0,
                                "memory ran out while the configuration was read");
@@ -546,6 +547,35 @@ static weir_err adapters_take(weir_config *config, const raw_config *raw, yaml_d
     return WEIR_OK;
 }
 
+static bool place_before(weir_place a, weir_place b)
+{
+    return a.line < b.line || (a.line == b.line && a.column < b.column);
+}
+
+/* libcyaml tells where it stood before it met an unknown key: the key is the next of that text. */
+static void complaint_sharpen(complaint *taken, yaml_document_t *document)
+{
+    const char *key = taken->message + sizeof(unknown) - 1;
+    weir_place found = {0, 0};
+    if (strncmp(taken->message, unknown, sizeof(unknown) - 1) != 0) {
+        return;
+    }
+    for (const yaml_node_t *node = document->nodes.start; node < document->nodes.top; node++) {
+        const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+        for (; node->type == YAML_MAPPING_NODE && pair < node->data.mapping.pairs.top; pair++) {
+            const yaml_node_t *name = yaml_document_get_node(document, pair->key);
+            weir_place place = place_of(name);
+            if (name != NULL && name->type == YAML_SCALAR_NODE &&
+                strcmp((const char *)name->data.scalar.value, key) == 0 &&
+                !place_before(place, taken->place) &&
+                (found.line == 0 || place_before(place, found))) {
+                found = place;
+            }
+        }
+    }
+    taken->place = found.line != 0 ? found : taken->place;
+}
+
 static weir_err raw_take(weir_config *config, weir_bytes text, yaml_document_t *document,
                          weir_fault *fault)
 {
@@ -567,6 +597,7 @@ static weir_err raw_take(weir_config *config, weir_bytes text, yaml_document_t *
                                   NULL);
     }
     if (refused != CYAML_OK) {
+        complaint_sharpen(&taken, document);
         err = complain(config, &taken, refused, fault);
     } else if (raw != NULL) { /* NULL: the file says nothing */
         err = values_take(config, raw, document, fault);

@@ -136,11 +136,14 @@ static weir_err locked_fill(const owner_start *start)
 
 static weir_err io_fill(const owner_start *start, weir_err err, const char *name)
 {
-    return fault_fill(start, err, name,
-                      err == WEIR_DISK_FULL
-                          ? "the disk is full: free some space and start again"
-                          : "the data directory cannot be used: check that it exists, who owns it, "
-                            "and the disk");
+    const char *text = "the data directory cannot be used: check that it exists, who owns it, and "
+                       "the disk";
+    if (err == WEIR_DISK_FULL) {
+        text = "the disk is full: free some space and start again";
+    } else if (err == WEIR_EXISTS) {
+        text = "what stands there is no directory: move it, or choose another data directory";
+    }
+    return fault_fill(start, err, name, text);
 }
 
 /* The steps of a start. */

@@ -48,7 +48,7 @@ def each_mistake_in_the_configuration_is_told_with_its_line_and_column():
                 ("limits:\n  headers_max: 2\n  header_max: 2\n", "3:3", "headers_max"),
                 ("mqtt:\n  enabled: perhaps\n", "2:12", "perhaps"),
                 ("topics:\n  - name: site\n    partitons: 3\n", "3:5", "partitons"),
-                ("topics:\n  - name: a+b\n", "2:", "a+b"),
+                ("topics:\n  - name: a+b\n", "2:11", "a topic's name"),
                 ("topics:\n  - name: site\n  - name: site\n", "3:", "site"),
                 ("topics:\n  - name: site\n    durability: rock\n", "3:17", "rock"),
                 ("mqtt:\n  port: [1883\n", "3:", ""),
@@ -121,8 +121,9 @@ def a_data_directory_below_a_file_is_told_by_its_path():
         path = scene.path("file")
         with open(path, "w"):
             pass
-        refused(scene.gateway(data=path, start=False), ERROR, path, "--data")
-        refused(scene.gateway(data=os.path.join(path, "data"), start=False), ERROR, path, "--data")
+        refused(scene.gateway(data=path, start=False), ERROR, path, "no directory")
+        refused(scene.gateway(data=os.path.join(path, "data"), start=False), ERROR, path,
+                "Not a directory")
 
 
 def a_read_only_data_directory_is_told_with_the_systems_reason():
@@ -131,9 +132,10 @@ def a_read_only_data_directory_is_told_with_the_systems_reason():
         if folder is None:
             print("    SKIPPED: as root, and mounting is not permitted here")
             return
+        reason = "Read-only file system" if os.geteuid() == 0 else "Permission denied"
         refused(scene.gateway(data=os.path.join(folder, "data"), start=False), ERROR,
-                os.path.join(folder, "data"))
-        refused(scene.gateway(data=folder, start=False), ERROR, folder)
+                os.path.join(folder, "data"), reason)
+        refused(scene.gateway(data=folder, start=False), ERROR, folder, reason)
 
 
 def read_only_folder(scene):
