@@ -11,13 +11,22 @@
  * 500. A client that does not read: the tunnel is not read either, and the link's deadline ends
  * both.
  *
+ * A fault of libwebsockets 4.1.6 that threads make dangerous: on libuv it closes its event
+ * descriptor in lws_context_destroy, and once more when libuv has closed the handle. In between
+ * another thread may have been given that number, for a journal file, say. The kernel gives the
+ * lowest number that is free; so each lane holds a shield of descriptors that were opened before
+ * libwebsockets' own, and are lower, and frees them just before. Whoever opens something in that
+ * moment is given one of those.
+ *
  * [H1] link->tunnel and tunnel->link point at each other or are NULL. [H2] libwebsockets closes the
- * descriptor it was given, also when the adoption fails. */
+ * descriptor it was given, also when the adoption fails. [H3] From before the context's creation to
+ * its destruction the shield is whole. */
 #include "adapters/websocket/http.h"
 
 #include "adapters/websocket/pages.h"
 #include "core/base/log.h"
 
+#include <fcntl.h>
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +40,15 @@ enum {
     PIECE_BYTES = 16384, /* of a body, written at once */
     CONTEXT_DESCRIPTORS_MAX = WEIR_WEB_REQUESTS_MAX + 16,
     TUNNEL_INPUT_BYTES_MAX = 65536,
+    SHIELD_DESCRIPTORS = 16, /* more than there are threads that open files while we stop */
 };
 
 struct weir_web_http {
     struct lws_context *context;
     struct lws_vhost *vhost;
     unsigned request_count; /* tunnels that exist */
+    unsigned shield_count;
+    int shield[SHIELD_DESCRIPTORS];
 };
 
 struct weir_web_tunnel {
@@ -149,7 +161,26 @@ static void lws_log_line(int level, const char *line)
              "libwebsockets: %.*s", len, line);
 }
 
-weir_err weir_web_http_open(weir_web_lane *lane)
+static weir_err shield_open(weir_web_http *http)
+{
+    while (http->shield_count < SHIELD_DESCRIPTORS) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            return WEIR_IO;
+        }
+        http->shield[http->shield_count++] = fd;
+    }
+    return WEIR_OK;
+}
+
+static void shield_close(weir_web_http *http)
+{
+    while (http->shield_count > 0) {
+        (void)close(http->shield[--http->shield_count]);
+    }
+}
+
+static weir_err context_create(weir_web_lane *lane, weir_web_http *http)
 {
     static const struct lws_protocols protocols[] = {
         {.name = "http", .callback = on_lws, .per_session_data_size = sizeof(request)},
@@ -157,10 +188,6 @@ weir_err weir_web_http_open(weir_web_lane *lane)
     };
     void *loops[] = {weir_loop_uv(lane->loop)};
     struct lws_context_creation_info info;
-    weir_web_http *http = calloc(1, sizeof(*http));
-    if (http == NULL) {
-        return WEIR_NO_MEMORY;
-    }
     memset(&info, 0, sizeof(info));
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
     info.protocols = protocols;
@@ -175,9 +202,23 @@ weir_err weir_web_http_open(weir_web_lane *lane)
     lws_set_log_level(LLL_ERR | LLL_WARN, lws_log_line);
     http->context = lws_create_context(&info);
     http->vhost = http->context == NULL ? NULL : lws_get_vhost_by_name(http->context, "weir");
-    if (http->vhost == NULL) {
+    return http->vhost == NULL ? WEIR_NOT_FOUND : WEIR_OK;
+}
+
+weir_err weir_web_http_open(weir_web_lane *lane)
+{
+    weir_web_http *http = calloc(1, sizeof(*http));
+    if (http == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_err err = shield_open(http); /* [H3] */
+    if (err == WEIR_OK) {
+        err = context_create(lane, http);
+    }
+    if (err != WEIR_OK) {
+        shield_close(http);
         free(http);
-        return WEIR_NOT_FOUND;
+        return err;
     }
     lane->http = http;
     return WEIR_OK;
@@ -186,6 +227,7 @@ weir_err weir_web_http_open(weir_web_lane *lane)
 void weir_web_http_close_begin(weir_web_lane *lane)
 {
     if (lane->http != NULL) {
+        shield_close(lane->http);
         lws_context_destroy(lane->http->context);
     }
 }

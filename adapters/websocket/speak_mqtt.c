@@ -357,7 +357,9 @@ weir_err weir_web_mqtt_lane_open(weir_web_lane *lane)
     lane->mqtt.hooks = &hooks;
     lane->mqtt.hooks_arg = lane;
     lane->mqtt.quiet_user = &lane->mqtt_quiet;
-    (void)getrandom(&lane->mqtt.id_prefix, sizeof(lane->mqtt.id_prefix), 0);
+    if (getrandom(&lane->mqtt.id_prefix, sizeof(lane->mqtt.id_prefix), 0) < 0) {
+        lane->mqtt.id_prefix = (uintptr_t)lane ^ uv_hrtime(); /* ids are unique, not secret */
+    }
     weir_err err = weir_mqtt_context_init(&lane->mqtt);
     lane->mqtt_ready = err == WEIR_OK;
     return err;

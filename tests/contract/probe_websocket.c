@@ -11,14 +11,23 @@
 
 enum { WAIT_MS = 20000, MESSAGE_MAX = 65536 };
 
-static void text_send(contract_peer *peer, weir_buffer *text)
+/* In one piece: a head alone would wait for its acknowledgement (Nagle). */
+static void frame_send(contract_peer *peer, weir_ws_opcode opcode, weir_bytes payload)
 {
     static const uint8_t mask[4] = {1, 2, 3, 4};
+    weir_buffer frame = {0};
     uint8_t head[WEIR_WS_HEAD_BYTES_MAX];
-    size_t head_len = weir_ws_head_write(head, WEIR_WS_TEXT, true, text->len, mask);
-    weir_ws_mask(text->ptr, text->len, mask, 0);
-    contract_socket_send(peer, head, head_len);
-    contract_socket_send(peer, text->ptr, text->len);
+    size_t head_len = weir_ws_head_write(head, opcode, true, payload.len, mask);
+    assert(weir_buffer_append(&frame, head, head_len) == WEIR_OK);
+    assert(weir_buffer_append(&frame, payload.ptr, payload.len) == WEIR_OK);
+    weir_ws_mask(frame.ptr + head_len, payload.len, mask, 0);
+    contract_socket_send(peer, frame.ptr, frame.len);
+    weir_buffer_fini(&frame);
+}
+
+static void text_send(contract_peer *peer, weir_buffer *text)
+{
+    frame_send(peer, WEIR_WS_TEXT, weir_buffer_bytes(text));
     weir_buffer_fini(text);
 }
 
@@ -82,6 +91,9 @@ static size_t websocket_decode(contract_peer *peer, weir_bytes in, contract_even
     bool whole = err == WEIR_OK && (frame.opcode != WEIR_WS_TEXT || frame.last);
     if (!whole) {
         return 0;
+    }
+    if (frame.opcode == WEIR_WS_PING) {
+        frame_send(peer, WEIR_WS_PONG, frame.bytes);
     }
     if (frame.opcode != WEIR_WS_TEXT) {
         event->type = frame.opcode == WEIR_WS_CLOSE ? CONTRACT_END : CONTRACT_OTHER;
