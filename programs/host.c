@@ -13,7 +13,9 @@
 
 #include "adapters/local/adapter.h"
 #include "adapters/mqtt/adapter.h"
+#include "adapters/nng/adapter.h"
 #include "adapters/shared/load.h"
+#include "adapters/websocket/adapter.h"
 
 #include "programs/say.h"
 
@@ -35,6 +37,8 @@ typedef struct built_in {
 static const built_in built_ins[] = {
     {weir_mqtt_adapter, WEIR_KEY_mqtt_enabled},
     {weir_local_adapter, WEIR_KEY_local_enabled},
+    {weir_websocket_adapter, WEIR_KEY_http_enabled},
+    {weir_nng_adapter, WEIR_KEY_nng_enabled},
 };
 
 typedef struct host {

@@ -155,7 +155,7 @@ static weir_err bool_read(const weir_key_row *row, const char *text, uint64_t *n
 static weir_err text_read(const weir_key_row *row, const char *text,
                           char sentence[WEIR_KEY_SENTENCE_MAX])
 {
-    if (text[0] == '\0') {
+    if (strlen(text) < row->least) {
         return wrong(row, text, "a text: leave the key out instead", sentence);
     }
     for (const char *at = text; *at != '\0'; at++) {

@@ -19,9 +19,9 @@ typedef enum weir_key_type {
 
 /* X(id, section, key, type, default, least, most, unit, help). Default NULL: none. */
 #define WEIR_KEYS_OWN_LIST(X)                                                                        \
-    X(data, "", "data", TEXT, "./var/data", 0, 0, "path",                                            \
+    X(data, "", "data", TEXT, "./var/data", 1, 0, "path",                                            \
       "The data directory; made when missing, mode 0700. `--data` says the same.")                   \
-    X(ports, "", "ports", TEXT, NULL, 0, 0, "path",                                                  \
+    X(ports, "", "ports", TEXT, NULL, 1, 0, "path",                                                  \
       "File that gets a line `NAME ADDRESS` for each listener once all are ready. `--ports`.")       \
     X(insecure, "", "insecure", BOOL, "false", 0, 0, "",                                             \
       "Allow addresses other than loopback although nobody has to log in. `--insecure`.")            \
@@ -44,14 +44,56 @@ typedef enum weir_key_type {
     X(checkpoint_every_ms, "", "checkpoint_every_ms", UINT, "300000", 100, 86400000,                 \
       "milliseconds", "Time between two checkpoints when anything changed.")                         \
     X(mqtt_enabled, "mqtt", "enabled", BOOL, "true", 0, 0, "", "Serve MQTT.")                        \
-    X(mqtt_address, "mqtt", "address", TEXT, "127.0.0.1", 0, 0, "address",                           \
+    X(mqtt_address, "mqtt", "address", TEXT, "127.0.0.1", 1, 0, "address",                           \
       "Numeric address to listen on.")                                                               \
     X(mqtt_port, "mqtt", "port", UINT, "1883", 0, 65535, "",                                         \
       "0: one that the system picks; see `ports`.")                                                  \
     X(local_enabled, "local", "enabled", BOOL, "true", 0, 0, "",                                     \
       "Serve weir.v1 on a socket in the data directory; `weir pub`, `sub` and `topic` need it.")     \
-    X(local_path, "local", "path", TEXT, NULL, 0, 0, "path",                                         \
-      "Another place for the socket than `weir.sock` in the data directory.")
+    X(local_path, "local", "path", TEXT, NULL, 1, 0, "path",                                         \
+      "Another place for the socket than `weir.sock` in the data directory.")                        \
+    X(http_enabled, "http", "enabled", BOOL, "false", 0, 0, "",                                      \
+      "Serve HTTP and WebSocket: weir.v1 at /v1, MQTT at /mqtt, metrics, health, the console.")      \
+    X(http_address, "http", "address", TEXT, "127.0.0.1", 1, 0, "address",                           \
+      "Numeric address to listen on.")                                                               \
+    X(http_port, "http", "port", UINT, "9347", 0, 65535, "",                                         \
+      "0: one that the system picks; see `ports`.")                                                  \
+    X(http_origins, "http", "origins", TEXT, NULL, 1, 0, "",                                         \
+      "Origins of pages that may connect, beside those of the same host.")                           \
+    X(http_ping_ms, "http", "ping_ms", UINT, "30000", 0, 3600000, "milliseconds",                    \
+      "Silence after which a peer is asked whether it lives; 0: never.")                             \
+    X(http_upgrade_ms_max, "http", "upgrade_ms_max", UINT, "5000", 100, 600000, "milliseconds",      \
+      "Time from accept to a complete request head.")                                                \
+    X(http_test_echo, "http", "test_echo", BOOL, "false", 0, 0, "",                                  \
+      "Offer the subprotocol `echo` at /echo; for tests.")                                           \
+    X(http_tls_certificate, "http", "tls.certificate", TEXT, NULL, 1, 0, "path",                     \
+      "PEM file with the certificate and its chain; sets TLS.")                                      \
+    X(http_tls_key, "http", "tls.key", TEXT, NULL, 1, 0, "path",                                     \
+      "PEM file with the certificate's key.")                                                        \
+    X(http_tls_client_ca, "http", "tls.client_ca", TEXT, NULL, 1, 0, "path",                         \
+      "PEM file with the authorities whose clients may connect.")                                    \
+    X(nng_enabled, "nng", "enabled", BOOL, "false", 0, 0, "",                                        \
+      "Serve nng: REP, PULL, PUB and PUSH.")                                                         \
+    X(nng_rep_url, "nng", "rep.url", TEXT, "tcp://127.0.0.1:9348", 0, 0, "URL",                      \
+      "weir.v1, one reply for each message; empty: off.")                                            \
+    X(nng_rep_contexts, "nng", "rep.contexts", UINT, "1024", 64, 65535, "requests",                  \
+      "Requests that may be under way at once.")                                                     \
+    X(nng_rep_session_ms, "nng", "rep.session_ms", UINT, "600000", 1000, 86400000, "milliseconds",   \
+      "A session goes after this long without a request.")                                           \
+    X(nng_pull_url, "nng", "pull.url", TEXT, "tcp://127.0.0.1:9349", 0, 0, "URL",                    \
+      "Publishing without an answer; empty: off.")                                                   \
+    X(nng_pub_url, "nng", "pub.url", TEXT, "tcp://127.0.0.1:9350", 0, 0, "URL",                      \
+      "Everything that `pub.filter` matches; empty: off.")                                           \
+    X(nng_pub_filter, "nng", "pub.filter", TEXT, "#", 1, 0, "filter", "What PUB sends.")             \
+    X(nng_pub_batch, "nng", "pub.batch", BOOL, "false", 0, 0, "",                                    \
+      "PUB sends many records in a message.")                                                        \
+    X(nng_pub_buffer_bytes, "nng", "pub.buffer_bytes", UINT, NULL, 16384, 67108864, "bytes",         \
+      "What waits for one SUB peer before it misses messages; limits.output_bytes_max unless set.")  \
+    X(nng_push_url, "nng", "push.url", TEXT, "tcp://127.0.0.1:9351", 0, 0, "URL",                    \
+      "Handing out `push.topic`; empty: off.")                                                       \
+    X(nng_push_topic, "nng", "push.topic", TEXT, NULL, 0, 0, "topic", "What PUSH hands out.")        \
+    X(nng_push_batch, "nng", "push.batch", BOOL, "false", 0, 0, "",                                  \
+      "PUSH sends many records in a message.")
 
 typedef enum weir_key {
 #define WEIR_KEY_ENUM(id, section, key, type, value, least, most, unit, help) WEIR_KEY_##id,

@@ -9,6 +9,8 @@
 
 #include <gnu/libc-version.h>
 #include <jansson.h>
+#include <libwebsockets.h>
+#include <nng/nng.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <uv.h>
@@ -25,6 +27,8 @@ weir_exit weir_run_version(const weir_arguments *arguments)
         {"libuv", uv_version_string()},
         {"jansson", jansson_version_str()},
         {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
+        {"libwebsockets", lws_get_library_version()},
+        {"nng", nng_version()},
         {"libcyaml", cyaml_version_str},
         {"libyaml", yaml_get_version_string()},
         {"libc", gnu_get_libc_version()},

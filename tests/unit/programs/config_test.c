@@ -253,8 +253,45 @@ static void each_number_is_taken_at_its_bounds_and_refused_one_over(void **state
                 assert_int_equal(weir_key_read(row, text, &number, sentence), right);
             }
         }
-        assert_int_equal(weir_key_read(row, row->fallback, &number, sentence), WEIR_OK);
+        if (row->fallback != NULL) {
+            assert_int_equal(weir_key_read(row, row->fallback, &number, sentence), WEIR_OK);
+        }
     }
+}
+
+/* [K1] The schema maps each word before a dot onto a slice of the table. */
+static void keys_that_share_a_word_are_neighbours(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < WEIR_KEY_COUNT; i++) {
+        const char *name = weir_key_row_of((weir_key)i)->name;
+        for (const char *dot = strchr(name, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+            size_t len = (size_t)(dot - name) + 1;
+            bool left = false;
+            for (size_t j = i; j < WEIR_KEY_COUNT; j++) {
+                bool shares = strncmp(weir_key_row_of((weir_key)j)->name, name, len) == 0;
+                assert_false(left && shares);
+                left = left || !shares;
+            }
+        }
+    }
+}
+
+static void a_key_of_three_words_is_read_and_told_with_its_place(void **state)
+{
+    loaded own;
+    (void)state;
+    load(
+        &own,
+        "nng:\n  rep: {url: '', contexts: 64}\n  push:\n    topic: site\nhttp: {tls: {key: k.pem}}\n");
+    assert_int_equal(own.err, WEIR_OK);
+    assert_string_equal(weir_config_setting(&own.config, "nng", "rep.url"), "");
+    assert_string_equal(weir_config_setting(&own.config, "nng", "push.topic"), "site");
+    assert_string_equal(weir_config_setting(&own.config, "http", "tls.key"), "k.pem");
+    assert_int_equal(weir_config_number(&own.config, WEIR_KEY_nng_rep_contexts), 64);
+    weir_config_fini(&own.config);
+    refused_at("nng:\n  rep: {contexts: 63}\n", 2, 19, "nng.rep.contexts");
+    refused_at("nng:\n  rep:\n    uri: x\n", 3, 5, "no key");
 }
 
 static void the_engine_gets_what_the_keys_say(void **state)
@@ -319,6 +356,8 @@ int main(void)
         cmocka_unit_test(set_overrides_the_file),
         cmocka_unit_test(a_wrong_set_changes_nothing_and_says_what_is_right),
         cmocka_unit_test(each_number_is_taken_at_its_bounds_and_refused_one_over),
+        cmocka_unit_test(keys_that_share_a_word_are_neighbours),
+        cmocka_unit_test(a_key_of_three_words_is_read_and_told_with_its_place),
         cmocka_unit_test(the_engine_gets_what_the_keys_say),
         cmocka_unit_test(a_missing_file_is_not_found),
         cmocka_unit_test(words_are_as_far_apart_as_their_edits),
