@@ -2,25 +2,21 @@
 """RFC 6455 from raw sockets, against a gateway: framing, fragmentation, control frames, close codes,
 UTF-8, masks, the handshake, limits, interleaving; what libwebsockets 4.1.6 lets pass, item by item.
 
-    WEIR_BIN=build/programs/weir tests/scenario/websocket_rfc6455_test.py [part of a test's name]
-
-Standard library only. Every wait has a deadline. Each test is a function whose name is a sentence that
-can be false; the number in its first line is the RFC's section, or [LWS n] for the list in
-docs/decisions/0020-websocket.md.
+Each test is a function whose name is a sentence that can be false. The number in its first line is the
+RFC's section, or [LWS n] for the list in docs/decisions/0020-websocket.md.
 """
 import base64
 import hashlib
 import json
-import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 
-DEADLINE_S = 10
+import support
+
+DEADLINE_S = 10 * support.SLOW
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MESSAGE_MAX = 1114112  # limits.packet_bytes_max
 FRAGMENTS_MAX = 1024
@@ -29,34 +25,12 @@ MASK = b"\x37\xfa\x21\x3d"
 
 
 class Gateway:
-    """One gateway in a directory of its own, on ports that the system chose."""
+    """A gateway of its own (support.py), and its HTTP port."""
 
     def __init__(self, *settings):
-        self.folder = tempfile.TemporaryDirectory(prefix="weir-ws-")
-        ports = os.path.join(self.folder.name, "ports")
-        command = [os.environ["WEIR_BIN"], "serve", "--data", os.path.join(self.folder.name, "data"),
-                   "--ports", ports]
-        for setting in ("mqtt.port=0", "http.port=0", "http.test_echo=true", *settings):
-            command += ["--set", setting]
-        self.log = open(os.path.join(self.folder.name, "log"), "w+b")
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
-        until = time.monotonic() + DEADLINE_S
-        self.port = None
-        while self.port is None:
-            if self.process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                sys.exit("the gateway did not start: " + self.text())
-            try:
-                lines = open(ports).read().splitlines()
-                self.port = next((int(line.rsplit(":", 1)[1]) for line in lines
-                                  if line.startswith("http ")), None)
-            except FileNotFoundError:
-                pass
-            time.sleep(0.01)
-
-    def text(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        self.own = scene.gateway("http.enabled=true", "http.port=0", "http.test_echo=true", *settings)
+        self.port = int(self.own.ports()["http"].rsplit(":", 1)[1])
+        self.process = self.own.run.process
 
     def rss_bytes(self):
         for line in open(f"/proc/{self.process.pid}/status"):
@@ -65,16 +39,10 @@ class Gateway:
         return 0
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        return self.process.returncode
+        return self.own.stop()
 
 
+scene = None
 gateway = None
 
 
@@ -365,13 +333,15 @@ def a_foreign_origin_is_refused():
     opened()
 
 
-def listed_origins_are_the_ones_that_may_connect():
+def listed_origins_may_connect_beside_the_same_host():
     """10.2, setting http.origins"""
     other = Gateway("http.origins=https://a.example, http://b.example:81")
     try:
         opened(port=other.port, Origin="https://a.example").socket.close()
         opened(port=other.port, Origin="http://b.example:81").socket.close()
-        for origin in ("https://a.example:444", f"http://127.0.0.1:{other.port}"):
+        same = f"127.0.0.1:{other.port}"
+        opened(port=other.port, Host=same, Origin="http://" + same).socket.close()
+        for origin in ("https://a.example:444", "http://a.example"):
             assert status_of(request(Origin=origin), other.port)[0] == 403
     finally:
         assert other.stop() == 0
@@ -939,30 +909,15 @@ TESTS = [value for value in list(globals().values())
 
 
 def main():
-    global gateway
-    if "WEIR_BIN" not in os.environ:
-        sys.exit("WEIR_BIN must name the weir program")
-    wanted = [test for test in TESTS if all(part in test.__name__ for part in sys.argv[1:])]
-    failed = 0
-    gateway = Gateway()
-    try:
-        for test in wanted:
-            started = time.monotonic()
-            try:
-                test()
-                print(f"passed: {test.__name__} ({time.monotonic() - started:.2f} s)")
-            except Exception as error:  # a test's failure is a line, not the end
-                failed += 1
-                print(f"failed: {test.__name__}: {type(error).__name__} {error}")
-            sys.stdout.flush()
-    finally:
-        code = gateway.stop()
-    if code != 0:
-        failed += 1
-        print(f"failed: the gateway ended with {code}: {gateway.text()[-2000:]}")
-    print(f"{len(wanted)} tests, {failed} failed")
-    return 1 if failed else 0
+    global gateway, scene
+    with support.Scene() as scene:
+        gateway = Gateway()
+        try:
+            support.run_tests(TESTS, sys.argv[1] if len(sys.argv) > 1 else None)
+        finally:
+            code = gateway.stop()
+            assert code == 0, f"the gateway ended with {code}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,10 +15,10 @@
  *   with a subprotocol that    400
  *   the path speaks
  *
- * A missing Origin is no browser: it passes here and needs credentials like any client. With no
- * list, an Origin passes when its host and port are the request's own Host. On a loopback listener
- * that is not enough: a page of evil.example whose name was made to resolve to 127.0.0.1 (DNS
- * rebinding) has the same Host and Origin. There the name must itself be a loopback one.
+ * A missing Origin is no browser: it passes here and needs credentials like any client. An Origin
+ * passes when it is listed, or when its host and port are the request's own Host. On a loopback
+ * listener that is not enough: a page of evil.example whose name was made to resolve to 127.0.0.1
+ * (DNS rebinding) has the same Host and Origin. There the name must itself be a loopback one.
  *
  * Of several subprotocols on offer the first that the path speaks is taken: the client's order. */
 #include "adapters/proto/websocket/handshake.h"
@@ -137,8 +137,8 @@ static bool listed(weir_bytes origin, const char *list)
 
 bool weir_ws_origin_allowed(weir_bytes origin, weir_bytes host, const weir_ws_policy *policy)
 {
-    if (policy->origins != NULL) {
-        return listed(origin, policy->origins);
+    if (policy->origins != NULL && listed(origin, policy->origins)) {
+        return true;
     }
     weir_bytes authority = origin_authority(origin);
     if (authority.ptr == NULL || !equal_no_case(authority, (const char *)host.ptr, host.len)) {

@@ -50,10 +50,9 @@ typedef enum weir_ws_subprotocol {
 const char *weir_ws_subprotocol_name(weir_ws_subprotocol subprotocol); /* "" for NONE */
 
 typedef struct weir_ws_policy {
-    bool echo;          /* /echo is served */
-    bool loopback_only; /* the listener is bound to loopback: a same-host Origin must be, too */
-    const char
-        *origins; /* comma-separated list of origins, "*" for any; NULL: the same host only */
+    bool echo;           /* /echo is served */
+    bool loopback_only;  /* the listener is bound to loopback: a same-host Origin must be, too */
+    const char *origins; /* beside the same host: a comma-separated list, "*" for any; NULL: none */
 } weir_ws_policy;
 
 /* What is wanted: decides which code answers a request. */
