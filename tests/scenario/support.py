@@ -26,6 +26,7 @@ DEADLINE_S = 20 * SLOW
 BIN = os.environ.get("WEIR_BIN", "weir")
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
 PR_SET_PDEATHSIG = 1
+CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 SANITIZER = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer",
              "runtime error:", "assertion failed", "Assertion")
 _libc = ctypes.CDLL(None)
@@ -46,6 +47,22 @@ def wait_until(what, condition, seconds=None):
         if time.monotonic() > until:
             raise AssertionError(f"waited in vain: {what}")
         time.sleep(0.002)
+
+
+def own_mounts():
+    """Moves this process into a mount namespace of its own; as another user than root, into a user
+    namespace as well, where that may be had. Once; harmless where it is not permitted."""
+    if getattr(own_mounts, "done", False):
+        return
+    own_mounts.done = True
+    user, group = os.geteuid(), os.getegid()
+    if _libc.unshare(CLONE_NEWNS | (CLONE_NEWUSER if user else 0)) != 0:
+        return
+    if user:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    subprocess.run(["mount", "--make-rprivate", "/"], stderr=subprocess.DEVNULL, check=False)
 
 
 class Process:
@@ -230,9 +247,9 @@ class Scene:
     def tell(self):
         """On failure: what every process said last."""
         for process in self.processes:
-            text = process.text()
-            if text:
-                print(f"---- {' '.join(process.command)[:200]}\n{text[-3000:]}", file=sys.stderr)
+            lines = [line[:300] for line in process.text().splitlines()[-40:]]
+            if lines:
+                print(f"---- {' '.join(process.command)[:200]}", *lines, sep="\n", file=sys.stderr)
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
@@ -248,7 +265,9 @@ class Scene:
         return gateway.start() if start else gateway
 
     def mount(self, size):
-        """A tmpfs of that size, or None when mounting is not permitted."""
+        """A tmpfs of that size, or None when mounting is not permitted. Only this process and its
+        children see it, so that it is gone with them."""
+        own_mounts()
         folder = self.path(f"mount{len(self.mounts)}")
         os.mkdir(folder)
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "weir-test", folder],

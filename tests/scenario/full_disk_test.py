@@ -1,0 +1,215 @@
+#!/usr/bin/python3
+"""A data directory on a disk that fills up: a tmpfs of a few megabytes, filled by another program's file.
+
+    WEIR_BIN=... full_disk_test.py [part of a test's name]
+
+Publishes are refused and say why, nothing refused is stored and nothing acknowledged is lost, reading
+goes on, and writing resumes by itself when there is room. Needs to mount; where that is not permitted the
+test says so and is counted as skipped.
+"""
+import os
+import sys
+
+import mqtt_wire as mqtt
+import support
+
+SIZE = "6m"
+SMALL = ("journal_file_bytes=262144", "segment_bytes_max=262144", "checkpoint_bytes=524288",
+         "checkpoint_every_ms=1000")
+PAYLOAD = "x" * 4096
+REFUSED = 4
+QUOTA_EXCEEDED = 0x97
+PUBLISHES_MAX = 20000  # far more than the disk holds
+
+
+class Disk:
+    def __init__(self, scene):
+        self.folder = scene.mount(SIZE)
+        if self.folder is None:
+            print("SKIPPED: mounting a small tmpfs is not permitted here (needs root)")
+            sys.exit(support.SKIPPED)
+        self.ballast = os.path.join(self.folder, "ballast")
+
+    def fill(self):
+        """Every byte that is left, as another program might."""
+        with open(self.ballast, "ab", buffering=0) as file:
+            for size in (65536, 4096):
+                try:
+                    while True:
+                        file.write(b"b" * size)
+                except OSError:
+                    pass
+
+    def free(self):
+        os.unlink(self.ballast)
+
+
+class Writer:
+    """An MQTT 5.0 client that publishes numbered records one by one."""
+
+    def __init__(self, gateway, client="writer"):
+        self.peer = mqtt.connected(gateway.port, client)
+        self.accepted, self.next = [], 0
+
+    def publish(self):
+        """The PUBACK's reason."""
+        value = f"{self.next} {PAYLOAD}"
+        self.peer.send(mqtt.publish("site/w", value, 1, self.next % 60000 + 1))
+        answer = self.peer.expect(mqtt.PUBACK)
+        assert answer.number() == self.next % 60000 + 1
+        if answer.reason() == 0:
+            self.accepted.append(str(self.next))
+        self.next += 1
+        return answer.reason()
+
+    def until_refused(self):
+        for _ in range(PUBLISHES_MAX):
+            reason = self.publish()
+            if reason:
+                return reason
+        raise AssertionError("a full disk took everything")
+
+    def until_accepted(self):
+        support.wait_until("a publish that is accepted again", lambda: self.publish() == 0)
+
+
+def numbers(gateway):
+    out = gateway.weir("sub", "site/#", "--from", "beginning", "-e", "-F", "%s", seconds=60).decode()
+    return [line.split(" ", 1)[0] for line in out.splitlines()]
+
+
+def started(scene, level="disk"):
+    disk = Disk(scene)
+    gateway = scene.gateway(*SMALL, data=os.path.join(disk.folder, "data"))
+    gateway.weir("topic", "create", "site", "--durability", level)
+    return disk, gateway
+
+
+def filled(scene, level="disk"):
+    disk, gateway = started(scene, level)
+    writer = Writer(gateway)
+    for _ in range(20):
+        assert writer.publish() == 0
+    disk.fill()
+    reason = writer.until_refused()
+    assert reason == QUOTA_EXCEEDED, f"refused with {reason:#x}"
+    return disk, gateway, writer
+
+
+def a_full_disk_refuses_publishes_with_a_reason_and_says_so_in_the_log():
+    with support.Scene() as scene:
+        _, gateway, writer = filled(scene)
+        for _ in range(5):
+            assert writer.publish() == QUOTA_EXCEEDED
+        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        done = gateway.weir("pub", "site/cli", "-m", PAYLOAD, code=None)
+        assert done.returncode == REFUSED and b"disk is full" in done.stderr, done
+        old = mqtt.connected(gateway.port, "old", 4)
+        old.send(mqtt.publish("site/old", PAYLOAD, 1, version=4))
+        assert not old.rest(), "a 3.1.1 publish was answered"
+        assert gateway.alive()
+
+
+def reading_goes_on_while_the_disk_is_full():
+    with support.Scene() as scene:
+        _, gateway, writer = filled(scene)
+        assert numbers(gateway) == writer.accepted
+        late = mqtt.connected(gateway.port, "late")
+        late.send(mqtt.subscribe("live/#")).expect(mqtt.SUBACK)
+        writer.peer.send(mqtt.publish("live/x", "passes", 0))
+        assert late.expect(mqtt.PUBLISH).message()[:2] == ("live/x", b"passes")
+        assert b"site" in gateway.weir("topic", "ls")
+
+
+def writing_resumes_by_itself_when_there_is_room(level="disk"):
+    with support.Scene() as scene:
+        disk, gateway, writer = filled(scene, level)
+        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        reader = gateway.weir_starts("sub", "site/#", "--from", "beginning", "-F", "%s")
+        disk.free()
+        writer.until_accepted()
+        for _ in range(50):
+            assert writer.publish() == 0
+        support.wait_until("the log's word", lambda: "room on the disk again" in gateway.log())
+        assert [line.split(b" ", 1)[0].decode() for line in reader.wait_lines(len(writer.accepted))] == (
+            writer.accepted)
+        assert numbers(gateway) == writer.accepted
+        gateway.kill()
+        gateway.start()
+        assert numbers(gateway) == writer.accepted, "after a kill"
+        assert gateway.stop() == 0, gateway.run.text()
+
+
+def writing_at_level_os_resumes_as_well():
+    writing_resumes_by_itself_when_there_is_room("os")
+
+
+def a_disk_that_fills_again_and_again_loses_nothing():
+    with support.Scene() as scene:
+        disk, gateway, writer = filled(scene)
+        for _ in range(3):
+            disk.free()
+            writer.until_accepted()
+            disk.fill()
+            writer.until_refused()
+            assert numbers(gateway) == writer.accepted
+        disk.free()
+        writer.until_accepted()
+        assert gateway.stop() == 0, gateway.run.text()
+        gateway.start()
+        assert numbers(gateway) == writer.accepted
+
+
+def a_gateway_killed_on_a_full_disk_starts_again_once_there_is_room():
+    with support.Scene() as scene:
+        disk, gateway, writer = filled(scene)
+        gateway.kill()
+        gateway.launch()
+        support.wait_until("an end or readiness", lambda: gateway.run.ended() or
+                           b" ready:" in gateway.run.out)
+        if gateway.run.ended():
+            gateway.run.wait()
+            said = gateway.log()
+            assert "No space left" in said and "free some space" in said, said
+            print("    " + said.splitlines()[-1])
+        else:
+            gateway.wait_ready()
+            assert numbers(gateway) == writer.accepted
+            gateway.kill()
+        disk.free()
+        gateway.start()
+        assert numbers(gateway) == writer.accepted
+        gateway.serves()
+
+
+def a_stop_on_a_full_disk_ends_and_keeps_everything():
+    with support.Scene() as scene:
+        disk, gateway, writer = filled(scene)
+        code = gateway.stop()
+        assert code == 0 or "checkpoint" in gateway.log(), f"exit {code}: {gateway.log()}"
+        disk.free()
+        gateway.start()
+        assert numbers(gateway) == writer.accepted
+
+
+def a_new_data_directory_on_a_full_disk_is_refused_with_the_reason():
+    with support.Scene() as scene:
+        disk = Disk(scene)
+        disk.fill()
+        gateway = scene.gateway(*SMALL, data=os.path.join(disk.folder, "data"), start=False)
+        gateway.launch()
+        assert gateway.run.wait() == 1, gateway.run.text()
+        assert "disk is full" in gateway.log() and "free some space" in gateway.log(), gateway.log()
+        print("    " + gateway.log().splitlines()[-1])
+        disk.free()
+        gateway.start().serves()
+
+
+def tests():
+    found = support.tests_of(globals())
+    return found[:1] + [reading_goes_on_while_the_disk_is_full, writing_resumes_by_itself_when_there_is_room,
+                        writing_at_level_os_resumes_as_well] + found[1:]
+
+
+if __name__ == "__main__":
+    support.run_tests(tests(), *sys.argv[1:])
