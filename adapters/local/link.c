@@ -191,6 +191,9 @@ static void on_sent(weir_conn *conn, size_t waiting)
     if (weir_v1_session_output(link->session, waiting)) {
         weir_loop_kick(link->lane->loop);
     }
+    if (weir_conn_paused(conn)) {
+        ask_turn(link); /* it may be full no more */
+    }
 }
 
 static void on_deadline(weir_conn *conn)

@@ -1,7 +1,8 @@
 /* adapters/proto/weir1/json.h - JSON as weir.v1 uses it: a strict reader and an appending writer.
  *
  * The reader is strict where RFC 8259 leaves room: duplicate names, NUL, ill-formed UTF-8, what
- * follows the value, and nesting deeper than WEIR_V1_DEPTH_MAX are refused. Nodes are borrowed from
+ * follows the value, nesting deeper than WEIR_V1_DEPTH_MAX and more than WEIR_V1_CONTAINERS_MAX
+ * objects and arrays are refused. Nodes are borrowed from
  * their document. Any thread, one at a time for each document. */
 #ifndef WEIR_ADAPTERS_PROTO_WEIR1_JSON_H
 #define WEIR_ADAPTERS_PROTO_WEIR1_JSON_H
@@ -9,8 +10,9 @@
 #include "core/base/buffer.h"
 
 enum {
-    WEIR_V1_DEPTH_MAX = 32, /* objects and arrays within one another, in one message */
-    WEIR_V1_WHY_MAX = 160,  /* bytes of the sentence that says what is wrong, NUL included */
+    WEIR_V1_DEPTH_MAX = 32,         /* objects and arrays within one another, in one message */
+    WEIR_V1_CONTAINERS_MAX = 65536, /* objects and arrays in one message: each costs memory */
+    WEIR_V1_WHY_MAX = 160, /* bytes of the sentence that says what is wrong, NUL included */
 };
 
 /* ---- Reading ----------------------------------------------------------------------------------

@@ -40,25 +40,40 @@ static size_t string_end(weir_bytes text, size_t at)
     return text.len;
 }
 
-static bool depth_fits(weir_bytes text)
+/* What jansson would build must be bounded before it does. MALFORMED with the sentence. */
+static weir_err shape_check(weir_bytes text, char *why)
 {
     size_t depth = 0;
+    size_t containers = 0;
     for (size_t i = 0; i < text.len;) {
         uint8_t byte = text.ptr[i];
         if (byte == '"') {
             i = string_end(text, i);
             continue;
         }
+        i++;
         if (byte == '{' || byte == '[') {
-            if (++depth > WEIR_V1_DEPTH_MAX) {
-                return false;
-            }
+            depth++;
+            containers++;
         } else if ((byte == '}' || byte == ']') && depth > 0) {
             depth--;
         }
-        i++;
+        if (depth > WEIR_V1_DEPTH_MAX) {
+            snprintf(why, WEIR_V1_WHY_MAX,
+                     "Nest objects and arrays at most %d deep; deeper JSON goes as a string in "
+                     "value.",
+                     WEIR_V1_DEPTH_MAX);
+            return WEIR_MALFORMED;
+        }
+        if (containers > WEIR_V1_CONTAINERS_MAX) {
+            snprintf(why, WEIR_V1_WHY_MAX,
+                     "Send at most %d objects and arrays in one message; more go as a string in "
+                     "value.",
+                     WEIR_V1_CONTAINERS_MAX);
+            return WEIR_MALFORMED;
+        }
     }
-    return true;
+    return WEIR_OK;
 }
 
 static weir_err explain(const json_error_t *error, char *why)
@@ -77,11 +92,9 @@ weir_err weir_v1_document_parse(weir_bytes text, weir_v1_document *document, cha
         snprintf(why, WEIR_V1_WHY_MAX, "Send JSON without NUL bytes; binary values go as base64.");
         return WEIR_MALFORMED;
     }
-    if (!depth_fits(text)) {
-        snprintf(why, WEIR_V1_WHY_MAX,
-                 "Nest objects and arrays at most %d deep; deeper JSON goes as a string in value.",
-                 WEIR_V1_DEPTH_MAX);
-        return WEIR_MALFORMED;
+    weir_err shape = shape_check(text, why);
+    if (shape != WEIR_OK) {
+        return shape;
     }
     json_error_t error;
     size_t flags = JSON_REJECT_DUPLICATES;

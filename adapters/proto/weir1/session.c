@@ -9,6 +9,8 @@
  * parked: parsed, with how far it got; the session is blocked until a turn brings it through. A
  * message that was taken is never asked for again.
  *
+ * A peer that sends but does not read is not read from either: replies would pile up in its output.
+ *
  * [S3] At most one message is parked, and while one is, no other is taken.
  * [S4] in_flight never exceeds limits.in_flight_max: at the limit nothing is taken.
  * [S5] An operation's memory lives until its completion came, closed or not. */
@@ -69,7 +71,7 @@ void weir_v1_session_destroy(weir_v1_session *session)
 
 bool weir_v1_session_blocked(const weir_v1_session *session)
 {
-    return session->parked || session->leaving ||
+    return session->parked || session->leaving || (session->paused && session->config.push) ||
            session->in_flight >= session->config.limits->in_flight_max;
 }
 

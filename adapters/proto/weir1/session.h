@@ -14,8 +14,9 @@
  *                     room; when it is no longer blocked, feed the bytes that were kept; while
  *                     weir_v1_session_wants_turn(session), ask for the next turn's end as well
  *     on output:      weir_v1_session_output(session, bytes waiting in the connection's output)
- *                     whenever that changed much (after each write at least): subscriptions pause
- *                     above limits.output_bytes_max and go on below half of it
+ *                     whenever that changed much (after each write at least): above
+ *                     limits.output_bytes_max subscriptions pause and the session is blocked, until
+ *                     less than half of it waits
  *     at time:        no hello after limits.connect_ms_max (weir_v1_session_greeted() is false):
  *                     weir_v1_session_fail(session, WEIR_TIMEOUT, "say hello sooner"), then close
  *     at drain:       weir_v1_session_drain(session); close when weir_v1_session_idle()
@@ -114,7 +115,8 @@ void weir_v1_session_drain(weir_v1_session *session);
 /* The connection is gone: nothing is emitted any more; subscribers close, fetches are cancelled. */
 void weir_v1_session_close(weir_v1_session *session);
 
-/* message and stream would answer AGAIN. */
+/* message and stream would answer AGAIN: something is parked, in_flight_max is reached, or the
+ * output is over its limit. Look again after completion, turn and output. */
 bool weir_v1_session_blocked(const weir_v1_session *session);
 /* Something waits for room in the port: call turn again once the port was stepped. (A session that
  * is blocked without this waits for a completion.) */

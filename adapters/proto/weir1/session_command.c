@@ -156,11 +156,48 @@ static weir_err command_goodbye(weir_v1_session *session, const weir_v1_node *co
 /* ---- fetch ------------------------------------------------------------------------------------
  */
 
+/* What is still to be given to a peer that does not read must be bounded, so fetches that wait
+ * together share one fetch_bytes_max. */
+static uint32_t fetch_budget(const weir_v1_session *session, uint64_t bytes_max)
+{
+    uint64_t most = session->config.limits->fetch_bytes_max;
+    uint64_t left = most > session->fetch_bytes ? most - session->fetch_bytes : 0;
+    left = left > WEIR_V1_FETCH_BYTES_LEAST ? left : WEIR_V1_FETCH_BYTES_LEAST;
+    left = left < most ? left : most;
+    return (uint32_t)(bytes_max < left ? bytes_max : left);
+}
+
+weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
+                              uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason)
+{
+    const weir_v1_session_config *config = &session->config;
+    if (session->fetches >= config->limits->fetches_max) {
+        return weir_v1_refuse(reason, WEIR_LIMIT, NULL,
+                              "Wait for an earlier fetch to be answered: %llu may wait at once "
+                              "(limit fetches_max).",
+                              (unsigned long long)config->limits->fetches_max);
+    }
+    fetch->bytes_max = fetch_budget(session, bytes_max);
+    weir_v1_op *op = weir_v1_op_begin(session, kind, call);
+    if (op == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    op->offset = fetch->offset;
+    op->bytes_max = fetch->bytes_max;
+    session->fetch_bytes += op->bytes_max;
+    weir_err err = config->port_ops->fetch(config->port, fetch, config->user, weir_v1_op_token(op));
+    if (err != WEIR_OK) {
+        weir_v1_op_end(session, op);
+        return err;
+    }
+    session->submitted = true;
+    return WEIR_OK;
+}
+
 static weir_err command_fetch(weir_v1_session *session, const weir_v1_node *command,
                               weir_v1_call *call, weir_v1_reason *reason)
 {
-    const weir_v1_session_config *config = &session->config;
-    const weir_limits *limits = config->limits;
+    const weir_limits *limits = session->config.limits;
     weir_fetch fetch = {0};
     int64_t partition = 0;
     int64_t bytes_max = 0;
@@ -179,28 +216,10 @@ static weir_err command_fetch(weir_v1_session *session, const weir_v1_node *comm
     if (err != WEIR_OK) {
         return err;
     }
-    if (session->fetches >= limits->fetches_max) {
-        return weir_v1_refuse(reason, WEIR_LIMIT, NULL,
-                              "Wait for an earlier fetch to be answered: %llu may wait at once "
-                              "(limit fetches_max).",
-                              (unsigned long long)limits->fetches_max);
-    }
-    bool most = (uint64_t)bytes_max > limits->fetch_bytes_max;
     fetch.partition = (uint32_t)partition;
-    fetch.bytes_max = (uint32_t)(most ? limits->fetch_bytes_max : (uint64_t)bytes_max);
     fetch.wait_ms = (uint32_t)wait_ms;
-    weir_v1_op *op = weir_v1_op_begin(session, WEIR_V1_OP_FETCH, call);
-    if (op == NULL) {
-        return WEIR_NO_MEMORY;
-    }
-    op->offset = fetch.offset;
-    err = config->port_ops->fetch(config->port, &fetch, config->user, weir_v1_op_token(op));
-    if (err != WEIR_OK) {
-        weir_v1_op_end(session, op);
-        return err;
-    }
-    session->submitted = true;
-    return WEIR_OK;
+    return weir_v1_fetch_submit(session, WEIR_V1_OP_FETCH, &fetch, (uint64_t)bytes_max, call,
+                                reason);
 }
 
 /* ---- topic ------------------------------------------------------------------------------------

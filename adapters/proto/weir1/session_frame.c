@@ -32,39 +32,21 @@ static weir_err submit_produce(weir_v1_session *session, const weir_v1_frame *fr
 static weir_err submit_fetch(weir_v1_session *session, const weir_v1_frame *frame,
                              const weir_v1_call *call, weir_v1_reason *reason)
 {
-    const weir_v1_session_config *config = &session->config;
-    const weir_limits *limits = config->limits;
+    const weir_limits *limits = session->config.limits;
     if (frame->offset < 0 || frame->wait_ms > limits->fetch_wait_ms_max || frame->bytes_max == 0) {
         return weir_v1_refuse(reason, WEIR_INVALID, NULL,
                               "Give an offset from 0, max bytes from 1, and wait at most %llu ms "
                               "(limit fetch_wait_ms_max).",
                               (unsigned long long)limits->fetch_wait_ms_max);
     }
-    if (session->fetches >= limits->fetches_max) {
-        return weir_v1_refuse(reason, WEIR_LIMIT, NULL,
-                              "Wait for an earlier fetch to be answered: %llu may wait at once "
-                              "(limit fetches_max).",
-                              (unsigned long long)limits->fetches_max);
-    }
-    bool most = frame->bytes_max > limits->fetch_bytes_max;
     weir_fetch fetch = {
         .topic = frame->topic,
         .partition = frame->partition,
         .offset = frame->offset,
-        .bytes_max = most ? (uint32_t)limits->fetch_bytes_max : frame->bytes_max,
         .wait_ms = frame->wait_ms,
     };
-    weir_v1_op *op = weir_v1_op_begin(session, WEIR_V1_OP_FETCH_FRAME, call);
-    if (op == NULL) {
-        return WEIR_NO_MEMORY;
-    }
-    op->offset = fetch.offset;
-    weir_err err =
-        config->port_ops->fetch(config->port, &fetch, config->user, weir_v1_op_token(op));
-    if (err != WEIR_OK) {
-        weir_v1_op_end(session, op);
-    }
-    return err;
+    return weir_v1_fetch_submit(session, WEIR_V1_OP_FETCH_FRAME, &fetch, frame->bytes_max, call,
+                                reason);
 }
 
 static weir_err frame_check(const weir_v1_session *session, weir_err decoded,

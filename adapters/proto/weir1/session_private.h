@@ -22,7 +22,9 @@ enum {
     WEIR_V1_NAME_BYTES_MAX = 64, /* of the session's name */
     WEIR_V1_GATHER_BYTES = 256 * 1024, /* a records message is sent when it is this long */
     WEIR_V1_WINDOW_RECORDS = 4096, /* what the engine may deliver before the session says more */
-    WEIR_V1_FETCH_BYTES = 1024 * 1024, /* max_bytes of a fetch that names none */
+    WEIR_V1_FETCH_BYTES = 1024 * 1024,     /* max_bytes of a fetch that names none */
+    WEIR_V1_FETCH_BYTES_LEAST = 64 * 1024, /* what a fetch may always give, whatever waits */
+    WEIR_V1_RECORDS_MAX = 10000,           /* records of one publish, positions of one subscribe */
 };
 
 /* Who is to be answered, and how. */
@@ -60,7 +62,8 @@ typedef struct weir_v1_op {
     struct weir_v1_many *many; /* PUBLISH_MANY */
     uint32_t index;            /* in it */
     struct weir_v1_subscription *subscription;
-    int64_t offset; /* FETCH: asked for; OFFSETS: 1 when by time */
+    int64_t offset;     /* FETCH: asked for; OFFSETS: 1 when by time */
+    uint32_t bytes_max; /* FETCH: of session->fetch_bytes */
 } weir_v1_op;
 
 typedef struct weir_v1_result {
@@ -131,6 +134,7 @@ struct weir_v1_session {
     uint32_t op_count;  /* in flight, of any kind */
     uint32_t in_flight; /* those that count against in_flight_max */
     uint32_t fetches;
+    uint64_t fetch_bytes; /* what they may give together */
     bool cancels_wanted;
 
     weir_v1_subscription **subscriptions; /* by slot; holes are NULL */
@@ -176,6 +180,9 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
 /* ---- session_command.c ------------------------------------------------------------------------
  */
 
+/* Submits a fetch, at most fetches_max and together at most about fetch_bytes_max at a time. */
+weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
+                              uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason);
 /* Runs one parsed command. AGAIN: the port had no room; run it again later with the same document.
  */
 weir_err weir_v1_command_run(weir_v1_session *session, const weir_v1_document *document,

@@ -222,6 +222,11 @@ static weir_err many_begin(weir_v1_session *session, const weir_v1_node *records
         return weir_v1_refuse(reason, WEIR_INVALID, "records",
                               "Give records as a list of at least one object.");
     }
+    if (count > WEIR_V1_RECORDS_MAX) {
+        return weir_v1_refuse(reason, WEIR_LIMIT, "records",
+                              "Send at most %d records in one publish; the rest in another.",
+                              WEIR_V1_RECORDS_MAX);
+    }
     weir_v1_many *many = calloc(1, sizeof(*many) + count * sizeof(many->results[0]));
     if (many == NULL) {
         return WEIR_NO_MEMORY;

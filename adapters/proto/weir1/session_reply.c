@@ -43,6 +43,7 @@ weir_v1_op *weir_v1_op_begin(weir_v1_session *session, weir_v1_op_kind kind,
     }
     op->kind = kind;
     op->cancel_wanted = false;
+    op->bytes_max = 0;
     op->many = NULL;
     op->subscription = NULL;
     op->call.request = call->request;
@@ -72,6 +73,7 @@ void weir_v1_op_end(weir_v1_session *session, weir_v1_op *op)
     session->op_count--;
     session->in_flight -= is_limited(op->kind);
     session->fetches -= is_fetch(op->kind);
+    session->fetch_bytes -= op->bytes_max;
     op->next = session->free_ops;
     session->free_ops = op;
 }

@@ -146,6 +146,11 @@ static weir_err from_positions(const weir_v1_node *from, subscribe_request *requ
     if (count == 0) {
         return from_refuse(reason);
     }
+    if (count > WEIR_V1_RECORDS_MAX) {
+        return weir_v1_refuse(reason, WEIR_LIMIT, "from",
+                              "Give at most %d positions; subscribe again for the rest.",
+                              WEIR_V1_RECORDS_MAX);
+    }
     request->positions = calloc(count, sizeof(*request->positions));
     if (request->positions == NULL) {
         return WEIR_NO_MEMORY;

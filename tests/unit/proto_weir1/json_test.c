@@ -60,6 +60,21 @@ static void nesting_is_bounded_before_it_is_parsed(void **state)
     assert_int_equal(PARSE("{\"a\":\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"}"), WEIR_OK);
 }
 
+static void so_many_objects_and_arrays_pass_and_one_more_does_not(void **state)
+{
+    static char text[2 * WEIR_V1_CONTAINERS_MAX * 2 + 64];
+    (void)state;
+    for (int inner = WEIR_V1_CONTAINERS_MAX - 2; inner < WEIR_V1_CONTAINERS_MAX; inner++) {
+        char *at = text + sprintf(text, "{\"a\":[");
+        for (int i = 0; i < inner; i++) {
+            at += sprintf(at, i > 0 ? ",[]" : "[]");
+        }
+        at += sprintf(at, "]}");
+        assert_int_equal(parse(text, (size_t)(at - text)),
+                         inner == WEIR_V1_CONTAINERS_MAX - 2 ? WEIR_OK : WEIR_MALFORMED);
+    }
+}
+
 /* The member v of the text, as an amount. */
 static uint64_t amount(const char *text)
 {
@@ -193,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_one_strict_object_is_refused),
         cmocka_unit_test(nesting_is_bounded_before_it_is_parsed),
+        cmocka_unit_test(so_many_objects_and_arrays_pass_and_one_more_does_not),
         cmocka_unit_test(amounts_stop_at_the_largest_value),
         cmocka_unit_test(json_is_rewritten_compactly_and_exactly),
         cmocka_unit_test(base64_comes_back_and_wrong_base64_is_refused),

@@ -495,6 +495,40 @@ static void a_fetch_answer_stops_at_its_limit_and_says_where(void **state)
     talk_free(t);
 }
 
+static void fetches_that_wait_share_one_budget_of_bytes(void **state)
+{
+    talk *t = talk_greeted();
+    (void)state;
+    t->limits.fetch_bytes_max = 1000000;
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\",\"max_bytes\":900000}");
+    assert_int_equal(talk_last(t)->fetch.bytes_max, 900000);
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\",\"max_bytes\":900000}");
+    assert_int_equal(talk_last(t)->fetch.bytes_max, 100000);
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\",\"max_bytes\":900000}");
+    assert_int_equal(talk_last(t)->fetch.bytes_max, 65536);
+    talk_complete_all(t);
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\",\"max_bytes\":2000000}");
+    assert_int_equal(talk_last(t)->fetch.bytes_max, 1000000);
+    talk_free(t);
+}
+
+static void records_of_one_publish_are_limited(void **state)
+{
+    static char text[40000];
+    talk *t = talk_greeted();
+    (void)state;
+    for (int count = 10000; count <= 10001; count++) {
+        char *at = text + sprintf(text, "{\"cmd\":\"publish\",\"records\":[7");
+        for (int i = 1; i < count; i++) {
+            at += sprintf(at, ",7");
+        }
+        (void)sprintf(at, "]}");
+        assert_has(talk_ask(t, text), count == 10000 ? "\"failed\":10000" : "\"code\":\"limit\"");
+        weir_v1_session_output(t->session, 0); /* that answer was long */
+    }
+    talk_free(t);
+}
+
 static void wrong_fetches_are_refused_by_field(void **state)
 {
     static const char *const wrong[][2] = {
@@ -661,6 +695,8 @@ int main(void)
         cmocka_unit_test(in_flight_max_is_reached_and_never_passed),
         cmocka_unit_test(a_fetch_gives_records_bounds_and_where_to_go_on),
         cmocka_unit_test(a_fetch_answer_stops_at_its_limit_and_says_where),
+        cmocka_unit_test(fetches_that_wait_share_one_budget_of_bytes),
+        cmocka_unit_test(records_of_one_publish_are_limited),
         cmocka_unit_test(wrong_fetches_are_refused_by_field),
         cmocka_unit_test(fetches_max_fetches_wait_and_one_more_is_refused),
         cmocka_unit_test(topic_commands_reach_the_port_and_are_answered),

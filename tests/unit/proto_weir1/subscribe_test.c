@@ -364,9 +364,11 @@ static void full_output_pauses_credit_until_half_has_left(void **state)
     weir_v1_session_turn(t->session);
     assert_int_equal(granted(t, from), 0);
     assert_int_equal(weir_v1_session_counters(t->session)->paused_output, 1);
+    assert_int_equal(talk_say(t, "{\"cmd\":\"ping\"}"), WEIR_AGAIN); /* its reply would wait too */
     assert_false(weir_v1_session_output(t->session, 50));
     assert_int_equal(granted(t, from), 0);
     assert_true(weir_v1_session_output(t->session, 49));
+    assert_false(weir_v1_session_blocked(t->session));
     assert_int_equal(granted(t, from), window);
     talk_free(t);
 }
