@@ -377,7 +377,7 @@ class Serving(Case):
         for name in ("file", "file/below", "/proc/nothing/here"):
             code, out, err = self.serve(name=name).end(0)
             self.assertEqual((code, out), (ERROR, ""), err)
-            self.assertRegex(err, "(?s)^weir: .*(make it|check that)")
+            self.assertRegex(err, "(?s)^weir: .*(make it|move it|check that)")
 
     def test_a_wrong_configuration_stops_the_start(self):
         path = self.file("weir.yaml", "mqtt:\n  prt: 5\n")
