@@ -100,7 +100,7 @@ def include_fault(rooms, path, header, quoted, exists):
 
 
 def tracked(*patterns):
-    out = subprocess.run(["git", "-C", SOURCE, "ls-files", "-z", "--", *patterns], check=True, capture_output=True)
+    out = subprocess.run(["git", "-c", "safe.directory=*", "-C", SOURCE, "ls-files", "-z", "--", *patterns], check=True, capture_output=True)
     names = out.stdout.decode().split("\0")
     return [name for name in names if name and os.path.exists(os.path.join(SOURCE, name))]
 
