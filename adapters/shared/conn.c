@@ -45,6 +45,7 @@ enum {
     FLAG_AGAIN = 32,      /* give kept input, or read what the filter holds, at the turn's end */
     FLAG_POLL_READ = 64,  /* what the poll handle watches now */
     FLAG_POLL_WRITE = 128,
+    FLAG_WRITE_READ = 256, /* the filter writes only once something was read */
 };
 
 static void finish(weir_conn *conn, weir_err why);
@@ -317,6 +318,10 @@ static void flush(weir_conn *conn)
     if (waiting(conn) > 0) {
         size_t len = 0;
         weir_err err = socket_write(conn, conn->out.ptr + conn->out_sent, waiting(conn), &len);
+        if (err == WEIR_MORE) {
+            conn->flags |= FLAG_WRITE_READ;
+            return;
+        }
         if (err != WEIR_OK && err != WEIR_AGAIN) {
             finish(conn, WEIR_IO);
             return;
@@ -412,6 +417,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
     if ((events & UV_READABLE) != 0 || (conn->flags & FLAG_READ_WRITE) != 0) {
         read_once(conn);
+    }
+    if ((conn->flags & FLAG_WRITE_READ) != 0 && conn->state != STATE_CLOSED) {
+        conn->flags &= (uint16_t)~FLAG_WRITE_READ;
+        queue_turn_end(conn);
     }
     watch(conn);
 }

@@ -52,7 +52,8 @@ typedef struct weir_conn_ops {
 /* Stands between a connection and its descriptor: TLS. On the loop's thread; none may block. */
 typedef struct weir_conn_filter_ops {
     /* As recv and send. AGAIN: nothing now; *wants_write: reading needs the socket writable first.
-     * CLOSED: the peer's orderly end. IO: anything else. len is at least 1 on OK. */
+     * CLOSED: the peer's orderly end. IO: anything else. len is at least 1 on OK. write's MORE: it
+     * cannot send before something has been read; it is tried again after that. */
     weir_err (*read)(void *filter, uint8_t *out, size_t size, size_t *len, bool *wants_write);
     weir_err (*write)(void *filter, const uint8_t *bytes, size_t size, size_t *len);
     bool (*pending)(void *filter);  /* bytes can be read although the descriptor is silent */

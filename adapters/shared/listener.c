@@ -15,7 +15,7 @@
  * that are open never notice.
  *
  * Invariants
- * [N1] open counts what was handed to `accepted` with over == false and not yet released.
+ * [N1] all_open counts what was handed to `accepted` with over == false and not yet released.
  * [N2] After stop has been waited for, `accepted` is not called again.
  * [N3] Polling and resting exclude one another. */
 #include "adapters/shared/listener.h"
@@ -55,6 +55,7 @@ struct weir_listener {
     weir_call stop_call;
     bool stopped; /* main thread, both */
     bool waited;
+    weir_counter *all_open; /* own, or those of config.with */
     weir_counter accepted;
     weir_counter open;
     weir_counter over;
@@ -115,10 +116,10 @@ static void give(weir_listener *listener, int fd, bool over)
 
 static void admit(weir_listener *listener, int fd)
 {
-    bool over = weir_counter_get(&listener->open) >= listener->config.connections_max;
+    bool over = weir_counter_get(listener->all_open) >= listener->config.connections_max;
     if (!over) {
         weir_counter_add(&listener->accepted, 1);
-        weir_counter_add(&listener->open, 1); /* [N1] */
+        weir_counter_add(listener->all_open, 1); /* [N1] */
         give(listener, fd, false);
         return;
     }
@@ -229,18 +230,19 @@ static bool address_is_loopback(const any_address *address)
 
 static weir_err bind_fault(const weir_listener *listener, int number, weir_fault *fault)
 {
-    const char *section = listener->config.section;
+    const weir_listener_config *config = &listener->config;
+    const char *key = config->port_key != NULL ? config->port_key : "port";
     if (number == EADDRINUSE) {
         return weir_fault_set(fault, WEIR_EXISTS, number,
                               "%s: %s:%u is in use: stop the program that listens there (ss -ltnp "
-                              "'sport = :%u' names it), or set %s.port to another.",
-                              section, listener->config.address, listener->config.port,
-                              listener->config.port, section);
+                              "'sport = :%u' names it), or set %s.%s to another.",
+                              config->section, config->address, config->port, config->port,
+                              config->section, key);
     }
     return weir_fault_set(fault, WEIR_IO, number,
-                          "%s: cannot listen on %s:%u (%s): change %s.address or %s.port.", section,
-                          listener->config.address, listener->config.port, strerror(number),
-                          section, section);
+                          "%s: cannot listen on %s:%u (%s): change %s.address or %s.%s.",
+                          config->section, config->address, config->port, strerror(number),
+                          config->section, config->section, key);
 }
 
 static weir_err tcp_bind(weir_listener *listener, const any_address *address, socklen_t len,
@@ -456,6 +458,7 @@ weir_err weir_listener_open(const weir_listener_config *config, weir_listener **
                               config->section);
     }
     made->config = *config;
+    made->all_open = config->with != NULL ? config->with->all_open : &made->open;
     made->fd = -1;
     made->reserve_fd = -1;
     WEIR_ASSERT(uv_sem_init(&made->closed, 0) == 0);
@@ -476,7 +479,7 @@ weir_err weir_listener_open(const weir_listener_config *config, weir_listener **
 
 void weir_listener_release(weir_listener *listener, bool over)
 {
-    weir_counter_subtract(over ? &listener->over_open : &listener->open, 1);
+    weir_counter_subtract(over ? &listener->over_open : listener->all_open, 1);
 }
 
 void weir_listener_stop(weir_listener *listener)
@@ -529,7 +532,7 @@ uint16_t weir_listener_port(const weir_listener *listener)
 void weir_listener_stats_get(const weir_listener *listener, weir_listener_stats *stats)
 {
     stats->accepted = weir_counter_get(&listener->accepted);
-    stats->open = weir_counter_get(&listener->open);
+    stats->open = weir_counter_get(listener->all_open);
     stats->over = weir_counter_get(&listener->over);
     stats->descriptors = weir_counter_get(&listener->descriptors);
 }

@@ -20,12 +20,15 @@ typedef struct weir_listener weir_listener;
 
 typedef struct weir_listener_config {
     weir_loops *loops;
-    const char *section; /* "mqtt": for faults ("mqtt.port") and the log; borrowed for its life */
-    const char *address; /* a numeric IPv4 or IPv6 address; NULL with `path` */
-    uint16_t port;       /* 0: the system's choice */
-    const char *path;    /* of a stream socket in the file system (mode 0600); NULL: TCP */
-    bool insecure;       /* an address beyond loopback is meant */
+    const char *section;  /* "mqtt": for faults ("mqtt.port") and the log; borrowed for its life */
+    const char *address;  /* a numeric IPv4 or IPv6 address; NULL with `path` */
+    uint16_t port;        /* 0: the system's choice */
+    const char *port_key; /* the setting that chose it; NULL: "port" */
+    const char *path;     /* of a stream socket in the file system (mode 0600); NULL: TCP */
+    bool insecure;        /* an address beyond loopback is meant */
     uint64_t connections_max;
+    weir_listener *with; /* whose connections count together with these: one front end, two ports;
+                          * it is closed after this one. NULL: none */
     /* A new connection, on `loop`'s thread. Takes fd: non-blocking, close-on-exec, TCP_NODELAY set.
      * When it ends, weir_listener_release is due. over: connections_max are open already; the peer
      * is to be told so and closed (at most WEIR_LISTENER_ACCEPTS_MAX of these are open at once;
@@ -55,7 +58,7 @@ void weir_listener_close(weir_listener *listener);
 
 typedef struct weir_listener_stats {
     uint64_t accepted;    /* without those over the limit */
-    uint64_t open;        /* now */
+    uint64_t open;        /* now; of all that count together */
     uint64_t over;        /* refused: connections_max */
     uint64_t descriptors; /* refused: the process had no descriptor or memory left */
 } weir_listener_stats;
