@@ -1,27 +1,36 @@
-/* adapters/websocket/tls.c - what stands between a link's connection and its descriptor. */
+/* adapters/websocket/tls.c - whether this port speaks TLS, and with what.
+ *
+ * With http.tls.certificate the port speaks nothing else: a plain request fails in its handshake.
+ * The time to a complete head (http.upgrade_ms_max) bounds the handshake, too. */
 #include "adapters/websocket/tls.h"
 
 #include "adapters/shared/settings.h"
+#include "adapters/shared/tls.h"
 #include "adapters/websocket/link.h"
 
 weir_err weir_web_tls_configure(weir_adapter *adapter, weir_fault *fault)
 {
-    const char *certificate = weir_setting_text(adapter->host, "tls.certificate", NULL);
-    if (certificate != NULL) {
-        return weir_fault_set(fault, WEIR_NOT_OFFERED, 0, "http.tls.certificate: not offered.");
+    const weir_tls_config config = {
+        .section = WEIR_WEB_SECTION,
+        .certificate = weir_setting_text(adapter->host, "tls.certificate", NULL),
+        .key = weir_setting_text(adapter->host, "tls.key", NULL),
+        .client_ca = weir_setting_text(adapter->host, "tls.client_ca", NULL),
+    };
+    if (config.certificate == NULL && (config.key != NULL || config.client_ca != NULL)) {
+        return weir_fault_set(fault, WEIR_INVALID, 0,
+                              "http.tls.key and http.tls.client_ca need http.tls.certificate.");
     }
-    return WEIR_OK;
+    return config.certificate == NULL ? WEIR_OK : weir_tls_create(&config, &adapter->tls, fault);
 }
 
 void weir_web_tls_fini(weir_adapter *adapter)
 {
-    (void)adapter;
+    weir_tls_destroy(adapter->tls);
+    adapter->tls = NULL;
 }
 
 weir_err weir_web_link_filter(weir_adapter *adapter, int fd, weir_conn_filter *filter)
 {
-    (void)adapter;
-    (void)fd;
     *filter = (weir_conn_filter){0};
-    return WEIR_OK;
+    return adapter->tls == NULL ? WEIR_OK : weir_tls_filter(adapter->tls, fd, filter);
 }

@@ -10,6 +10,7 @@ import hashlib
 import json
 import signal
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -22,6 +23,9 @@ MESSAGE_MAX = 1114112  # limits.packet_bytes_max
 FRAGMENTS_MAX = 1024
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MASK = b"\x37\xfa\x21\x3d"
+
+
+TLS_CONTEXT = None  # set while a test speaks TLS
 
 
 class Gateway:
@@ -70,6 +74,8 @@ class Peer:
     def __init__(self, port=None):
         self.socket = socket.create_connection(("127.0.0.1", port or gateway.port), DEADLINE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if TLS_CONTEXT is not None:
+            self.socket = TLS_CONTEXT.wrap_socket(self.socket, server_hostname="localhost")
         self.got = b""
 
     def send(self, data):
@@ -809,6 +815,36 @@ def a_silent_peer_is_asked_and_then_closed():
         assert other.stop() == 0
 
 
+def the_same_is_served_inside_tls():
+    """wss and https: setting http.tls.certificate"""
+    global TLS_CONTEXT
+    certificate, key = scene.path("certificate.pem"), scene.path("key.pem")
+    done = support.run_checked(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "2",
+         "-keyout", key, "-out", certificate])
+    assert done.returncode == 0, done.stderr
+    other = Gateway(f"http.tls.certificate={certificate}", f"http.tls.key={key}")
+    try:
+        plain = Peer(other.port)
+        plain.send(request())
+        assert plain.ended() and b"HTTP" not in plain.got, "plain bytes at a TLS port"
+        TLS_CONTEXT = ssl.create_default_context(cafile=certificate)
+        peer = opened(port=other.port)
+        for size in (0, 1, 126, 70000, 1 << 20):
+            echoes(peer, BINARY, b"t" * size)
+        peer.bytewise(frame(TEXT, b"byte by byte") + frame(PING, b"p"))
+        assert peer.message() == (TEXT, b"byte by byte") and peer.message() == (PONG, b"p")
+        peer.send(close(1000))
+        peer.expect_close(1000)
+        status, _, body = get("/metrics", port=other.port)
+        assert status == 200 and body.startswith(b"# HELP")
+        assert status_of(request(Sec_WebSocket_Version="12"), other.port)[0] == 426
+    finally:
+        TLS_CONTEXT = None
+        assert other.stop() == 0
+
+
 def connections_over_the_limit_are_told_503():
     """limit connections_max"""
     other = Gateway("limits.connections_max=3")
@@ -852,8 +888,8 @@ def a_drain_tells_each_peer_and_closes_with_1001():
 # ---- HTTP beside it ------------------------------------------------------------------------------
 
 
-def get(path, method="GET"):
-    peer = Peer()
+def get(path, method="GET", port=None):
+    peer = Peer(port)
     peer.send(f"{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode("latin-1"))
     return peer.answer()
 
