@@ -187,10 +187,16 @@ static weir_err read_some(weir_client_link *link)
     return WEIR_CLOSED;
 }
 
+static weir_bytes unread(const weir_client_link *link)
+{
+    size_t len = link->in.len - link->start;
+    return len == 0 ? WEIR_BYTES_NULL : (weir_bytes){link->in.ptr + link->start, len};
+}
+
 static weir_err stream_receive(weir_client_link *link, int64_t deadline_ms, weir_bytes *message)
 {
     for (;;) {
-        weir_bytes rest = {link->in.ptr + link->start, link->in.len - link->start};
+        weir_bytes rest = unread(link);
         size_t used = 0;
         weir_err err = weir_v1_split(&link->splitter, rest, MESSAGE_BYTES_MAX, message, &used);
         link->start += used; /* [T1] */

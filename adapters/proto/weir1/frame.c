@@ -48,6 +48,10 @@ static weir_err split_line(weir_v1_splitter *splitter, weir_bytes in, size_t max
 weir_err weir_v1_split(weir_v1_splitter *splitter, weir_bytes in, size_t max, weir_bytes *message,
                        size_t *used)
 {
+    *used = 0;
+    if (in.len == 0) {
+        return WEIR_MORE; /* there may be no memory to point into */
+    }
     size_t skip = blank(in);
     weir_bytes rest = {in.ptr + skip, in.len - skip};
     *used = skip;
