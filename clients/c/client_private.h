@@ -5,7 +5,8 @@
  *   large.c     records that are too large for a text message
  *   read.c      subscriptions, events, fetch
  *   topics.c    topics and queries
- *   stream.c    the stream socket */
+ *   stream.c    the stream socket
+ *   transport_nng.c  nng's REQ */
 #ifndef WEIR_CLIENTS_C_CLIENT_PRIVATE_H
 #define WEIR_CLIENTS_C_CLIENT_PRIVATE_H
 

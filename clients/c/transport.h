@@ -27,6 +27,7 @@ typedef struct weir_client_transport {
 
 extern const weir_client_transport weir_client_unix; /* stream.c */
 extern const weir_client_transport weir_client_inherited;
+extern const weir_client_transport weir_client_nng; /* transport_nng.c */
 
 int64_t weir_client_now_ms(void); /* monotonic */
 

@@ -37,7 +37,8 @@ typedef struct weir_client_options {
  */
 
 /* Connects and says hello. url: "unix:/path/weir.sock" (or the path alone, beginning with / or .),
- * or "fd:3", a connected stream socket that becomes the client's. INVALID: no such scheme.
+ * "fd:3", a connected stream socket that becomes the client's, or nng's URL of REP with nng+ before it,
+ * "nng+tcp://127.0.0.1:9348" (nothing is pushed there: subscribe is NOT_OFFERED). INVALID: no such scheme.
  * NOT_FOUND: no gateway listens there. VERSION, TIMEOUT, CLOSED, IO, NO_MEMORY. Fills *fault (may
  * be NULL). */
 WEIR_API weir_err weir_client_open(const char *url, const weir_client_options *options,

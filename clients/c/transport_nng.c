@@ -1,0 +1,253 @@
+/* clients/c/transport_nng.c - weir.v1 over nng's REQ: one message asks, one answers.
+ *
+ *     send:     an answer is due? receive it into `queue`  -> ask
+ *     receive:  the oldest of `queue`, else the answer that is due
+ *
+ * One request is under way at a time: requests that run beside one another may be stored in another
+ * order than they were sent. The library sends nothing again of its own accord: once the connection
+ * is gone (it tells so on a thread of its own) everything is CLOSED, so no publish happens twice.
+ *
+ * [N1] `due` is set exactly while a request was sent and its answer not yet received. */
+#include "clients/c/transport.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOOK_MS_MAX = 100, RECONNECT_MS = 86400000 };
+
+typedef struct answer {
+    struct answer *next;
+    nng_msg *message;
+} answer;
+
+struct weir_client_link {
+    nng_socket socket;
+    atomic_bool gone; /* the connection; set on a thread of the library's */
+    bool due;         /* [N1] */
+    answer *queue;    /* received while sending; the oldest first */
+    answer **queue_tail;
+    nng_msg *given; /* what receive gave last */
+    int fd;
+};
+
+static weir_err open_fault(weir_fault *fault, weir_err err, const char *url, const char *why)
+{
+    *fault = (weir_fault){.err = err};
+    (void)snprintf(fault->text, sizeof(fault->text),
+                   "no gateway answers at %.200s (%s); see its ports file for nng.rep", url, why);
+    return err;
+}
+
+static weir_err err_of(int status)
+{
+    switch (status) {
+    case 0:
+        return WEIR_OK;
+    case NNG_ETIMEDOUT:
+        return WEIR_TIMEOUT;
+    case NNG_ENOMEM:
+        return WEIR_NO_MEMORY;
+    case NNG_EADDRINVAL:
+    case NNG_EINVAL:
+    case NNG_ENOTSUP:
+        return WEIR_INVALID;
+    case NNG_ECONNREFUSED:
+    case NNG_EUNREACHABLE:
+    case NNG_ENOENT:
+        return WEIR_NOT_FOUND;
+    default:
+        return WEIR_CLOSED;
+    }
+}
+
+/* On a thread of the library's. */
+static void connection_gone(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    weir_client_link *link = arg;
+    (void)pipe;
+    (void)event;
+    atomic_store(&link->gone, true);
+}
+
+/* Milliseconds to wait now: short, so that a connection that goes is noticed. */
+static nng_duration wait_ms(int64_t deadline_ms)
+{
+    int64_t left = deadline_ms == INT64_MAX ? LOOK_MS_MAX : deadline_ms - weir_client_now_ms();
+    return left < 0 ? 0 : left > LOOK_MS_MAX ? LOOK_MS_MAX : (nng_duration)left;
+}
+
+/* One step of waiting ended with `status`: TIMEOUT, CLOSED, or AGAIN to go on. */
+static weir_err waited(const weir_client_link *link, int status, int64_t deadline_ms)
+{
+    if (status != NNG_ETIMEDOUT && status != NNG_EAGAIN) {
+        return err_of(status);
+    }
+    if (atomic_load(&link->gone)) {
+        return WEIR_CLOSED;
+    }
+    return deadline_ms != INT64_MAX && weir_client_now_ms() >= deadline_ms ? WEIR_TIMEOUT
+                                                                           : WEIR_AGAIN;
+}
+
+static void nng_link_close(weir_client_link *link)
+{
+    if (link == NULL) {
+        return;
+    }
+    (void)nng_close(link->socket);
+    while (link->queue != NULL) {
+        answer *oldest = link->queue;
+        link->queue = oldest->next;
+        nng_msg_free(oldest->message);
+        free(oldest);
+    }
+    nng_msg_free(link->given);
+    free(link);
+}
+
+static int socket_prepare(weir_client_link *link)
+{
+    int status = nng_socket_set_size(link->socket, NNG_OPT_RECVMAXSZ, 0);
+    status = status
+                 ? status
+                 : nng_socket_set_ms(link->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
+    status = status ? status : nng_socket_set_ms(link->socket, NNG_OPT_RECONNMINT, RECONNECT_MS);
+    status = status ? status : nng_socket_set_ms(link->socket, NNG_OPT_RECONNMAXT, RECONNECT_MS);
+    status = status ? status : nng_socket_get_int(link->socket, NNG_OPT_RECVFD, &link->fd);
+    return status ? status
+                  : nng_pipe_notify(link->socket, NNG_PIPE_EV_REM_POST, connection_gone, link);
+}
+
+static weir_err nng_link_open(const char *url, int64_t deadline_ms, weir_client_link **out,
+                              weir_fault *fault)
+{
+    weir_client_link *link = calloc(1, sizeof(*link));
+    int status = NNG_ENOMEM;
+    (void)deadline_ms; /* dialling takes as long as the system's connect */
+    if (link == NULL) {
+        return open_fault(fault, WEIR_NO_MEMORY, url, "no memory");
+    }
+    link->queue_tail = &link->queue;
+    status = nng_req0_open(&link->socket);
+    if (status != 0) {
+        free(link);
+        return open_fault(fault, err_of(status), url, nng_strerror(status));
+    }
+    status = socket_prepare(link);
+    status = status ? status : nng_dial(link->socket, url, NULL, 0);
+    if (status != 0) {
+        nng_link_close(link);
+        return open_fault(fault, err_of(status), url, nng_strerror(status));
+    }
+    *out = link;
+    return WEIR_OK;
+}
+
+static weir_err answer_receive(weir_client_link *link, int64_t deadline_ms, nng_msg **message)
+{
+    for (;;) {
+        int status = nng_socket_set_ms(link->socket, NNG_OPT_RECVTIMEO, wait_ms(deadline_ms));
+        weir_err err = WEIR_OK;
+        status = status ? status : nng_recvmsg(link->socket, message, 0);
+        if (status == 0) {
+            link->due = false; /* [N1] */
+            return WEIR_OK;
+        }
+        err = waited(link, status, deadline_ms);
+        if (err != WEIR_AGAIN) {
+            return err;
+        }
+    }
+}
+
+/* Makes room for the next request: [N1]. */
+static weir_err answer_keep(weir_client_link *link, int64_t deadline_ms)
+{
+    answer *kept = malloc(sizeof(*kept));
+    weir_err err =
+        kept == NULL ? WEIR_NO_MEMORY : answer_receive(link, deadline_ms, &kept->message);
+    if (err != WEIR_OK) {
+        free(kept);
+        return err;
+    }
+    kept->next = NULL;
+    *link->queue_tail = kept;
+    link->queue_tail = &kept->next;
+    return WEIR_OK;
+}
+
+static weir_err nng_link_send(weir_client_link *link, weir_bytes bytes, int64_t deadline_ms)
+{
+    nng_msg *message = NULL;
+    weir_err err = link->due ? answer_keep(link, deadline_ms) : WEIR_OK;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (atomic_load(&link->gone)) {
+        return WEIR_CLOSED;
+    }
+    if (nng_msg_alloc(&message, 0) != 0 || nng_msg_append(message, bytes.ptr, bytes.len) != 0) {
+        nng_msg_free(message);
+        return WEIR_NO_MEMORY;
+    }
+    do {
+        int status = nng_socket_set_ms(link->socket, NNG_OPT_SENDTIMEO, wait_ms(deadline_ms));
+        status = status ? status : nng_sendmsg(link->socket, message, 0);
+        if (status == 0) {
+            link->due = true; /* [N1] */
+            return WEIR_OK;
+        }
+        err = waited(link, status, deadline_ms);
+    } while (err == WEIR_AGAIN);
+    nng_msg_free(message);
+    return err;
+}
+
+static weir_err nng_link_receive(weir_client_link *link, int64_t deadline_ms, weir_bytes *message)
+{
+    answer *oldest = link->queue;
+    weir_err err = WEIR_OK;
+    if (oldest == NULL && !link->due) {
+        /* Nothing is pushed here; waiting would be for ever. */
+        return atomic_load(&link->gone) ? WEIR_CLOSED : WEIR_TIMEOUT;
+    }
+    nng_msg_free(link->given);
+    link->given = NULL;
+    if (oldest != NULL) {
+        link->queue = oldest->next;
+        link->queue_tail = link->queue == NULL ? &link->queue : link->queue_tail;
+        link->given = oldest->message;
+        free(oldest);
+    } else {
+        err = answer_receive(link, deadline_ms, &link->given);
+    }
+    if (err == WEIR_OK) {
+        *message = (weir_bytes){nng_msg_body(link->given), nng_msg_len(link->given)};
+    }
+    return err;
+}
+
+static bool nng_link_pending(const weir_client_link *link)
+{
+    return link->queue != NULL;
+}
+
+static int nng_link_fd(const weir_client_link *link)
+{
+    return link->fd;
+}
+
+const weir_client_transport weir_client_nng = {
+    .scheme = "nng+",
+    .open = nng_link_open,
+    .send = nng_link_send,
+    .receive = nng_link_receive,
+    .pending = nng_link_pending,
+    .fd = nng_link_fd,
+    .close = nng_link_close,
+};
