@@ -1,4 +1,5 @@
-/* Connections and listeners, over real sockets on loopback. The echo server uses whole lines only. */
+/* Connections and listeners, over real sockets on loopback. The echo server uses whole lines only.
+ */
 #include "adapters/shared/conn.h"
 #include "adapters/shared/listener.h"
 
