@@ -33,7 +33,8 @@ struct weir_local_link {
     bool over;                /* connections_max: only told so */
     bool peer_ended;          /* it sends nothing more */
     bool conn_gone;
-    bool held; /* it counts in adapter->held */
+    bool held;     /* it counts in adapter->held */
+    bool draining; /* the session was told; until then an idle one must not be closed */
 };
 
 static weir_local_link *link_of_conn(weir_conn *conn)
@@ -90,7 +91,7 @@ static void link_free(weir_local_link *link)
 /* Closes the connection when the conversation is over. Output leaves first. */
 static void close_check(weir_local_link *link)
 {
-    bool drained = link->lane->adapter->draining && weir_v1_session_idle(link->session);
+    bool drained = link->draining && weir_v1_session_idle(link->session);
     bool silent = link->peer_ended && weir_v1_session_idle(link->session);
     if (weir_v1_session_ended(link->session) || drained || silent) {
         weir_conn_close(&link->conn);
@@ -311,6 +312,7 @@ void weir_local_link_accept(void *arg, weir_loop *loop, int fd, bool over)
 
 void weir_local_link_drain(weir_local_link *link)
 {
+    link->draining = true;
     weir_v1_session_drain(link->session);
     weir_loop_kick(link->lane->loop);
     ask_turn(link);
