@@ -101,7 +101,7 @@ class Case(unittest.TestCase):
 
     def weir(self, *arguments, stdin="", code=DONE, data="data"):
         """Runs one command; a client command talks to the gateway of `data`."""
-        client = arguments[0] in ("topic", "pub", "sub", "demo") and arguments[-1] != "--help"
+        client = arguments[0] in ("topic", "pub", "sub", "demo", "stats") and arguments[-1] != "--help"
         where = ["--data", os.path.join(self.folder, data)] if client else []
         done = subprocess.run(
             [WEIR, *arguments, *where], input=stdin, capture_output=True, text=True, timeout=DEADLINE_S, cwd=self.folder,
@@ -248,6 +248,13 @@ class Records(Case):
                 self.assertEqual(len(err.splitlines()), 1, err)
         out, _ = self.weir("topic", "info", "log", "--json")
         self.assertEqual([row["records"] for row in json.loads(out)], [0])
+
+    def test_stats_count_what_was_stored(self):
+        self.weir("topic", "create", "log")
+        self.weir("pub", "log", "-l", stdin="a\nb\nc\n")
+        out, _ = self.weir("stats", "--json")
+        counters = {row["metric"]: row["value"] for row in json.loads(out)}
+        self.assertEqual((counters["weir_records_stored_total"], counters["weir_topics"]), (3, 1))
 
     def test_a_wrong_name_is_refused(self):
         for name in ("a/+", "a/#/b", "", "x" * 2000):
