@@ -308,7 +308,11 @@ weir_err weir_mqtt_credit_flush(weir_mqtt_session *session, bool drained)
 {
     uint32_t window = window_size(session);
     uint64_t bytes_batch = session->context->limits->output_bytes_max / CREDIT_BATCHES;
-    bool acked = session->window.count == 0 || session->acked_records >= window / CREDIT_BATCHES;
+    /* A full window waits for nothing: a client whose system gathers small packets (Nagle) sends
+     * its other PUBACKs only when the first one is answered. */
+    bool full = session->window.count + session->acked_records >= window;
+    bool acked =
+        session->window.count == 0 || full || session->acked_records >= window / CREDIT_BATCHES;
     bool spent = drained && (session->spent_bytes >= bytes_batch ||
                              session->spent_records >= window / CREDIT_BATCHES);
     uint64_t records =

@@ -377,6 +377,26 @@ static void all_credit_comes_back_to_the_last_byte(void **state) /* [S5] */
     rig_close(r);
 }
 
+static void a_full_window_gives_credit_with_the_first_acknowledgement(void **state)
+{
+    enum { WINDOW = 20 };
+    fake_record records[WINDOW];
+    weir_mqtt_property window = {.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = WINDOW};
+    rig *r = rig_connected(5, &window, 1);
+    (void)state;
+    for (size_t i = 0; i < WINDOW; i++) {
+        records[i] = (fake_record){.value = "1", .attributes = QOS_1};
+    }
+    uint32_t slot = rig_subscribed(r, "t", 1, 0);
+    weir_chunk *chunk = chunk_of("t", records, WINDOW, r->context.wall_ms);
+    assert_int_equal(rig_deliver(r, chunk, 0, WINDOW, slot, NULL, false), WEIR_OK);
+    uint64_t before = credit_records(r);
+    assert_int_equal(puback(r, 1, 0), WEIR_OK);
+    assert_int_equal(credit_records(r) - before, 1); /* else a Nagle client's others wait 40 ms */
+    weir_chunk_drop(chunk);
+    rig_close(r);
+}
+
 static void credit_waits_while_the_output_is_full(void **state)
 {
     const fake_record record = {.value = "x", .attributes = QOS_0};
@@ -595,6 +615,7 @@ int main(void)
         cmocka_unit_test(a_session_that_ends_gives_back_what_it_held),
         cmocka_unit_test(pubacks_in_any_order_free_their_ids),
         cmocka_unit_test(all_credit_comes_back_to_the_last_byte),
+        cmocka_unit_test(a_full_window_gives_credit_with_the_first_acknowledgement),
         cmocka_unit_test(credit_waits_while_the_output_is_full),
         cmocka_unit_test(records_of_a_filter_that_went_are_dropped_and_their_credit_returns),
         cmocka_unit_test(credit_of_records_that_were_all_skipped_returns_at_once),
