@@ -13,6 +13,9 @@
  * come; once WEIR_WEB_PONG_BYTES_MAX of output wait, only the newest is, when there is room again
  * (RFC 6455 5.5.3): a flood of pings costs a peer that does not read 126 bytes of ours.
  *
+ * A flood of control frames meets no back-pressure of the port's; CONTROLS_MAX of one connection
+ * are handled in a turn. What was read and may not be handled yet is kept in `rest`.
+ *
  * Failures: a bad frame, a silent or stalled peer, no memory: each ends this connection, with a
  * close frame where one can still be understood.
  *
@@ -20,7 +23,9 @@
  * [K1] The link outlives its session, and the session every completion that is owed to it: it is
  * freed only when the connection is gone and the speaker's close said true. [K2] speaker->close is
  * called from the turn's end only, never within another slot. [K3] No piece is given while blocked.
- * [K4] After the close frame nothing is sent (RFC 6455 5.5.1): frames are dropped unless OPEN. */
+ * [K5] The socket is read only while `rest` is empty: a blocked link holds one read of input, no
+ * more. [K4] After the close frame nothing is sent (RFC 6455 5.5.1): frames are dropped unless
+ * OPEN. */
 #include "adapters/websocket/link.h"
 
 #include "adapters/websocket/http.h"
@@ -32,9 +37,12 @@
 
 enum {
     RETRY_MS = 32,                  /* of what no completion may announce */
+    CONTROLS_MAX = 128,             /* pings and pongs of one connection in one turn */
     GATHER_FRAME_BYTES_MAX = 32768, /* gathered output is cut into frames of this */
     INPUT_BYTES_MAX = WEIR_HTTP_HEAD_BYTES_MAX + 64,
 };
+
+static void rest_read(weir_web_link *link);
 
 static weir_web_link *link_of(weir_conn *conn)
 {
@@ -53,7 +61,7 @@ static void ask_turn_end(weir_web_link *link)
 
 static void reading_update(weir_web_link *link)
 {
-    if (link->blocked || link->full) {
+    if (link->blocked || link->full || link->throttled || link->rest.len > 0) {
         weir_conn_pause(&link->conn);
     } else {
         weir_conn_resume(&link->conn);
@@ -79,6 +87,7 @@ static void full_update(weir_web_link *link, bool full)
         WEIR_WEB_COUNT(link->lane->adapter, paused_output);
     }
     reading_update(link);
+    ask_turn_end(link); /* what waits in `rest` may go on */
 }
 
 static void frame_put(weir_web_link *link, weir_ws_opcode opcode, bool fin, weir_bytes payload)
@@ -170,6 +179,7 @@ static void link_free(weir_web_link *link)
     }
     weir_buffer_fini(&link->message);
     weir_buffer_fini(&link->gather);
+    weir_buffer_fini(&link->rest);
     free(link->ping);
     free(link);
     weir_web_link_gone(adapter);
@@ -205,8 +215,13 @@ static void retry_run(weir_deadline *retry)
 static void turn_end_run(weir_turn_end *end)
 {
     weir_web_link *link = (weir_web_link *)((char *)end - offsetof(weir_web_link, turn_end));
+    if (link->throttled) {
+        link->throttled = false;
+        reading_update(link);
+    }
     if (link->state == WEIR_WEB_OPEN) {
         link->speaker->turn(link);
+        rest_read(link);
     }
     if (link->state == WEIR_WEB_OPEN) {
         gather_flush(link);
@@ -259,6 +274,14 @@ static void pong_held_send(weir_web_link *link)
     }
 }
 
+/* Control frames promise no work and so meet no back-pressure: too many wait for the next turn. */
+static void throttle(weir_web_link *link)
+{
+    link->throttled = true;
+    reading_update(link);
+    ask_turn_end(link);
+}
+
 static void event_handle(weir_web_link *link, const weir_ws_event *event)
 {
     switch (event->opcode) {
@@ -295,6 +318,7 @@ static void frame_bad(weir_web_link *link, weir_err err)
 static size_t frames_read(weir_web_link *link, uint8_t *in, size_t len)
 {
     size_t at = 0;
+    unsigned controls = 0;
     while (link->state == WEIR_WEB_OPEN && !link->blocked && !link->full) { /* [K3] */
         weir_ws_event event;
         size_t used = 0;
@@ -308,8 +332,40 @@ static size_t frames_read(weir_web_link *link, uint8_t *in, size_t len)
         }
         at += used;
         event_handle(link, &event);
+        controls += event.opcode >= WEIR_WS_CLOSE ? 1 : 0;
+        if (controls == CONTROLS_MAX) {
+            throttle(link);
+            break;
+        }
     }
     return link->state == WEIR_WEB_OPEN ? at : len;
+}
+
+/* What may not be handled yet waits here, and while it does the socket is not read: [K5]. */
+static void rest_keep(weir_web_link *link, weir_bytes rest)
+{
+    link->rest = weir_loop_buffer_take(link->lane->loop);
+    if (weir_buffer_append(&link->rest, rest.ptr, rest.len) != WEIR_OK) {
+        weir_conn_reset(&link->conn, WEIR_NO_MEMORY);
+        return;
+    }
+    reading_update(link);
+    ask_turn_end(link);
+}
+
+static void rest_read(weir_web_link *link)
+{
+    if (link->rest.len == 0) {
+        return;
+    }
+    link->rest_at +=
+        frames_read(link, link->rest.ptr + link->rest_at, link->rest.len - link->rest_at);
+    if (link->rest_at == link->rest.len) {
+        weir_loop_buffer_give(link->lane->loop, &link->rest);
+        link->rest_at = 0;
+        reading_update(link);
+    }
+    weir_loop_kick(link->lane->loop); /* pieces may have become operations */
 }
 
 /* ---- What the connection tells ------------------------------------------------------------- */
@@ -332,10 +388,13 @@ static size_t link_input(weir_conn *conn, weir_bytes in)
     /* The bytes lie in the loop's buffer or the connection's own; unmasking them there is the
      * point. */
     at += frames_read(link, (uint8_t *)(uintptr_t)in.ptr + at, in.len - at);
+    if (at < in.len) {
+        rest_keep(link, (weir_bytes){in.ptr + at, in.len - at});
+    }
     if (link->state == WEIR_WEB_OPEN) {
         weir_web_link_deadline(link);
     }
-    return at;
+    return in.len;
 }
 
 static void link_ended(weir_conn *conn)
@@ -493,9 +552,7 @@ void weir_web_link_block(weir_web_link *link, bool blocked)
 {
     link->blocked = blocked;
     reading_update(link);
-    if (blocked) {
-        ask_turn_end(link);
-    }
+    ask_turn_end(link);
 }
 
 void weir_web_link_drain(weir_web_link *link)

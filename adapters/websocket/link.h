@@ -62,10 +62,12 @@ struct weir_web_link {
     void *session;
     struct weir_web_tunnel *tunnel; /* HTTP */
     weir_buffer message;            /* input that the speaker keeps */
-    weir_buffer gather;             /* output of the speaker that is not yet in a frame */
-    uint8_t *ping;     /* newest unanswered ping: length, payload; NULL: none was ever held back */
-    uint64_t heard_ms; /* the last byte from the peer */
-    uint64_t sent_ms;  /* the last byte taken by the peer, or the time when some began to wait */
+    weir_buffer rest;   /* input not looked at yet: the link was blocked, full or throttled */
+    size_t rest_at;     /* of its front that was */
+    weir_buffer gather; /* output of the speaker that is not yet in a frame */
+    uint8_t *ping;      /* newest unanswered ping: length, payload; NULL: none was ever held back */
+    uint64_t heard_ms;  /* the last byte from the peer */
+    uint64_t sent_ms;   /* the last byte taken by the peer, or the time when some began to wait */
     uint64_t opened_ms;
     uint64_t deadline_at_ms; /* what conn's deadline is set to; UINT64_MAX: not set */
     size_t waiting_bytes;    /* of output, as of the last time some was sent */
@@ -73,6 +75,7 @@ struct weir_web_link {
     bool over;               /* connections_max: only told so */
     bool blocked;            /* the speaker takes no piece */
     bool full;               /* the peer takes no output */
+    bool throttled;          /* until the turn's end: too many control frames */
     bool ping_asked;         /* by us, since heard_ms */
     bool ping_held;          /* `ping` waits for its answer */
     bool drain_told;
