@@ -1,0 +1,197 @@
+/* clients/javascript/weir.d.ts - the types of weir.js. What each thing means is said there and in docs/javascript.md. */
+
+export type Status = "connecting" | "open" | "resuming" | "closed";
+export type Level = "memory" | "os" | "disk" | "replicated";
+export type Bytes = ArrayBuffer | ArrayBufferView;
+/** Text and bytes as they are, null as a tombstone, anything else as JSON. */
+export type Data = string | Bytes | null | number | boolean | object;
+
+export interface ConnectOptions {
+  token?: string;
+  /** A name, for people. */
+  clientId?: string;
+  /** Ends the connection for good. */
+  signal?: AbortSignal;
+  /** A constructor; Node before 22 has none: pass that of the package `ws`. */
+  WebSocket?: new (url: string, protocols: string[]) => any;
+  /** Commands that may wait for a connection (1000). 0: fail with "disconnected" at once. */
+  queueMax?: number;
+  /** Silence after which the gateway is asked whether it lives (15000). 0: never. */
+  pingMs?: number;
+  /** How long connect tries (30000). 0: for ever. */
+  connectMs?: number;
+  /** Wait between tries: doubles from minMs (100) to maxMs (10000). */
+  backoff?: { minMs?: number; maxMs?: number };
+}
+
+export interface RecordOptions {
+  /** Then the first argument is a topic. null: no key. */
+  key?: string | Bytes | null;
+  headers?: { [name: string]: string | Bytes | null } | Map<string, string | Bytes | null> |
+    Array<[string, string | Bytes | null]>;
+  /** Seconds. */
+  expiry?: number;
+  contentType?: string;
+  reply?: string;
+  correlation?: string;
+  traceparent?: string;
+  /** The value becomes the retained one of its name; an empty one or null clears it. */
+  retain?: boolean;
+}
+
+export interface PublishOptions extends RecordOptions {
+  /** "none": not answered, unless it fails: then as the event "error". */
+  confirm?: "level" | "none";
+}
+
+export interface Published {
+  /** null: a live name, which is not kept. */
+  partition: number | null;
+  offset: number | null;
+  level: Level;
+  live: boolean;
+  /** Unix milliseconds. */
+  time: number | null;
+}
+
+export interface ManyRecord extends RecordOptions {
+  name?: string;
+  data: Data;
+}
+
+export interface Position {
+  topic: string;
+  partition: number;
+  offset: number;
+}
+
+export type From = "end" | "beginning" | `last:${number}` | number | Date | { time: number | string | Date } |
+  Position[];
+
+export interface SubscribeOptions {
+  from?: From;
+  /** Records that may wait here (256). */
+  credit?: number;
+  /** "pause": they wait in the log. "drop-oldest": the oldest of `credit` waiting ones goes. "last-value":
+   *  of each name only the newest waits. */
+  onSlow?: "pause" | "drop-oldest" | "last-value";
+  /** First the retained values of names that match. */
+  retained?: boolean;
+  /** Ends when what was there at the beginning has come. */
+  untilEnd?: boolean;
+  signal?: AbortSignal;
+}
+
+export class Message {
+  /** null: a live name. */
+  readonly topic: string | null;
+  readonly name: string;
+  readonly key: string | Uint8Array | null;
+  readonly partition: number | null;
+  readonly offset: number | null;
+  /** Unix milliseconds. */
+  readonly time: number;
+  readonly live: boolean;
+  readonly retained: boolean;
+  readonly tombstone: boolean;
+  readonly headers: { [name: string]: string | Uint8Array | null };
+  readonly headerList: Array<[string, string | Uint8Array | null]>;
+  readonly contentType: string | null;
+  readonly reply: string | null;
+  readonly correlation: string | null;
+  readonly traceparent: string | null;
+  readonly expiry: number | null;
+  /** As it came. */
+  readonly record: any;
+  bytes(): Uint8Array | null;
+  text(): string | null;
+  json(): any;
+}
+
+export interface Gap {
+  filter: string;
+  /** true: live names that were published while there was no connection are lost, if there were any. */
+  live: boolean;
+  topic?: string;
+  partition?: number;
+  /** Offsets [from, to) of a partition could not be read. */
+  from?: number;
+  to?: number;
+}
+
+export interface Subscription extends AsyncIterableIterator<Message> {
+  readonly filter: string;
+  /** What is published after this has resolved will come. */
+  readonly ready: Promise<void>;
+  readonly dropped: number;
+  readonly replaced: number;
+  readonly positions: Position[];
+  close(): Promise<void>;
+  on(type: "gap", listener: (gap: Gap) => void): () => void;
+  on(type: "dropped", listener: (dropped: { filter: string; count: number }) => void): () => void;
+  off(type: string, listener: (value: any) => void): void;
+}
+
+export interface Topic {
+  topic: string;
+  partitions: number;
+  durability: Level;
+  nested: boolean;
+  partition_levels: number;
+}
+
+export interface TopicOptions {
+  partitions?: number;
+  durability?: Level;
+  nested?: boolean;
+  partitionLevels?: number;
+}
+
+export interface Offsets {
+  partition: number;
+  start: number;
+  end: number;
+  found?: number;
+}
+
+export interface Weir {
+  readonly status: Status;
+  readonly url: string;
+  readonly gateway: {
+    version: number;
+    server: string;
+    session: string;
+    push: boolean;
+    limits: { [name: string]: number };
+    durability: Level[];
+  } | null;
+  on(type: "status", listener: (status: Status) => void): () => void;
+  on(type: "error", listener: (error: WeirError) => void): () => void;
+  on(type: "drain", listener: (text: string) => void): () => void;
+  off(type: string, listener: (value: any) => void): void;
+  publish(name: string, data: Data, options: PublishOptions & { confirm: "none" }): Promise<null>;
+  publish(name: string, data: Data, options?: PublishOptions): Promise<Published>;
+  publishMany(topic: string | null, records: ManyRecord[]): Promise<Array<Published | WeirError>>;
+  subscribe(filter: string, options?: SubscribeOptions): Subscription;
+  fetch(topic: string, partition?: number, offset?: number, options?: { maxBytes?: number; waitMs?: number }):
+    Promise<{ records: Message[]; start: number; end: number; next: number }>;
+  topics(): Promise<Topic[]>;
+  offsets(topic: string, options?: { time?: number | string | Date }): Promise<Offsets[]>;
+  createTopic(topic: string, options?: TopicOptions): Promise<Topic>;
+  alterTopic(topic: string, options: { durability: Level }): Promise<Topic>;
+  deleteTopic(topic: string): Promise<void>;
+  query(what: "stats" | "limits" | "topics" | "health"): Promise<any>;
+  ping(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export class WeirError extends Error {
+  constructor(code: string, text: string, field?: string | null);
+  /** docs/weir.v1.md section 9, or "disconnected", "unknown", "aborted". */
+  readonly code: string;
+  readonly field: string | null;
+  readonly text: string;
+}
+
+export function connect(url?: string | URL | null, options?: ConnectOptions): Promise<Weir>;
+export default connect;
