@@ -247,7 +247,7 @@ class Scene:
     def tell(self):
         """On failure: what every process said last."""
         for process in self.processes:
-            lines = [line[:300] for line in process.text().splitlines()[-40:]]
+            lines = [line[:300] for line in process.text().splitlines()[-12:]]
             if lines:
                 print(f"---- {' '.join(process.command)[:200]}", *lines, sep="\n", file=sys.stderr)
 
