@@ -50,7 +50,7 @@ static void ready_remove(out_peer *peer)
 
 void weir_nng_out_join(weir_nng_out *out, out_peer *peer)
 {
-    peer->out = out;
+    WEIR_ASSERT(peer->out == out); /* since before any thread of nng's could look */
     peer->joined = true;
     peer->previous = NULL;
     peer->next = out->peers;

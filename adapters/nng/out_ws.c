@@ -222,9 +222,9 @@ static void peer_join(weir_nng_out *out, nng_stream *stream)
     peer->send_call = (weir_call){.fn = send_ended, .arg = peer};
     peer->receive_call = (weir_call){.fn = receive_ended, .arg = peer};
     out->leaving_count++;
+    weir_nng_out_join(out, &peer->peer);
     peer->receiving = true;
     nng_stream_recv(stream, peer->receive);
-    weir_nng_out_join(out, &peer->peer);
 }
 
 /* ---- The carrier ------------------------------------------------------------------------------
