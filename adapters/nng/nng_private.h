@@ -120,7 +120,7 @@ typedef struct weir_nng_socket {
  * thread. EXISTS, INVALID, IO with a fault. socket->id was opened by the caller and is closed by
  * weir_nng_sockets_close whatever is returned. */
 weir_err weir_nng_socket_listen(weir_nng_socket *socket, weir_fault *fault);
-/* Closes it and waits, at most WEIR_NNG_CLOSE_MS_MAX: nng_close can hang. False: it did. Twice is
+/* Closes it and waits, at most two seconds: nng_close can hang. False: it did. Twice is
  * harmless. Main thread. */
 bool weir_nng_socket_close(weir_nng_socket *socket);
 /* A port of this machine's choice that is free right now, for transports that cannot be asked. */

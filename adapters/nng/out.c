@@ -11,8 +11,8 @@
  * for is never made: its record stays in the topic.
  *
  * [O1] A peer is among the ready ones exactly while `listed`.
- * [O2] PUSH makes a message only while somebody is ready, and no other while one waits: the flush at the
- *      beginning of its work gave it away. */
+ * [O2] PUSH makes a message only while somebody is ready, and no other while one waits: the flush
+ * at the beginning of its work gave it away. */
 #include "adapters/nng/out_private.h"
 
 #include "core/base/assert.h"

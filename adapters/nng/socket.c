@@ -223,76 +223,29 @@ weir_err weir_nng_socket_listen(weir_nng_socket *socket, weir_fault *fault)
 /* ---- Closing ----------------------------------------------------------------------------------
  */
 
-/* Shared by the two threads; the last one frees it. */
-typedef struct closing {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    nng_socket id;
-    bool done;
-    bool left; /* nobody waits any more */
-} closing;
-
-static void *closing_run(void *arg)
+static void *close_run(void *arg)
 {
-    closing *own = arg;
-    bool left = false;
-    (void)nng_close(own->id);
-    pthread_mutex_lock(&own->lock);
-    own->done = true;
-    left = own->left;
-    pthread_cond_signal(&own->changed);
-    pthread_mutex_unlock(&own->lock);
-    if (left) {
-        free(own);
-    }
+    (void)nng_close((nng_socket){(uint32_t)(uintptr_t)arg});
     return NULL;
-}
-
-static bool closing_wait(closing *own)
-{
-    struct timespec until;
-    int status = 0;
-    bool done = false;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_MS_MAX / 1000;
-    pthread_mutex_lock(&own->lock);
-    while (!own->done && status != ETIMEDOUT) {
-        status = pthread_cond_timedwait(&own->changed, &own->lock, &until);
-    }
-    done = own->done;
-    own->left = !done;
-    pthread_mutex_unlock(&own->lock);
-    return done;
 }
 
 bool weir_nng_socket_close(weir_nng_socket *socket)
 {
-    closing *own = NULL;
+    struct timespec until;
     pthread_t thread;
-    bool done = false;
     if (!socket->open) {
         return true;
     }
     socket->open = false;
-    own = calloc(1, sizeof(*own));
-    if (own == NULL) {
+    if (pthread_create(&thread, NULL, close_run, (void *)(uintptr_t)socket->id.id) != 0) {
         (void)nng_close(socket->id);
         return true;
     }
-    own->id = socket->id;
-    (void)pthread_mutex_init(&own->lock, NULL);
-    (void)pthread_cond_init(&own->changed, NULL);
-    if (pthread_create(&thread, NULL, closing_run, own) != 0) {
-        free(own);
-        (void)nng_close(socket->id);
-        return true;
-    }
-    done = closing_wait(own);
-    if (done) {
-        (void)pthread_join(thread, NULL);
-        free(own);
-    } else {
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_MS_MAX / 1000;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
         (void)pthread_detach(thread);
+        return false;
     }
-    return done;
+    return true;
 }

@@ -13,12 +13,14 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { LOOK_MS_MAX = 100, RECONNECT_MS = 86400000 };
+enum { LOOK_MS_MAX = 100, RECONNECT_MS = 86400000, CLOSE_MS_MAX = 2000 };
 
 typedef struct answer {
     struct answer *next;
@@ -94,12 +96,35 @@ static weir_err waited(const weir_client_link *link, int status, int64_t deadlin
                                                                            : WEIR_AGAIN;
 }
 
+static void *close_run(void *arg)
+{
+    (void)nng_close((nng_socket){(uint32_t)(uintptr_t)arg});
+    return NULL;
+}
+
+/* False: nng_close hangs, as it may in 1.5.2; the socket is left behind. */
+static bool socket_close(nng_socket socket)
+{
+    struct timespec until;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, close_run, (void *)(uintptr_t)socket.id) != 0) {
+        (void)nng_close(socket);
+        return true;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_MS_MAX / 1000;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+        (void)pthread_detach(thread);
+        return false;
+    }
+    return true;
+}
+
 static void nng_link_close(weir_client_link *link)
 {
-    if (link == NULL) {
-        return;
+    if (link == NULL || !socket_close(link->socket)) {
+        return; /* its threads may still tell that the connection is gone */
     }
-    (void)nng_close(link->socket);
     while (link->queue != NULL) {
         answer *oldest = link->queue;
         link->queue = oldest->next;

@@ -2,8 +2,6 @@
  * messages, resets at any moment. Others are served meanwhile, and nothing is left of it. */
 #include "gateway.h"
 
-#include <pthread.h>
-
 enum { ATTACKERS = 4, ATTACKS = 400, ANSWER_MS_MAX = 2000 };
 
 typedef struct attacker {
@@ -130,7 +128,7 @@ static void strangers_harm_nobody(void **state)
         print_message("%s: slowest answer %llu ms, memory grew by %ld KiB\n", gateway_names[part],
                       (unsigned long long)worst_ms, resident_kilobytes() - before);
         assert_true(worst_ms < ANSWER_MS_MAX);
-        nng_close(req);
+        let_go(req);
         gateway_end(g);
     }
 }
@@ -197,7 +195,7 @@ static void replies_that_are_not_taken_stay_bounded(void **state)
     close(fd);
     counter_reaches(g, "weir_nng_rep_connections", 1);
     has(ask(req, "{\"cmd\":\"ping\"}"), "\"ok\":true");
-    nng_close(req);
+    let_go(req);
     gateway_end(g);
 }
 

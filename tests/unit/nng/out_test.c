@@ -1,7 +1,6 @@
 /* PUB and PUSH: on every transport; losses are counted; a peer that leaves harms nobody. */
 #include "gateway.h"
 
-#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/un.h>
 
@@ -49,7 +48,7 @@ static void flood(gateway *g, const char *name, unsigned count, size_t bytes)
     }
     counter_reaches(g, "weir_nng_pull_records_total", before + count);
     free(body);
-    nng_close(push);
+    let_go(push);
 }
 
 /* ---- PUB --------------------------------------------------------------------------------------
@@ -73,8 +72,8 @@ static void a_subscriber_gets_records_on_every_transport(void **state)
         assert_int_equal(len, 4 + 6);
         publish(req, "live/name", "live");
         assert_string_equal(hear(sub, &len), "live/name");
-        nng_close(sub);
-        nng_close(req);
+        let_go(sub);
+        let_go(req);
         gateway_end(g);
     }
 }
@@ -93,8 +92,8 @@ static void only_what_matches_the_filter_is_sent(void **state)
     publish(req, "a/b/d", "no");
     publish(req, "a/b/c", "yes");
     assert_string_equal(hear(sub, NULL), "a/b/c");
-    nng_close(sub);
-    nng_close(req);
+    let_go(sub);
+    let_go(req);
     gateway_end(g);
 }
 
@@ -113,8 +112,8 @@ static void batches_are_sent_only_when_asked_for(void **state)
     publish(req, "t", "v");
     assert_memory_equal(hear(sub, &len), "\0\0\0\0\1\0\0\0\3t\0v", 12);
     assert_int_equal(len, 12);
-    nng_close(sub);
-    nng_close(req);
+    let_go(sub);
+    let_go(req);
     gateway_end(g);
 }
 
@@ -159,7 +158,7 @@ static void what_a_slow_subscriber_misses_is_counted_exactly(void **state)
     counter_reaches(g, "weir_nng_pub_connections", 2);
     flood(g, "t", 1, 10);
     assert_string_equal(hear(sub, NULL), "t"); /* others are served */
-    nng_close(sub);
+    let_go(sub);
     close(slow);
     gateway_end(g);
 }
@@ -189,16 +188,16 @@ static void work_is_handed_out_from_the_end_at_start_on_every_transport(void **s
         /* A second start begins at the end. */
         weir_nng_adapter()->stop(g->adapter);
         g->adapter = NULL;
-        nng_close(pull);
-        nng_close(req);
+        let_go(pull);
+        let_go(req);
         assert_int_equal(weir_nng_adapter()->configure(&g->host, &g->adapter, NULL), WEIR_OK);
         assert_int_equal(weir_nng_adapter()->start(g->adapter, NULL), WEIR_OK);
         pull = dialled(nng_pull0_open, g->urls[PUSH]);
         req = greeted(g);
         publish(req, "work/3", "three");
         assert_string_equal(hear(pull, &len), "work/3");
-        nng_close(pull);
-        nng_close(req);
+        let_go(pull);
+        let_go(req);
         gateway_end(g);
     }
 }
@@ -235,7 +234,7 @@ static void what_nobody_has_room_for_stays_in_the_topic(void **state)
     }
     counter_reaches(g, "weir_nng_push_records_total", RECORDS);
     assert_true(lost > 0 && lost * (8 + 5 + BYTES) < 1000000);
-    nng_close(pull);
+    let_go(pull);
     gateway_end(g);
 }
 
@@ -263,8 +262,8 @@ static void partitions_are_all_handed_out(void **state)
         const uint8_t *body = (const uint8_t *)hear(pull, NULL);
         heard += (unsigned)body[3] << 8 | body[4];
     }
-    nng_close(pull);
-    nng_close(req);
+    let_go(pull);
+    let_go(req);
     gateway_end(g);
 }
 
@@ -394,7 +393,7 @@ static void peers_that_leave_at_any_moment_harm_nobody(void **state)
         print_message("%s: handed out %d, read %llu, counted lost %llu\n", g->urls[PUSH], RECORDS,
                       (unsigned long long)heard,
                       (unsigned long long)counter(g, "weir_nng_push_lost_total"));
-        nng_close(pull);
+        let_go(pull);
         gateway_end(g);
     }
 }
@@ -449,7 +448,7 @@ static void connections_beyond_the_limit_are_closed_and_counted(void **state)
     close(first);
     close(second);
     counter_reaches(g, "weir_nng_connections", 1);
-    nng_close(req);
+    let_go(req);
     gateway_end(g);
 }
 

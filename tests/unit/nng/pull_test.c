@@ -31,8 +31,8 @@ static void a_message_becomes_a_record(void **state)
         say(push, "t/key\0value", 11);
         fetch_has(req, "t", 0, "\"value\":\"value\"");
         fetch_has(req, "t", 0, "\"key\":\"key\"");
-        nng_close(push);
-        nng_close(req);
+        let_go(push);
+        let_go(req);
         gateway_end(g);
     }
 }
@@ -54,8 +54,8 @@ static void a_message_without_nul_is_refused_and_counted(void **state)
     fetch_has(req, "t", 0, "\"value\":\"good\"");
     counter_reaches(g, "weir_nng_pull_refused_total", 3);
     assert_int_equal(counter(g, "weir_nng_pull_messages_total"), 4);
-    nng_close(push);
-    nng_close(req);
+    let_go(push);
+    let_go(req);
     gateway_end(g);
 }
 
@@ -77,8 +77,8 @@ static void a_batch_is_taken_whole_or_not_at_all(void **state)
     fetch_has(req, "t", 1, "\"value\":\"two\"");
     counter_reaches(g, "weir_nng_pull_refused_total", 1);
     counter_reaches(g, "weir_nng_pull_records_total", 2);
-    nng_close(push);
-    nng_close(req);
+    let_go(push);
+    let_go(req);
     gateway_end(g);
 }
 
@@ -110,8 +110,8 @@ static void a_flood_is_stored_whole_and_in_order(void **state)
     fetch_has(req, "t", 777, "\"value\":\"777\"");
     assert_true(counter(g, "weir_nng_pull_paused_total") > 0);
     assert_int_equal(counter(g, "weir_nng_pull_refused_total"), 0);
-    nng_close(push);
-    nng_close(req);
+    let_go(push);
+    let_go(req);
     gateway_end(g);
 }
 
@@ -131,7 +131,7 @@ static void drain_takes_nothing_new_and_finishes_what_came(void **state)
     }
     say(push, "x\0two", 5);
     assert_int_equal(counter(g, "weir_nng_pull_records_total"), 1);
-    nng_close(push);
+    let_go(push);
     gateway_end(g);
 }
 

@@ -22,7 +22,7 @@ static void a_record_published_is_fetched(void **state)
         "\"offset\":0");
     has(ask(socket, "{\"cmd\":\"fetch\",\"id\":3,\"topic\":\"t\",\"offset\":0}"),
         "\"value\":\"hello\"");
-    nng_close(socket);
+    let_go(socket);
     gateway_end(g);
 }
 
@@ -37,7 +37,7 @@ static void a_session_goes_on_by_its_token_on_another_connection(void **state)
     gateway_start(g);
     first = dialled(nng_req0_open, g->urls[REP]);
     token_of(ask(first, "{\"cmd\":\"hello\",\"version\":1}"), token);
-    nng_close(first);
+    let_go(first);
     second = dialled(nng_req0_open, g->urls[REP]);
     (void)snprintf(text, sizeof(text), "{\"cmd\":\"ping\",\"id\":5,\"session\":\"%s\"}", token);
     has(ask(second, text), "\"ok\":true");
@@ -50,7 +50,7 @@ static void a_session_goes_on_by_its_token_on_another_connection(void **state)
     (void)snprintf(text, sizeof(text), "{\"cmd\":\"goodbye\",\"session\":\"%s\"}", token);
     has(ask(second, text), "\"ok\":true");
     counter_reaches(g, "weir_nng_sessions", 0);
-    nng_close(second);
+    let_go(second);
     gateway_end(g);
 }
 
@@ -67,7 +67,7 @@ static void what_would_push_is_refused_with_a_reason(void **state)
         "{"); /* whatever it says, it is one reply */
     has(ask(socket, "what is this"), "malformed");
     has(ask(socket, "{\"cmd\":\"ping\"}"), "\"ok\":true");
-    nng_close(socket);
+    let_go(socket);
     gateway_end(g);
 }
 
@@ -89,8 +89,8 @@ static void a_waiting_fetch_is_answered_when_a_record_comes(void **state)
     has(ask(other, "{\"cmd\":\"publish\",\"name\":\"t\",\"value\":\"now\"}"), "\"ok\":true");
     has(hear(waiting, NULL), "\"value\":\"now\"");
     assert_true(now_ms() - began_ms < 10000);
-    nng_close(waiting);
-    nng_close(other);
+    let_go(waiting);
+    let_go(other);
     gateway_end(g);
 }
 
@@ -133,7 +133,7 @@ static void one_connection_has_at_most_fetches_max_commands_under_way(void **sta
         nng_aio_free(aio[i]);
     }
     assert_int_equal(refused, MANY - 64);
-    nng_close(socket);
+    let_go(socket);
     gateway_end(g);
 }
 
@@ -150,12 +150,12 @@ static void clients_that_left_in_the_middle_hold_no_contexts(void **state)
     for (unsigned i = 0; i < 100; i++) {
         socket = greeted(g);
         say(socket, fetch, strlen(fetch));
-        nng_close(socket);
+        let_go(socket);
     }
     counter_reaches(g, "weir_nng_rep_connections", 0);
     socket = greeted(g);
     has(ask(socket, "{\"cmd\":\"ping\"}"), "\"ok\":true");
-    nng_close(socket);
+    let_go(socket);
     gateway_end(g);
 }
 
@@ -177,9 +177,9 @@ static void more_waiting_clients_than_contexts_at_start_are_served(void **state)
     has(ask(other, "{\"cmd\":\"publish\",\"name\":\"t\",\"value\":\"now\"}"), "\"ok\":true");
     for (unsigned i = 0; i < CLIENTS; i++) {
         has(hear(sockets[i], NULL), "\"value\":\"now\"");
-        nng_close(sockets[i]);
+        let_go(sockets[i]);
     }
-    nng_close(other);
+    let_go(other);
     gateway_end(g);
 }
 
@@ -202,7 +202,7 @@ static void binary_frames_are_answered_in_binary(void **state)
     assert_true(len > 13);
     assert_int_equal((uint8_t)reply[0], 0x82);
     assert_int_equal(reply[12], 7);
-    nng_close(socket);
+    let_go(socket);
     gateway_end(g);
 }
 
@@ -222,8 +222,8 @@ static void sessions_expire_and_the_least_used_goes_first(void **state)
     assert_int_equal(counter(g, "weir_nng_sessions_expired_total"), 2);
     counter_reaches(g, "weir_nng_sessions", 0); /* after a second without a request */
     has(ask(first, "{\"cmd\":\"hello\",\"version\":1}"), "\"session\":\"");
-    nng_close(first);
-    nng_close(second);
+    let_go(first);
+    let_go(second);
     gateway_end(g);
 }
 
@@ -248,7 +248,7 @@ static void drain_answers_what_waits_and_refuses_what_is_new(void **state)
         look_again(until_ms);
     }
     has(ask(waiting, "{\"cmd\":\"publish\",\"name\":\"t\",\"value\":\"late\"}"), "closed");
-    nng_close(waiting);
+    let_go(waiting);
     gateway_end(g);
 }
 
@@ -269,7 +269,7 @@ static void stop_with_fetches_waiting_is_prompt(void **state)
     began_ms = now_ms();
     gateway_end(g);
     assert_true(now_ms() - began_ms < 5000);
-    nng_close(waiting);
+    let_go(waiting);
 }
 
 int main(void)
