@@ -47,9 +47,8 @@ void weir_subscriber_emit(weir_engine *engine, weir_subscriber *subscriber, weir
     if (subscriber->credit_records != UINT64_MAX) {
         subscriber->credit_records -= count;
     }
-    if (subscriber->credit_bytes != UINT64_MAX) {
-        subscriber->credit_bytes -=
-            bytes < subscriber->credit_bytes ? bytes : subscriber->credit_bytes;
+    if (subscriber->credit_bytes != INT64_MAX) {
+        subscriber->credit_bytes -= (int64_t)bytes;
     }
 }
 
@@ -95,7 +94,7 @@ static outcome deliver_run(weir_engine *engine, weir_subscriber *subscriber, wei
         skip_lost(engine, subscriber, owed);
     }
     while (owed->first <= owed->last) {
-        if (subscriber->credit_records == 0 || subscriber->credit_bytes == 0) {
+        if (subscriber->credit_records == 0 || subscriber->credit_bytes <= 0) {
             return OUTCOME_WAITS;
         }
         int64_t end =

@@ -100,9 +100,11 @@ static void subscriber_op(weir_engine *engine, weir_port *port, const weir_op *o
         break;
     case WEIR_OP_CREDIT: {
         uint64_t records = subscriber->credit_records + op->credit.records;
-        uint64_t bytes = subscriber->credit_bytes + op->credit.bytes;
         subscriber->credit_records = records < op->credit.records ? UINT64_MAX : records;
-        subscriber->credit_bytes = bytes < op->credit.bytes ? UINT64_MAX : bytes;
+        uint64_t bytes = op->credit.bytes < INT64_MAX / 2 ? op->credit.bytes : INT64_MAX / 2;
+        bool endless =
+            op->credit.bytes >= INT64_MAX / 2 || subscriber->credit_bytes >= INT64_MAX / 2;
+        subscriber->credit_bytes = endless ? INT64_MAX : subscriber->credit_bytes + (int64_t)bytes;
         weir_subscriber_ready(subscriber);
         break;
     }

@@ -206,7 +206,7 @@ struct weir_subscriber {
     uint32_t filter_count;
     uint32_t filter_capacity;
     uint64_t credit_records;
-    uint64_t credit_bytes;
+    int64_t credit_bytes; /* below 0 after a run that was larger; INT64_MAX: without end */
     weir_owed *owed; /* a ring */
     uint32_t owed_capacity;
     uint32_t owed_head;
