@@ -29,6 +29,7 @@
  * the hub with its quiet sink lives as long as the port, and counts nothing once it stops. */
 #include "adapters/mqtt/transport.h"
 
+#include "adapters/mqtt/submit.h"
 #include "adapters/proto/mqtt/session.h"
 #include "adapters/shared/client_ids.h"
 #include "adapters/shared/stats.h"
@@ -54,8 +55,8 @@ enum { HOLD_BLOCKED = 1, HOLD_PRESSURE = 2, HOLD_DRAIN = 4 }; /* why reading is 
 typedef struct hub hub;
 
 typedef struct client {
-    weir_conn conn; /* first: conn callbacks cast */
-    weir_sink sink;
+    weir_conn conn;                /* first: conn callbacks cast */
+    weir_mqtt_submitter submitter; /* its sink is the session's user; [T4] */
     weir_client_id_member member;
     weir_mqtt_session *session; /* NULL: destroyed */
     hub *hub;
@@ -63,7 +64,6 @@ typedef struct client {
     struct client *next; /* all clients of the hub */
     struct client **link;
     struct client *blocked_next;
-    uint32_t outstanding; /* [T4] */
     uint8_t holds;
     bool over : 1; /* beyond connections_max: to be refused at CONNECT */
     bool conn_gone : 1;
@@ -86,6 +86,7 @@ struct hub {
     bool draining;
     bool drained;
     bool stopping;
+    weir_counter paused_output;
     weir_counter counters[sizeof(weir_mqtt_stats) / sizeof(uint64_t)];
 };
 
@@ -99,10 +100,6 @@ struct weir_mqtt_transport {
     unsigned hub_count;
     hub *hubs[]; /* each lives as long as its loop */
 };
-
-/* Whether a session has submitted since hub_leave last looked: the functions of the port that
- * sessions call are told neither the loop nor the hub. */
-static _Thread_local bool submitted;
 
 static void client_end(client *self);
 static void client_try(client *self);
@@ -125,8 +122,7 @@ static void hub_enter(hub *self)
 /* After sessions were called outside conn's input: what they submitted is stepped. */
 static void hub_leave(hub *self)
 {
-    if (submitted) {
-        submitted = false;
+    if (weir_mqtt_submitted()) {
         weir_loop_kick(self->loop);
     }
 }
@@ -169,11 +165,7 @@ static void hub_turn_end(weir_turn_end *end)
 {
     hub *self = (hub *)((char *)end - offsetof(hub, turn_end));
     weir_mqtt_context_turn_end(&self->context);
-    if (self->blocked != NULL) {
-        bool all = self->completions;
-        self->completions = false;
-        hub_blocked_retry(self, all);
-    }
+    hub_blocked_retry(self, self->completions);
     self->completions = false;
     if (self->blocked != NULL) {
         (void)uv_timer_start(&self->retry, hub_retry_run, RETRY_MS, 0);
@@ -353,6 +345,7 @@ static void client_pressure(weir_conn *conn, bool full)
 {
     client *self = (client *)conn;
     if (full) {
+        weir_counter_add(&self->hub->paused_output, 1);
         client_hold(self, HOLD_PRESSURE); /* who does not read is not read from */
     } else {
         client_unhold(self, HOLD_PRESSURE);
@@ -417,23 +410,14 @@ static void client_stop(client *self, uint8_t reason)
 
 /* ---- Completions --------------------------------------------------------------------------- */
 
-static bool completion_is_counted(const weir_completion *completion)
-{
-    return completion->type == WEIR_COMPLETION_PUBLISH ||
-           completion->type == WEIR_COMPLETION_SUBSCRIBE ||
-           completion->type == WEIR_COMPLETION_UNSUBSCRIBE;
-}
-
 static void client_complete(weir_sink *sink, weir_completion *completion)
 {
-    client *self = (client *)((char *)sink - offsetof(client, sink));
+    client *self = (client *)((char *)sink - offsetof(client, submitter));
     hub *home = self->hub; /* the client may be gone at the end */
     weir_err err = WEIR_OK;
     hub_enter(home);
     home->completions = true;
-    if (completion_is_counted(completion) && self->outstanding > 0) {
-        self->outstanding--;
-    }
+    weir_mqtt_submit_done(&self->submitter, completion);
     err = weir_mqtt_session_complete(self->session, completion, weir_conn_output(&self->conn));
     weir_conn_written(&self->conn);
     if (self->ended) {
@@ -441,7 +425,7 @@ static void client_complete(weir_sink *sink, weir_completion *completion)
         client_free_if_over(self);
     } else if (err != WEIR_OK) {
         client_close(self);
-    } else if (self->hub->draining && self->outstanding == 0) {
+    } else if (self->hub->draining && self->submitter.outstanding == 0) {
         client_stop(self, WEIR_MQTT_SHUTTING_DOWN);
     }
     hub_leave(home);
@@ -456,67 +440,12 @@ static void quiet_complete(weir_sink *sink, weir_completion *completion)
     }
 }
 
-static weir_err submitted_note(weir_err err, void *counted)
-{
-    weir_sink *sink = counted;
-    submitted = true;
-    if (err == WEIR_OK && sink != NULL && sink->complete == client_complete) {
-        ((client *)((char *)sink - offsetof(client, sink)))->outstanding++; /* [T4] */
-    }
-    return err;
-}
-
-static weir_err port_publish(weir_port *port, const weir_publish *publish, void *user,
-                             uint64_t token)
-{
-    return submitted_note(weir_port_publish(port, publish, user, token),
-                          publish->no_confirm ? NULL : user);
-}
-
-static weir_err port_subscriber_open(weir_port *port, void *user, weir_subscriber **subscriber)
-{
-    return submitted_note(weir_port_subscriber_open(port, user, subscriber), NULL);
-}
-
-static weir_err port_subscriber_close(weir_port *port, weir_subscriber *subscriber, void *user,
-                                      uint64_t token)
-{
-    return submitted_note(weir_port_subscriber_close(port, subscriber, user, token), NULL);
-}
-
-static weir_err port_subscribe(weir_port *port, weir_subscriber *subscriber,
-                               const weir_subscribe *subscribe, void *user, uint64_t token)
-{
-    return submitted_note(weir_port_subscribe(port, subscriber, subscribe, user, token), user);
-}
-
-static weir_err port_unsubscribe(weir_port *port, weir_subscriber *subscriber, weir_bytes filter,
-                                 void *user, uint64_t token)
-{
-    return submitted_note(weir_port_unsubscribe(port, subscriber, filter, user, token), user);
-}
-
-static weir_err port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
-                            uint64_t bytes)
-{
-    return submitted_note(weir_port_credit(port, subscriber, records, bytes), NULL);
-}
-
-static const weir_mqtt_port_ops port_ops = {
-    .publish = port_publish,
-    .subscriber_open = port_subscriber_open,
-    .subscriber_close = port_subscriber_close,
-    .subscribe = port_subscribe,
-    .unsubscribe = port_unsubscribe,
-    .credit = port_credit,
-};
-
 /* ---- What sessions ask --------------------------------------------------------------------- */
 
 static client *client_of(weir_mqtt_session *session)
 {
     weir_sink *sink = weir_mqtt_session_user(session);
-    return (client *)((char *)sink - offsetof(client, sink));
+    return (client *)((char *)sink - offsetof(client, submitter));
 }
 
 static uint8_t hook_admit(void *arg, weir_mqtt_session *session, const weir_mqtt_connect *connect)
@@ -576,10 +505,10 @@ static client *client_make(hub *home, weir_mqtt_door *door, bool over)
     made->hub = home;
     made->door = door;
     made->over = over;
-    made->sink.complete = client_complete;
+    made->submitter.sink.complete = client_complete;
     made->member.loop = home->loop;
     made->member.told = client_told;
-    if (weir_mqtt_session_create(&home->context, &made->sink, &made->session) != WEIR_OK) {
+    if (weir_mqtt_session_create(&home->context, &made->submitter, &made->session) != WEIR_OK) {
         free(made);
         return NULL;
     }
@@ -644,7 +573,7 @@ static void hub_drain(weir_loop *loop, void *arg)
         client *next =
             each->next; /* stopping one frees it at the earliest when its conn has closed */
         client_hold(each, HOLD_DRAIN);
-        if (each->outstanding == 0) {
+        if (each->submitter.outstanding == 0) {
             client_stop(each, WEIR_MQTT_SHUTTING_DOWN);
         }
         each = next;
@@ -685,30 +614,27 @@ static void hub_abandon(weir_loop *loop, void *arg)
     }
 }
 
-static weir_err transport_abandon(weir_mqtt_transport *transport)
-{
-    for (unsigned i = 0; i < transport->hub_count; i++) {
-        weir_loop_call_wait(transport->hubs[i]->loop, hub_abandon, transport->hubs[i]);
-    }
-    return WEIR_TIMEOUT;
-}
-
 weir_err weir_mqtt_transport_stop(weir_mqtt_transport *transport)
 {
+    weir_err err = WEIR_OK;
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += STOP_MS_MAX / 1000;
     for (unsigned i = 0; i < transport->hub_count; i++) {
         weir_loop_call(transport->hubs[i]->loop, hub_stop, transport->hubs[i]);
     }
-    for (unsigned i = 0; i < transport->hub_count; i++) {
-        while (sem_timedwait(&transport->stopped, &until) != 0) {
-            if (errno != EINTR) {
-                return transport_abandon(transport);
-            }
+    for (unsigned left = transport->hub_count; left > 0;) {
+        if (sem_timedwait(&transport->stopped, &until) == 0) {
+            left--;
+        } else if (errno != EINTR) {
+            err = WEIR_TIMEOUT;
+            break;
         }
     }
-    return WEIR_OK;
+    for (unsigned i = 0; err != WEIR_OK && i < transport->hub_count; i++) {
+        weir_loop_call_wait(transport->hubs[i]->loop, hub_abandon, transport->hubs[i]);
+    }
+    return err;
 }
 
 /* ---- Life ---------------------------------------------------------------------------------- */
@@ -731,7 +657,7 @@ static hub *hub_create(weir_mqtt_transport *transport, weir_loop *loop)
     made->loop = loop;
     made->quiet.complete = quiet_complete;
     made->turn_end.run = hub_turn_end;
-    made->context.ops = &port_ops;
+    made->context.ops = &weir_mqtt_submit_ops;
     made->context.limits = transport->host->limits;
     made->context.hooks = &hooks;
     made->context.hooks_arg = made;
@@ -792,8 +718,13 @@ void weir_mqtt_transport_stats(const weir_mqtt_transport *transport,
         WEIR_MQTT_STATS_LIST(NAME)
 #undef NAME
     };
+    uint64_t sum = 0;
+    for (unsigned h = 0; h < transport->hub_count; h++) {
+        sum += weir_counter_get(&transport->hubs[h]->paused_output);
+    }
+    each(arg, "weir_paused_output_total", sum);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        uint64_t sum = 0;
+        sum = 0;
         for (unsigned h = 0; h < transport->hub_count; h++) {
             sum += weir_counter_get(&transport->hubs[h]->counters[i]);
         }
