@@ -50,6 +50,10 @@ static weir_err settings_read(weir_adapter *adapter, weir_fault *fault)
                                100, 600000, &adapter->upgrade_ms_max, fault);
     }
     if (err == WEIR_OK) {
+        err = weir_setting_u64(host, WEIR_WEB_SECTION, "message_ms_max", WEIR_WEB_MESSAGE_MS_MAX,
+                               100, 3600000, &adapter->message_ms_max, fault);
+    }
+    if (err == WEIR_OK) {
         err = weir_setting_bool(host, WEIR_WEB_SECTION, "test_echo", false, &echo, fault);
     }
     if (err == WEIR_OK) {

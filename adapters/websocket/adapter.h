@@ -2,8 +2,8 @@
  * metrics, the health answers and the console's pages from memory.
  *
  * Settings (section "http"): port, address, insecure, origins, test_echo, ping_ms, upgrade_ms_max,
- * tls.certificate, tls.key, tls.client_ca. docs/decisions/0020-websocket.md says why it is built
- * so. */
+ * message_ms_max, tls.certificate, tls.key, tls.client_ca. docs/decisions/0020-websocket.md says
+ * why it is built so. */
 #ifndef WEIR_ADAPTERS_WEBSOCKET_ADAPTER_H
 #define WEIR_ADAPTERS_WEBSOCKET_ADAPTER_H
 

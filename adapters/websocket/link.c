@@ -54,6 +54,11 @@ static uint64_t now_of(const weir_web_link *link)
     return weir_loop_now_ms(link->lane->loop);
 }
 
+static bool message_unfinished(const weir_web_link *link)
+{
+    return !weir_ws_between_messages(&link->reader) || link->message.len > 0;
+}
+
 static void ask_turn_end(weir_web_link *link)
 {
     weir_loop_at_turn_end(link->lane->loop, &link->turn_end);
@@ -63,7 +68,8 @@ static void reading_update(weir_web_link *link)
 {
     if (link->blocked || link->full || link->throttled || link->rest.len > 0) {
         weir_conn_pause(&link->conn);
-    } else {
+    } else if (weir_conn_paused(&link->conn)) {
+        link->begun_ms = now_of(link); /* the time in which it was not read was ours */
         weir_conn_resume(&link->conn);
     }
 }
@@ -385,6 +391,12 @@ static size_t link_input(weir_conn *conn, weir_bytes in)
     if (link->state != WEIR_WEB_OPEN) {
         return in.len; /* nothing more is wanted of this peer */
     }
+    if (message_unfinished(link)) {
+        link->begun_bytes += in.len;
+    } else {
+        link->begun_ms = link->heard_ms;
+        link->begun_bytes = 0;
+    }
     /* The bytes lie in the loop's buffer or the connection's own; unmasking them there is the
      * point. */
     at += frames_read(link, (uint8_t *)(uintptr_t)in.ptr + at, in.len - at);
@@ -460,6 +472,15 @@ static uint64_t silence_ms(const weir_web_link *link)
     return ping_ms != 0 ? ping_ms : WEIR_WEB_STALL_MS_MAX;
 }
 
+/* When the unfinished message has taken too long. */
+static uint64_t dribbled_ms(const weir_web_link *link)
+{
+    if (!message_unfinished(link) || weir_conn_paused(&link->conn)) {
+        return UINT64_MAX;
+    }
+    return link->begun_ms + link->lane->adapter->message_ms_max + link->begun_bytes;
+}
+
 static uint64_t due_ms(const weir_web_link *link)
 {
     uint64_t due = 0;
@@ -473,6 +494,7 @@ static uint64_t due_ms(const weir_web_link *link)
         if (link->waiting_bytes > 0) {
             due = least(due, link->sent_ms + WEIR_WEB_STALL_MS_MAX);
         }
+        due = least(due, dribbled_ms(link));
         return least(due, link->speaker->deadline_ms(link));
     default:
         return UINT64_MAX;
@@ -486,6 +508,17 @@ void weir_web_link_deadline(weir_web_link *link)
         link->deadline_at_ms = due;
         weir_conn_deadline(&link->conn, due);
     }
+}
+
+/* A message may be large or slow, not both: what it has so far is kept in memory. */
+static bool dribble_check(weir_web_link *link, uint64_t now_ms)
+{
+    if (now_ms < dribbled_ms(link)) {
+        return true;
+    }
+    WEIR_WEB_COUNT(link->lane->adapter, dribbled);
+    weir_web_link_close(link, WEIR_WS_CODE_POLICY, "The message came too slowly.");
+    return false;
 }
 
 /* A peer that was not read cannot be heard: silence counts only while reading. */
@@ -512,7 +545,7 @@ static void open_deadline(weir_web_link *link, uint64_t now_ms)
     if (link->speaker->deadline_ms(link) <= now_ms) {
         link->speaker->deadline(link);
     }
-    if (link->state == WEIR_WEB_OPEN) {
+    if (link->state == WEIR_WEB_OPEN && dribble_check(link, now_ms)) {
         silence_check(link, now_ms);
     }
     ask_turn_end(link);

@@ -68,6 +68,8 @@ struct weir_web_link {
     uint8_t *ping;      /* newest unanswered ping: length, payload; NULL: none was ever held back */
     uint64_t heard_ms;  /* the last byte from the peer */
     uint64_t sent_ms;   /* the last byte taken by the peer, or the time when some began to wait */
+    uint64_t begun_ms;  /* of the unfinished message; meaningless between messages */
+    uint64_t begun_bytes; /* of input since then */
     uint64_t opened_ms;
     uint64_t deadline_at_ms; /* what conn's deadline is set to; UINT64_MAX: not set */
     size_t waiting_bytes;    /* of output, as of the last time some was sent */

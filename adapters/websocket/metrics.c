@@ -50,7 +50,7 @@ static const char *help_of(const char *metric)
             return helps[i].help;
         }
     }
-    return "See docs/metrics.md.";
+    return "Of the HTTP and WebSocket front end.";
 }
 
 static void add(samples *all, const char *metric, const char *adapter, uint64_t value)

@@ -23,11 +23,12 @@
 
 enum {
     WEIR_WEB_PORT = 9347,
-    WEIR_WEB_UPGRADE_MS_MAX = 5000, /* from accept to a complete request head */
-    WEIR_WEB_PING_MS = 30000,       /* of silence, before the peer is asked whether it lives */
-    WEIR_WEB_STALL_MS_MAX = 30000,  /* a peer that takes nothing of what waits for it */
-    WEIR_WEB_ANSWER_MS_MAX = 30000, /* a plain HTTP request, from its head to its last byte */
-    WEIR_WEB_REQUESTS_MAX = 64,     /* plain HTTP requests at once, of one loop */
+    WEIR_WEB_UPGRADE_MS_MAX = 5000,  /* from accept to a complete request head */
+    WEIR_WEB_PING_MS = 30000,        /* of silence, before the peer is asked whether it lives */
+    WEIR_WEB_STALL_MS_MAX = 30000,   /* a peer that takes nothing of what waits for it */
+    WEIR_WEB_MESSAGE_MS_MAX = 60000, /* from a message's begin to its end, and 1 ms more a byte */
+    WEIR_WEB_ANSWER_MS_MAX = 30000,  /* a plain HTTP request, from its head to its last byte */
+    WEIR_WEB_REQUESTS_MAX = 64,      /* plain HTTP requests at once, of one loop */
     WEIR_WEB_PONG_BYTES_MAX =
         16384,                   /* output that waits, before only the newest ping is answered */
     WEIR_WEB_STOP_MS_MAX = 3000, /* what stop waits for completions of closed connections */
@@ -53,6 +54,8 @@ enum {
     X(pings_skipped, "weir_websocket_pings_skipped_total",                                         \
       "Pings answered by the answer to a newer one: the peer did not read.")                       \
     X(silent, "weir_websocket_silent_total", "Connections closed: no answer to a ping.")           \
+    X(dribbled, "weir_websocket_dribbled_total",                                                   \
+      "Connections closed: a message took over 60 s and came slower than 1 KiB/s.")                \
     X(stalled, "weir_websocket_stalled_total", "Connections closed: the peer took nothing.")       \
     X(paused_output, "weir_websocket_paused_output_total",                                         \
       "Times reading stopped because a peer did not take its answers.")                            \
@@ -111,6 +114,7 @@ struct weir_adapter {
     weir_ws_policy policy;
     uint64_t ping_ms;
     uint64_t upgrade_ms_max;
+    uint64_t message_ms_max;
     unsigned lane_count;
     weir_web_lane *lanes;
     _Atomic bool draining;

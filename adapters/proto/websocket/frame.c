@@ -56,9 +56,9 @@ const char *weir_ws_fail_text(const weir_ws_reader *reader)
     return reader->fail_text == NULL ? "" : reader->fail_text;
 }
 
-bool weir_ws_in_message(const weir_ws_reader *reader)
+bool weir_ws_between_messages(const weir_ws_reader *reader)
 {
-    return reader->message_kind != 0;
+    return reader->stage == STAGE_HEAD && reader->head_len == 0 && reader->message_kind == 0;
 }
 
 void weir_ws_mask(uint8_t *bytes, size_t len, const uint8_t mask[4], uint64_t at)

@@ -101,8 +101,8 @@ weir_err weir_ws_read(weir_ws_reader *reader, uint8_t *in, size_t len, size_t *u
 /* After a failed read: the close code and one sentence, static. */
 uint16_t weir_ws_fail_code(const weir_ws_reader *reader);
 const char *weir_ws_fail_text(const weir_ws_reader *reader);
-/* True while a message has begun and its end has not come. */
-bool weir_ws_in_message(const weir_ws_reader *reader);
+/* False while a message or a frame has begun whose end has not come. */
+bool weir_ws_between_messages(const weir_ws_reader *reader);
 
 /* XORs bytes[0..len) with the mask, whose first byte stands for payload position `at`. */
 void weir_ws_mask(uint8_t *bytes, size_t len, const uint8_t mask[4], uint64_t at);

@@ -450,6 +450,23 @@ static void a_mask_is_its_own_inverse_at_every_position(void **state)
     }
 }
 
+static void a_reader_knows_when_something_is_unfinished(void **state)
+{
+    (void)state;
+    put_frame(0x01, "ab", 2);
+    put_frame(0x89, "p", 1);
+    put_frame(0x80, "c", 1);
+    weir_ws_reader reader = fresh(false);
+    assert_true(weir_ws_between_messages(&reader));
+    for (size_t at = 0; at < the_wire.len; at++) {
+        weir_ws_event event;
+        size_t used = 0;
+        weir_err err = weir_ws_read(&reader, the_wire.bytes + at, 1, &used, &event);
+        assert_true(err == WEIR_OK || err == WEIR_MORE);
+        assert_int_equal(weir_ws_between_messages(&reader), at == the_wire.len - 1);
+    }
+}
+
 static void heads_are_written_in_the_shortest_form(void **state)
 {
     static const struct {
@@ -506,6 +523,7 @@ int main(void)
         TEST(what_follows_a_close_frame_is_ignored),
         TEST(an_error_is_repeated_for_ever),
         TEST(a_mask_is_its_own_inverse_at_every_position),
+        TEST(a_reader_knows_when_something_is_unfinished),
         TEST(heads_are_written_in_the_shortest_form),
         TEST(a_close_reason_is_cut_between_code_points),
     };
