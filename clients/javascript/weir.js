@@ -328,10 +328,11 @@ function subscribeOptions(filter, options) {
   }
   const from = options.from instanceof Date ? { time: options.from } : options.from ?? "end";
   const position = startOf(from); /* refuses what it does not understand */
+  const time = timeOf(from);
   if (options.untilEnd === true && from === "end") {
     throw new WeirError("invalid", "Say where to begin with from: from the end, nothing is before it.", "untilEnd");
   }
-  return { credit, onSlow, from, position, untilEnd: options.untilEnd === true, retained: options.retained === true };
+  return { credit, onSlow, position, time, untilEnd: options.untilEnd === true, retained: options.retained === true };
 }
 
 /* A function from a partition's {topic, partition, start, end, found} to the first offset to read. */
@@ -362,9 +363,15 @@ function startOf(from) {
     "positions.", "from");
 }
 
+/* Unix milliseconds; undefined when it begins elsewhere. */
 function timeOf(from) {
   const time = from !== null && typeof from === "object" ? from.time : undefined;
-  return time instanceof Date ? time.getTime() : time;
+  const milliseconds = typeof time === "string" ? Date.parse(time) : Number(time);
+  if (time !== undefined && !Number.isFinite(milliseconds)) {
+    throw new WeirError("invalid", "Give time as Unix milliseconds, a Date, or text such as " +
+      "2026-01-31T12:00:00Z.", "from");
+  }
+  return time === undefined ? undefined : Math.ceil(milliseconds);
 }
 
 /** Records as they come, for `for await`. Made by Weir.subscribe. */
@@ -546,7 +553,7 @@ class Subscription extends Emitter {
   /* Where to read each partition of the topics from; remembers it. [J1] */
   async #positionsFind(connection, topics) {
     const first = !this.#begun;
-    const time = first ? timeOf(this.#options.from) : this.#lastTime + 1;
+    const time = first ? this.#options.time : this.#lastTime + 1;
     const answers = await Promise.all(topics.map((topic) => this.#weir._ask(
       { cmd: "topic", action: "offsets", topic: topic.topic, ...(time !== undefined && { time }) },
       { now: connection }).catch((error) => {
@@ -990,11 +997,23 @@ class Weir extends Emitter {
 
   #send(command, waiting) {
     const id = ++this.#lastId;
+    const text = JSON.stringify({ ...command, id });
+    if (this.#tooLarge(text)) {
+      waiting.reject?.(new WeirError("too-large", "Send at most " +
+        `${this.gateway.limits.packet_bytes_max} bytes in one message (limit packet_bytes_max); nothing was sent.`));
+      return;
+    }
     waiting.command = command;
     if (waiting.unanswered !== true) {
       this.#asked.set(id, waiting);
     }
-    this.#socket.send(JSON.stringify({ ...command, id }));
+    this.#socket.send(text);
+  }
+
+  /* The gateway would end the connection. */
+  #tooLarge(text) {
+    const most = this.gateway?.limits?.packet_bytes_max ?? Infinity;
+    return text.length * 3 > most && (text.length > most || encoder.encode(text).length > most);
   }
 
   /* Says something that is not answered, if there is anybody to say it to. */
