@@ -84,14 +84,21 @@ static bool header_reserved(weir_bytes name)
     return name.len >= 5 && memcmp(name.ptr, "weir-", 5) == 0;
 }
 
-static weir_err publish_check(const weir_port *port, const weir_publish *publish)
+static void count(_Atomic uint64_t *counter)
 {
-    const weir_limits *limits = &port->engine->limits;
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static weir_err publish_check(weir_port *port, const weir_publish *publish)
+{
+    weir_engine *engine = port->engine;
+    const weir_limits *limits = &engine->limits;
     bool by_name = publish->name.ptr != NULL;
     if (by_name == (publish->topic.ptr != NULL)) {
         return WEIR_INVALID;
     }
     if (publish->header_count > limits->headers_max) {
+        count(&engine->refused_headers);
         return WEIR_LIMIT;
     }
     uint64_t bytes = publish->key.len + publish->value.len;
@@ -102,9 +109,14 @@ static weir_err publish_check(const weir_port *port, const weir_publish *publish
         }
     }
     if (publish->name.len > limits->name_bytes_max || publish->topic.len > limits->name_bytes_max) {
+        count(&engine->refused_name);
         return WEIR_NAME_INVALID;
     }
-    return bytes > limits->record_bytes_max ? WEIR_TOO_LARGE : WEIR_OK;
+    if (bytes > limits->record_bytes_max) {
+        count(&engine->refused_record_bytes);
+        return WEIR_TOO_LARGE;
+    }
+    return WEIR_OK;
 }
 
 weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *user, uint64_t token)

@@ -269,7 +269,11 @@ static void publish_refused(weir_engine *engine, weir_port *port, publishing *p,
 {
     p->done.err = err;
     engine->stats.records_refused++;
-    engine->stats.refused_name += err == WEIR_NAME_INVALID ? 1 : 0;
+    if (err == WEIR_NAME_INVALID) {
+        bool levels = p->route != NULL && p->route->levels_over;
+        engine->stats.refused_levels += levels ? 1 : 0;
+        engine->names_refused += levels ? 0 : 1;
+    }
     if (p->op->no_confirm) {
         if (weir_port_room(port)) {
             weir_port_unasked(port, &p->done);

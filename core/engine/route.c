@@ -37,8 +37,9 @@ void weir_route_drop(weir_route *route)
 /* ---- Topic and key
  * --------------------------------------------------------------------------------------- */
 
-static weir_err name_refused(const weir_engine *engine, weir_bytes name)
+static weir_err name_refused(const weir_engine *engine, weir_bytes name, bool *levels_over)
 {
+    *levels_over = false;
     if (name.len > engine->limits.name_bytes_max || weir_name_check(name) != WEIR_OK) {
         return WEIR_NAME_INVALID;
     }
@@ -47,6 +48,7 @@ static weir_err name_refused(const weir_engine *engine, weir_bytes name)
         levels += name.ptr[i] == '/' ? 1 : 0;
     }
     if (levels > engine->limits.levels_max) {
+        *levels_over = true;
         return WEIR_NAME_INVALID;
     }
     return name.ptr[0] == '$' ? WEIR_NOT_AUTHORIZED : WEIR_OK; /* names of the gateway's own */
@@ -98,7 +100,7 @@ static void route_target(weir_engine *engine, weir_route *route)
 {
     weir_bytes name = {route->name, route->name_bytes};
     route->topics_generation = engine->topics_generation;
-    route->err = name_refused(engine, name);
+    route->err = name_refused(engine, name, &route->levels_over);
     route->topic = route->err == WEIR_OK ? topic_of_name(engine, name) : NULL;
     route->key_at = 0;
     route->key_null = false;

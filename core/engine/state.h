@@ -125,6 +125,7 @@ struct weir_route {
     uint64_t topics_generation;
     uint64_t filters_generation;
     weir_err err;      /* the name is refused */
+    bool levels_over;  /* because of limits.levels_max */
     weir_topic *topic; /* NULL: live */
     bool key_null;
     uint32_t key_at;    /* the key is name[key_at..] */
@@ -207,7 +208,7 @@ struct weir_subscriber {
     uint32_t filter_capacity;
     uint64_t credit_records;
     int64_t credit_bytes; /* below 0 after a run that was larger; INT64_MAX: without end */
-    weir_owed *owed; /* a ring */
+    weir_owed *owed;      /* a ring */
     uint32_t owed_capacity;
     uint32_t owed_head;
     uint32_t owed_count;
@@ -440,8 +441,12 @@ struct weir_engine {
     uint64_t retry_ns;      /* after a full disk */
     bool more_work;         /* another turn is wanted soon */
 
-    weir_stats stats; /* the owner's */
+    weir_stats stats;       /* the owner's */
+    uint64_t names_refused; /* by the owner */
     _Atomic uint64_t stats_shown[WEIR_STATS_COUNT];
+    _Atomic uint64_t refused_record_bytes; /* at submission, by the ports' threads */
+    _Atomic uint64_t refused_headers;
+    _Atomic uint64_t refused_name;
 };
 
 /* links.c-free helpers */

@@ -223,16 +223,21 @@ static weir_err filter_room(weir_engine *engine, weir_subscriber *subscriber)
     return WEIR_OK;
 }
 
-static weir_err filter_check(const weir_engine *engine, weir_bytes text)
+static weir_err filter_check(weir_engine *engine, weir_bytes text)
 {
-    if (text.len > engine->limits.name_bytes_max || weir_filter_check(text) != WEIR_OK) {
-        return WEIR_NAME_INVALID;
-    }
     size_t levels = 1;
     for (size_t i = 0; i < text.len; i++) {
         levels += text.ptr[i] == '/' ? 1 : 0;
     }
-    return levels > engine->limits.levels_max ? WEIR_NAME_INVALID : WEIR_OK;
+    if (levels > engine->limits.levels_max) {
+        engine->stats.refused_levels++;
+        return WEIR_NAME_INVALID;
+    }
+    if (text.len > engine->limits.name_bytes_max || weir_filter_check(text) != WEIR_OK) {
+        engine->names_refused++;
+        return WEIR_NAME_INVALID;
+    }
+    return WEIR_OK;
 }
 
 static weir_filter *filter_make(weir_subscriber *subscriber, const weir_op *op)
