@@ -7,7 +7,9 @@
  * order than they were sent. The library sends nothing again of its own accord: once the connection
  * is gone (it tells so on a thread of its own) everything is CLOSED, so no publish happens twice.
  *
- * [N1] `due` is set exactly while a request was sent and its answer not yet received. */
+ * [N1] `due` is set exactly while a request was sent and its answer not yet received.
+ * [N2] Whoever waits is woken when the connection goes: the flag is set before the cancel, and
+ * looked at after the beginning. */
 #include "clients/c/transport.h"
 
 #include <nng/nng.h>
@@ -20,7 +22,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LOOK_MS_MAX = 100, RECONNECT_MS = 86400000, CLOSE_MS_MAX = 2000 };
+enum { RECONNECT_MS = 86400000, CLOSE_MS_MAX = 2000 };
 
 typedef struct answer {
     struct answer *next;
@@ -30,6 +32,7 @@ typedef struct answer {
 struct weir_client_link {
     nng_socket socket;
     atomic_bool gone; /* the connection; set on a thread of the library's */
+    nng_aio *aio;     /* every send and receive */
     bool due;         /* [N1] */
     answer *queue;    /* received while sending; the oldest first */
     answer **queue_tail;
@@ -67,33 +70,39 @@ static weir_err err_of(int status)
     }
 }
 
-/* On a thread of the library's. */
+/* On a thread of the library's. [N2] */
 static void connection_gone(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     weir_client_link *link = arg;
     (void)pipe;
     (void)event;
     atomic_store(&link->gone, true);
+    nng_aio_cancel(link->aio);
 }
 
-/* Milliseconds to wait now: short, so that a connection that goes is noticed. */
-static nng_duration wait_ms(int64_t deadline_ms)
+/* Begins a send or receive with the link's aio and waits for its end: [N2]. */
+static weir_err aio_run(weir_client_link *link, bool sending, int64_t deadline_ms)
 {
-    int64_t left = deadline_ms == INT64_MAX ? LOOK_MS_MAX : deadline_ms - weir_client_now_ms();
-    return left < 0 ? 0 : left > LOOK_MS_MAX ? LOOK_MS_MAX : (nng_duration)left;
-}
-
-/* One step of waiting ended with `status`: TIMEOUT, CLOSED, or AGAIN to go on. */
-static weir_err waited(const weir_client_link *link, int status, int64_t deadline_ms)
-{
-    if (status != NNG_ETIMEDOUT && status != NNG_EAGAIN) {
-        return err_of(status);
-    }
+    int64_t left = deadline_ms == INT64_MAX ? 0 : deadline_ms - weir_client_now_ms();
+    int status = 0;
     if (atomic_load(&link->gone)) {
         return WEIR_CLOSED;
     }
-    return deadline_ms != INT64_MAX && weir_client_now_ms() >= deadline_ms ? WEIR_TIMEOUT
-                                                                           : WEIR_AGAIN;
+    nng_aio_set_timeout(link->aio, deadline_ms == INT64_MAX ? NNG_DURATION_INFINITE
+                                   : left < 1               ? 1
+                                   : left > INT32_MAX       ? INT32_MAX
+                                                            : (nng_duration)left);
+    if (sending) {
+        nng_send_aio(link->socket, link->aio);
+    } else {
+        nng_recv_aio(link->socket, link->aio);
+    }
+    if (atomic_load(&link->gone)) {
+        nng_aio_cancel(link->aio);
+    }
+    nng_aio_wait(link->aio);
+    status = nng_aio_result(link->aio);
+    return status == NNG_ECANCELED ? WEIR_CLOSED : err_of(status);
 }
 
 static void *close_run(void *arg)
@@ -132,6 +141,7 @@ static void nng_link_close(weir_client_link *link)
         free(oldest);
     }
     nng_msg_free(link->given);
+    nng_aio_free(link->aio);
     free(link);
 }
 
@@ -158,8 +168,12 @@ static weir_err nng_link_open(const char *url, int64_t deadline_ms, weir_client_
         return open_fault(fault, WEIR_NO_MEMORY, url, "no memory");
     }
     link->queue_tail = &link->queue;
-    status = nng_req0_open(&link->socket);
+    status = nng_aio_alloc(&link->aio, NULL, NULL);
+    status = status ? status : nng_req0_open(&link->socket);
     if (status != 0) {
+        if (link->aio != NULL) {
+            nng_aio_free(link->aio);
+        }
         free(link);
         return open_fault(fault, err_of(status), url, nng_strerror(status));
     }
@@ -175,19 +189,13 @@ static weir_err nng_link_open(const char *url, int64_t deadline_ms, weir_client_
 
 static weir_err answer_receive(weir_client_link *link, int64_t deadline_ms, nng_msg **message)
 {
-    for (;;) {
-        int status = nng_socket_set_ms(link->socket, NNG_OPT_RECVTIMEO, wait_ms(deadline_ms));
-        weir_err err = WEIR_OK;
-        status = status ? status : nng_recvmsg(link->socket, message, 0);
-        if (status == 0) {
-            link->due = false; /* [N1] */
-            return WEIR_OK;
-        }
-        err = waited(link, status, deadline_ms);
-        if (err != WEIR_AGAIN) {
-            return err;
-        }
+    weir_err err = aio_run(link, false, deadline_ms);
+    link->due = false; /* [N1] a receive that ends without its answer gives the request up */
+    if (err == WEIR_OK) {
+        *message = nng_aio_get_msg(link->aio);
+        nng_aio_set_msg(link->aio, NULL);
     }
+    return err;
 }
 
 /* Makes room for the next request: [N1]. */
@@ -213,23 +221,17 @@ static weir_err nng_link_send(weir_client_link *link, weir_bytes bytes, int64_t 
     if (err != WEIR_OK) {
         return err;
     }
-    if (atomic_load(&link->gone)) {
-        return WEIR_CLOSED;
-    }
     if (nng_msg_alloc(&message, 0) != 0 || nng_msg_append(message, bytes.ptr, bytes.len) != 0) {
         nng_msg_free(message);
         return WEIR_NO_MEMORY;
     }
-    do {
-        int status = nng_socket_set_ms(link->socket, NNG_OPT_SENDTIMEO, wait_ms(deadline_ms));
-        status = status ? status : nng_sendmsg(link->socket, message, 0);
-        if (status == 0) {
-            link->due = true; /* [N1] */
-            return WEIR_OK;
-        }
-        err = waited(link, status, deadline_ms);
-    } while (err == WEIR_AGAIN);
-    nng_msg_free(message);
+    nng_aio_set_msg(link->aio, message);
+    err = aio_run(link, true, deadline_ms);
+    if (err != WEIR_OK) {
+        nng_msg_free(message);
+    }
+    nng_aio_set_msg(link->aio, NULL);
+    link->due = err == WEIR_OK; /* [N1] */
     return err;
 }
 
