@@ -682,6 +682,8 @@ void weir_web_link_accept(void *arg, weir_loop *loop, int fd, bool over)
     weir_counter_add(&adapter->links_live, 1);
     if (over) {
         weir_web_door_refuse(link, 503, "Too many connections: limit connections_max.");
+    } else if (atomic_load(&adapter->draining)) {
+        weir_web_door_refuse(link, 503, "The gateway stops.");
     } else {
         weir_web_link_deadline(link);
     }

@@ -8,6 +8,7 @@ RFC's section, or [LWS n] for the list in docs/decisions/0020-websocket.md.
 import base64
 import hashlib
 import json
+import os
 import signal
 import socket
 import ssl
@@ -920,6 +921,18 @@ def health_and_metrics_are_served():
     assert families["weir_records_received_total"] == "counter"
     assert samples['weir_websocket_opened_echo_total{adapter="http"}'] > 0
     assert samples['weir_websocket_refused_frames_total{adapter="http"}'] > 0
+
+
+def the_client_library_is_served_as_it_stands_in_the_tree():
+    """/weir.js, from memory"""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    status, fields, body = get("/weir.js")
+    assert status == 200 and fields["content-type"].startswith("text/javascript")
+    assert body == open(os.path.join(root, "clients", "javascript", "weir.js"), "rb").read()
+    peer = Peer()
+    peer.send(b"HEAD /weir.js HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert peer.ended() and int(peer.got.split(b"content-length: ")[1].split(b"\r")[0]) == len(body)
+    assert peer.got.endswith(b"\r\n\r\n"), "HEAD has no body"
 
 
 def paths_never_become_files():

@@ -180,24 +180,13 @@ static bool subprotocol_fits(size_t index, weir_bytes path, weir_bytes name)
 
 static weir_ws_subprotocol subprotocol_in_list(weir_bytes list, weir_bytes path)
 {
-    for (size_t at = 0; at <= list.len;) {
-        size_t end = at;
-        while (end < list.len && list.ptr[end] != ',') {
-            end++;
-        }
-        weir_bytes name = {list.ptr + at, end - at};
-        while (name.len > 0 && (name.ptr[0] == ' ' || name.ptr[0] == '\t')) {
-            name = (weir_bytes){name.ptr + 1, name.len - 1};
-        }
-        while (name.len > 0 && (name.ptr[name.len - 1] == ' ' || name.ptr[name.len - 1] == '\t')) {
-            name.len--;
-        }
+    weir_bytes name;
+    while (weir_http_list_next(&list, &name)) {
         for (size_t i = 0; i < SERVED_COUNT; i++) {
             if (subprotocol_fits(i, path, name)) {
                 return served[i].subprotocol;
             }
         }
-        at = end + 1;
     }
     return WEIR_WS_SUBPROTOCOL_NONE;
 }

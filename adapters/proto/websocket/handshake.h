@@ -36,6 +36,9 @@ typedef struct weir_http_head {
 weir_err weir_http_head_read(weir_bytes in, weir_http_head *head);
 /* How many fields of this name there are (no case); *value is the first's, null when none. */
 size_t weir_http_field_find(const weir_http_head *head, const char *name, weir_bytes *value);
+/* Takes the next item off the front of a comma-separated list, without blanks; false when none is
+ * left. Empty items are given, too. A list that was taken whole has a null ptr. */
+bool weir_http_list_next(weir_bytes *list, weir_bytes *item);
 /* True when a comma-separated field of this name has the token (no case), in any of its lines. */
 bool weir_http_field_has(const weir_http_head *head, const char *name, const char *token);
 

@@ -177,16 +177,30 @@ size_t weir_http_field_find(const weir_http_head *head, const char *name, weir_b
     return count;
 }
 
+bool weir_http_list_next(weir_bytes *list, weir_bytes *item)
+{
+    weir_bytes rest;
+    if (list->ptr == NULL) {
+        return false;
+    }
+    if (!cut(*list, ',', item, &rest)) {
+        *item = *list;
+        rest = WEIR_BYTES_NULL;
+    }
+    *item = trimmed(*item);
+    *list = rest;
+    return true;
+}
+
 static bool list_has(weir_bytes list, const char *token)
 {
-    weir_bytes item, rest;
-    while (cut(list, ',', &item, &rest)) {
-        if (equal_no_case(trimmed(item), token)) {
+    weir_bytes item;
+    while (weir_http_list_next(&list, &item)) {
+        if (equal_no_case(item, token)) {
             return true;
         }
-        list = rest;
     }
-    return equal_no_case(trimmed(list), token);
+    return false;
 }
 
 bool weir_http_field_has(const weir_http_head *head, const char *name, const char *token)

@@ -343,6 +343,18 @@ static void fields_are_found_without_case_and_trimmed(void **state)
     assert_true(weir_bytes_equal(head.path, WEIR_TEXT("/a")));
 }
 
+static void a_list_is_taken_item_by_item(void **state)
+{
+    static const char *const items[] = {"a", "", "b c", ""};
+    weir_bytes list = WEIR_TEXT(" a ,,\tb c,"), item;
+    (void)state;
+    for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+        assert_true(weir_http_list_next(&list, &item));
+        assert_true(weir_bytes_equal(item, weir_bytes_of(items[i])));
+    }
+    assert_false(weir_http_list_next(&list, &item));
+}
+
 static void every_answer_fits_and_ends_its_connection(void **state)
 {
     static const unsigned statuses[] = {400, 403, 404, 405, 408, 426, 431, 503, 505};
@@ -380,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_head_that_others_would_read_differently_is_malformed),
         cmocka_unit_test(a_head_beyond_its_limits_is_too_large),
         cmocka_unit_test(fields_are_found_without_case_and_trimmed),
+        cmocka_unit_test(a_list_is_taken_item_by_item),
         cmocka_unit_test(every_answer_fits_and_ends_its_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
