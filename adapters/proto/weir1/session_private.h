@@ -98,7 +98,7 @@ typedef struct weir_v1_subscription {
     uint64_t credit;         /* records the peer will still take; UINT64_MAX: any */
     uint64_t dropped;        /* not yet told */
     uint64_t engine_records; /* granted to the engine, not yet delivered */
-    uint64_t engine_bytes;
+    int64_t engine_bytes;    /* below 0 after a run that was larger: the engine counts so too */
 } weir_v1_subscription;
 
 struct weir_v1_session {

@@ -14,7 +14,9 @@
  *
  * [U1] slow: "pause": engine_records <= credit.
  * [U2] A subscription's records come after its answer: the engine has no credit before.
- * [U3] Once CLOSING, nothing more of it is sent; its memory goes with its CLOSED completion. */
+ * [U3] Once CLOSING, nothing more of it is sent; its memory goes with its CLOSED completion.
+ * [U4] engine_bytes is what the engine's own account will be once it has taken in the last grant,
+ *      debt included: were it kept at 0, a run larger than a window would stop the subscription. */
 #include "adapters/proto/weir1/session_private.h"
 
 #include <stdlib.h>
@@ -469,9 +471,9 @@ void weir_v1_subscriptions_close(weir_v1_session *session)
 /* ---- Credit to the engine ---------------------------------------------------------------------
  */
 
-static uint64_t window_bytes(const weir_v1_session *session)
+static int64_t window_bytes(const weir_v1_session *session)
 {
-    return session->config.limits->output_bytes_max / 2;
+    return (int64_t)(session->config.limits->output_bytes_max / 2);
 }
 
 /* Tops the engine up when less than half of a window is left with it. */
@@ -479,19 +481,21 @@ static void grant(weir_v1_session *session, weir_v1_subscription *subscription)
 {
     const weir_v1_session_config *config = &session->config;
     uint64_t records = WEIR_V1_WINDOW_RECORDS;
-    uint64_t bytes = window_bytes(session);
+    int64_t window = window_bytes(session);
     if (!subscription->drop) {
         records = subscription->credit < records ? subscription->credit : records; /* [U1] */
     }
     bool records_low =
         subscription->engine_records < records && subscription->engine_records <= records / 2;
-    bool bytes_low = subscription->engine_bytes <= bytes / 2;
+    bool bytes_low = subscription->engine_bytes <= window / 2;
     if ((!records_low && !bytes_low) || (session->paused && !subscription->drop)) {
         return;
     }
     records = take_saturated(records, subscription->engine_records);
-    bytes = take_saturated(bytes, subscription->engine_bytes);
-    weir_err err = config->port_ops->credit(config->port, subscription->subscriber, records, bytes);
+    int64_t bytes =
+        subscription->engine_bytes < window ? window - subscription->engine_bytes : 0; /* [U4] */
+    weir_err err =
+        config->port_ops->credit(config->port, subscription->subscriber, records, (uint64_t)bytes);
     if (err != WEIR_OK) {
         session->grants_wanted = true;
         return;
@@ -635,7 +639,7 @@ void weir_v1_deliver(weir_v1_session *session, const weir_delivery *delivery)
         }
     }
     subscription->engine_records = take_saturated(subscription->engine_records, delivery->count);
-    subscription->engine_bytes = take_saturated(subscription->engine_bytes, bytes);
+    subscription->engine_bytes -= (int64_t)bytes; /* [U4] */
     session->grants_wanted = true;
 }
 
