@@ -38,7 +38,7 @@
     X(in_flight_max, 1024, "messages", 1, 65535, "weir_paused_in_flight_total",                     \
       "Unacknowledged messages per connection, each way.",                                         \
       "Receive Maximum; reading stops until acknowledgements leave", "reading stops")              \
-    X(topic_alias_max, 64, "aliases", 0, 65535, "weir_refused_topic_alias_total",                   \
+    X(topic_alias_max, 64, "aliases", 1, 65535, "weir_refused_topic_alias_total",                   \
       "Topic aliases of one MQTT 5.0 connection.", "DISCONNECT 0x94", "-")                         \
     X(owed_runs_max, 4096, "runs", 16, 1000000, "weir_dropped_owed_total",                          \
       "Runs of records waiting for one slow subscriber; the oldest go first.",                     \
@@ -62,7 +62,7 @@
       "reading stops until there is room", "reading stops until there is room")                    \
     X(fetch_bytes_max, 8388608, "bytes", 4096, 268435456, "weir_refused_fetch_total",               \
       "Bytes one fetch gives.", "-", "fewer records")                                              \
-    X(fetch_wait_ms_max, 60000, "milliseconds", 0, 600000, "weir_refused_fetch_wait_total",         \
+    X(fetch_wait_ms_max, 60000, "milliseconds", 1, 600000, "weir_refused_fetch_wait_total",         \
       "How long a fetch, or any waiting command, may wait.", "-", "error invalid")                 \
     X(fetches_max, 64, "fetches", 1, 10000, "weir_refused_fetches_total",                           \
       "Fetches one connection may have waiting.", "-", "error limit")
