@@ -20,7 +20,7 @@ import time
 import support
 
 MIB = 1 << 20
-SERVED_S = 0.1 * support.SLOW
+SERVED_S = 0.1
 ABUSE_S = 3
 IDLE = 10000
 KEY = base64.b64encode(b"0123456789abcdef").decode()
@@ -133,7 +133,8 @@ class Witness(threading.Thread):
         self.join(support.DEADLINE_S)
         assert self.failure is None, f"the witness was not served: {self.failure}"
         took = sorted(self.took)
-        assert len(took) > 20, f"the witness came round {len(took)} times"
+        least = 20 if support.SLOW == 1 else 2
+        assert len(took) > least, f"the witness came round {len(took)} times"
         return took[len(took) * 99 // 100], took[-1], len(took)
 
 
@@ -168,9 +169,10 @@ def under(abuse, rss_max, *arguments):
           flush=True)
     assert ended != 0 and status == 0, "the abuse did not come to its end"
     assert gateway.alive(), "the gateway ended"
-    # A sanitizer keeps freed memory for a while: nothing is said then.
+    # A sanitizer keeps freed memory for a while and makes everything slow: races and bad reads are what
+    # it looks for, and support.py fails on its words.
     assert support.SLOW > 1 or most - before < rss_max, "memory is not bounded"
-    assert p99 < SERVED_S, "others were not served within 100 ms"
+    assert support.SLOW > 1 or p99 < SERVED_S, "others were not served within 100 ms"
 
 
 def for_a_while(peers, each):
