@@ -137,6 +137,7 @@ class Gateway:
         self.arguments = list(arguments)
         self.run = None
         self.port = None
+        self.ports_kept = False
 
     def command(self, *more):
         command = [BIN, "serve", "--data", self.data, "--ports", self.ports_file, *self.arguments, *more]
@@ -152,14 +153,35 @@ class Gateway:
         return self.run
 
     def start(self, *more):
-        """Starts it and waits until it says that it is ready."""
+        """Starts it and waits until it says that it is ready. With ports_keep somebody may have got one
+        of its ports while it was gone: then again, until they are free."""
+        deadline = time.monotonic() + DEADLINE_S
         self.launch(*more)
+        while self.ports_kept and not self.said_ready() and time.monotonic() < deadline:
+            if "in use" not in self.log():
+                break
+            self.launch(*more)
         self.wait_ready()
         return self
 
-    def wait_ready(self):
+    def said_ready(self):
+        """True once it is ready; false when it has ended instead."""
         wait_until(f"the gateway's readiness: {self.run.text()}",
                    lambda: self.run.ended() or b" ready:" in self.run.out)
+        return b" ready:" in self.run.out
+
+    def ports_keep(self):
+        """The ports and URLs that it has now are those of every later start."""
+        keys = {"mqtt": "mqtt.port", "http": "http.port"}
+        bound = self.ports()
+        for name, key in keys.items():
+            if name in bound:
+                self.settings.append(f"{key}={bound[name].rsplit(':', 1)[1]}")
+        self.settings += [f"{name}.url={url}" for name, url in bound.items() if name.startswith("nng.")]
+        self.ports_kept = True
+
+    def wait_ready(self):
+        self.said_ready()
         assert not self.run.ended(), f"the gateway did not start: {self.run.text()}"
         self.port = int(self.ports()["mqtt"].rsplit(":", 1)[1])
 
