@@ -379,6 +379,8 @@ def retained_bytes_max_bounds_the_sum_of_values():
     with support.Scene() as scene:
         gateway = started(scene, "retained_bytes_max=4096")
         for version, refusal in ((5, QUOTA), (4, None)):
+            assert published(gateway, "t/a", b"v" * 4094, version=version, retain=True) == refusal
+            assert published(gateway, "t/a", b"v" * 4093, version=version, retain=True) == 0  # its name counts
             assert published(gateway, "t/a", b"v" * 3000, version=version, retain=True) == 0
             assert published(gateway, "t/b", b"v" * 1097, version=version, retain=True) == refusal
             assert published(gateway, "t/b", b"v" * 500, version=version, retain=True) == 0
