@@ -38,7 +38,8 @@ class Gateway:
         self.data = os.path.join(folder, name)
         self.ports = os.path.join(folder, f"ports-{time.monotonic_ns()}")
         self.process = subprocess.Popen(
-            [WEIR, "serve", "--data", self.data, "--ports", self.ports, "--set", "mqtt.port=0", *arguments],
+            [WEIR, "serve", "--data", self.data, "--ports", self.ports, "--set", "mqtt.port=0",
+             "--set", "http.enabled=false", "--set", "nng.enabled=false", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -464,16 +464,17 @@ weir_err weir_listener_open(const weir_listener_config *config, weir_listener **
     WEIR_ASSERT(uv_sem_init(&made->closed, 0) == 0);
     err = config->path != NULL ? path_open(made, fault) : tcp_open(made, fault);
     if (err == WEIR_OK) {
+        *listener = made; /* before the first connection can ask its owner for it */
         err = watch_open(made, fault);
     }
     if (err != WEIR_OK) {
+        *listener = NULL;
         if (made->path[0] != '\0') {
             (void)unlink(made->path);
         }
         listener_free(made);
         return err;
     }
-    *listener = made;
     return WEIR_OK;
 }
 

@@ -13,6 +13,6 @@ set(flags "")
 if(SANITIZE)
   set(flags "-fsanitize=${SANITIZE}")
 endif()
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${OUT}/build -DCMAKE_PREFIX_PATH=${OUT}/prefix
+run(${CMAKE_COMMAND} -G Ninja -S ${SOURCE} -B ${OUT}/build -DCMAKE_PREFIX_PATH=${OUT}/prefix
     -DCMAKE_C_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS=${flags}")
 run(${CMAKE_COMMAND} --build ${OUT}/build)

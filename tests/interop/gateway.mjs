@@ -88,7 +88,7 @@ export class Gateway {
   async start() {
     const ports = join(this.folder, "ports");
     await rm(ports, { force: true }); /* a killed gateway's */
-    const set = ["mqtt.port=0", "http.enabled=true", `http.port=${this.port}`, ...this.#settings];
+    const set = ["mqtt.port=0", "nng.enabled=false", `http.port=${this.port}`, ...this.#settings];
     this.#child = spawned(BIN, "serve", "--data", join(this.folder, "data"), "--ports", ports,
       ...set.flatMap((setting) => ["--set", setting]));
     const child = this.#child;

@@ -133,7 +133,7 @@ class Gateway:
         os.makedirs(self.folder, exist_ok=True)
         self.data = data or os.path.join(self.folder, "data")
         self.ports_file = os.path.join(self.folder, "ports")
-        self.settings = ["mqtt.port=0", *settings]
+        self.settings = ["mqtt.port=0", "http.enabled=false", "nng.enabled=false", *settings]
         self.arguments = list(arguments)
         self.run = None
         self.port = None

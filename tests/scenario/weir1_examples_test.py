@@ -102,7 +102,7 @@ def start(folder):
     """The gateway's process and its socket."""
     data, ports = os.path.join(folder, "data"), os.path.join(folder, "ports")
     command = [os.environ["WEIR_BIN"], "serve", "--data", data, "--ports", ports,
-               "--set", "mqtt.port=0"]
+               "--set", "mqtt.port=0", "--set", "http.enabled=false", "--set", "nng.enabled=false"]
     command += os.environ.get("WEIR_SERVE_ARGUMENTS", "").split()
     with open(os.path.join(folder, "log"), "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -71,7 +71,7 @@ static void headers_come_back_in_order_with_nulls_and_repeats(void **state)
     (void)state;
     const uint32_t counts[] = {0, 1, 64};
     static uint8_t memory[MEMORY_BYTES];
-    char names[64][8];
+    char names[64][16];
     weir_header headers[64];
     for (int i = 0; i < 64; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "n%d", i / 2); /* each name twice */

@@ -101,8 +101,10 @@ static void gateway_log(weir_host *host, int level, const char *line)
     }
 }
 
-static const weir_host_ops gateway_ops = {gateway_setting, gateway_announce, gateway_drained,
-                                          gateway_log};
+static const weir_host_ops gateway_ops = {.setting = gateway_setting,
+                                          .announce = gateway_announce,
+                                          .drained = gateway_drained,
+                                          .log = gateway_log};
 
 static inline void set(gateway *g, const char *key, const char *value)
 {
