@@ -8,7 +8,8 @@
  * for those that were configured, newest first.
  *
  * [H1] stop is called once for each adapter that was configured. [H2] Announcements are taken only
- * while start runs, on the main thread; drained may come from any thread. */
+ * while start runs, on the main thread; drained may come from any thread. [H3] Counters are read
+ * under the lock, from adapters that have started and were not asked to drain. */
 #include "programs/host.h"
 
 #include "adapters/local/adapter.h"
@@ -19,6 +20,7 @@
 
 #include "programs/say.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,6 +49,7 @@ typedef struct host {
     const weir_adapter_ops *ops;
     weir_adapter *adapter; /* NULL until configured */
     bool started;
+    bool serving; /* under the lock: [H3] */
     atomic_bool drained;
 } host;
 
@@ -55,6 +58,7 @@ struct weir_hosts {
     host list[HOSTS_MAX];
     size_t count;
     int drained_fd;
+    pthread_mutex_t lock;
     char announced[ANNOUNCED_MAX];
     size_t announced_len;
 };
@@ -99,11 +103,45 @@ static void host_log(weir_host *outer, int level, const char *line)
     }
 }
 
+typedef struct counters_call {
+    weir_host_counter_fn each;
+    void *arg;
+    const char *adapter;
+} counters_call;
+
+static void counter_tell(void *arg, const char *metric, uint64_t value)
+{
+    const counters_call *call = arg;
+    call->each(call->arg, call->adapter, metric, value);
+}
+
+static void host_counters(weir_host *outer, weir_host_counter_fn each, void *arg)
+{
+    weir_hosts *hosts = ((host *)outer)->hosts;
+    pthread_mutex_lock(&hosts->lock);
+    for (size_t i = 0; i < hosts->count; i++) {
+        const host *one = &hosts->list[i];
+        counters_call call = {each, arg, one->ops->name};
+        if (one->serving) {
+            one->ops->stats(one->adapter, counter_tell, &call);
+        }
+    }
+    pthread_mutex_unlock(&hosts->lock);
+}
+
+static void serving_set(host *own, bool serving)
+{
+    pthread_mutex_lock(&own->hosts->lock);
+    own->serving = serving;
+    pthread_mutex_unlock(&own->hosts->lock);
+}
+
 static const weir_host_ops host_ops = {
     .setting = host_setting,
     .announce = host_announce,
     .drained = host_drained,
     .log = host_log,
+    .counters = host_counters,
 };
 
 /* ---- Life cycle -------------------------------------------------------------------------------
@@ -145,6 +183,7 @@ weir_err weir_hosts_create(const weir_config *config, weir_hosts **out, weir_fau
         return weir_fault_fill(fault, WEIR_NO_MEMORY, NULL, 0, 0, "memory ran out at start");
     }
     hosts->config = config;
+    pthread_mutex_init(&hosts->lock, NULL);
     hosts->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (hosts->drained_fd < 0) {
         free(hosts);
@@ -176,6 +215,7 @@ weir_err weir_hosts_start(weir_hosts *hosts, weir_engine *engine, struct weir_lo
         host *own = &hosts->list[i];
         err = own->ops->start(own->adapter, fault);
         own->started = err == WEIR_OK;
+        serving_set(own, own->started);
     }
     return err;
 }
@@ -184,6 +224,7 @@ void weir_hosts_drain(weir_hosts *hosts)
 {
     for (size_t i = 0; i < hosts->count; i++) {
         if (hosts->list[i].started) {
+            serving_set(&hosts->list[i], false);
             hosts->list[i].ops->drain(hosts->list[i].adapter);
         }
     }
@@ -212,6 +253,7 @@ void weir_hosts_stop(weir_hosts *hosts)
     for (size_t i = hosts->count; i > 0; i--) {
         host *own = &hosts->list[i - 1];
         if (own->adapter != NULL) {
+            serving_set(own, false);
             own->ops->stop(own->adapter);
             own->adapter = NULL;
             own->started = false;
@@ -225,6 +267,7 @@ void weir_hosts_destroy(weir_hosts *hosts)
         return;
     }
     close(hosts->drained_fd);
+    pthread_mutex_destroy(&hosts->lock);
     free(hosts);
 }
 

@@ -237,6 +237,7 @@ static weir_err session_open(weir_local_link *link)
         .port = weir_loop_port(link->lane->loop),
         .user = &link->sink,
         .limits = adapter->host->limits,
+        .host = adapter->host,
         .name = name,
         .push = true,
         .emit_arg = link,

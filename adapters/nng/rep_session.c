@@ -384,6 +384,7 @@ static weir_err session_open(rep_session *session)
         .port = weir_loop_port(adapter->loop),
         .user = &session->sink,
         .limits = adapter->host->limits,
+        .host = adapter->host,
         .name = session->token,
         .push = false,
         .emit_arg = session,

@@ -3,7 +3,7 @@
  *   # HELP name what it is
  *   # TYPE name counter
  *   name 17                     the engine's
- *   name{adapter="http"} 3      this front end's
+ *   name{adapter="http"} 3      a front end's
  *
  * Happy path: all samples are collected, sorted by name, and written one family after the other,
  * since a name may be counted by the engine and by a front end, and the format wants a family once,
@@ -50,7 +50,10 @@ static const char *help_of(const char *metric)
             return helps[i].help;
         }
     }
-    return "Of the HTTP and WebSocket front end.";
+    size_t len = strlen(metric), tail = sizeof("_total") - 1;
+    return len > tail && strcmp(metric + len - tail, "_total") == 0
+               ? "Of a front end: see its page in docs."
+               : "gauge: of a front end: see its page in docs.";
 }
 
 static void add(samples *all, const char *metric, const char *adapter, uint64_t value)
@@ -60,9 +63,24 @@ static void add(samples *all, const char *metric, const char *adapter, uint64_t 
     }
 }
 
+static void add_of(void *arg, const char *adapter, const char *metric, uint64_t value)
+{
+    add(arg, metric, adapter, value);
+}
+
 static void add_own(void *arg, const char *metric, uint64_t value)
 {
     add(arg, metric, WEIR_WEB_SECTION, value);
+}
+
+/* Of every front end of the program, when its host knows them. */
+static void front_ends_collect(samples *all, weir_adapter *adapter)
+{
+    if (adapter->host->ops->counters != NULL) {
+        adapter->host->ops->counters(adapter->host, add_of, all);
+    } else {
+        weir_web_stats_each(adapter, add_own, all);
+    }
 }
 
 static void engine_collect(samples *all, const weir_engine *engine)
@@ -79,7 +97,9 @@ static int compare(const void *left, const void *right)
 {
     const sample *a = left, *b = right;
     int by_name = strcmp(a->metric, b->metric);
-    return by_name != 0 ? by_name : (a->adapter != NULL) - (b->adapter != NULL);
+    return by_name != 0
+               ? by_name
+               : strcmp(a->adapter != NULL ? a->adapter : "", b->adapter != NULL ? b->adapter : "");
 }
 
 static void family_head(weir_buffer *out, const char *metric)
@@ -114,7 +134,7 @@ weir_err weir_web_metrics_make(weir_adapter *adapter, weir_web_page *page)
         return WEIR_NO_MEMORY;
     }
     engine_collect(all, adapter->host->engine);
-    weir_web_stats_each(adapter, add_own, all);
+    front_ends_collect(all, adapter);
     qsort(all->of, all->count, sizeof(all->of[0]), compare);
     samples_write(all, &page->made);
     free(all);

@@ -43,6 +43,7 @@ static weir_err weir1_open(weir_web_link *link)
         .port = weir_loop_port(lane->loop),
         .user = &link->sink,
         .limits = lane->adapter->host->limits,
+        .host = lane->adapter->host,
         .name = name,
         .push = true,
         .emit_arg = link,

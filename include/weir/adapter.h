@@ -5,9 +5,9 @@
  *
  *     WEIR_ADAPTER_EXPORT const weir_adapter_ops *weir_adapter_entry(void);
  *
- * Life: configure -> start -> (serving) -> drain -> stop. Every slot is filled. All are called on the
- * program's main thread, never two at once; an adapter brings its own threads or, when it is built in,
- * runs on the host's loops. Every adapter passes tests/contract. */
+ * Life: configure -> start -> (serving) -> drain -> stop. Every slot is filled. All but stats are
+ * called on the program's main thread, never two at once; an adapter brings its own threads or,
+ * when it is built in, runs on the host's loops. Every adapter passes tests/contract. */
 #ifndef WEIR_ADAPTER_H
 #define WEIR_ADAPTER_H
 
@@ -27,6 +27,10 @@ extern "C" {
 typedef struct weir_adapter weir_adapter; /* the adapter's own */
 typedef struct weir_host weir_host;
 
+/* Is told one counter of the adapter of that name. */
+typedef void (*weir_host_counter_fn)(void *arg, const char *adapter, const char *metric,
+                                     uint64_t value);
+
 /* What a host does for an adapter. Any thread, unless it says otherwise. */
 typedef struct weir_host_ops {
     /* The text of a setting ("port", "address", "max_connections"), from the adapter's part of the
@@ -38,6 +42,9 @@ typedef struct weir_host_ops {
     void (*drained)(weir_host *host);
     /* A line of log. level: 0 debug, 1 info, 2 warning, 3 error. */
     void (*log)(weir_host *host, int level, const char *line);
+    /* Tells every counter of every adapter that serves in this program, the caller's included. NULL
+     * in a host that runs only one. */
+    void (*counters)(weir_host *host, weir_host_counter_fn each, void *arg);
 } weir_host_ops;
 
 struct weir_host {
@@ -49,8 +56,8 @@ struct weir_host {
 };
 
 typedef struct weir_adapter_ops {
-    uint32_t abi;        /* WEIR_ADAPTER_ABI; another is refused (VERSION) before anything is called */
-    const char *name;    /* "mqtt"; its part of the configuration */
+    uint32_t abi;     /* WEIR_ADAPTER_ABI; another is refused (VERSION) before anything is called */
+    const char *name; /* "mqtt"; its part of the configuration */
     const char *version; /* of the adapter, for people */
 
     /* Reads its settings and makes the adapter; opens nothing. INVALID with a fault that names the
@@ -58,13 +65,15 @@ typedef struct weir_adapter_ops {
     weir_err (*configure)(weir_host *host, weir_adapter **adapter, weir_fault *fault);
     /* Listens and announces. Once. On failure nothing stays open (stop is still called). */
     weir_err (*start)(weir_adapter *adapter, weir_fault *fault);
-    /* Accepts and takes in nothing new; answers what is in flight; tells peers in its protocol; then
-     * calls host->ops->drained (from any thread, possibly within this call). Never blocks. Once. */
+    /* Accepts and takes in nothing new; answers what is in flight; tells peers in its protocol;
+     * then calls host->ops->drained (from any thread, possibly within this call). Never blocks.
+     * Once. */
     void (*drain)(weir_adapter *adapter);
     /* Closes everything at once, drained or not, joins its threads, frees the adapter. Once. May
      * block, briefly. */
     void (*stop)(weir_adapter *adapter);
-    /* Tells each counter by its metric name. While serving; may be called at any rate. */
+    /* Tells each counter by its metric name. While serving: after start, before drain. Any thread,
+     * at any rate, more than one at once; never blocks. */
     void (*stats)(weir_adapter *adapter,
                   void (*each)(void *arg, const char *metric, uint64_t value), void *arg);
 } weir_adapter_ops;

@@ -181,7 +181,7 @@ def check_plain(receiver, all_of_it, played):
 
 
 def check_sub(sub, all_of_it, played, kills):
-    dropped = kills.counted.get("weir_nng_pub_dropped_total", 0)
+    dropped = kills.counted["weir_nng_pub_dropped_total"]
     check_not_resumed(sub.name, without_marks(sub.rows()), all_of_it, played,
                       f": {dropped} that the gateway dropped and counted, others in SUB's own queue")
 

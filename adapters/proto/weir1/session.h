@@ -32,6 +32,7 @@
 #ifndef WEIR_ADAPTERS_PROTO_WEIR1_SESSION_H
 #define WEIR_ADAPTERS_PROTO_WEIR1_SESSION_H
 
+#include "weir/adapter.h"
 #include "weir/port.h"
 
 typedef struct weir_v1_session weir_v1_session;
@@ -75,6 +76,7 @@ typedef struct weir_v1_session_config {
     const weir_limits *limits;
     const char
         *name; /* what hello tells as "session": unique among open sessions; at most 64 bytes */
+    weir_host *host; /* for query stats: the front ends' counters; NULL: none are told */
     bool push; /* the transport can send without being asked; false for nng REP */
     void *emit_arg;
     /* One whole outgoing message; `bytes` is borrowed. `request` is what the message it answers

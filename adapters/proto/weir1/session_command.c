@@ -9,6 +9,7 @@
  * [C2] An integer that was rounded while reading reaches only commands whose numbers saturate. */
 #include "adapters/proto/weir1/session_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- Members ----------------------------------------------------------------------------------
@@ -389,6 +390,18 @@ static weir_err command_topic(weir_v1_session *session, const weir_v1_node *comm
 /* ---- query ------------------------------------------------------------------------------------
  */
 
+/* One of a front end: {"metric{adapter=\"nng\"}": value}, as /metrics calls it. */
+static void counter_write(void *arg, const char *adapter, const char *metric, uint64_t value)
+{
+    weir_v1_writer *writer = arg;
+    char name[160];
+    int len = snprintf(name, sizeof(name), "%.100s{adapter=\"%.40s\"}", metric, adapter);
+    weir_v1_write_raw(writer, ",");
+    weir_v1_write_string(writer, (weir_bytes){(const uint8_t *)name, (size_t)len});
+    weir_v1_write_raw(writer, ":");
+    weir_v1_write_unsigned(writer, value);
+}
+
 static void reply_stats(weir_v1_session *session, const weir_v1_call *call)
 {
     weir_stats stats = {0};
@@ -408,6 +421,10 @@ static void reply_stats(weir_v1_session *session, const weir_v1_call *call)
         weir_v1_write_string(&writer, weir_bytes_of(rows[i].metric));
         weir_v1_write_raw(&writer, ":");
         weir_v1_write_unsigned(&writer, rows[i].value);
+    }
+    weir_host *host = session->config.host;
+    if (host != NULL && host->ops->counters != NULL) {
+        host->ops->counters(host, counter_write, &writer);
     }
     weir_v1_write_raw(&writer, "}");
     weir_v1_reply_end(session, &writer, call);

@@ -411,7 +411,7 @@ static void talk_emit(void *arg, weir_v1_kind kind, weir_bytes bytes, uint64_t r
 }
 
 /* Limits are changed in t->limits, which the session reads at each use. */
-FAKE_UNUSED static talk *talk_new(bool push)
+FAKE_UNUSED static talk *talk_new_in(bool push, weir_host *host)
 {
     talk *t = calloc(1, sizeof(*t));
     t->port.room = -1;
@@ -423,6 +423,7 @@ FAKE_UNUSED static talk *talk_new(bool push)
         .limits = &t->limits,
         .name = "s1",
         .push = push,
+        .host = host,
         .emit_arg = t,
         .emit = talk_emit,
     };
@@ -430,6 +431,11 @@ FAKE_UNUSED static talk *talk_new(bool push)
         abort();
     }
     return t;
+}
+
+FAKE_UNUSED static talk *talk_new(bool push)
+{
+    return talk_new_in(push, NULL);
 }
 
 /* What was said since the last call, as one string; valid until the next message. */

@@ -653,6 +653,26 @@ static void wrong_topic_commands_are_refused_by_field(void **state)
     talk_free(t);
 }
 
+static void counters_of_two(weir_host *host, weir_host_counter_fn each, void *arg)
+{
+    (void)host;
+    each(arg, "mqtt", "weir_refused_connections_total", 3);
+    each(arg, "nng", "weir_refused_connections_total", 4);
+}
+
+static void query_stats_tells_the_counters_of_every_front_end(void **state)
+{
+    static const weir_host_ops ops = {.counters = counters_of_two};
+    weir_host host = {.ops = &ops};
+    (void)state;
+    talk *t = talk_new_in(true, &host);
+    (void)talk_ask(t, "{\"cmd\":\"hello\",\"version\":1}");
+    assert_has(talk_ask(t, "{\"cmd\":\"query\",\"what\":\"stats\"}"),
+               "\"weir_refused_connections_total{adapter=\\\"mqtt\\\"}\":3,"
+               "\"weir_refused_connections_total{adapter=\\\"nng\\\"}\":4}");
+    talk_free(t);
+}
+
 static void queries_tell_stats_limits_topics_and_health(void **state)
 {
     talk *t = talk_greeted();
@@ -702,6 +722,7 @@ int main(void)
         cmocka_unit_test(topic_commands_reach_the_port_and_are_answered),
         cmocka_unit_test(wrong_topic_commands_are_refused_by_field),
         cmocka_unit_test(queries_tell_stats_limits_topics_and_health),
+        cmocka_unit_test(query_stats_tells_the_counters_of_every_front_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
