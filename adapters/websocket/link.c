@@ -37,7 +37,7 @@
 
 enum {
     RETRY_MS = 32,                  /* of what no completion may announce */
-    CONTROLS_MAX = 128,             /* pings and pongs of one connection in one turn */
+    CONTROLS_MAX = 256,             /* pings and pongs of one connection in RETRY_MS */
     GATHER_FRAME_BYTES_MAX = 32768, /* gathered output is cut into frames of this */
     INPUT_BYTES_MAX = WEIR_HTTP_HEAD_BYTES_MAX + 64,
 };
@@ -221,13 +221,15 @@ static void retry_run(weir_deadline *retry)
 static void turn_end_run(weir_turn_end *end)
 {
     weir_web_link *link = (weir_web_link *)((char *)end - offsetof(weir_web_link, turn_end));
-    if (link->throttled) {
+    if (link->throttled && now_of(link) >= link->throttled_until_ms) {
         link->throttled = false;
         reading_update(link);
     }
     if (link->state == WEIR_WEB_OPEN) {
         link->speaker->turn(link);
-        rest_read(link);
+        if (!link->throttled) {
+            rest_read(link);
+        }
     }
     if (link->state == WEIR_WEB_OPEN) {
         gather_flush(link);
@@ -280,12 +282,13 @@ static void pong_held_send(weir_web_link *link)
     }
 }
 
-/* Control frames promise no work and so meet no back-pressure: too many wait for the next turn. */
+/* Control frames promise no work and so meet no back-pressure: after too many the link rests. */
 static void throttle(weir_web_link *link)
 {
     link->throttled = true;
+    link->throttled_until_ms = now_of(link) + RETRY_MS;
     reading_update(link);
-    ask_turn_end(link);
+    weir_loop_deadline_set(link->lane->loop, &link->retry, link->throttled_until_ms);
 }
 
 static void event_handle(weir_web_link *link, const weir_ws_event *event)

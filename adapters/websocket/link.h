@@ -70,6 +70,7 @@ struct weir_web_link {
     uint64_t sent_ms;   /* the last byte taken by the peer, or the time when some began to wait */
     uint64_t begun_ms;  /* of the unfinished message; meaningless between messages */
     uint64_t begun_bytes; /* of input since then */
+    uint64_t throttled_until_ms;
     uint64_t opened_ms;
     uint64_t deadline_at_ms; /* what conn's deadline is set to; UINT64_MAX: not set */
     size_t waiting_bytes;    /* of output, as of the last time some was sent */
@@ -77,7 +78,7 @@ struct weir_web_link {
     bool over;               /* connections_max: only told so */
     bool blocked;            /* the speaker takes no piece */
     bool full;               /* the peer takes no output */
-    bool throttled;          /* until the turn's end: too many control frames */
+    bool throttled;          /* too many control frames, until throttled_until_ms */
     bool ping_asked;         /* by us, since heard_ms */
     bool ping_held;          /* `ping` waits for its answer */
     bool drain_told;
