@@ -81,9 +81,9 @@ def a_busy_port_is_refused_and_says_which_setting_to_change():
         busy.listen(1)
         port = busy.getsockname()[1]
         gateway = scene.gateway(start=False)
-        gateway.settings = [f"mqtt.port={port}"]
+        gateway.settings[0] = f"mqtt.port={port}"
         refused(gateway, ERROR, f"127.0.0.1:{port}", "mqtt.port")
-        gateway.settings = ["mqtt.port=0"]
+        gateway.settings[0] = "mqtt.port=0"
         gateway.start().serves()  # the data directory was given back
         assert gateway.stop() == 0
 
