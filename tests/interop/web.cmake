@@ -14,5 +14,6 @@ function(weir_web_test name seconds)
 endfunction()
 weir_web_test(weir_js 120)
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/console_test.mjs)
-  weir_web_test(console 120)
+  weir_web_test(console 180)
+  set_tests_properties(interop.console PROPERTIES RUN_SERIAL TRUE) # it measures frames
 endif()

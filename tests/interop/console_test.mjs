@@ -1,0 +1,236 @@
+/* tests/interop/console_test.mjs - the page that the gateway serves, in a headless Chromium.
+ *
+ * WEIR_SHOT=FILE keeps a picture of the page with a small fleet: that is how docs/console.png is made. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { Gateway, SLOW, folderMake, spawned, until, within } from "./gateway.mjs";
+
+const CHROMIUM = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"];
+const RATE = 50000; /* records a second */
+const NAMES = 500;
+const STEP_MS = 20;
+const MEASURED_MS = 4000;
+const TRIES = 5; /* windows, of which one has to have seen the whole rate: the machine may be busy */
+const GAP_MS_MAX = 500 * SLOW; /* between two frames; a person calls that a hitch */
+
+function skip(why) {
+  console.log(`SKIPPED, the page was NOT tested: ${why}`);
+  process.exit(77);
+}
+
+const { chromium } = await import("playwright-core").catch(() =>
+  skip("the package playwright-core is not here; `npm ci` in tests/interop brings it"));
+if (!existsSync(CHROMIUM)) {
+  skip(`there is no ${CHROMIUM}; the package chromium brings it`);
+}
+
+let gateway = null;
+let browser = null;
+before(async () => {
+  gateway = await Gateway.start();
+  browser = await chromium.launchPersistentContext(await folderMake(), { executablePath: CHROMIUM, args: FLAGS,
+    viewport: { width: 1440, height: 900 }, colorScheme: "dark" });
+});
+after(async () => {
+  await browser?.close();
+  await gateway?.gone();
+});
+
+/* A page, with everything that must not happen in it. */
+async function pageOpen(t, hash = "") {
+  const page = await browser.newPage();
+  const complaints = [];
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => new URL(request.url()).hostname !== "127.0.0.1" && complaints.push(request.url()));
+  page.on("response", (response) => response.status() >= 400 && complaints.push(`${response.status()} ${response.url()}`));
+  t.after(() => page.close());
+  await page.goto(gateway.page + hash);
+  await page.locator("#status[data-status=open]").waitFor();
+  return { page, complaints };
+}
+
+/* A fleet of `devices`, until the test ends. */
+function fleet(t, devices, interval) {
+  const demo = spawned(process.env.WEIR_BIN, "demo", "--devices", String(devices), "--interval", String(interval),
+    "--data", `${gateway.folder}/data`);
+  t.after(async () => { demo.kill("SIGTERM"); await demo.ended; });
+}
+
+const picture = (page, id) => page.evaluate((canvas) => document.getElementById(canvas).toDataURL(), id);
+const numberIn = async (page, id) => Number((await page.locator(`#${id}`).textContent()).replaceAll(",", ""));
+
+test("records are shown as they arrive, and both charts move", async (t) => {
+  fleet(t, 12, 100);
+  const { page, complaints } = await pageOpen(t);
+  const row = page.locator(".table .row:visible", { hasText: "site/device-01/telemetry" });
+  await row.waitFor();
+  const value = await row.locator(".value").textContent();
+  await until("another value", async () => await row.locator(".value").textContent() !== value);
+  for (const chart of ["values-chart", "rate-chart"]) {
+    await until(`${chart} shows something`, () => page.evaluate((id) => globalThis.Chart.getChart(id).data.datasets.some(
+      (line) => line.data.length > 2), chart));
+    const before = await picture(page, chart);
+    await until(`${chart} to move`, async () => await picture(page, chart) !== before);
+  }
+  await until("the rate", async () => await numberIn(page, "rate") > 30);
+  assert.equal(await page.locator("#topics .topic").textContent(), "site");
+  if (process.env.WEIR_SHOT) {
+    await page.waitForTimeout(40000);
+    await row.locator(".name").click();
+    await page.screenshot({ path: process.env.WEIR_SHOT });
+  }
+  assert.deepEqual(complaints, []);
+});
+
+test("a filter, a list, a pause and a record's details do what they say", async (t) => {
+  await gateway.weir("topic", "create", "hall");
+  await gateway.weir("pub", "hall/door", "-m", "open", "-H", "who=me");
+  await gateway.weir("pub", "hall/lamp", "-m", "7");
+  await gateway.weir("pub", "hall/blob", "-n");
+  const { page, complaints } = await pageOpen(t, "#filter=hall%2F%23&view=list&from=beginning");
+  const names = page.locator(".table .row:visible .name");
+  await until("three records", async () => await names.count() === 3);
+  assert.deepEqual(await names.allTextContents(), ["hall/blob", "hall/lamp", "hall/door"]);
+  assert.equal(await page.locator("#tail-command").textContent(), "weir sub 'hall/#' --from beginning -F '%T %n %s'");
+  await page.click("#pause");
+  await gateway.weir("pub", "hall/door", "-m", "shut");
+  await until("what has arrived", async () => (await page.locator("#foot").textContent()).includes("1 more"));
+  assert.equal(await names.count(), 3);
+  await page.click("#pause");
+  await until("the fourth record", async () => await names.count() === 4);
+  await page.locator(".table .row:visible", { hasText: "open" }).click();
+  assert.match(await page.locator("#detail-members").textContent(), /topichall.*keydoor.*offset0.*whome/);
+  assert.equal(await page.locator("#detail-command").textContent(), "weir sub hall/door --from 0 -C 1 -o json");
+  await page.fill("#filter", "hall/+/none");
+  await page.press("#filter", "Enter");
+  await until("an empty list", async () => await names.count() === 0);
+  await page.fill("#filter", "hall/#/wrong");
+  await page.press("#filter", "Enter");
+  await until("the refusal", async () => (await page.locator("#foot").textContent()).includes("filters"));
+  assert.deepEqual(complaints, []);
+});
+
+test("what the page publishes arrives, and what is refused is said", async (t) => {
+  const { page, complaints } = await pageOpen(t, "#filter=yard%2F%23&from=end");
+  await page.fill("#publish-name", "yard/gate");
+  await page.fill("#publish-value", "it's <b>shut</b>");
+  assert.equal(await page.locator("#publish-command").textContent(), "weir pub yard/gate -m 'it'\\''s <b>shut</b>'");
+  await page.click("#publish button");
+  await until("the value", async () => await page.locator(".table .row:visible .value").count() === 1 &&
+    await page.locator(".table .row:visible .value").textContent() === "it's <b>shut</b>");
+  assert.equal(await page.locator("#publish-answer").textContent(), "live: not kept");
+  await page.fill("#publish-name", "yard/+");
+  await page.click("#publish button");
+  await page.locator("#publish-answer.bad").waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test("a person can use the connection from the developer console", async (t) => {
+  const { page, complaints } = await pageOpen(t);
+  const said = await page.evaluate(async () => {
+    const loop = weir.subscribe("console/#");
+    await loop.ready;
+    await weir.publish("console/x", { celsius: 21.5 });
+    for await (const m of loop) {
+      return [m.name, m.json().celsius];
+    }
+  });
+  assert.deepEqual(said, ["console/x", 21.5]);
+  assert.deepEqual(complaints, []);
+});
+
+test("a gateway killed and started again: the page goes on by itself", async (t) => {
+  await gateway.weir("topic", "create", "kept");
+  const { page } = await pageOpen(t, "#filter=kept%2F%23&view=list&from=end"); /* the browser logs the failed attempts */
+  await page.evaluate(() => weir.ping());
+  await gateway.weir("pub", "kept/a", "-m", "before");
+  const values = page.locator(".table .row:visible .value");
+  await until("the first record", async () => await values.count() === 1);
+  await gateway.kill();
+  await page.locator("#status[data-status=resuming]").waitFor();
+  await gateway.start();
+  await gateway.weir("pub", "kept/b", "-m", "after");
+  await page.locator("#status[data-status=open]").waitFor();
+  await until("the second record", async () => await values.count() === 2);
+  assert.deepEqual(await values.allTextContents(), ["after", "before"]);
+});
+
+/* Publishes RATE records a second of NAMES names until stopped; gives how to stop it. */
+async function flood(topic) {
+  await gateway.weir("topic", "create", topic, "--durability", "os");
+  const publisher = spawned(process.env.WEIR_BIN, "pub", topic, "-l", "-K", "=", "--quiet",
+    "--data", `${gateway.folder}/data`);
+  publisher.stdin.on("error", () => {}); /* it has ended: its text says why */
+  const began = performance.now();
+  let sent = 0;
+  const feed = setInterval(() => {
+    const due = Math.floor((performance.now() - began) / 1000 * RATE);
+    let lines = "";
+    for (; sent < due; sent++) {
+      lines += `device-${sent % NAMES}/temp={"temp":${(20 + Math.sin(sent / 90000) * 5).toFixed(3)},"n":${sent}}\n`;
+    }
+    publisher.stdin.write(lines);
+  }, STEP_MS);
+  return {
+    sent: () => sent,
+    stop: async () => {
+      clearInterval(feed);
+      publisher.stdin.end();
+      const code = await within("the publisher's end", publisher.ended);
+      assert.equal(code, 0, publisher.text);
+    },
+  };
+}
+
+/* Frames and clicks while the flood runs. */
+function watch(page) {
+  return page.evaluate((milliseconds) => new Promise((resolve) => {
+    const began = performance.now();
+    const total = () => Number(document.getElementById("total").textContent.replaceAll(",", ""));
+    const totalBefore = total();
+    let last = began, gap = 0, frames = 0;
+    const frame = (now) => {
+      gap = Math.max(gap, now - last);
+      last = now;
+      frames++;
+      if (now - began < milliseconds) {
+        requestAnimationFrame(frame);
+      } else {
+        const seconds = (now - began) / 1000;
+        resolve({ gap, perSecond: frames / seconds, records: (total() - totalBefore) / seconds });
+      }
+    };
+    requestAnimationFrame(frame);
+  }), MEASURED_MS);
+}
+
+for (const filter of ["flood/#", "#"]) {
+  test(`${RATE} records a second, filter ${filter}: the latest values stay in the hand`, async (t) => {
+    const topic = "flood";
+    const { page, complaints } = await pageOpen(t, `#filter=${encodeURIComponent(filter)}&from=end`);
+    await page.evaluate(() => weir.ping());
+    const publisher = await flood(topic);
+    await until("the flood", async () => await numberIn(page, "rate") > RATE / 2);
+    let seen = await watch(page);
+    for (let left = TRIES - 1; left > 0 && seen.records < RATE * .9 / SLOW; left--) {
+      seen = await watch(page);
+    }
+    const { gap, perSecond, records } = seen;
+    const clicked = Date.now();
+    await page.click("#theme");
+    const reaction = Date.now() - clicked;
+    await publisher.stop();
+    console.log(`# filter ${filter}: ${Math.round(records)} records/s shown as latest values of ${NAMES} names, ` +
+      `${perSecond.toFixed(1)} frames/s, longest frame gap ${gap.toFixed(0)} ms, a click took ${reaction} ms`);
+    await until("the last record", async () =>
+      (await page.locator("#total").textContent()).replaceAll(",", "") >= publisher.sent());
+    assert.ok(gap < GAP_MS_MAX, `a frame came ${gap} ms after the one before`);
+    assert.ok(records > RATE * .9 / SLOW, `only ${records} records a second arrived`);
+    assert.deepEqual(complaints, []);
+    await gateway.weir("topic", "rm", topic);
+  });
+}
