@@ -48,6 +48,14 @@ typedef enum weir_key_type {
       "Numeric address to listen on.")                                                               \
     X(mqtt_port, "mqtt", "port", UINT, "1883", 0, 65535, "",                                         \
       "0: one that the system picks; see `ports`.")                                                  \
+    X(mqtt_tls_port, "mqtt", "tls.port", UINT, "8883", 0, 65535, "",                                 \
+      "Port of MQTT over TLS, when there is a certificate.")                                         \
+    X(mqtt_tls_certificate, "mqtt", "tls.certificate", TEXT, NULL, 1, 0, "path",                     \
+      "PEM file with the certificate and its chain; adds a listener with TLS.")                      \
+    X(mqtt_tls_key, "mqtt", "tls.key", TEXT, NULL, 1, 0, "path",                                     \
+      "PEM file with the certificate's key.")                                                        \
+    X(mqtt_tls_client_ca, "mqtt", "tls.client_ca", TEXT, NULL, 1, 0, "path",                         \
+      "PEM file with the authorities whose clients may connect.")                                    \
     X(local_enabled, "local", "enabled", BOOL, "true", 0, 0, "",                                     \
       "Serve weir.v1 on a socket in the data directory; `weir pub`, `sub` and `topic` need it.")     \
     X(local_path, "local", "path", TEXT, NULL, 1, 0, "path",                                         \
@@ -64,6 +72,8 @@ typedef enum weir_key_type {
       "Silence after which a peer is asked whether it lives; 0: never.")                             \
     X(http_upgrade_ms_max, "http", "upgrade_ms_max", UINT, "5000", 100, 600000, "milliseconds",      \
       "Time from accept to a complete request head.")                                                \
+    X(http_message_ms_max, "http", "message_ms_max", UINT, "60000", 100, 3600000, "milliseconds",    \
+      "Time for one WebSocket message; one more for each of its bytes.")                             \
     X(http_test_echo, "http", "test_echo", BOOL, "false", 0, 0, "",                                  \
       "Offer the subprotocol `echo` at /echo; for tests.")                                           \
     X(http_tls_certificate, "http", "tls.certificate", TEXT, NULL, 1, 0, "path",                     \

@@ -16,7 +16,7 @@
  * Invariants
  * [C1] `closed` is called once, from the loop, and nothing is called after it.
  * [C2] input is called only while OPEN and not paused.
- * [C3] Unused input never exceeds input_max plus one read.
+ * [C3] Unused input never exceeds input_max plus one read: beyond input_max nothing is read.
  * [C4] Memory for input grows by what has arrived, never by what a length field claims.
  * [C5] A connection without waiting bytes owns no buffer. */
 #include "adapters/shared/conn.h"
@@ -66,7 +66,8 @@ static void queue_turn_end(weir_conn *conn)
 static void watch(weir_conn *conn)
 {
     bool held = (conn->flags & (FLAG_ENDED | FLAG_READ_WRITE)) != 0 ||
-                (conn->state == STATE_OPEN && (conn->flags & FLAG_PAUSED) != 0);
+                (conn->state == STATE_OPEN &&
+                 ((conn->flags & FLAG_PAUSED) != 0 || conn->in.len > conn->input_max));
     uint16_t want =
         (uint16_t)((held ? 0 : FLAG_POLL_READ) |
                    ((conn->flags & (FLAG_WANT_WRITE | FLAG_READ_WRITE)) != 0 ? FLAG_POLL_WRITE
@@ -243,8 +244,8 @@ static void read_once(weir_conn *conn)
     }
     if (conn->state != STATE_OPEN) {
         read_discard(conn);
-    } else if ((conn->flags & FLAG_PAUSED) != 0) {
-        return; /* [C2] */
+    } else if ((conn->flags & FLAG_PAUSED) != 0 || conn->in.len > conn->input_max) {
+        return; /* [C2], [C3] */
     } else if (conn->in.len <= KEPT_COPY_BYTES_MAX) {
         read_shared(conn);
     } else {
@@ -386,8 +387,10 @@ void weir_conn_written(weir_conn *conn)
     if (conn->state == STATE_OPEN && waiting(conn) == 0) {
         weir_loop_buffer_give(conn->loop, &conn->out); /* [C5]: nothing came of it */
         conn->out_sent = 0;
-    } else if (conn->state == STATE_OPEN && (conn->flags & FLAG_WANT_WRITE) == 0) {
-        queue_turn_end(conn);
+    } else if (conn->state == STATE_OPEN &&
+               ((conn->flags & FLAG_WANT_WRITE) == 0 ||
+                ((conn->flags & FLAG_FULL) == 0 && waiting(conn) > conn->output_high))) {
+        queue_turn_end(conn); /* to send, or to tell the owner that a choked socket is full */
     }
 }
 

@@ -29,7 +29,8 @@ typedef struct weir_conn weir_conn;
 typedef struct weir_conn_ops {
     /* Bytes have come, or reading was resumed while some waited. Returns how many of the front were
      * used; the rest comes again, in one piece with what follows it. `in` is never empty and is
-     * valid until the call returns. May write, pause, close or reset the connection. The loop steps
+     * valid until the call returns; its bytes may be changed in place, and come again as changed.
+     * May write, pause, close or reset the connection. The loop steps
      * its port after it: submitting here needs no kick. */
     size_t (*input)(weir_conn *conn, weir_bytes in);
     /* The peer will send nothing more (it closed its half); input that was not used never will be.

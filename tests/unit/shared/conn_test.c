@@ -21,7 +21,7 @@
 
 #include <cmocka.h>
 
-enum { DEADLINE_MS = 10000, INPUT_MAX = 4096, OUTPUT_HIGH = 65536 };
+enum { DEADLINE_MS = 10000, INPUT_MAX = 4096, OUTPUT_HIGH = 65536, SIPS = 100 };
 
 /* ---- The server under test ----------------------------------------------------------------- */
 
@@ -35,7 +35,9 @@ typedef struct server {
     atomic_uint low;
     atomic_uint per_loop[4];
     atomic_int why;
-    atomic_ulong sent; /* lines of the flood */
+    atomic_ulong sent;       /* lines of the flood */
+    atomic_ulong most_input; /* the longest input given at once */
+    atomic_uint sips;
 } server;
 
 typedef struct echo {
@@ -43,6 +45,8 @@ typedef struct echo {
     server *server;
     bool over;
     bool flooding;
+    bool sipping; /* takes one line, pauses, resumes soon: as a session that is blocked again and
+                     again */
 } echo;
 
 static void flood(echo *self)
@@ -67,6 +71,14 @@ static void line_do(echo *self, weir_bytes line)
     } else if (weir_bytes_equal(line, WEIR_TEXT("pause\n"))) {
         weir_conn_pause(&self->conn);
         weir_conn_deadline(&self->conn, weir_loop_now_ms(self->conn.loop) + 50);
+    } else if (weir_bytes_equal(line, WEIR_TEXT("sip\n"))) {
+        self->sipping = true;
+        self->server->sips++;
+        weir_conn_pause(&self->conn);
+        weir_conn_deadline(&self->conn, weir_loop_now_ms(self->conn.loop) + 1);
+    } else if (weir_bytes_equal(line, WEIR_TEXT("drip\n"))) {
+        static const uint8_t kilobyte[1024] = {'d'};
+        (void)weir_conn_write(&self->conn, WEIR_BYTES(kilobyte)); /* whatever waits already */
     } else if (weir_bytes_equal(line, WEIR_TEXT("flood\n"))) {
         self->flooding = true;
         flood(self);
@@ -80,6 +92,9 @@ static size_t echo_input(weir_conn *conn, weir_bytes in)
     echo *self = (echo *)conn;
     size_t used = 0;
     const uint8_t *end = NULL;
+    if (in.len > self->server->most_input) {
+        self->server->most_input = in.len;
+    }
     while (weir_conn_is_open(conn) && !weir_conn_paused(conn) &&
            (end = memchr(in.ptr + used, '\n', in.len - used)) != NULL) {
         size_t len = (size_t)(end - (in.ptr + used)) + 1;
@@ -115,6 +130,15 @@ static void echo_sent(weir_conn *conn, size_t waiting)
 
 static void echo_deadline(weir_conn *conn)
 {
+    const echo *self = (echo *)conn;
+    if (self->sipping && self->server->sips < SIPS) {
+        weir_conn_resume(conn);
+        return;
+    }
+    if (self->sipping) {
+        weir_conn_reset(conn, WEIR_CLOSED); /* that will do */
+        return;
+    }
     (void)weir_conn_write(conn, WEIR_TEXT("resumed\n"));
     weir_conn_resume(conn);
 }
@@ -309,6 +333,46 @@ static void a_paused_connection_keeps_its_input_and_gives_it_when_resumed(void *
     fd = client_open(&self);
     client_say(fd, "pause\nfirst\nsecond\n");
     client_expect(fd, "resumed\nfirst\nsecond\n");
+    close(fd);
+    server_stop(&self);
+}
+
+static void kept_input_stays_bounded_however_often_reading_is_resumed(void **state)
+{
+    enum { READ_MOST = 262144 };
+    server self;
+    char lines[5000];
+    (void)state;
+    server_start(&self, 1, 10);
+    int fd = client_open(&self);
+    for (size_t i = 0; i + 4 <= sizeof(lines); i += 4) {
+        memcpy(lines + i, "sip\n", 4);
+    }
+    /* Far more than it takes; the socket is filled for as long as it sips. */
+    for (int i = 0; i < DEADLINE_MS && self.sips < SIPS; i++) {
+        const struct timespec pause = {.tv_nsec = 1000000};
+        while (send(fd, lines, sizeof(lines), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        }
+        nanosleep(&pause, NULL);
+    }
+    assert_true(self.sips >= SIPS);
+    assert_true(self.most_input <= INPUT_MAX + READ_MOST);
+    close(fd);
+    server_stop(&self);
+}
+
+static void an_owner_that_writes_to_a_choked_socket_is_told_that_it_is_full(void **state)
+{
+    server self;
+    (void)state;
+    server_start(&self, 1, 10);
+    int fd = client_open(&self);
+    for (int i = 0; i < DEADLINE_MS && self.full == 0; i++) {
+        const struct timespec pause = {.tv_nsec = 1000000};
+        client_say(fd, "drip\ndrip\ndrip\ndrip\ndrip\ndrip\ndrip\ndrip\n"); /* and never read */
+        nanosleep(&pause, NULL); /* few a turn, so that it chokes with little waiting */
+    }
+    wait_until(&self.full, 1);
     close(fd);
     server_stop(&self);
 }
@@ -533,6 +597,8 @@ int main(void)
         cmocka_unit_test(what_was_written_before_a_close_arrives_and_nothing_after_it),
         cmocka_unit_test(a_reset_of_one_leaves_the_others),
         cmocka_unit_test(a_paused_connection_keeps_its_input_and_gives_it_when_resumed),
+        cmocka_unit_test(kept_input_stays_bounded_however_often_reading_is_resumed),
+        cmocka_unit_test(an_owner_that_writes_to_a_choked_socket_is_told_that_it_is_full),
         cmocka_unit_test(unused_input_beyond_its_limit_ends_the_connection),
         cmocka_unit_test(a_peer_that_does_not_read_is_told_of_as_pressure_and_again_when_it_reads),
         cmocka_unit_test(connections_are_spread_over_the_loops),
