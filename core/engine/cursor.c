@@ -109,7 +109,7 @@ static weir_err cursor_add(weir_filter *filter, weir_partition *partition, int64
     cursor->filter = filter;
     cursor->partition = partition;
     cursor->next = next;
-    cursor->end = filter->until_end ? partition->next_offset : INT64_MAX;
+    cursor->end = filter->until_end ? partition->visible_offset : INT64_MAX;
     cursor->whole =
         whole_topic((weir_bytes){filter->text, filter->text_bytes},
                     (weir_bytes){partition->topic->ref->name, partition->topic->ref->name_bytes});

@@ -51,30 +51,32 @@ class Writer:
 
     def __init__(self, gateway, topic="site/w", client="writer"):
         self.peer = mqtt.connected(gateway.port, client)
-        self.topic, self.accepted, self.next, self.held = topic, [], 0, None
+        self.topic, self.accepted, self.next, self.held = topic, [], 0, []
 
     def publish(self):
         """The PUBACK's reason; HELD when there is none for a while."""
-        number = self.next
+        self.held.append(self.next)
+        self.peer.send(mqtt.publish(self.topic, f"{self.next} {PAYLOAD}", 1, self.next % 60000 + 1))
         self.next += 1
-        self.peer.send(mqtt.publish(self.topic, f"{number} {PAYLOAD}", 1, number % 60000 + 1))
         self.peer.socket.settimeout(HELD_S)
         try:
-            return self.answer(number)
-        except AssertionError:
-            self.held = number
+            return self.answers()
+        except mqtt.Silence:
             return HELD
         finally:
             self.peer.socket.settimeout(support.DEADLINE_S)
 
-    def answer(self, number):
-        if not self.peer.got and not self.peer.more():
-            raise EOFError("the connection ended")
-        answer = self.peer.expect(mqtt.PUBACK)
-        assert answer.number() == number % 60000 + 1, answer
-        if answer.reason() == 0:
-            self.accepted.append(str(number))
-        return answer.reason()
+    def answers(self):
+        """Takes the answer of everything that waits for one; the last one's reason."""
+        reason = HELD
+        while self.held:
+            answer = self.peer.expect(mqtt.PUBACK)
+            number = self.held.pop(0)
+            assert answer.number() == number % 60000 + 1, answer
+            reason = answer.reason()
+            if reason == 0:
+                self.accepted.append(str(number))
+        return reason
 
     def until_refused(self):
         for _ in range(PUBLISHES_MAX):
@@ -85,15 +87,12 @@ class Writer:
         raise AssertionError("a full disk took everything")
 
     def until_accepted(self):
-        if self.held is not None:
-            held, self.held = self.held, None
-            self.answer(held)
+        self.answers()
         support.wait_until("a publish that is accepted again", lambda: self.publish() == 0)
 
     def may_be_stored(self):
         """What the log holds when the gateway was killed."""
-        held = [] if self.held is None else [str(self.held)]
-        return [self.accepted, self.accepted + held]
+        return [self.accepted, self.accepted + [str(number) for number in self.held]]
 
 
 def numbers(gateway):

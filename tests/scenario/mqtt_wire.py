@@ -149,6 +149,10 @@ class Packet:
         return struct.unpack(">H", self.body[at:at + 2])[0]
 
 
+class Silence(AssertionError):
+    """Nothing came in time."""
+
+
 class Peer:
     """A raw connection."""
 
@@ -186,7 +190,7 @@ class Peer:
         except ConnectionResetError:
             return False
         except socket.timeout:
-            raise AssertionError("waited in vain for bytes or the end") from None
+            raise Silence("waited in vain for bytes or the end") from None
         self.got += data
         return bool(data)
 
