@@ -125,6 +125,7 @@ export interface Subscription extends AsyncIterableIterator<Message> {
   readonly ready: Promise<void>;
   readonly dropped: number;
   readonly replaced: number;
+  /** Behind what was taken; `from` takes them. */
   readonly positions: Position[];
   close(): Promise<void>;
   on(type: "gap", listener: (gap: Gap) => void): () => void;

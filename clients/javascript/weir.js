@@ -380,7 +380,8 @@ class Subscription extends Emitter {
   #options;
   #waiting; /* messages not taken yet */
   #takers = []; /* promises of next() not kept yet */
-  #next = new Map(); /* topic -> next offset of each partition [J1] */
+  #next = new Map(); /* topic -> next offset of each partition to arrive [J1] */
+  #given = new Map(); /* the same, to be taken */
   #channels = { stored: null, live: null }; /* {number, used} of this connection */
   #queued = { stored: 0, live: 0 };
   #begun = false; /* the positions are known */
@@ -412,10 +413,10 @@ class Subscription extends Emitter {
     return this.#waiting.replaced ?? 0;
   }
 
-  /** Where each partition goes on: what `from` takes, to continue another day. */
+  /** Where each partition goes on behind what was taken: what `from` takes, to continue another day. */
   get positions() {
     const list = [];
-    for (const [topic, offsets] of this.#next) {
+    for (const [topic, offsets] of this.#given) {
       offsets.forEach((offset, partition) => list.push({ topic, partition, offset }));
     }
     return list;
@@ -570,9 +571,21 @@ class Subscription extends Emitter {
         return first ? this.#options.position({ ...at, topic }) : this.#goOn(topic, at, here);
       });
       this.#next.set(topic, list);
+      this.#givenFrom(topic, list, before);
       list.forEach((offset, partition) => positions.push({ topic, partition, offset }));
     }
     return positions;
+  }
+
+  /* Where nothing was taken yet, or what was is no more, taking goes on where reading does. */
+  #givenFrom(topic, list, before) {
+    const given = this.#given.get(topic) ?? [];
+    list.forEach((offset, partition) => {
+      if (offset !== before?.[partition] || given[partition] === undefined) {
+        given[partition] = offset;
+      }
+    });
+    this.#given.set(topic, given);
   }
 
   #goOn(topic, at, here) {
@@ -621,8 +634,9 @@ class Subscription extends Emitter {
         if (record.topic !== topic) {
           topic = record.topic;
           offsets = this.#next.get(topic);
-          if (offsets === undefined) {
+          if (offsets === undefined) { /* declared since */
             this.#next.set(topic, offsets = []);
+            this.#given.set(topic, []);
           }
         }
         if (record.offset < offsets[record.partition]) {
@@ -648,6 +662,7 @@ class Subscription extends Emitter {
   #give(kind, message) {
     if (this.#takers.length > 0) {
       this.#takers.shift().resolve({ value: message, done: false });
+      this.#taken(message);
       this.#creditTaken(kind);
       return 0;
     }
@@ -666,12 +681,19 @@ class Subscription extends Emitter {
 
   #take() {
     const message = this.#waiting.shift();
+    this.#taken(message);
     if (this.#options.onSlow === "pause") {
       const kind = message.live && !message.retained ? "live" : "stored"; /* retained ones come with the stored */
       this.#queued[kind]--;
       this.#creditTaken(kind);
     }
     return message;
+  }
+
+  #taken(message) {
+    if (message.offset !== null && !message.retained) {
+      this.#given.get(message.topic)[message.partition] = message.offset + 1;
+    }
   }
 
   #creditTaken(kind) {

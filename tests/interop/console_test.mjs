@@ -79,7 +79,8 @@ test("records are shown as they arrive, and both charts move", async (t) => {
   await until("the rate", async () => await numberIn(page, "rate") > 30);
   assert.equal(await page.locator("#topics .topic").textContent(), "site");
   if (process.env.WEIR_SHOT) {
-    await page.waitForTimeout(40000);
+    await page.setViewportSize({ width: 1240, height: 780 });
+    await page.waitForTimeout(62000);
     await row.locator(".name").click();
     await page.screenshot({ path: process.env.WEIR_SHOT });
   }

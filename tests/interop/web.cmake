@@ -13,6 +13,7 @@ function(weir_web_test name seconds)
     ENVIRONMENT "WEIR_BIN=$<TARGET_FILE:weir_program>;WEIR_SLOW=${WEIR_SLOW}")
 endfunction()
 weir_web_test(weir_js 120)
+weir_web_test(javascript_page 60)
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/console_test.mjs)
   weir_web_test(console 180)
   set_tests_properties(interop.console PROPERTIES RUN_SERIAL TRUE) # it measures frames

@@ -194,6 +194,23 @@ test("every way to say where to begin begins there", async (t) => {
   assert.deepEqual(texts(await taken(end, 1)), ["new"]);
 });
 
+test("positions go on behind what was taken, through a cut too", async (t) => {
+  const Cut = cuttable();
+  const w = await connected(t, { WebSocket: Cut });
+  const topic = await topicMake(w, { partitions: 2 });
+  const records = Array.from({ length: 100 }, (unused, n) => ({ key: `k${n}`, data: String(n) }));
+  await w.publishMany(topic, records);
+  const first = w.subscribe(`${topic}/#`, { from: "beginning", credit: 30 });
+  const one = await taken(first, 20);
+  Cut.cut();
+  one.push(...await taken(first, 21));
+  const { positions } = first;
+  await first.close();
+  assert.equal(positions.reduce((sum, { offset }) => sum + offset, 0), 41);
+  const two = await taken(w.subscribe(`${topic}/#`, { from: positions }), 59);
+  assert.equal(new Set([...one, ...two].map(place)).size, 100);
+});
+
 test("untilEnd ends the loop behind what was there", async (t) => {
   const w = await connected(t);
   const topic = await topicMake(w, { partitions: 3 });
