@@ -414,6 +414,7 @@ struct weir_engine {
     uint64_t unit_bytes;
     uint64_t marked_unit;      /* the journal carries a mark for this unit */
     uint64_t mark_due_ns;      /* when an idle journal writes its mark; 0: nothing to mark */
+    uint64_t topics_unit;      /* the newest one that may have changed topics */
     uint64_t written_compared; /* the term was compared after this unit was written, */
     uint64_t durable_compared; /* after this one was synced, */
     uint64_t compared_ns;      /* and at this time */

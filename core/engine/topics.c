@@ -360,6 +360,11 @@ void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op)
                                               : WEIR_COMPLETION_TOPIC;
     weir_produce_close_all(engine); /* the answer is about what came before it */
     topic_op_run(engine, op, &done);
-    /* [E4] What it tells of must be durable before it is told, an answer "no" included. */
-    weir_port_answer(port, &done, weir_engine_unit_now(engine), WEIR_LEVEL_DISK);
+    if (op->type != WEIR_OP_TOPICS && op->type != WEIR_OP_OFFSETS) {
+        engine->topics_unit = weir_engine_unit_now(engine);
+    }
+    /* [E4] What it tells of must be durable before it is told, an answer "no" included. A question
+     * waits for the last change of topics, not for records that a full disk may hold back. */
+    bool told = engine->topics_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK);
+    weir_port_answer(port, &done, engine->topics_unit, told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK);
 }
