@@ -99,6 +99,19 @@ static const weir_option demo_options[] = {
     {0, NULL, NULL, NULL},
 };
 
+static const weir_option bench_options[] = {
+    {0, "all", NULL, "run every row"},
+    {0, "list", NULL, "list the rows and the subjects; run nothing"},
+    {0, "only", "NAMES", "only these subjects, with commas between (the ceiling always runs)"},
+    {0, "repeats", "N", "how often each subject runs, one after the other (default 5)"},
+    {0, "seconds", "S", "how long each run is measured (default 2)"},
+    {0, "warm-up", "S", "how long each run warms up before (default 0.5)"},
+    {0, "save", NULL, "keep the raw results in bench/results, one JSON object a line"},
+    {0, "json", NULL, "print the raw results instead of the table"},
+    {0, "weir", "FILE", "the weir to measure (default: this one)"},
+    {0, NULL, NULL, NULL},
+};
+
 static const weir_command commands[] = {
     {"serve",
      "",
@@ -231,6 +244,19 @@ static const weir_command commands[] = {
      0,
      {client_options},
      weir_run_stats},
+    {"bench",
+     "[ROW...]",
+     "measure the gateway beside its peers",
+     "Starts each subject of a row on loopback, drives it with one load generator, and prints what it "
+     "reached beside the null broker's figure, which is the machine's ceiling. bench/README.md says what "
+     "each column means. Peers that are not installed are skipped with the line that installs them.\n"
+     "Fails when a message to or from the gateway is lost, doubled or out of order, and when the ceiling "
+     "is too low for the figures to mean anything.",
+     "weir bench 1 2 --only mosquitto,weir,weir-os\nweir bench --all --save\n",
+     0,
+     64,
+     {bench_options},
+     weir_run_bench},
     {"version",
      "",
      "print the versions of weir and of its libraries",

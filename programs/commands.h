@@ -65,6 +65,7 @@ weir_exit weir_run_pub(const weir_arguments *arguments);
 weir_exit weir_run_sub(const weir_arguments *arguments);
 weir_exit weir_run_demo(const weir_arguments *arguments);
 weir_exit weir_run_stats(const weir_arguments *arguments);
+weir_exit weir_run_bench(const weir_arguments *arguments);
 weir_exit weir_run_version(const weir_arguments *arguments);
 weir_exit weir_run_help(const weir_arguments *arguments);
 weir_exit weir_run_man(const weir_arguments *arguments);

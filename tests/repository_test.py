@@ -57,7 +57,7 @@ class Repository(unittest.TestCase):
         lines = [line.split() for line in text_of("tools/packages").splitlines() if line and line[0] != "#"]
         self.assertGreater(len(lines), 10)
         for words in lines:
-            self.assertIn(words[0], ("build", "run", "test", "web"))
+            self.assertIn(words[0], ("build", "run", "test", "web", "bench"))
             self.assertIn(len(words), (2, 3))
         for script in ("weir-up", "weir-test", ".ci/run", "tools/install.sh"):
             named = [words[1] for words in lines if "-" in words[1] and words[1] in text_of(script)]

@@ -1,0 +1,432 @@
+/* bench/bench.c - rows to runs: every repeat starts every subject afresh, one after the other.
+ *
+ *   for each row:  for each repeat:  for each subject:  start, generate, end       (interleaved)
+ *                  table of the row; the rules; JSON lines
+ *
+ * Rules: a run is void while the null broker is too slow to count as a ceiling; a row of Weir's
+ * fails when a message is lost, doubled, reordered or refused; a subject whose program is not here
+ * is skipped with the line that installs it, and a row that Weir cannot serve yet says so in Weir's
+ * cell.
+ *
+ * [B1] Whatever was started is ended before the next starts, signals included: the handler sets a
+ * word and the loops look at it. */
+#include "bench/bench.h"
+
+#include "bench/generator/generator.h"
+#include "bench/process.h"
+#include "bench/report.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    REPEATS = 5,
+    MEASURE_MS = 2000,
+    WARM_UP_MS = 500,
+    GENERATE_MS_MAX = 120000, /* beyond what is measured */
+    KILL_MS = 100,
+};
+
+typedef struct session {
+    const weir_bench_options *options;
+    weir_run_facts facts;
+    FILE *saved;
+    weir_bench_verdict verdict;
+} session;
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+/* A graver verdict replaces a lighter one. */
+static void verdict_raise(session *own, weir_bench_verdict verdict)
+{
+    own->verdict = verdict > own->verdict ? verdict : own->verdict;
+}
+
+/* ---- One run -----------------------------------------------------------------------------------
+ */
+
+typedef struct generate {
+    const weir_bench_workload *work;
+    const weir_bench_target *target;
+    int out;
+} generate;
+
+static int generate_body(void *arg)
+{
+    const generate *task = arg;
+    weir_bench_result result;
+    weir_generator_run(task->work, task->target, &result);
+    return write(task->out, &result, sizeof(result)) == (ssize_t)sizeof(result) ? 0 : 1;
+}
+
+/* The generator has a process of its own: its CPU is its own, and a crash is told. */
+static void generate_run(const weir_bench_workload *work, const weir_bench_target *target,
+                         weir_bench_result *result)
+{
+    int ends[2];
+    pid_t pid = 0;
+    generate task = {.work = work, .target = target};
+    struct pollfd wait;
+    int left_ms = (int)(work->measure_ms + work->warm_up_ms) + GENERATE_MS_MAX;
+    *result = (weir_bench_result){.err = WEIR_IO, .text = "the generator ended without a result"};
+    if (pipe(ends) != 0) {
+        return;
+    }
+    task.out = ends[1];
+    if (weir_process_fork(generate_body, &task, &pid) == WEIR_OK) {
+        close(ends[1]);
+        wait = (struct pollfd){.fd = ends[0], .events = POLLIN};
+        for (int ready = 0; ready <= 0 && left_ms > 0 && stopped == 0; left_ms -= KILL_MS) {
+            ready = poll(&wait, 1, KILL_MS);
+        }
+        if (wait.revents != 0 &&
+            read(ends[0], result, sizeof(*result)) != (ssize_t)sizeof(*result)) {
+            result->err = WEIR_IO;
+        }
+        weir_process_end(pid, KILL_MS);
+    } else {
+        close(ends[1]);
+    }
+    close(ends[0]);
+}
+
+static void cell_note(weir_cell *cell, const char *text)
+{
+    snprintf(cell->note_text, sizeof(cell->note_text), "%s", text);
+    cell->note = cell->note_text;
+}
+
+static void cell_run(session *own, const weir_row *row, weir_cell *cell)
+{
+    weir_bench_workload work = row->work;
+    weir_bench_target target = {0};
+    weir_subject_run run;
+    weir_bench_result result;
+    work.warm_up_ms = own->facts.warm_up_ms;
+    work.measure_ms = own->facts.measure_ms;
+    if (cell->subject->kind == WEIR_SUBJECT_CEILING) {
+        work.websocket = false; /* the ceiling is TCP's: rows say so */
+    }
+    if (weir_subject_start(cell->subject, own->options->weir_program, &run) != WEIR_OK) {
+        cell_note(cell, run.text);
+        return;
+    }
+    target.pid = run.pid;
+    target.port = work.websocket ? run.web_port : run.mqtt_port;
+    snprintf(target.path, sizeof(target.path), "%s", run.web_path);
+    generate_run(&work, &target, &result);
+    weir_subject_end(cell->subject, &run);
+    if (stopped != 0) {
+        return;
+    }
+    if (result.err != WEIR_OK) {
+        cell_note(cell, result.text);
+    } else {
+        cell->results[cell->count++] = result;
+    }
+}
+
+/* ---- One row -----------------------------------------------------------------------------------
+ */
+
+/* True when `name` is one of the words of a list with commas. */
+static bool listed(const char *list, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',' ? 1 : 0;
+        if (strncmp(at, name, len) == 0 && (at[len] == ',' || at[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t cells_make(const session *own, const weir_row *row, weir_cell *cells)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < WEIR_ROW_SUBJECTS_MAX && row->subjects[i] != NULL; i++) {
+        const weir_subject *subject = weir_subject_named(row->subjects[i]);
+        char text[WEIR_BENCH_TEXT_MAX];
+        weir_cell *cell = &cells[count];
+        bool ceiling = i == 0; /* always there: nothing can be read without it */
+        if (!ceiling && own->options->only != NULL && !listed(own->options->only, subject->name)) {
+            continue;
+        }
+        *cell = (weir_cell){.subject = subject};
+        if (!weir_subject_there(subject, text, sizeof(text))) {
+            cell_note(cell, text);
+        } else if (subject->kind == WEIR_SUBJECT_WEIR && row->missing != NULL) {
+            snprintf(text, sizeof(text), "missing: %s", row->missing);
+            cell_note(cell, text);
+        }
+        count++;
+    }
+    return count;
+}
+
+static const weir_cell *cell_of(const weir_cell *cells, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (name != NULL && strcmp(cells[i].subject->name, name) == 0 && cells[i].count > 0) {
+            return &cells[i];
+        }
+    }
+    return NULL;
+}
+
+/* The ceiling is none while it is not far above the peer. Said in the table's foot. */
+static bool row_is_void(const session *own, const weir_row *row, const weir_cell *cells,
+                        size_t count)
+{
+    const weir_cell *peer = cell_of(cells, count, row->void_peer);
+    double reached;
+    if (peer == NULL || cells[0].count == 0) {
+        return false;
+    }
+    reached = weir_cell_median(row, &cells[0]) / weir_cell_best(row, peer);
+    if (reached >= row->void_ratio) {
+        return false;
+    }
+    if (!own->options->json) {
+        fprintf(
+            own->options->out,
+            "VOID: the ceiling is %.3g times %s's best, not %.3g: the machine is too busy, or the "
+            "generator too slow, for these figures to mean anything\n",
+            reached, row->void_peer, row->void_ratio);
+    }
+    return true;
+}
+
+static void row_judge(session *own, const weir_row *row, const weir_cell *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (cells[i].subject->kind == WEIR_SUBJECT_WEIR && row->missing == NULL &&
+            (!weir_cell_is_clean(&cells[i]) || cells[i].count < own->facts.repeats)) {
+            verdict_raise(own, WEIR_BENCH_FAILED);
+        }
+    }
+    if (cells[0].count == 0) {
+        verdict_raise(own, WEIR_BENCH_VOID);
+    }
+}
+
+static void row_write(const session *own, const weir_row *row, const weir_cell *cells, size_t count,
+                      bool voided)
+{
+    FILE *files[2] = {own->options->json ? own->options->out : NULL, own->saved};
+    for (size_t f = 0; f < 2; f++) {
+        for (size_t i = 0; files[f] != NULL && i < count; i++) {
+            unsigned lines = cells[i].count > 0 ? cells[i].count : 1; /* a skipped one says why */
+            for (unsigned repeat = 0; repeat < lines; repeat++) {
+                weir_report_json(files[f], &own->facts, row, &cells[i], repeat, voided);
+            }
+        }
+        if (files[f] != NULL) {
+            fflush(files[f]);
+        }
+    }
+}
+
+static void row_run(session *own, const weir_row *row)
+{
+    weir_cell *cells = calloc(WEIR_ROW_SUBJECTS_MAX, sizeof(*cells));
+    size_t count;
+    bool voided;
+    if (cells == NULL) {
+        verdict_raise(own, WEIR_BENCH_FAILED);
+        return;
+    }
+    count = cells_make(own, row, cells);
+    for (unsigned repeat = 0; repeat < own->facts.repeats && stopped == 0; repeat++) {
+        for (size_t i = 0; i < count && stopped == 0; i++) {
+            if (cells[i].note == NULL) {
+                cell_run(own, row, &cells[i]);
+            }
+        }
+    }
+    if (stopped == 0) {
+        if (!own->options->json) {
+            weir_report_row(own->options->out, row, cells, count);
+        }
+        voided = row_is_void(own, row, cells, count);
+        if (voided) {
+            verdict_raise(own, WEIR_BENCH_VOID);
+        }
+        row_judge(own, row, cells, count);
+        row_write(own, row, cells, count, voided);
+    }
+    free(cells);
+}
+
+/* ---- The session -------------------------------------------------------------------------------
+ */
+
+static void machine_read(char *text, size_t size)
+{
+    char cpu[4096] = "";
+    char *model = NULL;
+    struct utsname name;
+    if (weir_file_read("/proc/cpuinfo", cpu, sizeof(cpu)) &&
+        (model = strstr(cpu, "model name")) != NULL && (model = strchr(model, ':')) != NULL) {
+        model += 2;
+        model[strcspn(model, "\n")] = '\0';
+    }
+    (void)uname(&name);
+    snprintf(text, size, "%s, %ld processors, Linux %s", model != NULL ? model : "?",
+             sysconf(_SC_NPROCESSORS_ONLN), name.release);
+}
+
+static void commit_read(char *text, size_t size)
+{
+    char git[512];
+    char changes[64] = "";
+    char words[3][24] = {"rev-parse", "HEAD", ""};
+    char *head[] = {git, words[0], words[1], NULL};
+    char asks[3][24] = {"status", "--porcelain", "-uno"};
+    char *status[] = {git, asks[0], asks[1], asks[2], NULL};
+    snprintf(text, size, "unknown");
+    if (weir_program_find("git", git, sizeof(git)) && weir_process_capture(head, text, size)) {
+        text[strcspn(text, "\n")] = '\0';
+        if (strlen(text) != 40) {
+            snprintf(text, size, "unknown");
+        } else if (weir_process_capture(status, changes, sizeof(changes)) && changes[0] != '\0') {
+            snprintf(text + 40, size - 40, "+");
+        }
+    }
+}
+
+/* One version for each program that can be asked. */
+static void versions_read(session *own)
+{
+    static const char *const names[] = {"mosquitto", "nats", "weir"};
+    size_t len = 0;
+    char *text = own->facts.versions;
+    size_t size = sizeof(own->facts.versions);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char version[160];
+        weir_subject_version(weir_subject_named(names[i]), version, sizeof(version));
+        for (char *at = version; *at != '\0'; at++) {
+            *at = *at < 0x20 || *at == '"' || *at == '\\' || *at == 0x7f ? ' ' : *at;
+        }
+        len += (size_t)snprintf(text + len, size - len, "%s\"%s\":\"%s\"", i == 0 ? "{" : ",",
+                                names[i], version);
+    }
+    snprintf(text + len, size - len, "}");
+}
+
+static bool save_open(session *own)
+{
+    char path[512];
+    if (own->options->save == NULL) {
+        return true;
+    }
+    (void)mkdir(own->options->save, 0777);
+    snprintf(path, sizeof(path), "%s/%s.jsonl", own->options->save, own->facts.started);
+    own->saved = fopen(path, "we");
+    if (own->saved == NULL) {
+        fprintf(stderr, "weir: %s cannot be written; name another folder with --save\n", path);
+    }
+    return own->saved != NULL;
+}
+
+static void facts_read(session *own)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    (void)gmtime_r(&now, &utc);
+    strftime(own->facts.started, sizeof(own->facts.started), "%Y-%m-%dT%H%M%SZ", &utc);
+    own->facts.repeats = own->options->repeats > 0 ? own->options->repeats : REPEATS;
+    own->facts.measure_ms = own->options->measure_ms > 0 ? own->options->measure_ms : MEASURE_MS;
+    own->facts.warm_up_ms = own->options->warm_up_ms > 0 ? own->options->warm_up_ms : WARM_UP_MS;
+    commit_read(own->facts.commit, sizeof(own->facts.commit));
+    machine_read(own->facts.machine, sizeof(own->facts.machine));
+    versions_read(own);
+}
+
+static bool names_check(const weir_bench_options *options)
+{
+    char list[512];
+    char *rest = list;
+    char *name;
+    for (size_t i = 0; i < options->row_count; i++) {
+        if (weir_row_named(options->rows[i]) == NULL) {
+            fprintf(stderr, "weir: there is no row \"%s\"; `weir bench --list` shows them\n",
+                    options->rows[i]);
+            return false;
+        }
+    }
+    snprintf(list, sizeof(list), "%s", options->only != NULL ? options->only : "ceiling");
+    while ((name = strsep(&rest, ",")) != NULL) {
+        if (weir_subject_named(name) == NULL) {
+            fprintf(stderr, "weir: there is no subject \"%s\"; `weir bench --list` shows them\n",
+                    name);
+            return false;
+        }
+    }
+    return options->repeats <= WEIR_REPEATS_MAX;
+}
+
+static void list_print(FILE *out)
+{
+    size_t count;
+    const weir_row *rows = weir_rows_all(&count);
+    const weir_subject *all;
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "%-4s %s%s%s%s\n", rows[i].name, rows[i].title,
+                rows[i].missing != NULL ? " (weir lacks " : "",
+                rows[i].missing != NULL ? rows[i].missing : "", rows[i].missing != NULL ? ")" : "");
+    }
+    fprintf(out, "\n");
+    all = weir_subjects(&count);
+    for (size_t i = 0; i < count; i++) {
+        char text[WEIR_BENCH_TEXT_MAX] = "";
+        (void)weir_subject_there(&all[i], text, sizeof(text));
+        fprintf(out, "%-20s %s%s%s\n", all[i].name, all[i].setting, text[0] != '\0' ? "; " : "",
+                text);
+    }
+}
+
+weir_bench_verdict weir_bench(const weir_bench_options *options)
+{
+    session own = {.options = options};
+    struct sigaction action = {.sa_handler = on_signal};
+    size_t count;
+    const weir_row *rows = weir_rows_all(&count);
+    if (options->list) {
+        list_print(options->out);
+        return WEIR_BENCH_DONE;
+    }
+    if (!names_check(options)) {
+        return WEIR_BENCH_USAGE;
+    }
+    stopped = 0;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    facts_read(&own);
+    if (!save_open(&own)) {
+        return WEIR_BENCH_USAGE;
+    }
+    for (size_t i = 0; i < count && options->all && stopped == 0; i++) {
+        row_run(&own, &rows[i]);
+    }
+    for (size_t i = 0; i < options->row_count && !options->all && stopped == 0; i++) {
+        row_run(&own, weir_row_named(options->rows[i]));
+    }
+    if (own.saved != NULL) {
+        fclose(own.saved);
+    }
+    return stopped != 0 ? WEIR_BENCH_STOPPED : own.verdict;
+}

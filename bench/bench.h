@@ -1,0 +1,36 @@
+/* bench/bench.h - the yardstick's one door: run rows of the performance table and print them.
+ *
+ * Main thread only; starts and ends processes, nothing else may wait for children meanwhile. */
+#ifndef WEIR_BENCH_H
+#define WEIR_BENCH_H
+
+#include "weir/base.h"
+
+#include <stdio.h>
+
+typedef struct weir_bench_options {
+    char *const *rows; /* names of rows ("1", "3b"); none: what `all` or `list` say */
+    size_t row_count;
+    bool all;
+    bool list;           /* print the rows and subjects, run nothing */
+    const char *only;    /* subjects, separated by commas; NULL: those of the row */
+    const char *save;    /* folder that gets the raw results as one JSON-lines file; NULL: none */
+    bool json;           /* the raw results to `out` instead of the table */
+    unsigned repeats;    /* 0: 5 */
+    unsigned measure_ms; /* 0: 2000 */
+    unsigned warm_up_ms; /* 0: 500 */
+    const char *weir_program; /* path of the weir to measure */
+    FILE *out;
+} weir_bench_options;
+
+typedef enum weir_bench_verdict {
+    WEIR_BENCH_DONE = 0,
+    WEIR_BENCH_FAILED, /* a row of Weir's lost, doubled or reordered a message, or gave no figure */
+    WEIR_BENCH_VOID,   /* the ceiling is too low to count as one: the figures mean nothing */
+    WEIR_BENCH_USAGE,  /* no such row or subject; said on standard error */
+    WEIR_BENCH_STOPPED, /* by a signal; what was started is ended */
+} weir_bench_verdict;
+
+weir_bench_verdict weir_bench(const weir_bench_options *options);
+
+#endif

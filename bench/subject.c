@@ -1,0 +1,353 @@
+/* bench/subject.c - how each subject is configured, started, awaited and ended.
+ *
+ *   bench/peers/FILE, with @FOLDER@ @MQTT_PORT@ @WEB_PORT@ @OTHER_PORT@ filled in -> folder/FILE ->
+ * start
+ *
+ * Failures: a program that is not here is told with the line that installs it; one that ends before
+ * it listens with the last words of its log. */
+#include "bench/subject.h"
+
+#include "bench/ceiling/ceiling.h"
+#include "bench/process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CONFIG_BYTES_MAX = 8192,
+    START_MS_MAX = 15000,
+    START_MS_RABBITMQ = 90000,
+    END_MS_MAX = 15000,
+    LOG_BYTES = 4096,
+};
+
+static const weir_subject subjects[] = {
+    {"ceiling", WEIR_SUBJECT_CEILING, NULL, false, false, false, "null broker"},
+    {"ceiling-append", WEIR_SUBJECT_CEILING, NULL, true, false, false, "appends, never syncs"},
+    {"ceiling-sync", WEIR_SUBJECT_CEILING, NULL, true, true, false, "appends, syncs in groups"},
+    {"ceiling-polling", WEIR_SUBJECT_CEILING, NULL, false, false, true, "never sleeps"},
+    {"mosquitto", WEIR_SUBJECT_MOSQUITTO, "mosquitto.conf", false, false, false,
+     "no persistence, nodelay"},
+    {"mosquitto-nagle", WEIR_SUBJECT_MOSQUITTO, "mosquitto-nagle.conf", false, false, false,
+     "no persistence"},
+    {"mosquitto-autosave1s", WEIR_SUBJECT_MOSQUITTO, "mosquitto-autosave1s.conf", false, false,
+     false, "saved every second"},
+    {"mosquitto-ws", WEIR_SUBJECT_MOSQUITTO, "mosquitto-ws.conf", false, false, false,
+     "WebSocket, no persistence"},
+    {"nats", WEIR_SUBJECT_NATS, "nats.conf", false, false, false, "file store, not synced"},
+    {"rabbitmq", WEIR_SUBJECT_RABBITMQ, "rabbitmq.conf", false, false, false, "rabbitmq_mqtt"},
+    {"weir", WEIR_SUBJECT_WEIR, "weir.yaml", false, false, false, "live names"},
+    {"weir-os", WEIR_SUBJECT_WEIR, "weir-os.yaml", false, false, false, "declared topic, os"},
+    {"weir-disk", WEIR_SUBJECT_WEIR, "weir-disk.yaml", false, false, false, "declared topic, disk"},
+};
+
+enum { SUBJECTS = sizeof(subjects) / sizeof(subjects[0]) };
+
+const weir_subject *weir_subjects(size_t *count)
+{
+    *count = SUBJECTS;
+    return subjects;
+}
+
+const weir_subject *weir_subject_named(const char *name)
+{
+    for (size_t i = 0; i < SUBJECTS; i++) {
+        if (strcmp(subjects[i].name, name) == 0) {
+            return &subjects[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- Programs ----------------------------------------------------------------------------------
+ */
+
+static const char *const program_names[] = {
+    [WEIR_SUBJECT_MOSQUITTO] = "mosquitto",
+    [WEIR_SUBJECT_NATS] = "nats-server",
+    /* Not the wrapper of /usr/sbin, which becomes another user and uses the system's folders. */
+    [WEIR_SUBJECT_RABBITMQ] = "../lib/rabbitmq/bin/rabbitmq-server",
+};
+
+static bool is_foreign(const weir_subject *subject)
+{
+    return subject->kind == WEIR_SUBJECT_MOSQUITTO || subject->kind == WEIR_SUBJECT_NATS ||
+           subject->kind == WEIR_SUBJECT_RABBITMQ;
+}
+
+bool weir_subject_there(const weir_subject *subject, char *text, size_t size)
+{
+    char path[512];
+    const char *slash;
+    if (!is_foreign(subject) ||
+        weir_program_find(program_names[subject->kind], path, sizeof(path))) {
+        return true;
+    }
+    slash = strrchr(program_names[subject->kind], '/');
+    snprintf(text, size, "not installed: apt-get install --no-install-recommends %s",
+             slash != NULL ? slash + 1 : program_names[subject->kind]);
+    return false;
+}
+
+void weir_subject_version(const weir_subject *subject, char *text, size_t size)
+{
+    char path[512];
+    char question[16];
+    char *argv[] = {path, question, NULL};
+    text[0] = '\0';
+    if (subject->kind == WEIR_SUBJECT_WEIR) {
+        snprintf(text, size, "%s", weir_version());
+        return;
+    }
+    if (subject->kind != WEIR_SUBJECT_MOSQUITTO && subject->kind != WEIR_SUBJECT_NATS) {
+        return; /* the ceiling has none, and RabbitMQ says it only while it runs */
+    }
+    snprintf(question, sizeof(question), "%s",
+             subject->kind == WEIR_SUBJECT_MOSQUITTO ? "-h" : "--version");
+    if (weir_program_find(program_names[subject->kind], path, sizeof(path)) &&
+        weir_process_capture(argv, text, size)) {
+        text[strcspn(text, "\n")] = '\0';
+    }
+}
+
+/* ---- Configuration -----------------------------------------------------------------------------
+ */
+
+/* The value of a placeholder that `at` begins with; *used its length. */
+static bool placeholder(const weir_subject_run *run, const char *at, size_t *used, char *value,
+                        size_t size)
+{
+    static const char *const names[] = {"@FOLDER@", "@MQTT_PORT@", "@WEB_PORT@", "@OTHER_PORT@"};
+    const unsigned ports[] = {0, run->mqtt_port, run->web_port, run->other_port};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strncmp(at, names[i], strlen(names[i])) == 0) {
+            *used = strlen(names[i]);
+            if (i == 0) {
+                snprintf(value, size, "%s", run->folder);
+            } else {
+                snprintf(value, size, "%u", ports[i]);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool config_write(const weir_subject_run *run, const char *name, char *path, size_t size)
+{
+    const char *at = weir_peers_file(name);
+    char text[CONFIG_BYTES_MAX];
+    size_t len = 0;
+    while (at != NULL && *at != '\0' && len < sizeof(text) - 1) {
+        char value[256];
+        size_t used = 0;
+        if (*at == '@' && placeholder(run, at, &used, value, sizeof(value))) {
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s", value);
+            at += used;
+        } else {
+            text[len++] = *at++;
+        }
+    }
+    text[len < sizeof(text) ? len : sizeof(text) - 1] = '\0';
+    snprintf(path, size, "%s/%s", run->folder, name);
+    return weir_file_write(path, text);
+}
+
+/* ---- Starting ----------------------------------------------------------------------------------
+ */
+
+typedef struct ceiling_start {
+    weir_ceiling_options options;
+} ceiling_start;
+
+static int ceiling_body(void *arg)
+{
+    ceiling_start *start = arg;
+    return weir_ceiling_run(&start->options) == WEIR_OK ? 0 : 1;
+}
+
+static weir_err ceiling_begin(const weir_subject *subject, weir_subject_run *run)
+{
+    ceiling_start start = {.options = {.append = subject->append,
+                                       .sync = subject->sync,
+                                       .polling = subject->polling,
+                                       .folder = run->folder}};
+    weir_err err = weir_bench_listener(&start.options.listener, &run->mqtt_port);
+    if (err == WEIR_OK) {
+        err = weir_process_fork(ceiling_body, &start, &run->pid);
+        close(start.options.listener);
+    }
+    return err;
+}
+
+static weir_err program_begin(const weir_subject *subject, const char *weir_program,
+                              weir_subject_run *run)
+{
+    char program[512];
+    char config[512];
+    char log[512];
+    char word[2][16] = {"", ""};
+    char *argv[] = {program, word[0], word[1], config, NULL};
+    snprintf(log, sizeof(log), "%s/log", run->folder);
+    if (!config_write(run, subject->config, config, sizeof(config))) {
+        return WEIR_IO;
+    }
+    if (subject->kind == WEIR_SUBJECT_WEIR) {
+        snprintf(program, sizeof(program), "%s", weir_program);
+        snprintf(word[0], sizeof(word[0]), "serve");
+    } else if (!weir_program_find(program_names[subject->kind], program, sizeof(program))) {
+        return WEIR_NOT_FOUND;
+    }
+    snprintf(word[1], sizeof(word[1]), "-c");
+    /* Only weir has a subcommand in front of -c. */
+    return subject->kind == WEIR_SUBJECT_WEIR
+               ? weir_process_start(argv, NULL, run->folder, log, &run->pid)
+               : weir_process_start((char *[]){program, word[1], config, NULL}, NULL, run->folder,
+                                    log, &run->pid);
+}
+
+/* RabbitMQ takes everything from its environment. epmd, which its node starts, gets a port of its
+ * own and is ended with it. */
+static weir_err rabbitmq_begin(const weir_subject *subject, weir_subject_run *run)
+{
+    char program[512];
+    char config[512];
+    char plugins[512];
+    char log[512];
+    char lines[8][640];
+    char *environment[9] = {NULL};
+    char *argv[] = {program, NULL};
+    snprintf(log, sizeof(log), "%s/log", run->folder);
+    if (!config_write(run, subject->config, config, sizeof(config)) ||
+        !config_write(run, "rabbitmq.plugins", plugins, sizeof(plugins)) ||
+        !weir_program_find(program_names[subject->kind], program, sizeof(program))) {
+        return WEIR_IO;
+    }
+    snprintf(lines[0], sizeof(lines[0]), "RABBITMQ_NODENAME=bench%u@localhost", run->mqtt_port);
+    snprintf(lines[1], sizeof(lines[1]), "RABBITMQ_CONFIG_FILE=%s", config);
+    snprintf(lines[2], sizeof(lines[2]), "RABBITMQ_ENABLED_PLUGINS_FILE=%s", plugins);
+    snprintf(lines[3], sizeof(lines[3]), "RABBITMQ_MNESIA_BASE=%s/mnesia", run->folder);
+    snprintf(lines[4], sizeof(lines[4]), "RABBITMQ_LOG_BASE=%s", run->folder);
+    snprintf(lines[5], sizeof(lines[5]), "RABBITMQ_DIST_PORT=%u", weir_port_free());
+    run->epmd_port = weir_port_free();
+    snprintf(lines[6], sizeof(lines[6]), "ERL_EPMD_PORT=%u", run->epmd_port);
+    snprintf(lines[7], sizeof(lines[7]), "HOME=%s", run->folder);
+    for (size_t i = 0; i < 8; i++) {
+        environment[i] = lines[i];
+    }
+    return weir_process_start(argv, environment, run->folder, log, &run->pid);
+}
+
+/* Weir picks its ports itself and writes them once it is ready: "mqtt 127.0.0.1:41234". */
+static weir_err weir_ports_await(weir_subject_run *run)
+{
+    char path[512];
+    char text[2048];
+    snprintf(path, sizeof(path), "%s/ports", run->folder);
+    for (int waited = 0; waited < START_MS_MAX; waited++) {
+        if (weir_file_read(path, text, sizeof(text))) {
+            for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+                const char *colon = strrchr(line, ':');
+                uint16_t port = colon != NULL ? (uint16_t)atoi(colon + 1) : 0;
+                run->mqtt_port = strncmp(line, "mqtt ", 5) == 0 ? port : run->mqtt_port;
+                run->web_port = strncmp(line, "http ", 5) == 0 ? port : run->web_port;
+            }
+            return run->mqtt_port != 0 ? WEIR_OK : WEIR_NOT_FOUND;
+        }
+        if (!weir_process_lives(run->pid)) {
+            return WEIR_CLOSED;
+        }
+        usleep(1000);
+    }
+    return WEIR_TIMEOUT;
+}
+
+static weir_err await(const weir_subject *subject, weir_subject_run *run)
+{
+    bool web = strcmp(subject->name, "mosquitto-ws") == 0;
+    if (subject->kind == WEIR_SUBJECT_WEIR) {
+        return weir_ports_await(run);
+    }
+    return weir_port_await(web ? run->web_port : run->mqtt_port, run->pid,
+                           subject->kind == WEIR_SUBJECT_RABBITMQ ? START_MS_RABBITMQ
+                                                                  : START_MS_MAX);
+}
+
+/* The last line of its log, when it has one. */
+static void log_tell(weir_subject_run *run, weir_err err)
+{
+    char path[512];
+    char text[LOG_BYTES] = "";
+    char *line;
+    snprintf(path, sizeof(path), "%s/log", run->folder);
+    (void)weir_file_read(path, text, sizeof(text));
+    for (size_t len = strlen(text); len > 0 && text[len - 1] == '\n'; len--) {
+        text[len - 1] = '\0';
+    }
+    line = strrchr(text, '\n');
+    snprintf(run->text, sizeof(run->text), "it did not start (%s): %.120s", weir_err_name(err),
+             line != NULL ? line + 1 : text);
+}
+
+weir_err weir_subject_start(const weir_subject *subject, const char *weir_program,
+                            weir_subject_run *run)
+{
+    weir_err err;
+    *run = (weir_subject_run){.pid = 0, .web_path = "/mqtt"};
+    err = weir_folder_make(run->folder, sizeof(run->folder));
+    if (err != WEIR_OK) {
+        snprintf(run->text, sizeof(run->text), "no temporary folder could be made");
+        return err;
+    }
+    if (subject->kind != WEIR_SUBJECT_CEILING && subject->kind != WEIR_SUBJECT_WEIR) {
+        run->mqtt_port = weir_port_free();
+        run->web_port = weir_port_free();
+        run->other_port = weir_port_free();
+    }
+    if (subject->kind == WEIR_SUBJECT_CEILING) {
+        err = ceiling_begin(subject, run);
+    } else if (subject->kind == WEIR_SUBJECT_RABBITMQ) {
+        run->web_path = "/ws";
+        err = rabbitmq_begin(subject, run);
+    } else {
+        err = program_begin(subject, weir_program, run);
+    }
+    if (err == WEIR_OK) {
+        err = await(subject, run);
+    }
+    if (err != WEIR_OK) {
+        weir_subject_end(subject, run);
+    }
+    return err;
+}
+
+static void epmd_end(const weir_subject_run *run)
+{
+    char program[512];
+    char said[256];
+    char port[16];
+    char option[] = "-port";
+    char order[] = "-kill";
+    char *argv[] = {program, option, port, order, NULL};
+    snprintf(port, sizeof(port), "%u", run->epmd_port);
+    if (weir_program_find("epmd", program, sizeof(program))) {
+        (void)weir_process_capture(argv, said, sizeof(said));
+    }
+}
+
+void weir_subject_end(const weir_subject *subject, weir_subject_run *run)
+{
+    bool started = run->mqtt_port != 0 && run->pid > 0 && weir_process_lives(run->pid);
+    if (run->pid > 0) {
+        weir_process_end(run->pid, END_MS_MAX);
+    }
+    if (subject->kind == WEIR_SUBJECT_RABBITMQ) {
+        epmd_end(run);
+    }
+    if (!started) {
+        log_tell(run, WEIR_CLOSED);
+    }
+    weir_folder_remove(run->folder);
+}

@@ -1,0 +1,57 @@
+/* bench/subject.h - what is measured: the ceiling, the peers, Weir; each started fresh and ended.
+ *
+ * Every start has an empty folder and ports of its own, on loopback. Main thread only. */
+#ifndef WEIR_BENCH_SUBJECT_H
+#define WEIR_BENCH_SUBJECT_H
+
+#include "bench/workload.h"
+
+typedef enum weir_subject_kind {
+    WEIR_SUBJECT_CEILING,
+    WEIR_SUBJECT_MOSQUITTO,
+    WEIR_SUBJECT_NATS,
+    WEIR_SUBJECT_RABBITMQ,
+    WEIR_SUBJECT_WEIR,
+} weir_subject_kind;
+
+typedef struct weir_subject {
+    const char *name;
+    weir_subject_kind kind;
+    const char *config; /* the file of bench/peers; NULL: none */
+    bool append;        /* ceiling: see bench/ceiling/ceiling.h */
+    bool sync;
+    bool polling;
+    const char *setting; /* a few words for the table and the results */
+} weir_subject;
+
+/* NULL: no such subject. */
+const weir_subject *weir_subject_named(const char *name);
+/* All of them; *count. */
+const weir_subject *weir_subjects(size_t *count);
+
+/* False, and in `text` the line that installs it, when its program is not here. */
+bool weir_subject_there(const weir_subject *subject, char *text, size_t size);
+/* What it says its version is; "" where it cannot be asked. */
+void weir_subject_version(const weir_subject *subject, char *text, size_t size);
+
+typedef struct weir_subject_run {
+    pid_t pid;
+    char folder[256];
+    uint16_t mqtt_port; /* 0: not offered */
+    uint16_t web_port;
+    uint16_t other_port;
+    uint16_t epmd_port; /* RabbitMQ: of the helper its node starts */
+    const char *web_path;
+    char text[WEIR_BENCH_TEXT_MAX]; /* why it did not start */
+} weir_subject_run;
+
+/* Starts it and waits until it listens. `weir_program`: path of weir. On failure run->text says why
+ * and nothing is left. */
+weir_err weir_subject_start(const weir_subject *subject, const char *weir_program,
+                            weir_subject_run *run);
+void weir_subject_end(const weir_subject *subject, weir_subject_run *run);
+
+/* A file of bench/peers as it was built in; NULL: none of that name. */
+const char *weir_peers_file(const char *name);
+
+#endif

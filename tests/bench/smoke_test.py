@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+"""The generator against the null broker and against weir, for a fifth of a second each: nothing is lost, and
+the results are well-formed. No figure is judged.
+
+    smoke_test.py WEIR
+"""
+import json
+import subprocess
+import sys
+import unittest
+
+WEIR = ""
+DEADLINE_S = 150
+
+
+def bench(*arguments):
+    done = subprocess.run(
+        [WEIR, "bench", "--json", "--repeats", "1", "--seconds", "0.2", "--warm-up", "0.05", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+class Smoke(unittest.TestCase):
+    def whole(self, results, *expected):
+        self.assertEqual([(one["row"], one["subject"]) for one in results], list(expected))
+        for one in results:
+            with self.subTest(row=one["row"], subject=one["subject"]):
+                self.assertEqual(one["note"], "")
+                self.assertEqual(one["error"], "")
+                self.assertGreater(one["figure"], 0)
+                for fault in ("lost", "duplicated", "reordered", "refused", "alien"):
+                    self.assertEqual(one[fault], 0, fault)
+                self.assertEqual(one["delivered"], one["sent"] * one["workload"]["subscribers"])
+                if one["workload"]["qos"] > 0:
+                    self.assertEqual(one["acked"], one["sent"])
+
+    def test_nothing_is_lost_over_tcp(self):
+        code, results, said = bench("1", "3", "6", "8b", "--only", "weir,weir-disk")
+        self.whole(
+            results,
+            ("1", "ceiling"), ("1", "weir"),
+            ("3", "ceiling-sync"), ("3", "weir-disk"),
+            ("6", "ceiling"), ("6", "weir"),
+            ("8b", "ceiling"), ("8b", "weir"),
+        )
+        self.assertEqual(code, 0, said)
+
+    def test_nothing_is_lost_over_websocket(self):
+        code, results, said = bench("18", "--only", "weir")
+        self.whole(results, ("18", "ceiling"), ("18", "weir"))
+        self.assertEqual(code, 0, said)
+
+    def test_what_weir_lacks_is_told_and_no_failure(self):
+        code, results, said = bench("5", "--only", "weir-os")
+        self.whole(results[:1], ("5", "ceiling-append"))
+        self.assertIn("QoS 2", results[1]["note"])
+        self.assertEqual(code, 0, said)
+
+    def test_a_result_tells_where_it_is_from(self):
+        _, results, _ = bench("1", "--only", "ceiling")
+        for key in ("commit", "machine", "started", "versions", "setting", "measure_ms"):
+            self.assertTrue(results[0][key], key)
+
+    def test_rows_and_subjects_that_do_not_exist_are_refused(self):
+        for arguments in (("99",), ("1", "--only", "nobody")):
+            code, results, said = bench(*arguments)
+            self.assertEqual((code, results), (2, []))
+            self.assertIn("--list", said)
+
+
+if __name__ == "__main__":
+    WEIR = sys.argv[1]
+    unittest.main(argv=[sys.argv[0], "-v"] + sys.argv[2:])
