@@ -33,6 +33,7 @@ let chosen = null; /* the message in the detail card */
 let member = ""; /* the member of JSON values that is drawn */
 let memberChosen = false;
 let subscription = null;
+let trouble = null; /* why nothing comes */
 let weir = null;
 const rates = new RateChart(at("rate-chart"));
 const values = new ValuesChart(at("values-chart"));
@@ -80,7 +81,8 @@ async function read(own) {
     }
   } catch (error) {
     if (own === subscription) {
-      at("foot").textContent = error.text ?? String(error);
+      trouble = error.text ?? String(error);
+      dirty = true;
     }
   }
 }
@@ -117,7 +119,7 @@ function clear() {
   lastTick.records = 0;
   lastTick.fresh = true;
   table.reset();
-  at("foot").textContent = "";
+  trouble = null;
   dirty = true;
 }
 
@@ -194,7 +196,9 @@ function columnsShow() {
 
 function footShow() {
   const refused = latest.refused > 0 ? `; ${number.format(latest.refused)} records of further names are not shown: narrow the filter` : "";
-  if (view === "latest") {
+  if (trouble !== null) {
+    write(at("foot"), trouble);
+  } else if (view === "latest") {
     write(at("foot"), paused ? "Paused: values stay as they were." : `${number.format(latest.names)} names${refused}`);
   } else {
     const shown = frozen ?? list;
@@ -235,7 +239,7 @@ function lineToggle(name) {
   if (values.has(name)) {
     values.hide(name);
   } else if (!values.show(name)) {
-    at("foot").textContent = "The chart has no colour left: take a line away first.";
+    write(at("foot"), "The chart has no colour left: take a line away first.");
   }
 }
 

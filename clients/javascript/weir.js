@@ -385,6 +385,7 @@ class Subscription extends Emitter {
   #channels = { stored: null, live: null }; /* {number, used} of this connection */
   #queued = { stored: 0, live: 0 };
   #begun = false; /* the positions are known */
+  #opened = false; /* the gateway has begun to send, once at least */
   #lastTime = 0; /* of the newest stored record */
   #ended = false;
   #error = null;
@@ -499,7 +500,7 @@ class Subscription extends Emitter {
   /* The connection is open. */
   async _establish() {
     const connection = this.#weir._connection;
-    const resumed = this.#begun;
+    const resumed = this.#opened;
     try {
       for (let topics = await this.#topicsNow(connection); topics !== null;) {
         topics = await this.#open(connection, topics);
@@ -532,12 +533,11 @@ class Subscription extends Emitter {
     const reached = topics.filter((topic) => filterReaches(this.filter, topic.topic));
     const positions = await this.#positionsFind(connection, reached);
     const { untilEnd, retained } = this.#options;
-    const first = !this.#begun;
     this.#begun = true;
     await this.#channelOpen(connection, "stored", {
       from: positions.length > 0 ? positions : "beginning", /* of topics declared after this */
       ...(untilEnd && { until_end: true }),
-      ...(first && retained && { retained: true }),
+      ...(!this.#opened && retained && { retained: true }),
     });
     if (!untilEnd && !filterCovered(this.filter, topics)) {
       await this.#channelOpen(connection, "live", { from: "end" });
@@ -611,6 +611,7 @@ class Subscription extends Emitter {
           this.#unsubscribe(answer.subscription);
           return;
         }
+        this.#opened = true;
         this.#channels[kind] = { number: answer.subscription, used: 0 };
         this.#weir._channelKeep(answer.subscription, this, kind);
       },
@@ -739,8 +740,12 @@ class Subscription extends Emitter {
 /* ---- The connection -------------------------------------------------------------------------- */
 
 function urlOf(url) {
-  const here = globalThis.location?.href;
-  const whole = new URL(url ?? "/v1", here);
+  let whole;
+  try {
+    whole = new URL(url ?? "/v1", globalThis.location?.href);
+  } catch {
+    throw new WeirError("invalid", "Give the gateway's address, such as ws://127.0.0.1:9347/v1.", "url");
+  }
   whole.protocol = whole.protocol.replace(/^http/, "ws");
   if (whole.pathname === "/") {
     whole.pathname = "/v1";
@@ -876,10 +881,10 @@ class Weir extends Emitter {
     this.#draining = false;
     this.#stopTimers.splice(0).forEach((stop) => stop());
     this.#watch();
-    this.#become("open");
-    for (const waiting of this.#queue.splice(0)) {
+    for (const waiting of this.#queue.splice(0)) { /* before anything that a listener may say */
       this.#send(waiting.command, waiting);
     }
+    this.#become("open");
     for (const subscription of this.#subscriptions) {
       subscription._establish();
     }

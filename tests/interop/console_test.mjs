@@ -3,18 +3,20 @@
  * WEIR_SHOT=FILE keeps a picture of the page with a small fleet: that is how docs/console.png is made. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
 import { after, before, test } from "node:test";
 import { Gateway, SLOW, folderMake, spawned, until, within } from "./gateway.mjs";
 
 const CHROMIUM = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
-const RATE = 50000; /* records a second */
+const RATE = 50000 / SLOW; /* records a second */
 const NAMES = 500;
 const STEP_MS = 20;
 const MEASURED_MS = 4000;
-const TRIES = 5; /* windows, of which one has to have seen the whole rate: the machine may be busy */
-const GAP_MS_MAX = 500 * SLOW; /* between two frames; a person calls that a hitch */
+const TRIES = 4; /* windows, until one has seen the whole rate */
+const GAP_MS_MAX = 500; /* between two frames; a person calls that a hitch */
+const AHEAD_BYTES_MAX = 1 << 20; /* that the publisher has not read */
 
 function skip(why) {
   console.log(`SKIPPED, the page was NOT tested: ${why}`);
@@ -160,18 +162,61 @@ test("a gateway killed and started again: the page goes on by itself", async (t)
   assert.deepEqual(await values.allTextContents(), ["after", "before"]);
 });
 
-/* Publishes RATE records a second of NAMES names until stopped; gives how to stop it. */
+test("in Chromium as in Node, kills lose and repeat nothing of a topic", async (t) => {
+  const { page } = await pageOpen(t, "#filter=nothing%2Fhere");
+  await page.evaluate(async () => {
+    await weir.createTopic("killed", { partitions: 3 });
+    globalThis.acknowledged = new Set();
+    globalThis.seen = [];
+    globalThis.unknown = 0;
+    const own = weir.subscribe("killed/#");
+    await own.ready;
+    (async () => {
+      for await (const m of own) {
+        seen.push(`${m.partition}/${m.offset}`);
+      }
+    })();
+    globalThis.publish = true;
+    ["a", "b", "c"].forEach(async (name) => {
+      for (let n = 0; publish; n++) {
+        await weir.publish(`killed/${name}`, String(n)).then((answer) => acknowledged.add(`${answer.partition}/${answer.offset}`),
+          () => { unknown++; });
+      }
+    });
+  });
+  const count = () => page.evaluate(() => acknowledged.size);
+  for (let round = 1; round <= 3; round++) {
+    const enough = await count() + 50;
+    await until("fifty more acknowledged", async () => await count() >= enough);
+    await gateway.kill();
+    await gateway.start();
+  }
+  const enough = await count() + 50;
+  await until("fifty more", async () => await count() >= enough);
+  await page.evaluate(() => { publish = false; });
+  await until("all acknowledged", () => page.evaluate(() => [...acknowledged].every((one) => seen.includes(one))));
+  const seen = await page.evaluate(() => seen);
+  assert.equal(new Set(seen).size, seen.length, "nothing twice");
+  console.log(`# ${await count()} acknowledged, ${seen.length} seen, 3 kills`);
+});
+
+/* By how much others slow this machine down. */
+const busy = () => SLOW * Math.max(1, loadavg()[0] / cpus().length);
+
+/* Publishes RATE records a second of NAMES names until stopped, or what the machine can if it is busy. */
 async function flood(topic) {
   await gateway.weir("topic", "create", topic, "--durability", "os");
   const publisher = spawned(process.env.WEIR_BIN, "pub", topic, "-l", "-K", "=", "--quiet",
     "--data", `${gateway.folder}/data`);
   publisher.stdin.on("error", () => {}); /* it has ended: its text says why */
-  const began = performance.now();
+  let last = performance.now();
   let sent = 0;
   const feed = setInterval(() => {
-    const due = Math.floor((performance.now() - began) / 1000 * RATE);
+    const now = performance.now();
+    const due = publisher.stdin.writableLength > AHEAD_BYTES_MAX ? 0 : Math.floor((now - last) / 1000 * RATE);
     let lines = "";
-    for (; sent < due; sent++) {
+    last = now;
+    for (const end = sent + due; sent < end; sent++) {
       lines += `device-${sent % NAMES}/temp={"temp":${(20 + Math.sin(sent / 90000) * 5).toFixed(3)},"n":${sent}}\n`;
     }
     publisher.stdin.write(lines);
@@ -181,15 +226,17 @@ async function flood(topic) {
     stop: async () => {
       clearInterval(feed);
       publisher.stdin.end();
-      const code = await within("the publisher's end", publisher.ended);
+      const code = await within("the publisher's end", publisher.ended, 60000 * SLOW);
       assert.equal(code, 0, publisher.text);
     },
   };
 }
 
 /* Frames and clicks while the flood runs. */
-function watch(page) {
-  return page.evaluate((milliseconds) => new Promise((resolve) => {
+async function watch(page, publisher) {
+  const before = publisher.sent();
+  const began = performance.now();
+  const seen = await page.evaluate((milliseconds) => new Promise((resolve) => {
     const began = performance.now();
     const total = () => Number(document.getElementById("total").textContent.replaceAll(",", ""));
     const totalBefore = total();
@@ -207,6 +254,7 @@ function watch(page) {
     };
     requestAnimationFrame(frame);
   }), MEASURED_MS);
+  return { ...seen, offered: (publisher.sent() - before) / (performance.now() - began) * 1000 };
 }
 
 for (const filter of ["flood/#", "#"]) {
@@ -215,22 +263,26 @@ for (const filter of ["flood/#", "#"]) {
     const { page, complaints } = await pageOpen(t, `#filter=${encodeURIComponent(filter)}&from=end`);
     await page.evaluate(() => weir.ping());
     const publisher = await flood(topic);
-    await until("the flood", async () => await numberIn(page, "rate") > RATE / 2);
-    let seen = await watch(page);
-    for (let left = TRIES - 1; left > 0 && seen.records < RATE * .9 / SLOW; left--) {
-      seen = await watch(page);
+    await until("the flood", async () => await numberIn(page, "rate") > RATE / 10);
+    let seen = await watch(page, publisher);
+    for (let left = TRIES - 1; left > 0 && seen.records < RATE * .9; left--) {
+      seen = await watch(page, publisher);
     }
-    const { gap, perSecond, records } = seen;
+    const { gap, perSecond, records, offered } = seen;
+    const gapMost = GAP_MS_MAX * busy();
     const clicked = Date.now();
     await page.click("#theme");
     const reaction = Date.now() - clicked;
     await publisher.stop();
+    if (offered < RATE * .9) {
+      console.log(`# THE MACHINE IS BUSY: only ${Math.round(offered)} records/s could be offered, not ${RATE}`);
+    }
     console.log(`# filter ${filter}: ${Math.round(records)} records/s shown as latest values of ${NAMES} names, ` +
       `${perSecond.toFixed(1)} frames/s, longest frame gap ${gap.toFixed(0)} ms, a click took ${reaction} ms`);
     await until("the last record", async () =>
-      (await page.locator("#total").textContent()).replaceAll(",", "") >= publisher.sent());
-    assert.ok(gap < GAP_MS_MAX, `a frame came ${gap} ms after the one before`);
-    assert.ok(records > RATE * .9 / SLOW, `only ${records} records a second arrived`);
+      await numberIn(page, "total") >= publisher.sent(), 60000 * SLOW);
+    assert.ok(gap < gapMost, `a frame came ${gap} ms after the one before`);
+    assert.ok(records > Math.min(RATE, offered) * .8, `only ${records} of ${offered} records a second arrived`);
     assert.deepEqual(complaints, []);
     await gateway.weir("topic", "rm", topic);
   });

@@ -15,6 +15,6 @@ endfunction()
 weir_web_test(weir_js 120)
 weir_web_test(javascript_page 60)
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/console_test.mjs)
-  weir_web_test(console 180)
+  weir_web_test(console 240)
   set_tests_properties(interop.console PROPERTIES RUN_SERIAL TRUE) # it measures frames
 endif()

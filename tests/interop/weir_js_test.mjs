@@ -336,6 +336,8 @@ test("nobody there, and no WebSocket here, are said", async () => {
   const trying = connect("ws://127.0.0.1:9/", { WebSocket, signal: abort.signal });
   abort.abort();
   await assert.rejects(trying, refused("aborted"));
+  await assert.rejects(connect(undefined, { WebSocket }), refused("invalid", "url"));
+  await assert.rejects(connect("mailto:weir", { WebSocket }), refused("invalid", "url"));
   if (globalThis.WebSocket === undefined) {
     await assert.rejects(connect(gateway.url), refused("invalid", "WebSocket"));
   }
