@@ -114,6 +114,9 @@ static void cell_run(session *own, const weir_row *row, weir_cell *cell)
     weir_bench_target target = {0};
     weir_subject_run run;
     weir_bench_result result;
+    if (own->options->mqtt_version != 0) {
+        work.version = (uint8_t)own->options->mqtt_version;
+    }
     work.warm_up_ms = own->facts.warm_up_ms;
     work.measure_ms = own->facts.measure_ms;
     if (cell->subject->kind == WEIR_SUBJECT_CEILING) {
@@ -351,6 +354,7 @@ static void facts_read(session *own)
     own->facts.repeats = own->options->repeats > 0 ? own->options->repeats : REPEATS;
     own->facts.measure_ms = own->options->measure_ms > 0 ? own->options->measure_ms : MEASURE_MS;
     own->facts.warm_up_ms = own->options->warm_up_ms > 0 ? own->options->warm_up_ms : WARM_UP_MS;
+    own->facts.mqtt_version = own->options->mqtt_version;
     commit_read(own->facts.commit, sizeof(own->facts.commit));
     machine_read(own->facts.machine, sizeof(own->facts.machine));
     versions_read(own);

@@ -12,13 +12,14 @@ typedef struct weir_bench_options {
     char *const *rows; /* names of rows ("1", "3b"); none: what `all` or `list` say */
     size_t row_count;
     bool all;
-    bool list;           /* print the rows and subjects, run nothing */
-    const char *only;    /* subjects, separated by commas; NULL: those of the row */
-    const char *save;    /* folder that gets the raw results as one JSON-lines file; NULL: none */
-    bool json;           /* the raw results to `out` instead of the table */
-    unsigned repeats;    /* 0: 5 */
-    unsigned measure_ms; /* 0: 2000 */
-    unsigned warm_up_ms; /* 0: 500 */
+    bool list;             /* print the rows and subjects, run nothing */
+    const char *only;      /* subjects, separated by commas; NULL: those of the row */
+    const char *save;      /* folder that gets the raw results as one JSON-lines file; NULL: none */
+    bool json;             /* the raw results to `out` instead of the table */
+    unsigned mqtt_version; /* 4 or 5; 0: the row's own, which is 4 */
+    unsigned repeats;      /* 0: 5 */
+    unsigned measure_ms;   /* 0: 2000 */
+    unsigned warm_up_ms;   /* 0: 500 */
     const char *weir_program; /* path of the weir to measure */
     FILE *out;
 } weir_bench_options;

@@ -110,6 +110,14 @@ static double written_per_byte(const weir_row *row, const weir_bench_result *res
     return bytes > 0 ? (double)result->written_bytes / bytes : 0;
 }
 
+/* Processors that something else kept busy, or the host took. */
+static double others(const weir_row *row, const weir_bench_result *result)
+{
+    (void)row;
+    return result->seconds > 0 ? (result->others_cpu_s + result->stolen_cpu_s) / result->seconds
+                               : 0;
+}
+
 static double idle_bytes(const weir_row *row, const weir_bench_result *result)
 {
     (void)row;
@@ -177,9 +185,10 @@ static void cell_print(FILE *out, const weir_row *row, const weir_cell *cell,
     if (row->kind == WEIR_ROW_CONNECT) {
         fprintf(out, " %8s", number(texts[4], median_of(row, cell, idle_bytes)));
     } else {
-        fprintf(out, " %8s %8s %7.3f %7.3f %6.2f", number(texts[4], median_of(row, cell, p50_us)),
+        fprintf(out, " %8s %8s %7.3f %7.3f %6.2f %6.2f",
+                number(texts[4], median_of(row, cell, p50_us)),
                 number(texts[5], median_of(row, cell, p99_us)), subject_cpu, generator_cpu,
-                median_of(row, cell, written_per_byte));
+                median_of(row, cell, written_per_byte), median_of(row, cell, others));
         faults_print(out, cell);
         fprintf(out, "%s", generator_cpu > subject_cpu ? " generator-bound" : "");
     }
@@ -230,8 +239,8 @@ void weir_report_row(FILE *out, const weir_row *row, const weir_cell *cells, siz
     if (row->kind == WEIR_ROW_CONNECT) {
         fprintf(out, " %8s\n", "idle B");
     } else {
-        fprintf(out, " %8s %8s %7s %7s %6s lost/doubled/reordered\n", "p50 us", "p99 us", "cpu/M",
-                "gen/M", "B/B");
+        fprintf(out, " %8s %8s %7s %7s %6s %6s lost/doubled/reordered\n", "p50 us", "p99 us",
+                "cpu/M", "gen/M", "B/B", "others");
     }
     for (size_t i = 0; i < count; i++) {
         cell_print(out, row, &cells[i], &cells[0], weir);
@@ -270,10 +279,10 @@ static void real_print(FILE *out, const char *name, double value)
     fprintf(out, "\"%s\":%.9g,", name, value);
 }
 
-static void workload_print(FILE *out, const weir_bench_workload *work)
+static void workload_print(FILE *out, const weir_run_facts *facts, const weir_bench_workload *work)
 {
     fprintf(out, "\"workload\":{");
-    count_print(out, "version", work->version);
+    count_print(out, "version", facts->mqtt_version != 0 ? facts->mqtt_version : work->version);
     count_print(out, "qos", work->qos);
     count_print(out, "publishers", work->publishers);
     count_print(out, "subscribers", work->subscribers);
@@ -314,6 +323,8 @@ static void result_print(FILE *out, const weir_bench_result *result)
     count_print(out, "rss_bytes", result->rss_bytes);
     real_print(out, "subject_cpu_s", result->subject_cpu_s);
     real_print(out, "generator_cpu_s", result->generator_cpu_s);
+    real_print(out, "others_cpu_s", result->others_cpu_s);
+    real_print(out, "stolen_cpu_s", result->stolen_cpu_s);
     count_print(out, "written_bytes", result->written_bytes);
 }
 
@@ -336,7 +347,7 @@ void weir_report_json(FILE *out, const weir_run_facts *facts, const weir_row *ro
     text_print(out, "setting", cell->subject->setting);
     text_print(out, "config", config != NULL ? config : "");
     text_print(out, "settings", settings != NULL ? settings : "");
-    workload_print(out, &row->work);
+    workload_print(out, facts, &row->work);
     fprintf(out, "\"void\":%s,", voided ? "true" : "false");
     count_print(out, "repeat", repeat);
     text_print(out, "note", cell->note != NULL ? cell->note : "");

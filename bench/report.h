@@ -22,8 +22,9 @@ typedef struct weir_cell {
 typedef struct weir_run_facts {
     char commit[80]; /* "unknown" outside a checkout; "+" at the end: with changes */
     char machine[256];
-    char started[32];    /* UTC */
-    char versions[1024]; /* JSON: {"mosquitto": "...", ...} */
+    char started[32];      /* UTC */
+    char versions[1024];   /* JSON: {"mosquitto": "...", ...} */
+    unsigned mqtt_version; /* 0: the row's own */
     unsigned repeats;
     unsigned measure_ms;
     unsigned warm_up_ms;

@@ -93,6 +93,29 @@ static size_t children_add(pid_t pid, pid_t *pids, size_t count)
     return count;
 }
 
+weir_machine_usage weir_machine_usage_read(void)
+{
+    weir_machine_usage usage = {0};
+    unsigned long user = 0;
+    unsigned long polite = 0;
+    unsigned long kernel = 0;
+    unsigned long interrupts = 0;
+    unsigned long soft_interrupts = 0;
+    unsigned long stolen = 0;
+    double ticks = (double)sysconf(_SC_CLK_TCK);
+    FILE *file = fopen("/proc/stat", "re");
+    if (file == NULL) {
+        return usage;
+    }
+    if (fscanf(file, "cpu %lu %lu %lu %*u %*u %lu %lu %lu", &user, &polite, &kernel, &interrupts,
+               &soft_interrupts, &stolen) == 6) {
+        usage.busy_s = (double)(user + polite + kernel + interrupts + soft_interrupts) / ticks;
+        usage.stolen_s = (double)stolen / ticks;
+    }
+    fclose(file);
+    return usage;
+}
+
 weir_err weir_usage_of(pid_t pid, weir_usage *usage)
 {
     pid_t pids[PROCESSES_MAX] = {pid};

@@ -15,6 +15,14 @@ typedef struct weir_usage {
 /* Any thread. NOT_FOUND: no such process. */
 weir_err weir_usage_of(pid_t pid, weir_usage *usage);
 
+typedef struct weir_machine_usage {
+    double busy_s;   /* of all processors, since the start */
+    double stolen_s; /* wanted, and given to another guest of the host */
+} weir_machine_usage;
+
+/* Zeroes when /proc/stat cannot be read. */
+weir_machine_usage weir_machine_usage_read(void);
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t weir_now_ns(void);
 

@@ -72,6 +72,8 @@ typedef struct weir_bench_result {
     uint64_t rss_bytes; /* of the subject at the end of the measured time */
     double subject_cpu_s;
     double generator_cpu_s;
+    double others_cpu_s;    /* of everything else on the machine: the noise of the run */
+    double stolen_cpu_s;    /* that the host took away */
     uint64_t written_bytes; /* to the device, by the subject, measured time */
 } weir_bench_result;
 

@@ -49,6 +49,7 @@ weir_exit weir_run_bench(const weir_arguments *arguments)
     char program[4096];
     ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
     long long repeats = 0;
+    long long mqtt_version = 0;
     weir_bench_options options = {
         .rows = arguments->operands,
         .row_count = arguments->operand_count,
@@ -60,6 +61,7 @@ weir_exit weir_run_bench(const weir_arguments *arguments)
         .out = stdout,
     };
     if (!weir_arguments_number(arguments, "repeats", 1, 100, 5, &repeats) ||
+        !weir_arguments_number(arguments, "mqtt", 4, 5, 0, &mqtt_version) ||
         !seconds_read(arguments, "seconds", &options.measure_ms) ||
         !seconds_read(arguments, "warm-up", &options.warm_up_ms)) {
         return WEIR_EXIT_USAGE;
@@ -68,6 +70,7 @@ weir_exit weir_run_bench(const weir_arguments *arguments)
         weir_say("say which rows, or --all; `weir bench --list` shows them");
         return WEIR_EXIT_USAGE;
     }
+    options.mqtt_version = (unsigned)mqtt_version;
     options.repeats = (unsigned)repeats;
     program[len > 0 ? len : 0] = '\0';
     options.weir_program = weir_arguments_text(arguments, "weir");

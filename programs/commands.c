@@ -106,6 +106,7 @@ static const weir_option bench_options[] = {
     {0, "repeats", "N", "how often each subject runs, one after the other (default 5)"},
     {0, "seconds", "S", "how long each run is measured (default 2)"},
     {0, "warm-up", "S", "how long each run warms up before (default 0.5)"},
+    {0, "mqtt", "LEVEL", "MQTT's protocol level: 4 (3.1.1, the default) or 5"},
     {0, "save", NULL, "keep the raw results in bench/results, one JSON object a line"},
     {0, "json", NULL, "print the raw results instead of the table"},
     {0, "weir", "FILE", "the weir to measure (default: this one)"},

@@ -37,6 +37,7 @@ typedef struct snapshot {
     uint64_t at_ns;
     double own_cpu_s;
     weir_usage subject;
+    weir_machine_usage machine;
 } snapshot;
 
 static double own_cpu_s(void)
@@ -49,7 +50,8 @@ static double own_cpu_s(void)
 
 static snapshot snapshot_take(const generator *own)
 {
-    snapshot taken = {.at_ns = weir_now_ns(), .own_cpu_s = own_cpu_s()};
+    snapshot taken = {
+        .at_ns = weir_now_ns(), .own_cpu_s = own_cpu_s(), .machine = weir_machine_usage_read()};
     (void)weir_usage_of(own->target->pid, &taken.subject);
     return taken;
 }
@@ -60,6 +62,10 @@ static void snapshots_compare(generator *own, const snapshot *begin, const snaps
     result->seconds = (double)(end->at_ns - begin->at_ns) / 1e9;
     result->generator_cpu_s = end->own_cpu_s - begin->own_cpu_s;
     result->subject_cpu_s = end->subject.cpu_s - begin->subject.cpu_s;
+    result->others_cpu_s = end->machine.busy_s - begin->machine.busy_s - result->subject_cpu_s -
+                           result->generator_cpu_s;
+    result->others_cpu_s = result->others_cpu_s > 0 ? result->others_cpu_s : 0;
+    result->stolen_cpu_s = end->machine.stolen_s - begin->machine.stolen_s;
     result->written_bytes = end->subject.written_bytes - begin->subject.written_bytes;
     result->rss_bytes = end->subject.rss_bytes;
 }

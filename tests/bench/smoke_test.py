@@ -55,6 +55,12 @@ class Smoke(unittest.TestCase):
         self.whole(results, ("18", "ceiling"), ("18", "weir"))
         self.assertEqual(code, 0, said)
 
+    def test_nothing_is_lost_with_mqtt_5(self):
+        code, results, said = bench("2", "--only", "weir-os", "--mqtt", "5")
+        self.whole(results, ("2", "ceiling"), ("2", "weir-os"))
+        self.assertEqual({one["workload"]["version"] for one in results}, {5})
+        self.assertEqual(code, 0, said)
+
     def test_what_weir_lacks_is_told_and_no_failure(self):
         code, results, said = bench("5", "--only", "weir-os")
         self.whole(results[:1], ("5", "ceiling-append"))
