@@ -38,6 +38,7 @@ typedef struct weir_op {
             uint32_t key_bytes;
             uint32_t rest_bytes;
             uint32_t value_bytes; /* of the value alone: 0 clears a retained one */
+            uint32_t bytes;       /* value and headers, for the limit of a record */
             bool key_null;
         } publish;
         struct {

@@ -89,7 +89,7 @@ static void count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static weir_err publish_check(weir_port *port, const weir_publish *publish)
+static weir_err publish_check(weir_port *port, const weir_publish *publish, uint64_t *sum)
 {
     weir_engine *engine = port->engine;
     const weir_limits *limits = &engine->limits;
@@ -116,12 +116,14 @@ static weir_err publish_check(weir_port *port, const weir_publish *publish)
         count(&engine->refused_record_bytes);
         return WEIR_TOO_LARGE;
     }
+    *sum = bytes - publish->key.len; /* by name, only the engine knows the key */
     return WEIR_OK;
 }
 
 weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *user, uint64_t token)
 {
-    weir_err err = publish_check(port, publish);
+    uint64_t sum = 0;
+    weir_err err = publish_check(port, publish, &sum);
     if (err != WEIR_OK) {
         return err;
     }
@@ -145,6 +147,7 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
     op->publish.key_null = key.ptr == NULL;
     op->publish.rest_bytes = (uint32_t)rest;
     op->publish.value_bytes = (uint32_t)publish->value.len;
+    op->publish.bytes = (uint32_t)sum;
     uint8_t *at = put_bytes(put_bytes(op->data, name), key);
     weir_record_rest_encode(publish->value, publish->headers, publish->header_count, at);
     op_end(port, op, !publish->no_confirm);

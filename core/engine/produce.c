@@ -262,6 +262,10 @@ static weir_err publish_route(weir_engine *engine, publishing *p, weir_route **m
     if (!p->route->key_null) {
         p->key = (weir_bytes){name.ptr + p->route->key_at, name.len - p->route->key_at};
     }
+    if (p->key.len + op->publish.bytes > engine->limits.record_bytes_max) {
+        engine->records_too_large++;
+        return WEIR_TOO_LARGE;
+    }
     return p->route->err;
 }
 

@@ -442,8 +442,9 @@ struct weir_engine {
     uint64_t retry_ns;      /* after a full disk */
     bool more_work;         /* another turn is wanted soon */
 
-    weir_stats stats;       /* the owner's */
-    uint64_t names_refused; /* by the owner */
+    weir_stats stats;           /* the owner's */
+    uint64_t records_too_large; /* by the owner */
+    uint64_t names_refused;     /* by the owner */
     _Atomic uint64_t stats_shown[WEIR_STATS_COUNT];
     _Atomic uint64_t refused_record_bytes; /* at submission, by the ports' threads */
     _Atomic uint64_t refused_headers;

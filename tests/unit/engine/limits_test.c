@@ -36,6 +36,12 @@ static void a_record_of_the_largest_size_fits_and_one_byte_more_does_not(void **
     record.value.len++;
     assert_int_equal(weir_port_publish(f.port, &record, NULL, 0), WEIR_TOO_LARGE);
     assert_int_equal(stats_of(&f).refused_record_bytes, 1);
+    /* By name the key is what stands behind the topic: it counts, the topic does not. */
+    record = (weir_publish){.name = WEIR_TEXT("t/key"), .value = {value, 2048 - 3}};
+    assert_int_equal(publish_record(f.port, &record).err, WEIR_OK);
+    record.value.len++;
+    assert_int_equal(publish_record(f.port, &record).err, WEIR_TOO_LARGE);
+    assert_int_equal(stats_of(&f).refused_record_bytes, 2);
     fixture_end(&f);
 }
 
