@@ -13,6 +13,10 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(WEIR_SERVER)
   install(TARGETS weir_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES ${PROJECT_SOURCE_DIR}/clients/javascript/weir.js
+                ${PROJECT_SOURCE_DIR}/clients/javascript/weir.d.ts
+                ${PROJECT_SOURCE_DIR}/clients/javascript/package.json
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/weir/javascript)
   install(DIRECTORY ${PROJECT_BINARY_DIR}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
           FILES_MATCHING PATTERN "*.1")
   install(FILES ${PROJECT_BINARY_DIR}/man/weir.bash
