@@ -114,6 +114,8 @@ static void cell_run(session *own, const weir_row *row, weir_cell *cell)
     weir_bench_target target = {0};
     weir_subject_run run;
     weir_bench_result result;
+    const weir_subject_weir weir = {own->options->weir_program, own->options->sets,
+                                    own->options->set_count};
     if (own->options->mqtt_version != 0) {
         work.version = (uint8_t)own->options->mqtt_version;
     }
@@ -122,7 +124,7 @@ static void cell_run(session *own, const weir_row *row, weir_cell *cell)
     if (cell->subject->kind == WEIR_SUBJECT_CEILING) {
         work.websocket = false; /* the ceiling is TCP's: rows say so */
     }
-    if (weir_subject_start(cell->subject, own->options->weir_program, &run) != WEIR_OK) {
+    if (weir_subject_start(cell->subject, &weir, &run) != WEIR_OK) {
         cell_note(cell, run.text);
         return;
     }
@@ -354,6 +356,11 @@ static void facts_read(session *own)
     own->facts.repeats = own->options->repeats > 0 ? own->options->repeats : REPEATS;
     own->facts.measure_ms = own->options->measure_ms > 0 ? own->options->measure_ms : MEASURE_MS;
     own->facts.warm_up_ms = own->options->warm_up_ms > 0 ? own->options->warm_up_ms : WARM_UP_MS;
+    for (size_t i = 0; i < own->options->set_count; i++) {
+        size_t len = strlen(own->facts.sets);
+        snprintf(own->facts.sets + len, sizeof(own->facts.sets) - len, "%s%s", i == 0 ? "" : " ",
+                 own->options->sets[i]);
+    }
     own->facts.mqtt_version = own->options->mqtt_version;
     commit_read(own->facts.commit, sizeof(own->facts.commit));
     machine_read(own->facts.machine, sizeof(own->facts.machine));
@@ -380,7 +387,7 @@ static bool names_check(const weir_bench_options *options)
             return false;
         }
     }
-    return options->repeats <= WEIR_REPEATS_MAX;
+    return options->repeats <= WEIR_REPEATS_MAX && options->set_count <= WEIR_BENCH_SETS_MAX;
 }
 
 static void list_print(FILE *out)

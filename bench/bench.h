@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+enum { WEIR_BENCH_SETS_MAX = 16 };
+
 typedef struct weir_bench_options {
     char *const *rows; /* names of rows ("1", "3b"); none: what `all` or `list` say */
     size_t row_count;
@@ -20,6 +22,8 @@ typedef struct weir_bench_options {
     unsigned repeats;      /* 0: 5 */
     unsigned measure_ms;   /* 0: 2000 */
     unsigned warm_up_ms;   /* 0: 500 */
+    char *const *sets;     /* KEY=VALUE for `weir serve --set`; at most WEIR_BENCH_SETS_MAX */
+    size_t set_count;
     const char *weir_program; /* path of the weir to measure */
     FILE *out;
 } weir_bench_options;

@@ -28,7 +28,7 @@ static int doubles_compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* The median of what `of` gives for each result; the lower of the two middle ones. */
+/* The median of what `of` gives for each result; of an even number, the mean of the middle two. */
 static double median_of(const weir_row *row, const weir_cell *cell,
                         double (*of)(const weir_row *, const weir_bench_result *))
 {
@@ -40,7 +40,7 @@ static double median_of(const weir_row *row, const weir_cell *cell,
         values[i] = of(row, &cell->results[i]);
     }
     qsort(values, cell->count, sizeof(values[0]), doubles_compare);
-    return values[(cell->count - 1) / 2];
+    return (values[(cell->count - 1) / 2] + values[cell->count / 2]) / 2;
 }
 
 double weir_cell_median(const weir_row *row, const weir_cell *cell)
@@ -190,7 +190,9 @@ static void cell_print(FILE *out, const weir_row *row, const weir_cell *cell,
                 number(texts[5], median_of(row, cell, p99_us)), subject_cpu, generator_cpu,
                 median_of(row, cell, written_per_byte), median_of(row, cell, others));
         faults_print(out, cell);
-        fprintf(out, "%s", generator_cpu > subject_cpu ? " generator-bound" : "");
+        fprintf(out, "%s",
+                row->kind == WEIR_ROW_RATE && generator_cpu > subject_cpu ? " generator-bound"
+                                                                          : "");
     }
     if (cell->note != NULL) {
         fprintf(out, " [%s]", cell->note);
@@ -326,6 +328,7 @@ static void result_print(FILE *out, const weir_bench_result *result)
     real_print(out, "others_cpu_s", result->others_cpu_s);
     real_print(out, "stolen_cpu_s", result->stolen_cpu_s);
     count_print(out, "written_bytes", result->written_bytes);
+    count_print(out, "device_bytes", result->device_bytes);
 }
 
 void weir_report_json(FILE *out, const weir_run_facts *facts, const weir_row *row,
@@ -347,6 +350,7 @@ void weir_report_json(FILE *out, const weir_run_facts *facts, const weir_row *ro
     text_print(out, "setting", cell->subject->setting);
     text_print(out, "config", config != NULL ? config : "");
     text_print(out, "settings", settings != NULL ? settings : "");
+    text_print(out, "sets", cell->subject->kind == WEIR_SUBJECT_WEIR ? facts->sets : "");
     workload_print(out, facts, &row->work);
     fprintf(out, "\"void\":%s,", voided ? "true" : "false");
     count_print(out, "repeat", repeat);

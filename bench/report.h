@@ -23,6 +23,7 @@ typedef struct weir_run_facts {
     char commit[80]; /* "unknown" outside a checkout; "+" at the end: with changes */
     char machine[256];
     char started[32];      /* UTC */
+    char sets[512];        /* --set of Weir's subjects, with blanks between */
     char versions[1024];   /* JSON: {"mosquitto": "...", ...} */
     unsigned mqtt_version; /* 0: the row's own */
     unsigned repeats;

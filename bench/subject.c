@@ -7,6 +7,7 @@
  * it listens with the last words of its log. */
 #include "bench/subject.h"
 
+#include "bench/bench.h"
 #include "bench/ceiling/ceiling.h"
 #include "bench/process.h"
 
@@ -182,30 +183,35 @@ static weir_err ceiling_begin(const weir_subject *subject, weir_subject_run *run
     return err;
 }
 
-static weir_err program_begin(const weir_subject *subject, const char *weir_program,
+/* weir serve -c FILE [--set KEY=VALUE]..., or PROGRAM -c FILE. */
+static weir_err program_begin(const weir_subject *subject, const weir_subject_weir *weir,
                               weir_subject_run *run)
 {
+    static char serve[] = "serve";
+    static char from[] = "-c";
+    static char set[] = "--set";
     char program[512];
     char config[512];
     char log[512];
-    char word[2][16] = {"", ""};
-    char *argv[] = {program, word[0], word[1], config, NULL};
+    char *argv[4 + 2 * WEIR_BENCH_SETS_MAX + 1] = {program};
+    size_t count = 1;
     snprintf(log, sizeof(log), "%s/log", run->folder);
     if (!config_write(run, subject->config, config, sizeof(config))) {
         return WEIR_IO;
     }
     if (subject->kind == WEIR_SUBJECT_WEIR) {
-        snprintf(program, sizeof(program), "%s", weir_program);
-        snprintf(word[0], sizeof(word[0]), "serve");
+        snprintf(program, sizeof(program), "%s", weir->program);
+        argv[count++] = serve;
     } else if (!weir_program_find(program_names[subject->kind], program, sizeof(program))) {
         return WEIR_NOT_FOUND;
     }
-    snprintf(word[1], sizeof(word[1]), "-c");
-    /* Only weir has a subcommand in front of -c. */
-    return subject->kind == WEIR_SUBJECT_WEIR
-               ? weir_process_start(argv, NULL, run->folder, log, &run->pid)
-               : weir_process_start((char *[]){program, word[1], config, NULL}, NULL, run->folder,
-                                    log, &run->pid);
+    argv[count++] = from;
+    argv[count++] = config;
+    for (size_t i = 0; subject->kind == WEIR_SUBJECT_WEIR && i < weir->set_count; i++) {
+        argv[count++] = set;
+        argv[count++] = weir->sets[i];
+    }
+    return weir_process_start(argv, NULL, run->folder, log, &run->pid);
 }
 
 /* RabbitMQ takes everything from its environment. epmd, which its node starts, gets a port of its
@@ -291,7 +297,7 @@ static void log_tell(weir_subject_run *run, weir_err err)
              line != NULL ? line + 1 : text);
 }
 
-weir_err weir_subject_start(const weir_subject *subject, const char *weir_program,
+weir_err weir_subject_start(const weir_subject *subject, const weir_subject_weir *weir,
                             weir_subject_run *run)
 {
     weir_err err;
@@ -312,7 +318,7 @@ weir_err weir_subject_start(const weir_subject *subject, const char *weir_progra
         run->web_path = "/ws";
         err = rabbitmq_begin(subject, run);
     } else {
-        err = program_begin(subject, weir_program, run);
+        err = program_begin(subject, weir, run);
     }
     if (err == WEIR_OK) {
         err = await(subject, run);

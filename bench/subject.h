@@ -34,6 +34,13 @@ bool weir_subject_there(const weir_subject *subject, char *text, size_t size);
 /* What it says its version is; "" where it cannot be asked. */
 void weir_subject_version(const weir_subject *subject, char *text, size_t size);
 
+/* Which weir is measured, and what differs from its file of bench/peers. Borrowed. */
+typedef struct weir_subject_weir {
+    const char *program;
+    char *const *sets; /* KEY=VALUE */
+    size_t set_count;
+} weir_subject_weir;
+
 typedef struct weir_subject_run {
     pid_t pid;
     char folder[256];
@@ -45,9 +52,8 @@ typedef struct weir_subject_run {
     char text[WEIR_BENCH_TEXT_MAX]; /* why it did not start */
 } weir_subject_run;
 
-/* Starts it and waits until it listens. `weir_program`: path of weir. On failure run->text says why
- * and nothing is left. */
-weir_err weir_subject_start(const weir_subject *subject, const char *weir_program,
+/* Starts it and waits until it listens. On failure run->text says why and nothing is left. */
+weir_err weir_subject_start(const weir_subject *subject, const weir_subject_weir *weir,
                             weir_subject_run *run);
 void weir_subject_end(const weir_subject *subject, weir_subject_run *run);
 

@@ -93,6 +93,25 @@ static size_t children_add(pid_t pid, pid_t *pids, size_t count)
     return count;
 }
 
+/* /proc/vmstat counts in KiB. 0 when it cannot be read. */
+static uint64_t device_bytes(void)
+{
+    char name[64];
+    unsigned long value;
+    uint64_t bytes = 0;
+    FILE *file = fopen("/proc/vmstat", "re");
+    while (file != NULL && fscanf(file, "%63s %lu", name, &value) == 2) {
+        if (strcmp(name, "pgpgout") == 0) {
+            bytes = (uint64_t)value * 1024;
+            break;
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return bytes;
+}
+
 weir_machine_usage weir_machine_usage_read(void)
 {
     weir_machine_usage usage = {0};
@@ -104,6 +123,7 @@ weir_machine_usage weir_machine_usage_read(void)
     unsigned long stolen = 0;
     double ticks = (double)sysconf(_SC_CLK_TCK);
     FILE *file = fopen("/proc/stat", "re");
+    usage.written_bytes = device_bytes();
     if (file == NULL) {
         return usage;
     }

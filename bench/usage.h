@@ -16,8 +16,9 @@ typedef struct weir_usage {
 weir_err weir_usage_of(pid_t pid, weir_usage *usage);
 
 typedef struct weir_machine_usage {
-    double busy_s;   /* of all processors, since the start */
-    double stolen_s; /* wanted, and given to another guest of the host */
+    double busy_s;          /* of all processors, since the start */
+    double stolen_s;        /* wanted, and given to another guest of the host */
+    uint64_t written_bytes; /* to the disks */
 } weir_machine_usage;
 
 /* Zeroes when /proc/stat cannot be read. */

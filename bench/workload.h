@@ -74,7 +74,8 @@ typedef struct weir_bench_result {
     double generator_cpu_s;
     double others_cpu_s;    /* of everything else on the machine: the noise of the run */
     double stolen_cpu_s;    /* that the host took away */
-    uint64_t written_bytes; /* to the device, by the subject, measured time */
+    uint64_t written_bytes; /* pages the subject made dirty (/proc/PID/io), measured time */
+    uint64_t device_bytes;  /* to the disks, by the whole machine, measured time */
 } weir_bench_result;
 
 #endif

@@ -6,6 +6,21 @@
 
 #include <unistd.h>
 
+/* The values of --set. False, with the sentence printed, when there are too many. */
+static bool sets_read(const weir_arguments *arguments, char **sets, size_t *count)
+{
+    size_t position = 0;
+    const char *value;
+    while ((value = weir_arguments_next(arguments, "set", &position)) != NULL) {
+        if (*count == WEIR_BENCH_SETS_MAX) {
+            weir_say("--set: at most %d of them", WEIR_BENCH_SETS_MAX);
+            return false;
+        }
+        sets[(*count)++] = (char *)(uintptr_t)value; /* argv's own, which exec wants writable */
+    }
+    return true;
+}
+
 static weir_exit exit_of(weir_bench_verdict verdict)
 {
     switch (verdict) {
@@ -50,6 +65,7 @@ weir_exit weir_run_bench(const weir_arguments *arguments)
     ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
     long long repeats = 0;
     long long mqtt_version = 0;
+    char *sets[WEIR_BENCH_SETS_MAX];
     weir_bench_options options = {
         .rows = arguments->operands,
         .row_count = arguments->operand_count,
@@ -59,9 +75,11 @@ weir_exit weir_run_bench(const weir_arguments *arguments)
         .only = weir_arguments_text(arguments, "only"),
         .save = weir_arguments_has(arguments, "save") ? "bench/results" : NULL,
         .out = stdout,
+        .sets = sets,
     };
     if (!weir_arguments_number(arguments, "repeats", 1, 100, 5, &repeats) ||
         !weir_arguments_number(arguments, "mqtt", 4, 5, 0, &mqtt_version) ||
+        !sets_read(arguments, sets, &options.set_count) ||
         !seconds_read(arguments, "seconds", &options.measure_ms) ||
         !seconds_read(arguments, "warm-up", &options.warm_up_ms)) {
         return WEIR_EXIT_USAGE;

@@ -109,6 +109,7 @@ static const weir_option bench_options[] = {
     {0, "mqtt", "LEVEL", "MQTT's protocol level: 4 (3.1.1, the default) or 5"},
     {0, "save", NULL, "keep the raw results in bench/results, one JSON object a line"},
     {0, "json", NULL, "print the raw results instead of the table"},
+    {0, "set", "KEY=VALUE", "override a key of Weir's configuration; may be repeated"},
     {0, "weir", "FILE", "the weir to measure (default: this one)"},
     {0, NULL, NULL, NULL},
 };

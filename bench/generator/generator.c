@@ -66,6 +66,7 @@ static void snapshots_compare(generator *own, const snapshot *begin, const snaps
                            result->generator_cpu_s;
     result->others_cpu_s = result->others_cpu_s > 0 ? result->others_cpu_s : 0;
     result->stolen_cpu_s = end->machine.stolen_s - begin->machine.stolen_s;
+    result->device_bytes = end->machine.written_bytes - begin->machine.written_bytes;
     result->written_bytes = end->subject.written_bytes - begin->subject.written_bytes;
     result->rss_bytes = end->subject.rss_bytes;
 }
