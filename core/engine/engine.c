@@ -24,6 +24,7 @@
 enum {
     TURNS_MAX = 8,                   /* turns in one step while others bring work */
     STEP_NS_MAX = 200 * 1000,        /* and how long they may take */
+    ROOM_LEAST_BYTES = 4096,         /* with less room than this for a unit the disk is full */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
@@ -211,6 +212,10 @@ static void health_set(weir_engine *engine, weir_engine_health health, const cha
 static void turn_health(weir_engine *engine, weir_err state)
 {
     int now = atomic_load(&engine->health);
+    if (state == WEIR_OK &&
+        weir_journal_room(engine->journal, ROOM_LEAST_BYTES) == WEIR_DISK_FULL) {
+        state = WEIR_DISK_FULL; /* nothing is blocked yet, but the next publish would be refused */
+    }
     if (now == WEIR_HEALTH_FENCED || now == WEIR_HEALTH_STOPPED) {
         return;
     }
