@@ -9,13 +9,16 @@ test says so and is counted as skipped.
 """
 import os
 import sys
+import urllib.error
+import urllib.request
 
 import mqtt_wire as mqtt
 import support
 
 SIZE = "6m"
 SMALL = ("journal_file_bytes=262144", "segment_bytes_max=262144", "checkpoint_bytes=524288",
-         "checkpoint_every_ms=1000")
+         "checkpoint_every_ms=1000",
+         "http.enabled=true", "http.port=0")
 PAYLOAD = "x" * 4096
 REFUSED = 4
 QUOTA_EXCEEDED = 0x97
@@ -117,6 +120,15 @@ def filled(scene, level="disk"):
     return disk, gateway, writer
 
 
+def ready(gateway):
+    """The status and body of /readyz."""
+    try:
+        with urllib.request.urlopen(f"http://{gateway.ports()['http']}/readyz", timeout=support.DEADLINE_S) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
 def a_full_disk_refuses_publishes_with_a_reason_and_says_so_in_the_log():
     with support.Scene() as scene:
         _, gateway, _ = filled(scene)
@@ -124,6 +136,8 @@ def a_full_disk_refuses_publishes_with_a_reason_and_says_so_in_the_log():
         for _ in range(5):
             assert other.publish() == QUOTA_EXCEEDED
         support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        status, body = ready(gateway)
+        assert status == 503 and b"disk-full" in body, (status, body)
         done = gateway.weir("pub", "site/cli", "-m", PAYLOAD, code=None)
         assert done.returncode == REFUSED and b"disk is full" in done.stderr, done
         old = mqtt.connected(gateway.port, "old", 4)
@@ -153,6 +167,7 @@ def writing_resumes_by_itself_when_there_is_room(level="disk"):
         for _ in range(50):
             assert writer.publish() == 0
         support.wait_until("the log's word", lambda: "room on the disk again" in gateway.log())
+        assert ready(gateway)[0] == 200
         assert [line.split(b" ", 1)[0].decode() for line in reader.wait_lines(len(writer.accepted))] == (
             writer.accepted)
         assert numbers(gateway) == writer.accepted

@@ -131,13 +131,13 @@ static void run_all(weir_err err, uint64_t each, uint64_t step)
 static void no_io_error_loses_what_was_acknowledged(void **state)
 {
     (void)state;
-    run_all(WEIR_IO, 70, 17);
+    run_all(WEIR_IO, 40, 41);
 }
 
 static void no_full_disk_loses_what_was_acknowledged(void **state)
 {
     (void)state;
-    run_all(WEIR_DISK_FULL, 1, 23);
+    run_all(WEIR_DISK_FULL, 1, 61);
 }
 
 int main(void)
