@@ -12,6 +12,9 @@ install(FILES ${PROJECT_BINARY_DIR}/weir.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(WEIR_SERVER)
+  install(TARGETS weir-client LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/weir-client.pc.in ${PROJECT_BINARY_DIR}/weir-client.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/weir-client.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
   install(TARGETS weir_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(FILES ${PROJECT_SOURCE_DIR}/clients/javascript/weir.js
                 ${PROJECT_SOURCE_DIR}/clients/javascript/weir.d.ts

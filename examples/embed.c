@@ -2,6 +2,12 @@
  *
  *     cc embed.c $(pkg-config --cflags --libs weir) -o embed && ./embed /tmp/weir-embed
  *
+ * Weir in /usr/local: `ldconfig` once, as root. In another prefix, say $P, first
+ *
+ *     export PKG_CONFIG_PATH=$(dirname $(find $P -name weir.pc))
+ *
+ * and add -Wl,-rpath,$(pkg-config --variable=libdir weir) to the command.
+ *
  * Declares a topic, publishes ten readings durably, and reads everything that is there back, so that a
  * second run shows the first run's records as well. */
 #include "weir/engine.h"

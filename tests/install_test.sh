@@ -1,20 +1,48 @@
 #!/usr/bin/env bash
-# install_test.sh SOURCE BUILD CMAKE CC - installs into a temporary prefix and uses what is there: a program
-# is compiled against the installed headers with pkg-config alone, the man pages are pages, the program runs.
+# install_test.sh SOURCE BUILD CMAKE CC - installs into a temporary prefix and uses what is there: programs
+# are compiled against the installed headers with pkg-config alone, the man pages are pages, the program runs
+# and the client's example talks to it.
 set -euo pipefail
 source=$1
 build=$2
 cmake=$3
 cc=$4
 prefix=$(mktemp -d)
-trap 'rm -rf "$prefix"' EXIT
+gateway=
+trap '[ -z "$gateway" ] || kill "$gateway" || true; wait; rm -rf "$prefix"' EXIT
 
-DESTDIR= "$cmake" --install "$build" --prefix "$prefix" >"$prefix/log"
+DESTDIR='' "$cmake" --install "$build" --prefix "$prefix" >"$prefix/log"
 export PKG_CONFIG_PATH
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name weir.pc)")
-# shellcheck disable=SC2046 # flags are words
-"$cc" -std=c11 -Wall -Wextra -Werror -o "$prefix/embed" "$source/examples/embed.c" $(pkg-config --cflags --libs weir)
-LD_LIBRARY_PATH=$(pkg-config --variable=libdir weir) "$prefix/embed" "$prefix/data"
+
+# compile NAME EXAMPLE MODULE...: $prefix/NAME of examples/EXAMPLE, with the flags of the modules; it finds
+# its libraries as the examples' head comments say.
+compile() {
+    local name=$1 example=$2
+    shift 2
+    # shellcheck disable=SC2046 # flags are words
+    "$cc" -std=c11 -Wall -Wextra -Werror -o "$prefix/$name" "$source/examples/$example" \
+        -Wl,--no-as-needed $(pkg-config --cflags --libs "$@") "-Wl,-rpath,$(pkg-config --variable=libdir weir)"
+}
+
+# Starts the installed program on sockets that the system picks; returns when all of them listen.
+serve() {
+    "$prefix/bin/weir" serve --data "$prefix/gateway" --ports "$prefix/ports" --set mqtt.port=0 \
+        --set http.port=0 --set nng.enabled=false >"$prefix/serve.log" 2>&1 &
+    gateway=$!
+    local tries=0
+    until [ -s "$prefix/ports" ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 300 ] || ! kill -0 "$gateway"; then
+            cat "$prefix/serve.log"
+            return 1
+        fi
+        sleep 0.1
+    done
+}
+
+compile embed embed.c weir
+"$prefix/embed" "$prefix/data"
 
 if [ -x "$prefix/bin/weir" ]; then
     "$prefix/bin/weir" version | grep -q '^weir '
@@ -22,5 +50,18 @@ if [ -x "$prefix/bin/weir" ]; then
         grep -q '^\.TH ' "$prefix/share/man/man1/$page"
     done
     bash -n "$prefix/share/bash-completion/completions/weir"
+
+    compile client client.c weir-client
+    serve
+    "$prefix/client" "unix:$prefix/gateway/weir.sock" greetings | tee "$prefix/said"
+    grep -q 'offset 2, level disk$' "$prefix/said"
+    grep -q '^2  greetings/client  C$' "$prefix/said"
+
+    # Both libraries in one process keep to their own functions.
+    compile both embed.c weir weir-client
+    "$prefix/both" "$prefix/data" >"$prefix/said"
+    foreign=$(nm -D --defined-only "$(pkg-config --variable=libdir weir-client)/libweir-client.so" |
+        awk '$3 !~ /^weir_(client|err|bytes|level|version)/ && $2 != "A" { print $3 }')
+    [ -z "$foreign" ] || { echo "libweir-client.so shows $foreign"; exit 1; }
 fi
 echo "installed, compiled, ran"

@@ -1,12 +1,19 @@
 /* include/weir/client.h - weir.v1 from a program: blocking and simple. docs/weir.v1.md is what it
- * speaks.
+ * speaks. Link with what `pkg-config --libs weir-client` says; examples/client.c is a whole
+ * program.
  *
  *     weir_client *client;
+ *     weir_fault fault;
  *     if (weir_client_open("unix:/var/lib/weir/weir.sock", NULL, &client, &fault) == WEIR_OK) {
- *         weir_publish record = {.name = weir_bytes_of("plant/dev1"), .value =
- * weir_bytes_of("21.5")}; weir_published where; weir_err err = weir_client_publish(client, &record,
- * &where); if (err != WEIR_OK) { fprintf(stderr, "%s\n", weir_client_error(client)); }
+ *         weir_publish record = {.name = WEIR_TEXT("plant/dev1"), .value = WEIR_TEXT("21.5")};
+ *         weir_published where;
+ *         weir_err err = weir_client_publish(client, &record, &where);
+ *         if (err != WEIR_OK) {
+ *             fprintf(stderr, "%s\n", weir_client_error(client));
+ *         }
  *         weir_client_close(client);
+ *     } else {
+ *         fprintf(stderr, "%s\n", fault.text);
  *     }
  *
  * A client is used by one thread at a time. Calls wait at most the client's timeout_ms (TIMEOUT:
@@ -37,10 +44,10 @@ typedef struct weir_client_options {
  */
 
 /* Connects and says hello. url: "unix:/path/weir.sock" (or the path alone, beginning with / or .),
- * "fd:3", a connected stream socket that becomes the client's, or nng's URL of REP with nng+ before it,
- * "nng+tcp://127.0.0.1:9348" (nothing is pushed there: subscribe is NOT_OFFERED). INVALID: no such scheme.
- * NOT_FOUND: no gateway listens there. VERSION, TIMEOUT, CLOSED, IO, NO_MEMORY. Fills *fault (may
- * be NULL). */
+ * "fd:3", a connected stream socket that becomes the client's, or nng's URL of REP with nng+ before
+ * it, "nng+tcp://127.0.0.1:9348" (nothing is pushed there: subscribe is NOT_OFFERED). INVALID: no
+ * such scheme. NOT_FOUND: no gateway listens there. VERSION, TIMEOUT, CLOSED, IO, NO_MEMORY. Fills
+ * *fault (may be NULL). */
 WEIR_API weir_err weir_client_open(const char *url, const weir_client_options *options,
                                    weir_client **client, weir_fault *fault);
 /* Says goodbye (waiting at most a second for the answer) and frees. NULL is harmless. */
