@@ -27,7 +27,7 @@
 enum {
     STALL_MS = 1000,
     DRAIN_MS_MAX = 10000,
-    DRAIN_QUIET_MS = 1500, /* nothing came for so long: nothing will */
+    DRAIN_QUIET_MS = 3000, /* nothing came for so long: nothing will */
     WAIT_MS = 50,
     POLL_US_MAX = 60, /* of an open loop, before the next intended time */
     IDLE_MS = 500,    /* rests before the memory of idle connections is read */
