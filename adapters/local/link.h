@@ -23,7 +23,10 @@
     X(refused, "weir_local_refused_total")                                                         \
     X(dropped, "weir_local_dropped_total")                                                         \
     X(paused_output, "weir_local_paused_output_total")                                             \
-    X(paused_in_flight, "weir_local_paused_in_flight_total")
+    X(paused_in_flight, "weir_local_paused_in_flight_total")                                       \
+    X(narrowed_fetch, "weir_refused_fetch_total")                                                  \
+    X(refused_wait, "weir_refused_fetch_wait_total")                                               \
+    X(refused_fetches, "weir_refused_fetches_total")
 
 typedef struct weir_local_link weir_local_link;
 

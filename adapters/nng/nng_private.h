@@ -47,6 +47,9 @@ typedef enum weir_nng_part {
     X(rep_replies, "weir_nng_rep_replies_total")                                                   \
     X(rep_refused, "weir_nng_rep_refused_total")                                                   \
     X(rep_replies_lost, "weir_nng_rep_replies_lost_total")                                         \
+    X(narrowed_fetch, "weir_refused_fetch_total")                                                  \
+    X(refused_wait, "weir_refused_fetch_wait_total")                                               \
+    X(refused_fetches, "weir_refused_fetches_total")                                               \
     X(rep_contexts, "weir_nng_rep_contexts")                                                       \
     X(sessions, "weir_nng_sessions")                                                               \
     X(sessions_expired, "weir_nng_sessions_expired_total")                                         \

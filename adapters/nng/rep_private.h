@@ -41,6 +41,7 @@ typedef struct rep_session {
     weir_turn_end turn_end;
     weir_nng_rep *rep;
     weir_v1_session *v1;
+    weir_v1_counters counted;        /* what of the session's is in the adapter's counters */
     char token[REP_TOKEN_BYTES + 1]; /* its key in rep->sessions */
     uint64_t used_ms;
     uint32_t commands; /* RUNNING in it: [R1] */

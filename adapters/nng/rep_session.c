@@ -312,10 +312,22 @@ static void session_feed(rep_session *session)
     }
 }
 
+static void counters_add(rep_session *session)
+{
+    const weir_v1_counters *now = weir_v1_session_counters(session->v1);
+    weir_nng_counters *sum = &session->rep->adapter->counters;
+    weir_counter_add(&sum->narrowed_fetch, now->narrowed_fetch - session->counted.narrowed_fetch);
+    weir_counter_add(&sum->refused_wait, now->refused_wait - session->counted.refused_wait);
+    weir_counter_add(&sum->refused_fetches,
+                     now->refused_fetches - session->counted.refused_fetches);
+    session->counted = *now;
+}
+
 static void session_turn(weir_turn_end *end)
 {
     rep_session *session = (rep_session *)((char *)end - offsetof(rep_session, turn_end));
     weir_loop *loop = session->rep->adapter->loop;
+    counters_add(session);
     if (weir_v1_session_turn(session->v1)) {
         weir_loop_kick(loop);
     }
@@ -545,6 +557,7 @@ void weir_nng_command_route(rep_command *command)
         command_refuse(command, WEIR_MALFORMED, NULL,
                        "Begin a message with {: one JSON object; or send a frame of a known type.");
     } else if (pipe->commands > limits->fetches_max) {
+        weir_counter_add(&command->rep->adapter->counters.refused_fetches, 1);
         command_refuse(command, WEIR_LIMIT, NULL,
                        "Wait for earlier answers: this many commands of one connection are under "
                        "way already (limit fetches_max).");

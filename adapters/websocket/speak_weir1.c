@@ -121,6 +121,10 @@ static void counters_add(weir_web_link *link)
     weir_counter_add(&stats->v1_paused_output, now->paused_output - link->counted.paused_output);
     weir_counter_add(&stats->v1_paused_in_flight,
                      now->paused_in_flight - link->counted.paused_in_flight);
+    weir_counter_add(&stats->v1_narrowed_fetch, now->narrowed_fetch - link->counted.narrowed_fetch);
+    weir_counter_add(&stats->v1_refused_wait, now->refused_wait - link->counted.refused_wait);
+    weir_counter_add(&stats->v1_refused_fetches,
+                     now->refused_fetches - link->counted.refused_fetches);
     link->counted = *now;
 }
 

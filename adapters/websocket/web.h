@@ -68,7 +68,11 @@ enum {
     X(v1_paused_output, "weir_v1_websocket_paused_output_total",                                   \
       "Times subscriptions paused: limit output_bytes_max.")                                       \
     X(v1_paused_in_flight, "weir_v1_websocket_paused_in_flight_total",                             \
-      "Times reading paused: limit in_flight_max.")
+      "Times reading paused: limit in_flight_max.")                                                \
+    X(v1_narrowed_fetch, "weir_refused_fetch_total",                                               \
+      "Fetches given fewer bytes than they asked for: limit fetch_bytes_max.")                     \
+    X(v1_refused_wait, "weir_refused_fetch_wait_total", "Limit fetch_wait_ms_max.")                \
+    X(v1_refused_fetches, "weir_refused_fetches_total", "Limit fetches_max.")
 
 typedef struct weir_web_stats {
 #define WEIR_WEB_STATS_FIELD(field, metric, help) weir_counter field;

@@ -27,6 +27,20 @@ enum {
 /* ---- The port's thread: submission --------------------------------------------------------------
  */
 
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* A full ring is counted once, however often it is tried before there is room. */
+static void full_note(weir_port *port, bool full)
+{
+    if (full && !port->ring_full) {
+        count(&port->engine->paused_port);
+    }
+    port->ring_full = full;
+}
+
 static weir_op *ring_room(weir_port *port, size_t bytes)
 {
     uint64_t head = atomic_load_explicit(&port->ring_head, memory_order_acquire);
@@ -53,6 +67,7 @@ static weir_err op_begin(weir_port *port, weir_op_type type, size_t data_bytes, 
         return WEIR_AGAIN;
     }
     weir_op *room = ring_room(port, bytes);
+    full_note(port, room == NULL);
     if (room == NULL) {
         return WEIR_AGAIN;
     }
@@ -82,11 +97,6 @@ static uint8_t *put_bytes(uint8_t *at, weir_bytes bytes)
 static bool header_reserved(weir_bytes name)
 {
     return name.len >= 5 && memcmp(name.ptr, "weir-", 5) == 0;
-}
-
-static void count(_Atomic uint64_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
 static weir_err publish_check(weir_port *port, const weir_publish *publish, uint64_t *sum)

@@ -282,6 +282,7 @@ struct weir_port {
     uint64_t ring_bytes;
     uint64_t ring_base;         /* position of ring[0]; moves only while the ring is empty */
     uint64_t ring_filled;       /* the port's thread's own: what was submitted */
+    bool ring_full;             /* the port's thread's own: the last operation found no room */
     _Atomic uint64_t ring_tail; /* what was handed over */
     _Atomic uint64_t ring_head; /* what was taken */
     /* The completion ring: written by the owner, read by the port's thread. */
@@ -447,6 +448,7 @@ struct weir_engine {
     uint64_t names_refused;     /* by the owner */
     _Atomic uint64_t stats_shown[WEIR_STATS_COUNT];
     _Atomic uint64_t refused_record_bytes; /* at submission, by the ports' threads */
+    _Atomic uint64_t paused_port;
     _Atomic uint64_t refused_headers;
     _Atomic uint64_t refused_name;
 };

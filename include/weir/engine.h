@@ -95,7 +95,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(refused_partitions, "weir_refused_partitions_total", "Limit partitions_max.")                \
     X(refused_retained, "weir_refused_retained_total", "Limit retained_max.")                      \
     X(refused_retained_bytes, "weir_refused_retained_bytes_total", "Limit retained_bytes_max.")    \
-    X(refused_tail, "weir_refused_tail_total", "Limit tail_bytes_max.")
+    X(refused_tail, "weir_refused_tail_total", "Limit tail_bytes_max.")                            \
+    X(paused_port, "weir_paused_port_total", "Times a port was full: limit port_bytes_max.")
 
 typedef struct weir_stats {
 #define WEIR_STATS_FIELD(field, metric, help) uint64_t field;

@@ -10,9 +10,11 @@ them; what they hold back is measured by the unit and contract tests.
 """
 import json
 import os
+import re
 import socket
 import sys
 import time
+import urllib.request
 
 import mqtt_wire as mqtt
 import support
@@ -410,6 +412,32 @@ def fetch_limits_bound_bytes_time_and_number():
             gateway.weir("pub", "t/k", "-m", "now")
             assert {peer.line()["id"] for _ in waiting} == set(waiting)
             assert peer.error(cmd="fetch", topic="t", offset=1, wait_ms=1) is None
+
+
+def a_limit_names_a_metric_that_is_told():
+    """The table's metrics, as docs/limits.md gives them, in /metrics and in `weir stats`."""
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/limits.md"), encoding="utf-8") as page:
+        metrics = re.findall(r"`(weir_\w+)` \|$", page.read(), re.MULTILINE)
+    assert len(metrics) >= 20, metrics
+    with support.Scene() as scene:
+        gateway = scene.gateway("http.enabled=true", "http.port=0", "nng.enabled=true",
+                                *[f"nng.{part}.url=tcp://127.0.0.1:0" for part in ("rep", "pull", "pub", "push")],
+                                "limits.fetches_max=1", "limits.fetch_wait_ms_max=30000",
+                                "limits.fetch_bytes_max=4096")
+        gateway.weir("topic", "create", "t")
+        with Local(gateway) as peer:
+            peer.say(cmd="fetch", topic="t", offset=0, wait_ms=30000, max_bytes=4097)
+            assert peer.error(cmd="fetch", topic="t", offset=0, wait_ms=1) == "limit"
+            assert peer.error(cmd="fetch", topic="t", offset=0, wait_ms=30001) == "invalid"
+        url = "http://" + gateway.ports()["http"].split("//")[-1].strip("/") + "/metrics"
+        with urllib.request.urlopen(url, timeout=support.DEADLINE_S) as answer:
+            told = answer.read().decode()
+        stats = gateway.weir("stats").decode()
+        for metric in metrics:
+            assert re.search(rf"^{metric}[ {{]", told, re.MULTILINE), f"{metric} is not in /metrics"
+            assert re.search(rf"\b{metric}\b", stats), f"{metric} is not in weir stats"
+        for metric in ("weir_refused_fetch_total", "weir_refused_fetch_wait_total", "weir_refused_fetches_total"):
+            assert f'{metric}{{adapter="local"}} 1\n' in told, metric
 
 
 def narrow_buffers_slow_everything_down_and_lose_nothing():

@@ -77,7 +77,7 @@ typedef struct weir_v1_session_config {
     const char
         *name; /* what hello tells as "session": unique among open sessions; at most 64 bytes */
     weir_host *host; /* for query stats: the front ends' counters; NULL: none are told */
-    bool push; /* the transport can send without being asked; false for nng REP */
+    bool push;       /* the transport can send without being asked; false for nng REP */
     void *emit_arg;
     /* One whole outgoing message; `bytes` is borrowed. `request` is what the message it answers
      * came with; 0 for what was not asked for. A transport without memory for it closes the
@@ -143,6 +143,9 @@ typedef struct weir_v1_counters {
     uint64_t dropped;          /* records dropped for subscriptions that asked for slow: "drop" */
     uint64_t paused_output;    /* times subscriptions paused for output_bytes_max */
     uint64_t paused_in_flight; /* times reading paused for in_flight_max */
+    uint64_t narrowed_fetch;   /* fetches that got fewer bytes than they asked for */
+    uint64_t refused_wait;     /* fetches that would have waited beyond fetch_wait_ms_max */
+    uint64_t refused_fetches;  /* fetches beyond fetches_max */
 } weir_v1_counters;
 const weir_v1_counters *weir_v1_session_counters(const weir_v1_session *session);
 

@@ -173,6 +173,7 @@ weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, we
 {
     const weir_v1_session_config *config = &session->config;
     if (session->fetches >= config->limits->fetches_max) {
+        session->counters.refused_fetches++;
         return weir_v1_refuse(reason, WEIR_LIMIT, NULL,
                               "Wait for an earlier fetch to be answered: %llu may wait at once "
                               "(limit fetches_max).",
@@ -191,14 +192,28 @@ weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, we
         weir_v1_op_end(session, op);
         return err;
     }
+    session->counters.narrowed_fetch += op->bytes_max < bytes_max;
     session->submitted = true;
     return WEIR_OK;
+}
+
+/* Waits of `wait_ms` are allowed; beyond the limit they are refused and counted. */
+weir_err weir_v1_fetch_wait_check(weir_v1_session *session, uint64_t wait_ms,
+                                  weir_v1_reason *reason)
+{
+    uint64_t most = session->config.limits->fetch_wait_ms_max;
+    if (wait_ms <= most) {
+        return WEIR_OK;
+    }
+    session->counters.refused_wait++;
+    return weir_v1_refuse(reason, WEIR_INVALID, "wait_ms",
+                          "Wait at most %llu ms (limit fetch_wait_ms_max).",
+                          (unsigned long long)most);
 }
 
 static weir_err command_fetch(weir_v1_session *session, const weir_v1_node *command,
                               weir_v1_call *call, weir_v1_reason *reason)
 {
-    const weir_limits *limits = session->config.limits;
     weir_fetch fetch = {0};
     int64_t partition = 0;
     int64_t bytes_max = 0;
@@ -211,9 +226,8 @@ static weir_err command_fetch(weir_v1_session *session, const weir_v1_node *comm
     err = err ? err
               : weir_v1_command_number(command, "max_bytes", 1, INT64_MAX, WEIR_V1_FETCH_BYTES,
                                        &bytes_max, reason);
-    err = err ? err
-              : weir_v1_command_number(command, "wait_ms", 0, (int64_t)limits->fetch_wait_ms_max, 0,
-                                       &wait_ms, reason);
+    err = err ? err : weir_v1_command_number(command, "wait_ms", 0, INT64_MAX, 0, &wait_ms, reason);
+    err = err ? err : weir_v1_fetch_wait_check(session, (uint64_t)wait_ms, reason);
     if (err != WEIR_OK) {
         return err;
     }

@@ -32,12 +32,13 @@ static weir_err submit_produce(weir_v1_session *session, const weir_v1_frame *fr
 static weir_err submit_fetch(weir_v1_session *session, const weir_v1_frame *frame,
                              const weir_v1_call *call, weir_v1_reason *reason)
 {
-    const weir_limits *limits = session->config.limits;
-    if (frame->offset < 0 || frame->wait_ms > limits->fetch_wait_ms_max || frame->bytes_max == 0) {
+    if (frame->offset < 0 || frame->bytes_max == 0) {
         return weir_v1_refuse(reason, WEIR_INVALID, NULL,
-                              "Give an offset from 0, max bytes from 1, and wait at most %llu ms "
-                              "(limit fetch_wait_ms_max).",
-                              (unsigned long long)limits->fetch_wait_ms_max);
+                              "Give an offset from 0, and max bytes from 1.");
+    }
+    weir_err err = weir_v1_fetch_wait_check(session, frame->wait_ms, reason);
+    if (err != WEIR_OK) {
+        return err;
     }
     weir_fetch fetch = {
         .topic = frame->topic,

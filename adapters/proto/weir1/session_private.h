@@ -183,6 +183,8 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
 /* Submits a fetch, at most fetches_max and together at most about fetch_bytes_max at a time. */
 weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
                               uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_fetch_wait_check(weir_v1_session *session, uint64_t wait_ms,
+                                  weir_v1_reason *reason);
 /* Runs one parsed command. AGAIN: the port had no room; run it again later with the same document.
  */
 weir_err weir_v1_command_run(weir_v1_session *session, const weir_v1_document *document,

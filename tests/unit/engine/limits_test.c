@@ -176,6 +176,8 @@ static void a_full_ring_says_again_and_nothing_is_lost(void **state)
         sent++;
     }
     assert_true(sent > 0 && sent < 100);
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, sent), WEIR_AGAIN);
+    assert_int_equal(stats_of(&f).paused_port, 1); /* full once, tried twice */
     while (answered < sent) {
         weir_completion done = next_of(f.port, WEIR_COMPLETION_PUBLISH);
         assert_int_equal(done.err, WEIR_OK);
