@@ -114,6 +114,7 @@ static weir_err mqtt_start(weir_adapter *self, weir_fault *fault)
     if (err != WEIR_OK) {
         return weir_fault_set(fault, err, 0, SECTION ": there is no memory to start.");
     }
+    self->listen.enabled_key = SECTION ".enabled";
     err = door_open(self, &self->door, SECTION, fault);
     if (err == WEIR_OK && self->tls != NULL) {
         self->tls_door.filter = weir_tls_filter;

@@ -393,6 +393,8 @@ static weir_err carrier_listen(weir_nng_out *out, void **carrier, weir_fault *fa
         .section = sections[out->part],
         .address = ipc ? NULL : url->host,
         .port = url->port,
+        .port_key = "url",
+        .enabled_key = "nng.enabled",
         .path = ipc ? url->path : NULL,
         .insecure = adapter->insecure,
         .connections_max = adapter->host->limits->connections_max,

@@ -31,14 +31,36 @@ const char *weir_nng_part_name(weir_nng_part part)
     return names[part];
 }
 
+/* How to see who listens there. */
+static void who_write(const char *text, char *who, size_t size)
+{
+    weir_nng_url url = {0};
+    weir_err err = weir_nng_url_parse(text, &url);
+    if (err == WEIR_OK && (url.transport == WEIR_NNG_TCP || url.transport == WEIR_NNG_WS)) {
+        snprintf(who, size, " (ss -ltnp 'sport = :%u' names it)", url.port);
+    } else if (err == WEIR_OK && url.transport == WEIR_NNG_IPC) {
+        snprintf(who, size, " (ss -lxp names it)");
+    }
+}
+
 weir_err weir_nng_fault(weir_fault *fault, weir_nng_part part, weir_err err, const char *url,
                         const char *why)
 {
-    return weir_fault_set(fault, err, 0, "nng.%s.url: \"%.150s\" cannot be listened on (%s): %s",
-                          weir_nng_part_name(part), url, why,
-                          err == WEIR_EXISTS
-                              ? "stop what uses it, or choose another."
-                              : "choose another, or the empty one to switch it off.");
+    const char *name = weir_nng_part_name(part);
+    char who[64] = "";
+    if (err == WEIR_EXISTS) {
+        who_write(url, who, sizeof(who));
+        return weir_fault_set(
+            fault, err, 0,
+            "nng: %.150s is in use: stop the program that listens there%s, or set "
+            "nng.%s.url to another; nng.enabled=false switches this front end "
+            "off.",
+            url, who, name);
+    }
+    return weir_fault_set(fault, err, 0,
+                          "nng.%s.url: \"%.150s\" cannot be listened on (%s): choose another, or "
+                          "the empty one to switch it off.",
+                          name, url, why);
 }
 
 /* ---- Connections ------------------------------------------------------------------------------

@@ -233,11 +233,13 @@ static weir_err bind_fault(const weir_listener *listener, int number, weir_fault
     const weir_listener_config *config = &listener->config;
     const char *key = config->port_key != NULL ? config->port_key : "port";
     if (number == EADDRINUSE) {
+        bool off = config->enabled_key != NULL;
         return weir_fault_set(fault, WEIR_EXISTS, number,
                               "%s: %s:%u is in use: stop the program that listens there (ss -ltnp "
-                              "'sport = :%u' names it), or set %s.%s to another.",
+                              "'sport = :%u' names it), or set %s.%s to another%s%s%s.",
                               config->section, config->address, config->port, config->port,
-                              config->section, key);
+                              config->section, key, off ? "; " : "", off ? config->enabled_key : "",
+                              off ? "=false switches this front end off" : "");
     }
     return weir_fault_set(fault, WEIR_IO, number,
                           "%s: cannot listen on %s:%u (%s): change %s.address or %s.%s.",

@@ -24,8 +24,9 @@ typedef struct weir_listener_config {
     const char *address;  /* a numeric IPv4 or IPv6 address; NULL with `path` */
     uint16_t port;        /* 0: the system's choice */
     const char *port_key; /* the setting that chose it; NULL: "port" */
-    const char *path;     /* of a stream socket in the file system (mode 0600); NULL: TCP */
-    bool insecure;        /* an address beyond loopback is meant */
+    const char *enabled_key; /* the setting that switches the front end off; NULL: none is told */
+    const char *path;        /* of a stream socket in the file system (mode 0600); NULL: TCP */
+    bool insecure;           /* an address beyond loopback is meant */
     uint64_t connections_max;
     weir_listener *with; /* whose connections count together with these: one front end, two ports;
                           * it is closed after this one. NULL: none */

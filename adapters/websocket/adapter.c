@@ -149,6 +149,7 @@ static weir_err start(weir_adapter *adapter, weir_fault *fault)
         .section = WEIR_WEB_SECTION,
         .address = adapter->address,
         .port = adapter->port,
+        .enabled_key = WEIR_WEB_SECTION ".enabled",
         .insecure = adapter->insecure,
         .connections_max = host->limits->connections_max,
         .accepted = weir_web_link_accept,

@@ -233,11 +233,15 @@ static void a_port_in_use_is_told_with_its_setting(void **state)
     gateway_start(g);
     for (size_t i = 0; i < 4; i++) {
         char url[256];
+        char setting[32];
         strcpy(url, g->urls[i]);
         set(g, keys[i], url);
         assert_int_equal(weir_nng_adapter()->configure(&g->host, &second, &fault), WEIR_OK);
         assert_int_equal(weir_nng_adapter()->start(second, &fault), WEIR_EXISTS);
-        has(fault.text, i == 0 ? "nng.rep" : i == 1 ? "nng.pull" : i == 2 ? "nng.pub" : "nng.push");
+        snprintf(setting, sizeof(setting), "nng.%s", keys[i]);
+        has(fault.text, setting);
+        has(fault.text, "ss -ltnp 'sport = :");
+        has(fault.text, "nng.enabled=false");
         weir_nng_adapter()->stop(second);
         set(g, keys[i], "tcp://127.0.0.1:0");
     }

@@ -522,10 +522,12 @@ static void a_busy_port_is_a_fault_that_names_the_setting(void **state)
     server_start(&self, 1, 10);
     config = server_config(&self);
     config.port = weir_listener_port(self.listener);
+    config.enabled_key = "echo.enabled";
     assert_int_equal(weir_listener_open(&config, &second, &fault), WEIR_EXISTS);
     assert_null(second);
     assert_int_equal(fault.os_errno, EADDRINUSE);
     assert_non_null(strstr(fault.text, "echo.port"));
+    assert_non_null(strstr(fault.text, "echo.enabled=false"));
     server_stop(&self);
 }
 
