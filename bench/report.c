@@ -107,7 +107,7 @@ static double written_per_byte(const weir_row *row, const weir_bench_result *res
     double bytes = (double)result->measured /
                    (row->work.subscribers > 0 ? row->work.subscribers : 1) *
                    row->work.payload_bytes;
-    return bytes > 0 ? (double)result->written_bytes / bytes : 0;
+    return bytes > 0 ? (double)result->device_bytes / bytes : 0;
 }
 
 /* Processors that something else kept busy, or the host took. */
