@@ -8,7 +8,11 @@ foreach(name tour repository)
 endforeach()
 set_tests_properties(repository.rooms repository.tour repository.repository
                      PROPERTIES TIMEOUT 60 LABELS repository)
-if(WEIR_SERVER)
+if(WEIR_SERVER) # without it the scenarios that the page names are not there
+  add_test(NAME repository.promises
+           COMMAND ${WEIR_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/promises_test.py ${PROJECT_SOURCE_DIR}
+                   ${PROJECT_BINARY_DIR} ${CMAKE_CTEST_COMMAND})
+  set_tests_properties(repository.promises PROPERTIES TIMEOUT 60 LABELS repository)
   foreach(page limits configuration)
     string(REPLACE configuration config command ${page})
     add_test(NAME repository.${page}_page_is_fresh
