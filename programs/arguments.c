@@ -69,7 +69,9 @@ static bool operands_fit(const weir_arguments *arguments)
 {
     const weir_command *command = arguments->command;
     if (arguments->operand_count < command->operands_least) {
-        return misuse(command, "something is missing; it is used as: weir ", command->operands);
+        weir_say("something is missing; it is used as: weir %s %s. See: weir help %s",
+                 command->name, command->operands, command->name);
+        return false;
     }
     if (arguments->operand_count > command->operands_most) {
         return misuse(command, "not understood: ", arguments->operands[command->operands_most]);
@@ -137,6 +139,26 @@ const char *weir_arguments_next(const weir_arguments *arguments, const char *nam
         }
     }
     return NULL;
+}
+
+bool weir_arguments_seconds(const weir_arguments *arguments, const char *name, long long most,
+                            long long *milliseconds)
+{
+    const char *text = weir_arguments_text(arguments, name);
+    char *end = NULL;
+    double value;
+    *milliseconds = 0;
+    if (text == NULL) {
+        return true;
+    }
+    errno = 0;
+    value = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(value >= 0.001 && value <= (double)most)) {
+        weir_say("--%s takes seconds from 0.001 to %lld, not \"%s\"", name, most, text);
+        return false;
+    }
+    *milliseconds = (long long)(value * 1000);
+    return true;
 }
 
 bool weir_arguments_number(const weir_arguments *arguments, const char *name, long long least,

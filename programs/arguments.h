@@ -47,4 +47,9 @@ const char *weir_arguments_next(const weir_arguments *arguments, const char *nam
 bool weir_arguments_number(const weir_arguments *arguments, const char *name, long long least,
                            long long most, long long missing, long long *number);
 
+/* The last value as seconds, fractions allowed, within [0.001, most]; 0 when the option is absent.
+ * False, with the sentence printed, when it is not such a number. */
+bool weir_arguments_seconds(const weir_arguments *arguments, const char *name, long long most,
+                            long long *milliseconds);
+
 #endif

@@ -16,7 +16,9 @@ static const weir_option config_options[] = {
 
 /* What talks to a running gateway. */
 static const weir_option client_options[] = {
-    {'s', "server", "URL", "the gateway: unix:PATH (else weir.sock in the data directory)"},
+    {'s', "server", "URL",
+     "the gateway: unix:PATH or a path alone that begins with / or ., or nng+tcp://127.0.0.1:9348 "
+     "(there sub is not offered); else weir.sock in the data directory"},
     {0, "timeout", "SECONDS", "how long to wait for the gateway's answers (default 10)"},
     {0, "data", "DIR", "the data directory (else $WEIR_DATA, else `data`, else ./var/data)"},
     {'c', "config", "FILE", "read the configuration from FILE (else $WEIR_CONFIG)"},
@@ -69,23 +71,25 @@ static const weir_option pub_options[] = {
     {'f', "file", "FILE", "publish the whole of FILE (-: standard input)"},
     {'n', "null", NULL, "publish a record without a value (a tombstone)"},
     {'k', "key", "KEY", "TOPIC is a topic's name and KEY the key; else TOPIC is a full name"},
-    {'K', "key-delimiter", "D", "each line is KEY, D, value"},
+    {'K', "key-delimiter", "D", "each line is KEY, D, value; a line without D is refused"},
     {'H', "header", "K=V", "add a header; may be repeated"},
     {'r', "retain", NULL, "also keep it as the name's retained value"},
-    {'q', "qos", "N", "1: wait until it is stored (default); 0: do not ask for confirmation"},
+    {'q', "qos", "N",
+     "1: wait until it is stored (default); 0: send only: nobody tells whether it was taken"},
     {0, NULL, NULL, NULL},
 };
 
 static const weir_option sub_options[] = {
     {0, "from", "WHERE",
-     "beginning, end (default), OFFSET, -N (the last N) or @TIME (Unix time "
-     "in seconds or milliseconds, or 2026-01-31T12:00:00)"},
+     "beginning, end (default), OFFSET, -N (the last N) or @TIME (Unix time in seconds or "
+     "milliseconds, or 2026-01-31T12:00:00, UTC). OFFSET and -N count in each partition by itself, "
+     "and count all of its records, also those that FILTER leaves out"},
     {'C', "count", "N", "stop after N records"},
-    {'W', "wait", "SECONDS", "stop after SECONDS, with exit code 27"},
+    {'W', "wait", "SECONDS", "stop after SECONDS (0.5, say), with exit code 27"},
     {'e', "exit-at-end", NULL, "stop at the end of what was there at the start"},
     {'F', "format", "FORMAT",
-     "%t topic, %p partition, %o offset, %k key, %s value, %S its bytes, "
-     "%K the key's bytes, %h headers, %T time in ms, %n full name, %r retained, "
+     "%t topic, %p partition, %o offset, %k key, %s value, %S length of the value in bytes, %K "
+     "length of the key in bytes (both -1 for none), %h headers, %T time in ms, %n full name, %r retained, "
      "%% a percent sign; \\n \\t \\r \\0 \\xHH"},
     {'N', "no-newline", NULL, "no newline after each record"},
     {'R', "no-retained", NULL, "do not show retained values first"},
@@ -221,7 +225,9 @@ static const weir_command commands[] = {
      "FILTER is a full name, + for one level and # for all further ones allowed. Without -F each value "
      "is printed, and a newline after it. With -o json or ndjson each record is one JSON object a "
      "line.\n"
-     "Without --from, only what arrives from now on (and retained values) is shown.",
+     "Without --from, only what arrives from now on (and retained values) is shown. With --from -N or "
+     "OFFSET each partition of each topic starts there, before FILTER chooses: of the last N records "
+     "of a partition, those that match are printed.",
      "weir sub 'site/#' --from beginning -e -F '%o %k %s'\nweir sub 'site/+/temp' -C 1 -W 5\n",
      1,
      1,
@@ -327,6 +333,23 @@ const weir_command *weir_command_find(char *const *words, int count, int *used)
         }
     }
     return NULL;
+}
+
+size_t weir_command_verbs(const char *word, char *verbs, size_t size)
+{
+    size_t count = 0;
+    size_t at = 0;
+    size_t len = strlen(word);
+    verbs[0] = '\0';
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        const char *name = commands[i].name;
+        if (strncmp(name, word, len) == 0 && name[len] == ' ' && at < size) {
+            at += (size_t)snprintf(verbs + at, size - at, "%s%s", count == 0 ? "" : ", ",
+                                   name + len + 1);
+            count++;
+        }
+    }
+    return count;
 }
 
 const weir_option *weir_command_option(const weir_command *command, size_t index)

@@ -17,7 +17,7 @@
     X(USAGE, 2, "the command line or the configuration is wrong; nothing was changed")             \
     X(NOT_FOUND, 3, "what was named does not exist")                                               \
     X(REFUSED, 4, "the gateway, or the owner of the data directory, refused")                      \
-    X(TIMEOUT, 27, "the time given with -W ran out first")
+    X(TIMEOUT, 27, "the time given with -W, or with --timeout for an answer, ran out first")
 
 typedef enum weir_exit {
 #define WEIR_EXIT_ENUM(name, number, meaning) WEIR_EXIT_##name = (number),
@@ -47,6 +47,10 @@ const weir_command *weir_commands(size_t *count);
 const weir_command *weir_command_find(char *const *words, int count, int *used);
 /* The command called `name` ("topic create"), or NULL. */
 const weir_command *weir_command_named(const char *name);
+
+/* The second words of the commands whose first is `word`, with commas between; how many there are.
+ */
+size_t weir_command_verbs(const char *word, char *verbs, size_t size);
 
 /* Option `index` of the command, over all of its lists; NULL past the last. */
 const weir_option *weir_command_option(const weir_command *command, size_t index);

@@ -72,13 +72,73 @@ bool weir_connect(const weir_arguments *arguments, weir_client **client, weir_ex
     return false;
 }
 
-weir_exit weir_client_outcome(const weir_client *client, weir_err err, const char *what)
+static const char *name_rule(weir_subject subject)
 {
-    const char *sentence = weir_client_error(client);
+    switch (subject) {
+    case WEIR_SUBJECT_TOPIC:
+        return "is no topic name: it has 1 to 249 bytes in levels divided by /, none of them empty, "
+               "without +, # and control characters, and does not begin with $";
+    case WEIR_SUBJECT_NAME:
+        return "is no name to publish under: it is not empty, not longer than a topic and a key may "
+               "be, and has no control characters and no + or #, which stand in filters only";
+    case WEIR_SUBJECT_FILTER:
+        return "is no filter: + stands alone in a level, # alone in the last one, and there are no "
+               "control characters";
+    case WEIR_SUBJECT_OTHER:
+        break;
+    }
+    return NULL;
+}
+
+void weir_problem_text(weir_err err, weir_subject subject, const char *what, const char *sentence,
+                       char text[WEIR_PROBLEM_MAX])
+{
+    const char *rule = name_rule(subject);
+    bool of_topic = subject == WEIR_SUBJECT_TOPIC;
+    if (err == WEIR_NAME_INVALID && rule != NULL) {
+        snprintf(text, WEIR_PROBLEM_MAX, "\"%.160s\" %s", what, rule);
+    } else if (err == WEIR_NOT_FOUND && of_topic) {
+        snprintf(
+            text, WEIR_PROBLEM_MAX,
+            "no topic \"%.200s\" is declared; `weir topic ls` lists those that are, `weir topic "
+            "create %.200s` declares it",
+            what, what);
+    } else if (err == WEIR_NESTED && of_topic) {
+        snprintf(
+            text, WEIR_PROBLEM_MAX,
+            "a topic above or below \"%.250s\" is declared; say --nested if it is to stand there",
+            what);
+    } else {
+        snprintf(text, WEIR_PROBLEM_MAX, "%.100s: %.500s", what,
+                 sentence != NULL && sentence[0] != '\0' ? sentence : weir_err_text(err));
+    }
+}
+
+weir_exit weir_client_outcome(const weir_client *client, weir_err err, weir_subject subject,
+                              const char *what)
+{
+    char text[WEIR_PROBLEM_MAX];
     if (err != WEIR_OK) {
-        weir_say("%s: %s", what, sentence[0] != '\0' ? sentence : weir_err_text(err));
+        weir_problem_text(err, subject, what, weir_client_error(client), text);
+        weir_say("%s", text);
     }
     return weir_exit_of(err);
+}
+
+void weir_keeping_text(const char *name, char text[WEIR_KEEPING_MAX])
+{
+    int len = (int)strcspn(name, "/");
+    if (name[0] == '+' || name[0] == '#') {
+        snprintf(text, WEIR_KEEPING_MAX,
+                 "`weir topic create NAME` keeps what is published under NAME from then on");
+    } else if (weir_topic_name_check((weir_bytes){(const uint8_t *)name, (size_t)len}) == WEIR_OK) {
+        snprintf(text, WEIR_KEEPING_MAX,
+                 "`weir topic create %.*s` keeps what is published from then on", len, name);
+    } else {
+        snprintf(
+            text, WEIR_KEEPING_MAX,
+            "no topic can cover it: a topic's first level is not empty and does not begin with $");
+    }
 }
 
 /* Level by level: a filter reaches a topic when it agrees with all of the topic's levels, and is

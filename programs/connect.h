@@ -12,9 +12,29 @@
  * code. */
 bool weir_connect(const weir_arguments *arguments, weir_client **client, weir_exit *code);
 
-/* Prints the client's sentence about `err` (nothing when it is OK), with `what` in front, and gives
- * the exit code. */
-weir_exit weir_client_outcome(const weir_client *client, weir_err err, const char *what);
+/* What an operand is, for the words of a complaint about it. */
+typedef enum weir_subject {
+    WEIR_SUBJECT_TOPIC,  /* a declared topic's name */
+    WEIR_SUBJECT_NAME,   /* a full name to publish under */
+    WEIR_SUBJECT_FILTER, /* of sub */
+    WEIR_SUBJECT_OTHER,  /* no operand: `what` says what was wanted */
+} weir_subject;
+
+enum { WEIR_PROBLEM_MAX = 640 };
+
+/* The sentence about `err` in the words of the command line, with `what` in it; where it has none
+ * of its own, the gateway's (`sentence`, may be empty) or the error's, with what in front. */
+void weir_problem_text(weir_err err, weir_subject subject, const char *what, const char *sentence,
+                       char text[WEIR_PROBLEM_MAX]);
+
+/* Prints the sentence about `err` (nothing when it is OK) and gives the exit code. */
+weir_exit weir_client_outcome(const weir_client *client, weir_err err, weir_subject subject,
+                              const char *what);
+
+/* Says what would keep records under a name, or under what a filter matches: "`weir topic create
+ * site` keeps ...", or that no topic can be declared there. */
+enum { WEIR_KEEPING_MAX = 384 };
+void weir_keeping_text(const char *name, char text[WEIR_KEEPING_MAX]);
 
 /* Whether records of some declared topic can have a name that `filter` matches. On an error *stored
  * is true: then nothing is claimed. */

@@ -123,7 +123,7 @@ weir_exit weir_run_demo(const weir_arguments *arguments)
     if (weir_client_draining(client) || stopped != 0) {
         err = WEIR_OK; /* both are an orderly end */
     }
-    code = weir_client_outcome(client, err, "site");
+    code = weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, "site");
     weir_client_close(client);
     return code;
 }

@@ -30,11 +30,14 @@ static void wrapped(const char *text, int column)
             at = column;
             text++;
         } else if (*text == ' ') {
-            if (at + 1 + (int)strcspn(text + 1, " \n") <= HELP_WIDTH) {
+            text++;
+            if (at + 1 + (int)strcspn(text, " \n") <= HELP_WIDTH) {
                 putchar(' ');
                 at++;
+            } else {
+                printf("\n%*s", column, "");
+                at = column;
             }
-            text++;
         }
     }
     putchar('\n');
@@ -340,16 +343,22 @@ weir_exit weir_run_completion(const weir_arguments *arguments)
         weir_say("completion is there for bash, not for \"%s\"", arguments->operands[0]);
         return WEIR_EXIT_USAGE;
     }
-    fputs("# bash completion for weir(1); made by: weir completion bash\n"
-          "_weir()\n{\n"
-          "    local words=\"\" current=\"${COMP_WORDS[COMP_CWORD]}\"\n"
-          "    local command=\"${COMP_WORDS[1]}\"\n"
-          "    if [ \"$command\" = topic ] && [ \"$COMP_CWORD\" -gt 2 ]; then\n"
-          "        command=\"topic ${COMP_WORDS[2]}\"\n"
-          "    fi\n"
-          "    if [ \"$COMP_CWORD\" -le 1 ]; then\n"
-          "        COMPREPLY=($(compgen -W \"",
-          stdout);
+    fputs(
+        "# bash completion for weir(1); made by: weir completion bash\n"
+        "_weir()\n{\n"
+        "    local words=\"\" current=\"${COMP_WORDS[COMP_CWORD]}\"\n"
+        "    local command=\"${COMP_WORDS[1]}\"\n"
+        "    if [ \"$command\" = topic ] && [ \"$COMP_CWORD\" -gt 2 ]; then\n"
+        "        command=\"topic ${COMP_WORDS[2]}\"\n"
+        "    fi\n"
+        "    local first=1\n"
+        "    case \"${COMP_WORDS[1]}\" in\n"
+        "        help | man) first=2\n"
+        "            [ \"${COMP_WORDS[2]}\" = topic ] && [ \"$COMP_CWORD\" = 3 ] && command=topic ;;\n"
+        "    esac\n"
+        "    if [ \"$COMP_CWORD\" -le \"$first\" ]; then\n"
+        "        COMPREPLY=($(compgen -W \"",
+        stdout);
     first_words(commands, count);
     fputs("\" -- \"$current\"))\n        return\n    fi\n    case \"$command\" in\n", stdout);
     second_words(commands, count);

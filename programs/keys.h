@@ -60,7 +60,7 @@ typedef enum weir_key_type {
       "Serve weir.v1 on a socket in the data directory; `weir pub`, `sub` and `topic` need it.")     \
     X(local_path, "local", "path", TEXT, NULL, 1, 0, "path",                                         \
       "Another place for the socket than `weir.sock` in the data directory.")                        \
-    X(http_enabled, "http", "enabled", BOOL, "true", 0, 0, "",                                      \
+    X(http_enabled, "http", "enabled", BOOL, "true", 0, 0, "",                                       \
       "Serve HTTP and WebSocket: weir.v1 at /v1, MQTT at /mqtt, metrics, health, the console.")      \
     X(http_address, "http", "address", TEXT, "127.0.0.1", 1, 0, "address",                           \
       "Numeric address to listen on.")                                                               \
@@ -82,7 +82,7 @@ typedef enum weir_key_type {
       "PEM file with the certificate's key.")                                                        \
     X(http_tls_client_ca, "http", "tls.client_ca", TEXT, NULL, 1, 0, "path",                         \
       "PEM file with the authorities whose clients may connect.")                                    \
-    X(nng_enabled, "nng", "enabled", BOOL, "true", 0, 0, "",                                        \
+    X(nng_enabled, "nng", "enabled", BOOL, "true", 0, 0, "",                                         \
       "Serve nng: REP, PULL, PUB and PUSH.")                                                         \
     X(nng_rep_url, "nng", "rep.url", TEXT, "tcp://127.0.0.1:9348", 0, 0, "URL",                      \
       "weir.v1, one reply for each message; empty: off.")                                            \

@@ -18,7 +18,12 @@ static weir_exit finish(weir_exit code)
 
 static weir_exit unknown(const char *word)
 {
-    weir_say("there is no command \"%s\". See: weir help", word);
+    char verbs[256];
+    if (weir_command_verbs(word, verbs, sizeof(verbs)) > 0) {
+        weir_say("weir %s takes one of: %s. See: weir help %s", word, verbs, word);
+    } else {
+        weir_say("there is no command \"%s\". See: weir help", word);
+    }
     return WEIR_EXIT_USAGE;
 }
 

@@ -33,6 +33,7 @@ typedef struct publishing {
     bool talk;
     bool progress;
     bool live_said;
+    bool told; /* the error that ends it was printed where it arose */
     uint64_t sent;
     uint64_t confirmed;
     uint64_t failed;
@@ -46,12 +47,13 @@ typedef struct publishing {
 
 static void live_say(publishing *own)
 {
+    char keeping[WEIR_KEEPING_MAX];
     if (own->talk && !own->live_said) {
         own->live_said = true;
+        weir_keeping_text(own->target, keeping);
         weir_say(
-            "\"%s\" is under no declared topic: it reached who is subscribed now and was not kept; "
-            "`weir topic create %.*s` keeps what is published from then on",
-            own->target, (int)strcspn(own->target, "/"), own->target);
+            "\"%s\" is under no declared topic: it reached who is subscribed now and was not kept; %s",
+            own->target, keeping);
     }
 }
 
@@ -70,14 +72,26 @@ static void published_print(const publishing *own, const weir_published *publish
     }
 }
 
-static void failure_take(publishing *own, weir_err err, uint64_t number, const char *text)
+/* Counts a record that was not taken; the first is told. */
+static void failure_tell(publishing *own, weir_err err, uint64_t number, const char *problem)
 {
     own->failed++;
     if (own->first_err == WEIR_OK) {
         own->first_err = err;
-        weir_say("record %" PRIu64 ": %s", number,
-                 text != NULL && text[0] != '\0' ? text : weir_err_text(err));
+        weir_say("record %" PRIu64 ": %s", number, problem);
     }
+}
+
+static weir_subject subject_of(const publishing *own)
+{
+    return own->record.topic.ptr != NULL ? WEIR_SUBJECT_TOPIC : WEIR_SUBJECT_NAME;
+}
+
+static void failure_take(publishing *own, weir_err err, uint64_t number, const char *sentence)
+{
+    char problem[WEIR_PROBLEM_MAX];
+    weir_problem_text(err, subject_of(own), own->target, sentence, problem);
+    failure_tell(own, err, number, problem);
 }
 
 static void result_take(void *arg, const weir_client_result *result)
@@ -121,7 +135,11 @@ static weir_err record_send(publishing *own, weir_bytes key, weir_bytes value)
         record.key = key;
     }
     own->sent++;
-    err = weir_client_send(own->client, &record, own->sent);
+    if (record.no_confirm) {
+        err = weir_client_publish(own->client, &record, NULL);
+    } else {
+        err = weir_client_send(own->client, &record, own->sent);
+    }
     if (err != WEIR_OK && weir_err_class_of(err) == WEIR_CLASS_CALLER && err != WEIR_CLOSED) {
         failure_take(own, err, own->sent, weir_client_error(own->client));
         return WEIR_OK;
@@ -135,10 +153,15 @@ static weir_err line_send(publishing *own, weir_bytes line)
     if (own->delimiter != NULL) {
         size_t len = strlen(own->delimiter);
         const uint8_t *at = memmem(line.ptr, line.len, own->delimiter, len);
-        if (at != NULL) {
-            key = (weir_bytes){line.ptr, (size_t)(at - line.ptr)};
-            line = (weir_bytes){at + len, line.len - key.len - len};
+        if (at == NULL) {
+            char text[128];
+            snprintf(text, sizeof(text), "the line has no \"%.32s\" between a key and a value",
+                     own->delimiter);
+            failure_tell(own, WEIR_MALFORMED, ++own->sent, text);
+            return WEIR_OK;
         }
+        key = (weir_bytes){line.ptr, (size_t)(at - line.ptr)};
+        line = (weir_bytes){at + len, line.len - key.len - len};
     }
     return record_send(own, key, line);
 }
@@ -173,13 +196,14 @@ typedef struct input {
 } input;
 
 /* Reads once, making room first. *end is set at the end of the input. */
-static weir_err input_read(input *in, int fd, bool *end)
+static weir_err input_read(publishing *own, input *in, int fd, bool *end)
 {
     ssize_t got;
     if (in->room - in->len < READ_BYTES) {
         size_t room = in->room == 0 ? 2 * (size_t)READ_BYTES : 2 * in->room;
         uint8_t *grown = in->len > LINE_BYTES_MAX ? NULL : realloc(in->bytes, room);
         if (grown == NULL) {
+            own->told = true;
             weir_say("a line is too long: more than %zu bytes", in->len); /* [P1] */
             return WEIR_TOO_LARGE;
         }
@@ -188,6 +212,7 @@ static weir_err input_read(input *in, int fd, bool *end)
     }
     got = read(fd, in->bytes + in->len, READ_BYTES);
     if (got < 0 && errno != EINTR) {
+        own->told = true;
         weir_say("the input cannot be read: %s", strerror(errno));
         return WEIR_IO;
     }
@@ -203,7 +228,7 @@ static weir_err lines_publish(publishing *own)
     weir_err err = WEIR_OK;
     while (err == WEIR_OK && !end) {
         size_t used = 0;
-        err = input_read(&in, STDIN_FILENO, &end);
+        err = input_read(own, &in, STDIN_FILENO, &end);
         if (err == WEIR_OK) {
             err = lines_send(own, (weir_bytes){in.bytes, in.len}, &used);
             in.len -= used;
@@ -229,11 +254,12 @@ static weir_err file_publish(publishing *own, const char *path)
     bool end = false;
     weir_err err = WEIR_OK;
     if (fd < 0) {
+        own->told = true;
         weir_say("%s cannot be read: %s", path, strerror(errno));
         return WEIR_IO;
     }
     while (err == WEIR_OK && !end) {
-        err = input_read(&in, fd, &end);
+        err = input_read(own, &in, fd, &end);
     }
     if (err == WEIR_OK) {
         err = record_send(own, own->record.key, (weir_bytes){in.bytes, in.len});
@@ -275,7 +301,8 @@ static bool publishing_read(const weir_arguments *arguments, publishing *own)
         given += weir_arguments_has(arguments, sources[i]) ? 1 : 0;
     }
     if (given != 1) {
-        weir_say("say what to publish with one of -m TEXT, -l, -f FILE, -n");
+        weir_say(given == 0 ? "say what to publish with one of -m TEXT, -l, -f FILE, -n"
+                            : "only one of -m, -l, -f and -n can be given");
         return false;
     }
     own->target = arguments->operands[0];
@@ -345,8 +372,12 @@ weir_exit weir_run_pub(const weir_arguments *arguments)
             weir_say("%" PRIu64 " records were refused", own.failed);
         }
         code = weir_exit_of(own.first_err);
+    } else if (own.told) {
+        code = weir_exit_of(err);
     } else {
-        code = weir_client_outcome(own.client, err, own.target);
+        code = weir_client_outcome(
+            own.client, err, own.record.topic.ptr != NULL ? WEIR_SUBJECT_TOPIC : WEIR_SUBJECT_NAME,
+            own.target);
     }
     weir_client_close(own.client);
     return code;

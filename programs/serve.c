@@ -202,7 +202,10 @@ static weir_err ports_write(gateway *own, weir_fault *fault)
 static void ready_say(const gateway *own)
 {
     const char *at = weir_hosts_announced(own->hosts);
-    printf("weir %s ready:", weir_version());
+    if (*at == '\0') {
+        weir_say("every front end is switched off: nobody can connect to this gateway");
+    }
+    printf("weir %s ready:%s", weir_version(), *at == '\0' ? " no listener" : "");
     while (*at != '\0') {
         int len = (int)strcspn(at, "\n");
         printf(" %.*s%s", len, at, at[len + 1] != '\0' ? "," : "");

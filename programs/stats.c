@@ -33,7 +33,7 @@ weir_exit weir_run_stats(const weir_arguments *arguments)
         return code;
     }
     err = weir_client_query(client, "stats", &answer);
-    code = weir_client_outcome(client, err, "stats");
+    code = weir_client_outcome(client, err, WEIR_SUBJECT_OTHER, "stats");
     if (err == WEIR_OK) {
         json_t *root = json_loadb((const char *)answer.ptr, answer.len, 0, NULL);
         json_t *counters = json_object_get(root, "stats");

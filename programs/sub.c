@@ -72,7 +72,10 @@ static bool start_read(const char *text, weir_client_subscribe *subscribe)
         good = whole_number(text, &subscribe->value);
     }
     if (!good) {
-        weir_say("--from takes beginning, end, OFFSET, -N or @TIME, not \"%s\"", text);
+        weir_say(
+            "--from takes beginning, end, OFFSET, -N (the last N), or @TIME as Unix time (@1767225600, "
+            "or in milliseconds) or as @2026-01-01T00:00:00, not \"%s\"",
+            text);
     }
     return good;
 }
@@ -80,7 +83,7 @@ static bool start_read(const char *text, weir_client_subscribe *subscribe)
 static bool reading_read(const weir_arguments *arguments, reading *own)
 {
     weir_output output = WEIR_OUTPUT_TABLE;
-    long long seconds = 0;
+    long long wait_ms = 0;
     const char *wrong;
     memset(own, 0, sizeof(*own));
     own->subscribe.filter = weir_bytes_of(arguments->operands[0]);
@@ -88,7 +91,7 @@ static bool reading_read(const weir_arguments *arguments, reading *own)
     if (!start_read(weir_arguments_text(arguments, "from"), &own->subscribe) ||
         !weir_output_read(arguments, &output) ||
         !weir_arguments_number(arguments, "count", 1, INT64_MAX, 0, &own->count) ||
-        !weir_arguments_number(arguments, "wait", 1, 1000000000, 0, &seconds)) {
+        !weir_arguments_seconds(arguments, "wait", 1000000000, &wait_ms)) {
         return false;
     }
     own->subscribe.retained =
@@ -98,7 +101,7 @@ static bool reading_read(const weir_arguments *arguments, reading *own)
     own->json = output != WEIR_OUTPUT_TABLE;
     own->newline = !weir_arguments_has(arguments, "no-newline");
     own->talk = weir_may_talk(arguments);
-    own->deadline_ms = seconds == 0 ? 0 : weir_now_ms() + seconds * 1000;
+    own->deadline_ms = wait_ms == 0 ? 0 : weir_now_ms() + wait_ms;
     wrong = own->format == NULL ? NULL : weir_format_check(own->format);
     if (wrong == NULL && own->subscribe.until_end && own->subscribe.start == WEIR_START_END) {
         wrong = "--exit-at-end needs a start: --from beginning, say";
@@ -174,7 +177,7 @@ static weir_exit print_all(weir_client *client, const reading *own, const char *
             return WEIR_EXIT_TIMEOUT;
         }
         if (err != WEIR_OK) {
-            return weir_client_outcome(client, err, filter);
+            return weir_client_outcome(client, err, WEIR_SUBJECT_FILTER, filter);
         }
         if (event.kind == WEIR_CLIENT_ENDED) {
             return WEIR_EXIT_DONE;
@@ -190,19 +193,16 @@ static weir_exit print_all(weir_client *client, const reading *own, const char *
     }
 }
 
-/* --from on names that nothing keeps would wait, or end, in silence. */
-static void live_say(weir_client *client, const reading *own, const char *filter)
+/* On names that nothing keeps --from would wait, or end, in silence, and what is missed is gone. */
+static void live_say(const reading *own, const char *filter)
 {
-    bool stored = true;
-    if (!own->talk || own->subscribe.start == WEIR_START_END) {
-        return;
-    }
-    if (weir_filter_is_stored(client, filter, &stored) == WEIR_OK && !stored) {
-        weir_say(
-            "no declared topic has names that \"%s\" matches: they are live, nothing of them is kept, "
-            "and --from finds nothing; `weir topic create NAME` keeps what is published from then on",
-            filter);
-    }
+    char keeping[WEIR_KEEPING_MAX];
+    weir_keeping_text(filter, keeping);
+    weir_say(
+        "no declared topic has names that \"%s\" matches: they are live, nothing of them is kept%s; "
+        "%s",
+        filter, own->subscribe.start == WEIR_START_END ? "" : ", and --from finds nothing",
+        keeping);
 }
 
 weir_exit weir_run_sub(const weir_arguments *arguments)
@@ -210,6 +210,7 @@ weir_exit weir_run_sub(const weir_arguments *arguments)
     const char *filter = arguments->operands[0];
     weir_client *client = NULL;
     uint64_t subscription = 0;
+    bool stored = true;
     reading own;
     weir_exit code;
     weir_err err;
@@ -219,10 +220,15 @@ weir_exit weir_run_sub(const weir_arguments *arguments)
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
-    live_say(client, &own, filter);
+    if (own.talk && weir_filter_is_stored(client, filter, &stored) != WEIR_OK) {
+        stored = true; /* then nothing is claimed */
+    }
     err = weir_client_subscribe_open(client, &own.subscribe, &subscription);
-    code =
-        err == WEIR_OK ? print_all(client, &own, filter) : weir_client_outcome(client, err, filter);
+    if (err == WEIR_OK && !stored) {
+        live_say(&own, filter);
+    }
+    code = err == WEIR_OK ? print_all(client, &own, filter)
+                          : weir_client_outcome(client, err, WEIR_SUBJECT_FILTER, filter);
     weir_client_close(client);
     return code;
 }

@@ -24,12 +24,50 @@ static weir_exit done(const weir_arguments *arguments, weir_client *client, weir
                       const char *what)
 {
     const char *name = arguments->operands[0];
-    weir_exit code = weir_client_outcome(client, err, name);
+    weir_exit code = weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, name);
     if (err == WEIR_OK && weir_may_talk(arguments)) {
         weir_say("%s: %s", name, what);
     }
     weir_client_close(client);
     return code;
+}
+
+/* Says in what the topic that is there differs from what was asked. False when that cannot be told.
+ */
+static bool difference_say(weir_client *client, const char *name, const weir_topic_options *asked)
+{
+    weir_client_topics topics = {0};
+    bool told = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
+                topics.count == 1;
+    if (told) {
+        const weir_topic_options *is = &topics.topics[0].options;
+        char partitions[64] = "";
+        char level[64] = "";
+        char nested[64] = "";
+        char levels[64] = "";
+        if (is->partitions != asked->partitions) {
+            snprintf(partitions, sizeof(partitions), " partitions %" PRIu32 " (asked: %" PRIu32 ")",
+                     is->partitions, asked->partitions);
+        }
+        if (is->level != asked->level) {
+            snprintf(level, sizeof(level), " durability %s (asked: %s)", weir_level_name(is->level),
+                     weir_level_name(asked->level));
+        }
+        if (is->nested != asked->nested) {
+            snprintf(nested, sizeof(nested), " nested %s (asked: %s)", is->nested ? "yes" : "no",
+                     asked->nested ? "yes" : "no");
+        }
+        if (is->partition_levels != asked->partition_levels) {
+            snprintf(levels, sizeof(levels), " partition levels %" PRIu32 " (asked: %" PRIu32 ")",
+                     is->partition_levels, asked->partition_levels);
+        }
+        weir_say(
+            "%s: it exists with other settings:%s%s%s%s; `weir topic set %s --durability LEVEL` "
+            "changes the durability, the rest stays until `weir topic rm`",
+            name, partitions, level, nested, levels, name);
+    }
+    weir_client_topics_free(&topics);
+    return told;
 }
 
 weir_exit weir_run_topic_create(const weir_arguments *arguments)
@@ -51,6 +89,10 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
         return code;
     }
     err = weir_client_topic_create(client, weir_bytes_of(arguments->operands[0]), &options);
+    if (err == WEIR_EXISTS && difference_say(client, arguments->operands[0], &options)) {
+        weir_client_close(client);
+        return weir_exit_of(err);
+    }
     return done(arguments, client, err, "declared");
 }
 
@@ -116,7 +158,7 @@ weir_exit weir_run_topic_ls(const weir_arguments *arguments)
         return code;
     }
     err = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
-    code = weir_client_outcome(client, err, "topics");
+    code = weir_client_outcome(client, err, WEIR_SUBJECT_OTHER, "topics");
     if (err == WEIR_OK) {
         topics_print(&topics, output);
         weir_client_topics_free(&topics);
@@ -171,7 +213,7 @@ weir_exit weir_run_topic_info(const weir_arguments *arguments)
     if (err == WEIR_OK) {
         err = weir_client_topic_offsets(client, name, WEIR_OFFSETS_BOUNDS, 0, &bounds);
     }
-    code = weir_client_outcome(client, err, arguments->operands[0]);
+    code = weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, arguments->operands[0]);
     if (err == WEIR_OK && topics.count == 1 && bounds.count == 1 &&
         bounds.topics[0].options.partitions >= topics.topics[0].options.partitions) {
         info_print(&topics.topics[0], &bounds.topics[0], output);

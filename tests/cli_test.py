@@ -153,6 +153,20 @@ class Records(Case):
         out, _ = self.weir("sub", "log/#", "--from", "beginning", "-e", "-F", "%k:%s")
         self.assertEqual(out, lines)
 
+    def test_a_line_without_its_key_is_refused_by_number(self):
+        self.weir("topic", "create", "log")
+        _, err = self.weir("pub", "log", "-l", "-K", ":", stdin="a:1\nb\nc:2\n", code=ERROR)
+        self.assertEqual(err, 'weir: record 2: the line has no ":" between a key and a value\n')
+        out, _ = self.weir("sub", "log/#", "--from", "beginning", "-e", "-F", "%k:%s")
+        self.assertEqual(out, "a:1\nc:2\n")
+
+    def test_qos_0_sends_and_asks_for_no_answer(self):
+        self.weir("topic", "create", "log")
+        out, err = self.weir("pub", "log", "-l", "-q", "0", "-o", "ndjson", stdin="".join(f"{i}\n" for i in range(500)))
+        self.assertEqual((out, err), ("", ""))
+        out, _ = self.weir("sub", "log", "--from", "beginning", "-C", "500", "-W", "50")
+        self.assertEqual(len(out.splitlines()), 500)
+
     def test_a_last_line_without_its_newline_counts(self):
         self.weir("topic", "create", "log")
         self.weir("pub", "log", "-l", stdin="one\n\nthree")
@@ -164,7 +178,8 @@ class Records(Case):
         self.weir("pub", "log", "-f", self.file("two lines", "a\nb\n"))
         out, _ = self.weir("sub", "log", "--from", "beginning", "-e", "-F", "%S")
         self.assertEqual(out, "4\n")
-        self.weir("pub", "log", "-f", os.path.join(self.folder, "gone"), code=ERROR)
+        _, err = self.weir("pub", "log", "-f", os.path.join(self.folder, "gone"), code=ERROR)
+        self.assertEqual(len(err.splitlines()), 1, err)
 
     def test_reading_can_start_anywhere(self):
         self.weir("topic", "create", "log")
@@ -202,8 +217,13 @@ class Records(Case):
         self.assertIn("topic create live", err)
         _, err = self.weir("pub", "live/x", "-m", "gone", "--quiet")
         self.assertEqual(err, "")
+        _, err = self.weir("pub", "/x", "-m", "gone")
+        self.assertIn("no topic can cover it", err)
         _, err = self.weir("sub", "live/#", "--from", "beginning", "-e")
         self.assertIn("nothing of them is kept", err)
+        self.assertIn("--from finds nothing", err)
+        _, err = self.weir("sub", "live/#", "-W", "0.1", code=TIMEOUT)
+        self.assertIn("nothing of them is kept; `weir topic create live`", err)
         self.weir("topic", "create", "live")
         _, err = self.weir("pub", "live/x", "-m", "kept")
         self.assertEqual(err, "")
@@ -261,7 +281,12 @@ class Records(Case):
         for name in ("a/+", "a/#/b", "", "x" * 2000):
             with self.subTest(name=name[:8]):
                 self.weir("pub", name, "-m", "x", code=REFUSED)
-        self.weir("sub", "a/#/b", "-C", "1", code=REFUSED)
+        _, err = self.weir("sub", "a/#/b", "-C", "1", code=REFUSED)
+        self.assertRegex(err, '^weir: "a/#/b" is no filter: .*\n$')
+        _, err = self.weir("topic", code=USAGE)
+        self.assertIn("create, ls, info, set, rm", err)
+        _, err = self.weir("topic", "set", "nosuch", "-d", "os", code=NOT_FOUND)
+        self.assertIn("weir topic create nosuch", err)
 
 
 class Topics(Case):
@@ -273,7 +298,7 @@ class Topics(Case):
         self.weir("topic", "create", "a", "-p", "2", "-d", "os")
         self.weir("topic", "create", "a", "-p", "2", "-d", "os")  # the same again: no change
         _, err = self.weir("topic", "create", "a", "-p", "3", "-d", "os", code=REFUSED)
-        self.assertIn("other settings", err)
+        self.assertIn("other settings: partitions 2 (asked: 3);", err)
         self.weir("topic", "set", "a", "-d", "disk")
         out, _ = self.weir("topic", "ls", "--json")
         self.assertEqual(
@@ -288,7 +313,8 @@ class Topics(Case):
 
     def test_a_nested_topic_has_to_be_meant(self):
         self.weir("topic", "create", "plant", "--nested")
-        self.weir("topic", "create", "plant/line1", code=REFUSED)
+        _, err = self.weir("topic", "create", "plant/line1", code=REFUSED)
+        self.assertIn("--nested", err)
         self.weir("topic", "create", "plant/line1", "--nested")
         self.weir("pub", "plant/line1/x", "-m", "deep")
         out, _ = self.weir("sub", "#", "--from", "beginning", "-e", "-F", "%t %k")
@@ -404,6 +430,11 @@ class Serving(Case):
     def test_a_front_end_can_be_switched_off(self):
         gateway = self.serve("--set", "mqtt.enabled=false").ready()
         self.assertEqual(list(gateway.listeners), ["local"])
+        gateway.end()
+        gateway = self.serve("--set", "mqtt.enabled=false", "--set", "local.enabled=false").ready()
+        _, out, err = gateway.end()
+        self.assertIn("no listener", out)
+        self.assertIn("every front end is switched off", err)
 
     def test_topics_of_the_configuration_are_there_after_start(self):
         path = self.file("weir.yaml", "topics:\n  - {name: site, partitions: 2}\n  - {name: log, durability: os}\n")
@@ -486,8 +517,10 @@ class Words(Case):
         script = completion + '\nCOMP_WORDS=(weir topic cr); COMP_CWORD=2; _weir; echo "${COMPREPLY[@]}"\n'
         script += 'COMP_WORDS=(weir sub --fr); COMP_CWORD=2; _weir; echo "${COMPREPLY[@]}"\n'
         script += 'COMP_WORDS=(weir ser); COMP_CWORD=1; _weir; echo "${COMPREPLY[@]}"\n'
+        script += 'COMP_WORDS=(weir help top); COMP_CWORD=2; _weir; echo "${COMPREPLY[@]}"\n'
+        script += 'COMP_WORDS=(weir man topic cr); COMP_CWORD=3; _weir; echo "${COMPREPLY[@]}"\n'
         done = subprocess.run(["bash"], input=script, text=True, check=True, capture_output=True)
-        self.assertEqual(done.stdout, "create\n--from\nserve\n")
+        self.assertEqual(done.stdout, "create\n--from\nserve\ntopic\ncreate\n")
 
     def test_version_names_the_libraries(self):
         out, _ = self.weir("version", "--json")
