@@ -224,6 +224,13 @@ static void subscribed(weir_v1_session *session, const weir_v1_op *op,
                        const weir_completion *completion)
 {
     weir_v1_subscription *subscription = op->subscription;
+    if (completion->err == WEIR_NAME_INVALID) {
+        weir_v1_reason reason;
+        (void)weir_v1_filter_refuse(session, &reason);
+        weir_v1_reply_error(session, &op->call, &reason);
+        weir_v1_subscription_close(session, subscription, NULL);
+        return;
+    }
     if (completion->err != WEIR_OK) {
         weir_v1_reply_err(session, &op->call, completion->err);
         weir_v1_subscription_close(session, subscription, NULL);

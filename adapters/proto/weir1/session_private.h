@@ -219,6 +219,8 @@ void weir_v1_many_destroy(weir_v1_many *many);
 
 weir_err weir_v1_command_subscribe(weir_v1_session *session, const weir_v1_node *command,
                                    weir_v1_call *call, weir_v1_reason *reason);
+/* What is wrong with a filter that the engine refused; NAME_INVALID. */
+weir_err weir_v1_filter_refuse(const weir_v1_session *session, weir_v1_reason *reason);
 weir_err weir_v1_command_unsubscribe(weir_v1_session *session, const weir_v1_node *command,
                                      weir_v1_call *call, weir_v1_reason *reason);
 weir_err weir_v1_command_credit(weir_v1_session *session, const weir_v1_node *command,

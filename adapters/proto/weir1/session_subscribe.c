@@ -329,6 +329,16 @@ static weir_err subscribe_submit(weir_v1_session *session, subscribe_request *re
     return err;
 }
 
+weir_err weir_v1_filter_refuse(const weir_v1_session *session, weir_v1_reason *reason)
+{
+    const weir_limits *limits = session->config.limits;
+    return weir_v1_refuse(reason, WEIR_NAME_INVALID, NULL,
+                          "This is no filter: # stands alone in the last level (a/#), + alone in "
+                          "its level (a/+/b); at most %llu bytes and %llu levels.",
+                          (unsigned long long)limits->name_bytes_max,
+                          (unsigned long long)limits->levels_max);
+}
+
 weir_err weir_v1_command_subscribe(weir_v1_session *session, const weir_v1_node *command,
                                    weir_v1_call *call, weir_v1_reason *reason)
 {
@@ -339,6 +349,9 @@ weir_err weir_v1_command_subscribe(weir_v1_session *session, const weir_v1_node 
     }
     if (err == WEIR_OK) {
         err = subscribe_submit(session, &request, call);
+        if (err == WEIR_NAME_INVALID) {
+            err = weir_v1_filter_refuse(session, reason);
+        }
     }
     free(request.positions);
     weir_buffer_fini(&request.filter);

@@ -166,7 +166,7 @@ static void a_refused_filter_leaves_no_subscription(void **state)
     (void)state;
     (void)talk_ask(t, "{\"cmd\":\"subscribe\",\"filter\":\"#/a\"}");
     talk_complete(t, talk_last(t), WEIR_NAME_INVALID, NULL);
-    assert_has(talk_said(t), "name-invalid");
+    assert_has(talk_said(t), "\"code\":\"name-invalid\",\"text\":\"This is no filter: ");
     assert_int_equal(talk_last(t)->kind, FAKE_CLOSE);
     talk_complete(t, talk_last(t), WEIR_OK, NULL);
     assert_has(talk_ask(t, "{\"cmd\":\"credit\",\"subscription\":1,\"records\":1}"), "not-found");
