@@ -1,6 +1,7 @@
 /* programs/check.c - `weir check`, `weir config`, `weir limits`: what the tables say. */
 #include "programs/commands.h"
 #include "programs/config.h"
+#include "programs/host.h"
 #include "programs/say.h"
 
 #include <inttypes.h>
@@ -49,14 +50,20 @@ weir_exit weir_run_check(const weir_arguments *arguments)
 {
     weir_config config = {0};
     weir_output output = WEIR_OUTPUT_TABLE;
+    weir_hosts *hosts = NULL;
+    weir_fault fault = {.err = WEIR_OK};
     weir_exit code = WEIR_EXIT_DONE;
     if (!weir_config_for_serving(&config, arguments) || !weir_output_read(arguments, &output)) {
+        code = WEIR_EXIT_USAGE;
+    } else if (weir_hosts_create(&config, &hosts, &fault) != WEIR_OK) {
+        weir_say_fault(&fault);
         code = WEIR_EXIT_USAGE;
     } else if (weir_arguments_has(arguments, "effective")) {
         effective_print(&config, output);
     } else {
         printf("%s: good\n", config.file != NULL ? config.file : "the defaults");
     }
+    weir_hosts_destroy(hosts);
     weir_config_fini(&config);
     return code;
 }

@@ -136,7 +136,9 @@ static const weir_command commands[] = {
     {"check",
      "",
      "read the configuration and say what is wrong, without starting",
-     "Prints nothing but a short word when all is well. A mistake is told with file, line and column.",
+     "Prints nothing but a short word when all is well. A mistake is told with file, line and column. Files "
+     "that the configuration names (certificates, keys, adapters) are looked at too; whether ports are "
+     "free and what the settings of a loaded adapter mean is known only when it starts.",
      "weir check -c weir.yaml --effective\n",
      0,
      0,

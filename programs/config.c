@@ -164,6 +164,12 @@ weir_err weir_config_set_pair(weir_config *config, const char *pair, weir_fault 
     return weir_config_set(config, name, equals + 1, fault);
 }
 
+static bool address_is_numeric(const char *address)
+{
+    struct in6_addr any; /* room for either family */
+    return inet_pton(AF_INET, address, &any) == 1 || inet_pton(AF_INET6, address, &any) == 1;
+}
+
 static bool address_is_loopback(const char *address)
 {
     struct in_addr v4;
@@ -177,15 +183,54 @@ static bool address_is_loopback(const char *address)
 static weir_err address_check(const weir_config *config, const char *name, const char *address,
                               weir_place place, weir_fault *fault)
 {
-    if (address == NULL || address_is_loopback(address) ||
-        weir_config_number(config, WEIR_KEY_insecure) != 0) {
+    const char *file = place.line != 0 ? config->file : NULL;
+    if (address == NULL || address_is_loopback(address)) {
+        return WEIR_OK;
+    }
+    if (!address_is_numeric(address)) {
+        return weir_fault_fill(
+            fault, WEIR_INVALID, file, place.line, place.column,
+            "%s: \"%.64s\" is no numeric address; give one such as 127.0.0.1, or, with --insecure, "
+            "0.0.0.0 for all",
+            name, address);
+    }
+    if (weir_config_number(config, WEIR_KEY_insecure) != 0) {
         return WEIR_OK;
     }
     return weir_fault_fill(
-        fault, WEIR_INVALID, place.line != 0 ? config->file : NULL, place.line, place.column,
+        fault, WEIR_INVALID, file, place.line, place.column,
         "%s: \"%.64s\" is not a loopback address (127.0.0.1, ::1), and nobody has "
         "to log in; say --insecure if everyone who can reach it may use it",
         name, address);
+}
+
+/* A key or authorities without the certificate they belong to would be left unused in silence. */
+static weir_err tls_check(const weir_config *config, weir_key certificate, weir_key other,
+                          weir_fault *fault)
+{
+    const weir_value *value = &config->values[other];
+    if (value->text == NULL || config->values[certificate].text != NULL) {
+        return WEIR_OK;
+    }
+    return weir_fault_fill(fault, WEIR_INVALID, value->place.line != 0 ? config->file : NULL,
+                           value->place.line, value->place.column,
+                           "%s is set without %s: name the certificate too, or leave both out",
+                           weir_key_row_of(other)->name, weir_key_row_of(certificate)->name);
+}
+
+static weir_err tls_pairs_check(const weir_config *config, weir_fault *fault)
+{
+    static const weir_key pairs[][2] = {
+        {WEIR_KEY_mqtt_tls_certificate, WEIR_KEY_mqtt_tls_key},
+        {WEIR_KEY_mqtt_tls_certificate, WEIR_KEY_mqtt_tls_client_ca},
+        {WEIR_KEY_http_tls_certificate, WEIR_KEY_http_tls_key},
+        {WEIR_KEY_http_tls_certificate, WEIR_KEY_http_tls_client_ca},
+    };
+    weir_err err = WEIR_OK;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]) && err == WEIR_OK; i++) {
+        err = tls_check(config, pairs[i][0], pairs[i][1], fault);
+    }
+    return err;
 }
 
 static bool is_prefix_level(const char *shorter, const char *longer)
@@ -247,6 +292,9 @@ weir_err weir_config_check(const weir_config *config, weir_fault *fault)
                 return WEIR_INVALID;
             }
         }
+    }
+    if (tls_pairs_check(config, fault) != WEIR_OK) {
+        return WEIR_INVALID;
     }
     return adapters_check(config, fault);
 }

@@ -77,8 +77,9 @@ weir_err weir_config_set(weir_config *config, const char *name, const char *valu
 /* The same for "KEY=VALUE". */
 weir_err weir_config_set_pair(weir_config *config, const char *pair, weir_fault *fault);
 
-/* What no single value can tell: addresses beyond loopback without `insecure`, two topics or
- * adapters of one name, one nested in another without saying so. INVALID. */
+/* What no single value can tell: addresses that are not numeric, or beyond loopback without
+ * `insecure`, a TLS key without its certificate, two topics or adapters of one name, one nested in
+ * another without saying so. INVALID. */
 weir_err weir_config_check(const weir_config *config, weir_fault *fault);
 
 /* init, then -c (or WEIR_CONFIG), WEIR_DATA, each --set, --data, --ports, --insecure. The sentence

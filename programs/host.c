@@ -15,11 +15,14 @@
 #include "adapters/local/adapter.h"
 #include "adapters/mqtt/adapter.h"
 #include "adapters/nng/adapter.h"
+#include "adapters/nng/url.h"
 #include "adapters/shared/load.h"
+#include "adapters/shared/tls.h"
 #include "adapters/websocket/adapter.h"
 
 #include "programs/say.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -47,7 +50,10 @@ typedef struct host {
     weir_host outer; /* first: what the adapter sees */
     weir_hosts *hosts;
     const weir_adapter_ops *ops;
-    weir_adapter *adapter; /* NULL until configured */
+    weir_adapter *adapter;                /* NULL until configured */
+    const weir_adapter_entry *entry;      /* NULL: built in */
+    bool asked[WEIR_CONFIG_SETTINGS_MAX]; /* of entry's settings, while configuring */
+    bool configuring;
     bool started;
     bool serving; /* under the lock: [H3] */
     atomic_bool drained;
@@ -69,6 +75,10 @@ struct weir_hosts {
 static const char *host_setting(weir_host *outer, const char *key)
 {
     host *own = (host *)outer;
+    size_t count = own->configuring && own->entry != NULL ? own->entry->setting_count : 0;
+    for (size_t i = 0; i < count; i++) {
+        own->asked[i] = own->asked[i] || strcmp(own->entry->settings[i].key, key) == 0;
+    }
     return weir_config_setting(own->hosts->config, own->ops->name, key);
 }
 
@@ -147,12 +157,24 @@ static const weir_host_ops host_ops = {
 /* ---- Life cycle -------------------------------------------------------------------------------
  */
 
-static void host_add(weir_hosts *hosts, const weir_adapter_ops *ops)
+static void host_add(weir_hosts *hosts, const weir_adapter_ops *ops,
+                     const weir_adapter_entry *entry)
 {
     host *own = &hosts->list[hosts->count++];
     own->hosts = hosts;
     own->ops = ops;
+    own->entry = entry;
     own->outer.ops = &host_ops;
+}
+
+/* Gives a fault the line of weir.yaml that it is about, where one is. */
+static void place_put(const weir_config *config, weir_place place, weir_fault *fault)
+{
+    if (place.line != 0 && config->file != NULL) {
+        snprintf(fault->file, sizeof(fault->file), "%s", config->file);
+        fault->line = place.line;
+        fault->column = place.column;
+    }
 }
 
 static weir_err tables_collect(weir_hosts *hosts, weir_fault *fault)
@@ -160,7 +182,7 @@ static weir_err tables_collect(weir_hosts *hosts, weir_fault *fault)
     const weir_config *config = hosts->config;
     for (size_t i = 0; i < sizeof(built_ins) / sizeof(built_ins[0]); i++) {
         if (weir_config_number(config, built_ins[i].enabled) != 0) {
-            host_add(hosts, built_ins[i].ops());
+            host_add(hosts, built_ins[i].ops(), NULL);
         }
     }
     for (size_t i = 0; i < config->adapter_count; i++) {
@@ -168,11 +190,85 @@ static weir_err tables_collect(weir_hosts *hosts, weir_fault *fault)
         weir_err err =
             weir_adapter_load(config->adapters[i].name, config->adapters[i].path, &ops, fault);
         if (err != WEIR_OK) {
+            place_put(config, config->adapters[i].place, fault);
             return err;
         }
-        host_add(hosts, ops);
+        host_add(hosts, ops, &config->adapters[i]);
     }
     return WEIR_OK;
+}
+
+static weir_err tls_try(const weir_config *config, const char *section, weir_key certificate,
+                        weir_key key, weir_key client_ca, weir_fault *fault)
+{
+    weir_tls_config files = {section, weir_config_text(config, certificate),
+                             weir_config_text(config, key), weir_config_text(config, client_ca)};
+    const char *name = weir_key_row_of(certificate)->name;
+    weir_tls *tls = NULL;
+    weir_err err = files.certificate == NULL ? WEIR_OK : weir_tls_create(&files, &tls, fault);
+    if (err != WEIR_OK && access(files.certificate, R_OK) != 0) {
+        err = weir_fault_fill(fault, err, NULL, 0, 0, "%s: %.200s cannot be read: %s", name,
+                              files.certificate, strerror(errno));
+    } else if (err != WEIR_OK && files.key == NULL) {
+        err =
+            weir_fault_fill(fault, err, NULL, 0, 0,
+                            "%s is set without %s, and %.200s cannot be used with a key of its own",
+                            name, weir_key_row_of(key)->name, files.certificate);
+    } else if (err != WEIR_OK && files.key != NULL && access(files.key, R_OK) != 0) {
+        err = weir_fault_fill(fault, err, NULL, 0, 0, "%s: %.200s cannot be read: %s",
+                              weir_key_row_of(key)->name, files.key, strerror(errno));
+    }
+    if (err != WEIR_OK) {
+        place_put(config, config->values[certificate].place, fault);
+    }
+    weir_tls_destroy(tls);
+    return err;
+}
+
+static weir_err urls_check(const weir_config *config, weir_fault *fault)
+{
+    static const weir_key urls[] = {WEIR_KEY_nng_rep_url, WEIR_KEY_nng_pull_url,
+                                    WEIR_KEY_nng_pub_url, WEIR_KEY_nng_push_url};
+    bool insecure = weir_config_number(config, WEIR_KEY_insecure) != 0;
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        const weir_value *value = &config->values[urls[i]];
+        const char *name = weir_key_row_of(urls[i])->name;
+        const char *file = value->place.line != 0 ? config->file : NULL;
+        weir_nng_url url = {0};
+        if (weir_nng_url_parse(value->text, &url) != WEIR_OK) {
+            return weir_fault_fill(
+                fault, WEIR_INVALID, file, value->place.line, value->place.column,
+                "%s: \"%.100s\" is not understood; write tcp://127.0.0.1:9348, ipc:///path, "
+                "inproc://name, ws://127.0.0.1:9348/path, or nothing to switch it off",
+                name, value->text);
+        }
+        if (url.transport != WEIR_NNG_OFF && !url.loopback && !insecure) {
+            return weir_fault_fill(
+                fault, WEIR_INVALID, file, value->place.line, value->place.column,
+                "%s: \"%.100s\" is not a loopback address, and nobody has to log "
+                "in; say --insecure if everyone who can reach it may use it",
+                name, value->text);
+        }
+    }
+    return WEIR_OK;
+}
+
+/* What can be told of the built-in ones' settings without a start. */
+static weir_err settings_check(const weir_config *config, weir_fault *fault)
+{
+    weir_err err = WEIR_OK;
+    if (weir_config_number(config, WEIR_KEY_mqtt_enabled) != 0) {
+        err = tls_try(config, "mqtt", WEIR_KEY_mqtt_tls_certificate, WEIR_KEY_mqtt_tls_key,
+                      WEIR_KEY_mqtt_tls_client_ca, fault);
+    }
+    if (err == WEIR_OK && weir_config_number(config, WEIR_KEY_http_enabled) != 0) {
+        err = tls_try(config, "http", WEIR_KEY_http_tls_certificate, WEIR_KEY_http_tls_key,
+                      WEIR_KEY_http_tls_client_ca, fault);
+    }
+    if (err == WEIR_OK && weir_config_number(config, WEIR_KEY_nng_enabled) != 0) {
+        err = urls_check(config, fault);
+    }
+    return err;
 }
 
 weir_err weir_hosts_create(const weir_config *config, weir_hosts **out, weir_fault *fault)
@@ -190,13 +286,36 @@ weir_err weir_hosts_create(const weir_config *config, weir_hosts **out, weir_fau
         return weir_fault_fill(fault, WEIR_IO, NULL, 0, 0,
                                "no event descriptor could be had; raise the limit of open files");
     }
-    err = tables_collect(hosts, fault);
+    err = settings_check(config, fault);
+    if (err == WEIR_OK) {
+        err = tables_collect(hosts, fault);
+    }
     if (err != WEIR_OK) {
         weir_hosts_destroy(hosts);
         return err;
     }
     *out = hosts;
     return WEIR_OK;
+}
+
+/* Configures one; what is set and was not asked for is a mistake in the name. */
+static weir_err host_configure(host *own, weir_fault *fault)
+{
+    const weir_adapter_entry *entry = own->entry;
+    weir_err err;
+    own->configuring = true;
+    err = own->ops->configure(&own->outer, &own->adapter, fault);
+    own->configuring = false;
+    for (size_t i = 0; err == WEIR_OK && entry != NULL && i < entry->setting_count; i++) {
+        if (!own->asked[i]) {
+            err = weir_fault_fill(fault, WEIR_INVALID, own->hosts->config->file, entry->place.line,
+                                  entry->place.column,
+                                  "adapter %s has no setting \"%.64s\": correct its name, or leave "
+                                  "it out",
+                                  entry->name, entry->settings[i].key);
+        }
+    }
+    return err;
 }
 
 weir_err weir_hosts_start(weir_hosts *hosts, weir_engine *engine, struct weir_loops *loops,
@@ -209,7 +328,7 @@ weir_err weir_hosts_start(weir_hosts *hosts, weir_engine *engine, struct weir_lo
         own->outer.limits = weir_engine_limits(engine);
         own->outer.data_dir = weir_config_text(hosts->config, WEIR_KEY_data);
         own->outer.loops = loops;
-        err = own->ops->configure(&own->outer, &own->adapter, fault);
+        err = host_configure(own, fault);
     }
     for (size_t i = 0; i < hosts->count && err == WEIR_OK; i++) {
         host *own = &hosts->list[i];

@@ -9,10 +9,12 @@
 typedef struct weir_hosts weir_hosts;
 
 /* Collects the table of every adapter that the configuration switches on, loading those in shared
- * objects. Opens nothing. NOT_FOUND, VERSION, INVALID, NO_MEMORY. The configuration is borrowed for
+ * objects, and looks at what can be told before a start: TLS files, nng URLs. Opens no listener.
+ * NOT_FOUND, VERSION, INVALID, NO_MEMORY. The configuration is borrowed for
  * the hosts' life. */
 weir_err weir_hosts_create(const weir_config *config, weir_hosts **hosts, weir_fault *fault);
-/* Configures all, then starts all. On failure stop is still due. */
+/* Configures all, then starts all. A setting of a loaded adapter that its configure never asked for
+ * is INVALID. On failure stop is still due. */
 weir_err weir_hosts_start(weir_hosts *hosts, weir_engine *engine, struct weir_loops *loops,
                           weir_fault *fault);
 /* Asks every started one to drain; weir_hosts_drained tells when they have. */

@@ -21,6 +21,7 @@
 #include "programs/config.h"
 #include "programs/host.h"
 #include "programs/say.h"
+#include "programs/topic.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -125,19 +126,46 @@ static unsigned loop_count(const weir_config *config)
 /* ---- Topics of the configuration ---------------------------------------------------------------
  */
 
+/* Waits for the completion of what was submitted (`err` of the submission); it is the caller's to
+ * drop on OK. */
+static weir_err topic_wait(weir_port *port, weir_err err, weir_completion *done)
+{
+    while (err == WEIR_OK && weir_port_drain(port, done, 1) == 0) {
+        err = weir_port_wait(port, TOPIC_WAIT_MS);
+    }
+    if (err == WEIR_OK && done->err != WEIR_OK) {
+        err = done->err;
+        weir_completion_drop(done);
+    }
+    return err;
+}
+
 static weir_err topic_declare(weir_port *port, const weir_topic_entry *topic)
 {
     weir_completion done = {0};
+    weir_bytes name = weir_bytes_of(topic->name);
     weir_err err =
-        weir_port_topic_create(port, weir_bytes_of(topic->name), &topic->options, NULL, 0);
-    while (err == WEIR_OK && weir_port_drain(port, &done, 1) == 0) {
-        err = weir_port_wait(port, TOPIC_WAIT_MS);
-    }
+        topic_wait(port, weir_port_topic_create(port, name, &topic->options, NULL, 0), &done);
     if (err == WEIR_OK) {
-        err = done.err;
         weir_completion_drop(&done);
     }
     return err;
+}
+
+/* In what the topic that is there differs from the file's; empty when that cannot be told. */
+static void topic_differs(weir_port *port, const weir_topic_entry *topic,
+                          char text[WEIR_TOPIC_DIFFERENCE_MAX])
+{
+    weir_completion done = {0};
+    weir_bytes name = weir_bytes_of(topic->name);
+    text[0] = '\0';
+    if (topic_wait(port, weir_port_topics(port, name, NULL, 0), &done) != WEIR_OK) {
+        return;
+    }
+    if (done.topics.count == 1) {
+        weir_topic_difference(&done.topics.topics[0].options, &topic->options, text);
+    }
+    weir_completion_drop(&done);
 }
 
 static weir_err topics_declare(gateway *own, weir_fault *fault)
@@ -151,11 +179,18 @@ static weir_err topics_declare(gateway *own, weir_fault *fault)
     for (size_t i = 0; i < own->config.topic_count && err == WEIR_OK; i++) {
         const weir_topic_entry *topic = &own->config.topics[i];
         err = topic_declare(port, topic);
-        if (err != WEIR_OK) {
+        if (err == WEIR_EXISTS) {
+            char text[WEIR_TOPIC_DIFFERENCE_MAX];
+            topic_differs(port, topic, text);
             (void)weir_fault_fill(
                 fault, err, own->config.file, topic->place.line, topic->place.column,
-                "topic \"%.200s\" could not be declared: %s%s", topic->name, weir_err_text(err),
-                err == WEIR_EXISTS ? " Make the file say what `weir topic info` shows." : "");
+                "topic \"%.128s\" exists with other settings: %s; make the file say "
+                "what is there",
+                topic->name, text);
+        } else if (err != WEIR_OK) {
+            (void)weir_fault_fill(fault, err, own->config.file, topic->place.line,
+                                  topic->place.column, "topic \"%.200s\" could not be declared: %s",
+                                  topic->name, weir_err_text(err));
         }
     }
     if (port == NULL) {

@@ -1,4 +1,6 @@
 /* programs/topic.c - `weir topic create | ls | info | set | rm`. */
+#include "programs/topic.h"
+
 #include "programs/connect.h"
 
 #include <inttypes.h>
@@ -32,39 +34,47 @@ static weir_exit done(const weir_arguments *arguments, weir_client *client, weir
     return code;
 }
 
+static void differ(char *text, const char *what, const char *is, const char *asked)
+{
+    size_t len = strlen(text);
+    if (strcmp(is, asked) != 0) {
+        snprintf(text + len, WEIR_TOPIC_DIFFERENCE_MAX - len, "%s%s %s (asked: %s)",
+                 len > 0 ? ", " : "", what, is, asked);
+    }
+}
+
+static void differ_number(char *text, const char *what, uint32_t is, uint32_t asked)
+{
+    char is_text[16];
+    char asked_text[16];
+    snprintf(is_text, sizeof(is_text), "%" PRIu32, is);
+    snprintf(asked_text, sizeof(asked_text), "%" PRIu32, asked);
+    differ(text, what, is_text, asked_text);
+}
+
+void weir_topic_difference(const weir_topic_options *is, const weir_topic_options *asked,
+                           char text[WEIR_TOPIC_DIFFERENCE_MAX])
+{
+    text[0] = '\0';
+    differ_number(text, "partitions", is->partitions, asked->partitions);
+    differ(text, "durability", weir_level_name(is->level), weir_level_name(asked->level));
+    differ(text, "nested", is->nested ? "true" : "false", asked->nested ? "true" : "false");
+    differ_number(text, "partition levels", is->partition_levels, asked->partition_levels);
+}
+
 /* Says in what the topic that is there differs from what was asked. False when that cannot be told.
  */
 static bool difference_say(weir_client *client, const char *name, const weir_topic_options *asked)
 {
     weir_client_topics topics = {0};
+    char text[WEIR_TOPIC_DIFFERENCE_MAX];
     bool told = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
                 topics.count == 1;
     if (told) {
-        const weir_topic_options *is = &topics.topics[0].options;
-        char partitions[64] = "";
-        char level[64] = "";
-        char nested[64] = "";
-        char levels[64] = "";
-        if (is->partitions != asked->partitions) {
-            snprintf(partitions, sizeof(partitions), " partitions %" PRIu32 " (asked: %" PRIu32 ")",
-                     is->partitions, asked->partitions);
-        }
-        if (is->level != asked->level) {
-            snprintf(level, sizeof(level), " durability %s (asked: %s)", weir_level_name(is->level),
-                     weir_level_name(asked->level));
-        }
-        if (is->nested != asked->nested) {
-            snprintf(nested, sizeof(nested), " nested %s (asked: %s)", is->nested ? "yes" : "no",
-                     asked->nested ? "yes" : "no");
-        }
-        if (is->partition_levels != asked->partition_levels) {
-            snprintf(levels, sizeof(levels), " partition levels %" PRIu32 " (asked: %" PRIu32 ")",
-                     is->partition_levels, asked->partition_levels);
-        }
-        weir_say(
-            "%s: it exists with other settings:%s%s%s%s; `weir topic set %s --durability LEVEL` "
-            "changes the durability, the rest stays until `weir topic rm`",
-            name, partitions, level, nested, levels, name);
+        weir_topic_difference(&topics.topics[0].options, asked, text);
+        weir_say("%s: it exists with other settings: %s; `weir topic set %s --durability LEVEL` "
+                 "changes the durability, the rest stays until `weir topic rm %s`",
+                 name, text, name, name);
     }
     weir_client_topics_free(&topics);
     return told;

@@ -231,17 +231,40 @@ static weir_err unknown_key(const weir_config *config, const complaint *taken, c
                            near != NULL ? "\"?" : "");
 }
 
+/* libcyaml's words for what stands in a document, in a person's. */
+static const char *kind_text(const char *kind)
+{
+    if (strncmp(kind, "MAPPING", 7) == 0) {
+        return "keys with values (KEY: VALUE)";
+    }
+    if (strncmp(kind, "SEQUENCE", 8) == 0) {
+        return "a list (lines that begin with -)";
+    }
+    return "a single value";
+}
+
 static const char unknown[] = "Unexpected key: ";
 
 static weir_err complain(const weir_config *config, const complaint *taken, cyaml_err_t err,
                          weir_fault *fault)
 {
+    char wanted[16];
+    char got[32];
     if (err == CYAML_ERR_OOM) {
         return weir_fault_fill(fault, WEIR_NO_MEMORY, config->file, 0, 0,
                                "memory ran out while the configuration was read");
     }
     if (strncmp(taken->message, unknown, sizeof(unknown) - 1) == 0) {
         return unknown_key(config, taken, taken->message + sizeof(unknown) - 1, fault);
+    }
+    if (sscanf(taken->message, "Expecting %15[A-Z], got event: %31[A-Z_]", wanted, got) == 2) {
+        bool list = strcmp(taken->field, "topics") == 0 || strcmp(taken->field, "adapters") == 0;
+        bool root = taken->field[0] == '\0';
+        bool entry = list && strcmp(wanted, "MAPPING") == 0;
+        return weir_fault_fill(fault, WEIR_INVALID, config->file, taken->place.line,
+                               taken->place.column, "%s%s takes %s, not %s",
+                               entry ? "each entry of " : "", root ? "the file" : taken->field,
+                               kind_text(wanted), kind_text(got));
     }
     return weir_fault_fill(fault, WEIR_INVALID, config->file, taken->place.line,
                            taken->place.column, "%s%s%s%s",

@@ -447,6 +447,7 @@ class Serving(Case):
         code, _, err = self.serve("-c", path).end(0)
         self.assertEqual(code, ERROR)
         self.assertIn("weir.yaml:2:5:", err)
+        self.assertIn("partitions 2 (asked: 3)", err)
 
     def test_an_adapter_that_is_not_there_is_told(self):
         path = self.file("weir.yaml", "adapters:\n  - {name: lines, path: ./gone.so}\n")
@@ -494,6 +495,22 @@ class Words(Case):
         self.assertTrue(err.startswith(f"weir: {bad}:2:21: "), err)
         self.weir("check", "-c", os.path.join(self.folder, "gone.yaml"), code=USAGE)
         self.weir("check", "--set", "nosuch=1", code=USAGE)
+
+    def test_check_refuses_what_serve_would(self):
+        for text, says in (
+            ("mqtt:\n  address: localhost\n", ":2:12: mqtt.address: .*numeric address; give one such as 127.0.0.1"),
+            ("mqtt:\n  tls: {key: k.pem}\n", ":2:14: mqtt.tls.key is set without mqtt.tls.certificate"),
+            ("http:\n  tls: {certificate: gone.pem}\n", ":2:22: http.tls.certificate: gone.pem cannot be read"),
+            ("nng:\n  rep: {url: 'tpc://x'}\n", ":2:14: nng.rep.url: .*tpc://x"),
+            ("adapters:\n  - {name: lines, path: ./gone.so}\n", ":2:5: .*gone.so"),
+            ("topics: {a: b}\n", ":1:9: topics takes a list"),
+            ("mqtt: 5\n", ":1:7: mqtt takes keys"),
+        ):
+            with self.subTest(text=text):
+                _, err = self.weir("check", "-c", self.file("bad.yaml", text), code=USAGE)
+                self.assertRegex(err, "^weir: .*bad.yaml" + says)
+        unused = self.file("unused.yaml", "http:\n  enabled: false\n  tls: {certificate: gone.pem}\n")
+        self.weir("check", "-c", unused)
 
     def test_every_command_has_help_a_page_and_completion(self):
         out, _ = self.weir("help")
