@@ -172,6 +172,7 @@ void weir_cursor_stop(weir_cursor *cursor)
     if (!cursor->ended) {
         cursor->filter->cursors_open--;
     }
+    weir_subscriber_ready(cursor->filter->subscriber); /* others may have waited for its read */
     free(cursor);
 }
 
@@ -232,9 +233,6 @@ static bool advance(weir_engine *engine, weir_cursor *cursor)
     }
     weir_chunk *chunk = weir_subscriber_chunk(subscriber, partition, cursor->next);
     if (chunk == NULL) {
-        if (subscriber->read == NULL) {
-            weir_read_start(engine, partition, cursor->next, subscriber, &subscriber->read);
-        }
         return false;
     }
     int64_t chunk_end = chunk->base_offset + chunk->count;
@@ -280,8 +278,7 @@ bool weir_cursors_deliver(weir_engine *engine, weir_subscriber *subscriber)
     /* Waiting for records to become visible is not work: showing them makes it ready again. */
     for (weir_link *at = subscriber->cursors.next; at != &subscriber->cursors; at = at->next) {
         const weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, subscriber_link);
-        int64_t visible = cursor->partition->visible_offset;
-        if (cursor->next < (visible < cursor->end ? visible : cursor->end)) {
+        if (weir_cursor_due(cursor)) {
             return false;
         }
     }

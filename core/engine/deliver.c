@@ -3,14 +3,24 @@
  * Each port has a list of subscribers that may have something to get. One pass over it per turn: a
  * subscriber leaves the list when it has nothing left, or when only its own credit, a cold read or
  * visibility can change that (each of which puts it back). A port without room stays as it is and
- * says so; draining it and stepping goes on [P2]. */
+ * says so; draining it and stepping goes on [P2].
+ *
+ *   owed run, cursors --need records from disk--> one read --> cold chunks --taken--> next read
+ *
+ * A subscriber has one cold read at a time, for one partition; the others wait for their turn.
+ *
+ * [P4] Cold chunks stay until no run or cursor can take a record from them: partitions that are
+ *      read at once do not throw each other's away.
+ * [P5] Owed runs and cursors take turns, and so do the cursors: none waits for ever. */
 #include "core/engine/ops.h"
 
 #include <string.h>
 
-/* The chunk that holds `offset`: what a cold read brought, or the tail. NULL: on disk, or gone. */
-weir_chunk *weir_subscriber_chunk(weir_subscriber *subscriber, weir_partition *partition,
-                                  int64_t offset)
+/* ---- Cold reads
+ * ---------------------------------------------------------------------------------- */
+
+static weir_chunk *cold_find(const weir_subscriber *subscriber, const weir_partition *partition,
+                             int64_t offset)
 {
     for (uint32_t i = 0; i < subscriber->cold_count; i++) {
         weir_chunk *chunk = subscriber->cold[i];
@@ -19,15 +29,99 @@ weir_chunk *weir_subscriber_chunk(weir_subscriber *subscriber, weir_partition *p
             return chunk;
         }
     }
-    weir_chunk *chunk = weir_tail_find(&partition->tail, offset);
-    if (chunk == NULL && subscriber->read == NULL && subscriber->cold_count > 0) {
-        for (uint32_t i = 0; i < subscriber->cold_count; i++) {
-            weir_chunk_drop(subscriber->cold[i]); /* read through */
-        }
-        subscriber->cold_count = 0;
-    }
-    return chunk;
+    return NULL;
 }
+
+/* The chunk that holds `offset`: what a cold read brought, or the tail. NULL: on disk, or gone. */
+weir_chunk *weir_subscriber_chunk(const weir_subscriber *subscriber,
+                                  const weir_partition *partition, int64_t offset)
+{
+    weir_chunk *chunk = cold_find(subscriber, partition, offset);
+    return chunk != NULL ? chunk : weir_tail_find(&partition->tail, offset);
+}
+
+/* The oldest owed run when its next record is visible; NULL otherwise. */
+static const weir_owed *owed_next(const weir_subscriber *subscriber)
+{
+    const weir_owed *oldest =
+        subscriber->owed_count > 0 ? &subscriber->owed[subscriber->owed_head] : NULL;
+    bool due = oldest != NULL && oldest->first <= oldest->last &&
+               oldest->first < oldest->partition->visible_offset;
+    return due ? oldest : NULL;
+}
+
+/* [P4] Whether a run or a cursor is yet to take a record from what the cold read brought. */
+static bool cold_wanted(const weir_subscriber *subscriber)
+{
+    const weir_owed *owed = owed_next(subscriber);
+    if (owed != NULL && cold_find(subscriber, owed->partition, owed->first) != NULL) {
+        return true;
+    }
+    const weir_link *list = &subscriber->cursors;
+    for (const weir_link *at = list->next; at != list; at = at->next) {
+        const weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, subscriber_link);
+        if (weir_cursor_due(cursor) &&
+            cold_find(subscriber, cursor->partition, cursor->next) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void cold_drop(weir_subscriber *subscriber)
+{
+    for (uint32_t i = 0; i < subscriber->cold_count; i++) {
+        weir_chunk_drop(subscriber->cold[i]);
+    }
+    subscriber->cold_count = 0;
+}
+
+static bool owed_read(weir_engine *engine, weir_subscriber *subscriber)
+{
+    const weir_owed *owed = owed_next(subscriber);
+    if (owed == NULL || weir_subscriber_chunk(subscriber, owed->partition, owed->first) != NULL) {
+        return false;
+    }
+    weir_read_start(engine, owed->partition, owed->first, subscriber, &subscriber->read);
+    return true;
+}
+
+/* [P5] The cursor that reads goes behind the others. */
+static bool cursor_read(weir_engine *engine, weir_subscriber *subscriber)
+{
+    weir_link *list = &subscriber->cursors;
+    for (weir_link *at = list->next; at != list; at = at->next) {
+        const weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, subscriber_link);
+        if (weir_cursor_due(cursor) &&
+            weir_subscriber_chunk(subscriber, cursor->partition, cursor->next) == NULL) {
+            weir_read_start(engine, cursor->partition, cursor->next, subscriber, &subscriber->read);
+            weir_link_remove(at);
+            weir_link_append(list, at);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Reads on for whoever is next, once nobody wants what the last read brought. */
+static void read_on(weir_engine *engine, weir_subscriber *subscriber)
+{
+    if (subscriber->read != NULL || (subscriber->cold_count > 0 && cold_wanted(subscriber))) {
+        return;
+    }
+    cold_drop(subscriber);
+    if (!weir_subscriber_can_emit(subscriber)) {
+        return;
+    }
+    bool owed_first = !subscriber->read_was_owed; /* [P5] they take turns */
+    subscriber->read_was_owed = owed_first && owed_read(engine, subscriber);
+    if (!subscriber->read_was_owed && !cursor_read(engine, subscriber)) {
+        subscriber->read_was_owed = owed_read(engine, subscriber);
+    }
+}
+
+/* ---- Deliveries
+ * ---------------------------------------------------------------------------------- */
 
 void weir_subscriber_emit(weir_engine *engine, weir_subscriber *subscriber, weir_chunk *chunk,
                           uint32_t first, uint32_t count, uint32_t slot, struct weir_slots *slots,
@@ -104,9 +198,6 @@ static outcome deliver_run(weir_engine *engine, weir_subscriber *subscriber, wei
         }
         weir_chunk *chunk = weir_subscriber_chunk(subscriber, partition, owed->first);
         if (chunk == NULL) {
-            if (subscriber->read == NULL) {
-                weir_read_start(engine, partition, owed->first, subscriber, &subscriber->read);
-            }
             return OUTCOME_WAITS;
         }
         int64_t chunk_end = chunk->base_offset + chunk->count;
@@ -149,7 +240,9 @@ static outcome deliver_subscriber(weir_engine *engine, weir_subscriber *subscrib
         }
     }
     outcome result = deliver_owed(engine, subscriber);
-    if (!weir_cursors_deliver(engine, subscriber) && result == OUTCOME_DONE) {
+    bool cursors_wait = !weir_cursors_deliver(engine, subscriber);
+    read_on(engine, subscriber);
+    if (result == OUTCOME_WAITS || (cursors_wait && result == OUTCOME_DONE)) {
         bool credit = subscriber->credit_records > 0 && subscriber->credit_bytes > 0;
         result = credit && subscriber->read == NULL ? OUTCOME_STAYS : OUTCOME_WAITS;
     }

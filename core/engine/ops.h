@@ -169,12 +169,18 @@ weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir
 void weir_cursors_topic(weir_engine *engine, weir_topic *topic); /* a new topic: filters meet it */
 void weir_cursor_stop(weir_cursor *cursor);
 bool weir_cursors_deliver(weir_engine *engine, weir_subscriber *subscriber); /* false: waits */
+/* Its next record is visible, and before its end. */
+static inline bool weir_cursor_due(const weir_cursor *cursor)
+{
+    int64_t visible = cursor->partition->visible_offset;
+    return cursor->next < (visible < cursor->end ? visible : cursor->end);
+}
 bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index);
 
 /* deliver.c */
 void weir_deliver(weir_engine *engine);
-weir_chunk *weir_subscriber_chunk(weir_subscriber *subscriber, weir_partition *partition,
-                                  int64_t offset);
+weir_chunk *weir_subscriber_chunk(const weir_subscriber *subscriber,
+                                  const weir_partition *partition, int64_t offset);
 void weir_subscriber_emit(weir_engine *engine, weir_subscriber *subscriber, weir_chunk *chunk,
                           uint32_t first, uint32_t count, uint32_t slot, struct weir_slots *slots,
                           bool retained);

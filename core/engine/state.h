@@ -219,6 +219,7 @@ struct weir_subscriber {
     weir_read *read;                        /* a cold read is under way for it */
     weir_chunk *cold[WEIR_COLD_CHUNKS_MAX]; /* what a cold read brought */
     uint32_t cold_count;
+    bool read_was_owed; /* the last cold read was for the owed runs */
 };
 
 /* ---- Fetches and cold reads (fetch.c) ---------------------------------------------------------
