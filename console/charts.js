@@ -2,6 +2,7 @@
  * libjs-chart.js, built in) the charts stay empty and everything else works. */
 
 const SECONDS = 60;
+const FEW = 20; /* points of a line, each drawn as a dot too: one alone makes no line */
 export const COLOURS = ["#2fc7ba", "#5b8def", "#f2a65a", "#c678dd", "#e06c9f", "#9ccc65"];
 
 function themed(name) {
@@ -22,7 +23,7 @@ function options() {
     scales: {
       x: { type: "linear", min: -SECONDS, max: 0, grid: { ...grid, display: false },
         ticks: { ...ticks, stepSize: 15, maxRotation: 0, callback: (value) => (value === 0 ? "now" : `${value} s`) } },
-      y: { grid, ticks: { ...ticks, maxTicksLimit: 6, callback: (value) => Intl.NumberFormat("en", { notation: "compact" }).format(value) } },
+      y: { grid, ticks: { ...ticks, maxTicksLimit: 6, callback: tickLabel } },
     },
     plugins: {
       legend: { display: false },
@@ -71,6 +72,19 @@ function shortNames(names) {
   return all.map((levels) => levels.slice(head, levels.length - foot).join("/"));
 }
 
+/* A tick's label: with as many decimals as its step needs, so that no two ticks read the same. */
+function tickLabel(value, index, ticks) {
+  const step = ticks.length > 1 ? Math.abs(ticks[1].value - ticks[0].value) : 1;
+  const most = Math.max(...ticks.map((tick) => Math.abs(tick.value)));
+  const unit = most >= 1e9 ? 1e9 : most >= 1e6 ? 1e6 : most >= 1e4 ? 1e3 : 1;
+  let decimals = 0;
+  while (decimals < 9 && Math.abs(step / unit * 10 ** decimals - Math.round(step / unit * 10 ** decimals)) > 1e-6) {
+    decimals++;
+  }
+  const text = (value / unit).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return text + { 1: "", 1e3: "K", 1e6: "M", 1e9: "B" }[unit];
+}
+
 /* Points {time, y} of the last minute as {x: seconds ago, negative, y}. */
 function shifted(points, now) {
   while (points.length > 0 && now - points[0].time > (SECONDS + 2) * 1000) {
@@ -98,9 +112,9 @@ export class RateChart extends TimeChart {
   }
 }
 
-/** The numbers of a few names, of the last minute. */
+/** The numbers of a few names, of the last minute, each at the time it came from: Unix milliseconds. */
 export class ValuesChart extends TimeChart {
-  #series = new Map(); /* name -> {colour, points, last} */
+  #series = new Map(); /* name -> {colour, points, message}: the message drawn last */
 
   constructor(canvas) {
     super(canvas, (all) => {
@@ -128,7 +142,7 @@ export class ValuesChart extends TimeChart {
     if (colour === undefined) {
       return false;
     }
-    this.#series.set(name, { colour, points: [], last: null });
+    this.#series.set(name, { colour, points: [], message: null });
     return true;
   }
 
@@ -137,27 +151,35 @@ export class ValuesChart extends TimeChart {
   }
 
   forget() {
-    this.#series.forEach((series) => { series.points = []; series.last = null; });
+    this.#series.forEach((series) => { series.points = []; series.message = null; });
   }
 
   clear() {
     this.#series.clear();
   }
 
-  /** numberOf(name): the number it has now, or undefined. */
-  add(now, numberOf) {
+  /** newest(name): {message, at, y} of its newest record, or undefined; y undefined: no number.
+   * True: some points are of the last minute. */
+  add(now, newest) {
+    let some = false;
     for (const [name, series] of this.#series) {
-      const y = numberOf(name);
-      if (y !== undefined) {
-        series.points.push({ time: now, y });
+      const own = newest(name);
+      if (own !== undefined && own.message !== series.message) {
+        series.message = own.message;
+        if (own.y !== undefined) {
+          series.points.push({ time: Math.min(own.at, now), y: own.y });
+        }
       }
+      some ||= series.points.some((point) => now - point.time < SECONDS * 1000);
     }
     if (this._chart !== null) {
       const labels = shortNames(this.names);
       this._chart.data.datasets = [...this.#series.values()].map((series, index) =>
-        ({ label: labels[index], data: shifted(series.points, now), borderColor: series.colour, backgroundColor: series.colour }));
+        ({ label: labels[index], data: shifted(series.points, now), borderColor: series.colour, backgroundColor: series.colour,
+          pointRadius: series.points.length < FEW ? 2.5 : 0 }));
       this._chart.update();
     }
+    return some;
   }
 }
 

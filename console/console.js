@@ -17,14 +17,17 @@ const LOCAL_CREDIT = 10000; /* records that may wait between two frames */
 const VALUES_EVERY_MS = 250;
 const TOPICS_EVERY_MS = 2000;
 const TOPICS_LOOKED_INTO = 50; /* whose offsets are asked for */
-const SHOWN_AT_FIRST = 4; /* lines that the values chart chooses itself */
+const SHOWN_AT_FIRST = 4; /* lines that the values chart chooses itself ... */
+const SHOWN_MS = 60000; /* ... of names that had a record so lately: the chart's width */
 
 const at = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
 const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const latest = new Latest();
 const list = new List();
-const counts = { records: 0, replaced: 0, dropped: 0 }; /* since the last clear; replaced: to be added */
+const counts = { records: 0, old: 0, replaced: 0, dropped: 0 }; /* since the last clear; replaced: to be added */
+let began = Date.now(); /* records before this are history, until settled */
+let settled = false;
 let view = "latest";
 let frozen = null; /* the list while paused */
 let paused = false;
@@ -66,10 +69,14 @@ document.addEventListener("click", (event) => {
 
 /* ---- Records ---------------------------------------------------------------------------------- */
 
+/* What was there before we listened is history: it counts for no rate, and is drawn where it was. Once
+ * nothing more of it comes for a second, all that comes is new, whatever its time says. */
 function take(message) {
-  latest.take(message);
+  const old = !settled && (message.retained || (!message.live && message.time < began));
+  latest.take(message, old);
   list.take(message);
   counts.records++;
+  counts.old += old ? 1 : 0;
   dirty = true;
 }
 
@@ -82,9 +89,31 @@ async function read(own) {
   } catch (error) {
     if (own === subscription) {
       trouble = error.text ?? String(error);
+      troubleShow(error.code === "name-invalid" ? filterTrouble(own.filter, trouble) : "");
       dirty = true;
     }
   }
+}
+
+/* Why this is no filter: the first fault that is found, or what the gateway says. */
+function filterTrouble(filter, said) {
+  const levels = filter.split("/");
+  const hash = levels.findIndex((level) => level.includes("#"));
+  if (levels.some((level) => level.length > 1 && /[#+]/.test(level))) {
+    return `No filter: ${filter}. # and + each stand for whole levels: write a/# or a/+/b, not a# or a+.`;
+  }
+  if (hash >= 0 && hash < levels.length - 1) {
+    return `No filter: ${filter}. # may stand only at the end: ${levels.slice(0, hash + 1).join("/")} is one.`;
+  }
+  return said;
+}
+
+function troubleShow(wrong) {
+  at("filter").setAttribute("aria-invalid", String(wrong !== ""));
+  at("filter-error").hidden = wrong === "";
+  write(at("filter-error"), wrong);
+  at("table-hint").hidden = trouble !== null;
+  write(at("table-trouble"), trouble === null ? "" : wrong !== "" ? "Nothing is read: correct the filter above." : trouble);
 }
 
 function tail() {
@@ -92,6 +121,7 @@ function tail() {
   const from = at("from").value;
   subscription?.close();
   subscription = null;
+  historyBegin();
   clear();
   if (weir !== null) {
     subscription = weir.subscribe(filter, view === "latest"
@@ -101,6 +131,11 @@ function tail() {
   }
   history.replaceState(null, "", "#" + new URLSearchParams({ filter, from, view }));
   commandShow();
+}
+
+function historyBegin() {
+  began = Date.now();
+  settled = false;
 }
 
 function commandShow() {
@@ -115,11 +150,11 @@ function clear() {
   list.clear();
   frozen = null;
   values.clear();
-  Object.assign(counts, { records: 0, replaced: -(subscription?.replaced ?? 0), dropped: 0 });
-  lastTick.records = 0;
-  lastTick.fresh = true;
+  Object.assign(counts, { records: 0, old: 0, replaced: -(subscription?.replaced ?? 0), dropped: 0 });
+  Object.assign(lastTick, { records: 0, old: 0, replaced: 0 });
   table.reset();
   trouble = null;
+  troubleShow("");
   dirty = true;
 }
 
@@ -197,7 +232,7 @@ function columnsShow() {
 function footShow() {
   const refused = latest.refused > 0 ? `; ${number.format(latest.refused)} records of further names are not shown: narrow the filter` : "";
   if (trouble !== null) {
-    write(at("foot"), trouble);
+    write(at("foot"), "");
   } else if (view === "latest") {
     write(at("foot"), paused ? "Paused: values stay as they were." : `${number.format(latest.names)} names${refused}`);
   } else {
@@ -243,6 +278,18 @@ function lineToggle(name) {
   }
 }
 
+function memberSet(wanted) {
+  if (member !== wanted) {
+    member = wanted;
+    latest.rows.forEach((row) => { row.samples = []; row.seen = null; });
+    values.clear();
+    table.reset();
+    dirty = true;
+  }
+  at("member").value = member;
+  columnsShow();
+}
+
 /* Which members of values are numbers; the first names that have one become lines. */
 function membersFind() {
   const found = new Set([...at("member").options].map((option) => option.value));
@@ -253,11 +300,8 @@ function membersFind() {
   }
   if (found.size !== before) {
     at("member").replaceChildren(...[...found].map((one) => new Option(one === "" ? "the value itself" : one, one)));
-    if (!memberChosen) {
-      member = [...found].find((one) => !/^(ts|time|timestamp|round|seq|id|n|)$/i.test(one)) ?? [...found][0];
-    }
-    at("member").value = member;
-    columnsShow();
+    memberSet(memberChosen ? member
+      : [...found].find((one) => !/^(ts|time|timestamp|round|seq|id|n|)$/i.test(one)) ?? [...found][0]);
   }
 }
 
@@ -266,7 +310,7 @@ function linesChoose() {
     return;
   }
   for (const row of latest.rows.slice(0, 200)) {
-    if (values.names.length < SHOWN_AT_FIRST && numbersOf(row.message)[member] !== undefined) {
+    if (values.names.length < SHOWN_AT_FIRST && Date.now() - row.at < SHOWN_MS && numbersOf(row.message)[member] !== undefined) {
       values.show(row.name);
       dirty = true;
     }
@@ -274,47 +318,41 @@ function linesChoose() {
 }
 
 at("member").addEventListener("change", () => {
-  member = at("member").value;
   memberChosen = true;
-  latest.rows.forEach((row) => { row.samples = []; row.seen = null; });
-  values.clear();
-  columnsShow();
-  table.reset();
-  dirty = true;
+  memberSet(at("member").value);
 });
 
 setInterval(() => {
-  const now = performance.now();
   if (paused || document.hidden) {
     return;
   }
   membersFind();
   linesChoose();
-  values.add(now, (name) => {
+  at("values-none").hidden = values.add(Date.now(), (name) => {
     const row = latest.row(name);
-    return row === undefined ? undefined : numbersOf(row.message)[member];
+    return row === undefined ? undefined : { message: row.message, at: row.at, y: numbersOf(row.message)[member] };
   });
-  at("values-none").hidden = values.names.length > 0;
 }, VALUES_EVERY_MS);
 
-const lastTick = { time: performance.now(), records: 0, fresh: true }; /* fresh: what comes now was there before */
+const lastTick = { time: performance.now(), records: 0, old: 0, replaced: 0 };
 
 setInterval(() => {
   const now = performance.now();
   const seconds = (now - lastTick.time) / 1000;
   const replaced = counts.replaced + (subscription?.replaced ?? 0);
   const records = counts.records + replaced + counts.dropped; /* all that arrived */
-  const rate = lastTick.fresh ? 0 : Math.max(0, records - lastTick.records) / seconds;
+  const came = Math.max(0, records - lastTick.records);
+  const old = counts.old - lastTick.old;
+  const oldReplaced = old > 0 ? replaced - lastTick.replaced : 0; /* what comes with history is history */
+  const rate = Math.max(0, came - old - oldReplaced) / seconds;
   write(at("rate"), number.format(Math.round(rate)));
   write(at("total"), number.format(records));
   write(at("names"), number.format(latest.names));
   write(at("lost"), `${number.format(replaced)} · ${number.format(counts.dropped)}`);
-  Object.assign(lastTick, { time: now, records });
+  Object.assign(lastTick, { time: now, records, old: counts.old, replaced });
+  settled ||= came === 0 && weir?.status === "open";
   latest.tick(seconds);
-  if (!lastTick.fresh) {
-    rates.add(now, Math.round(rate));
-  }
-  lastTick.fresh = false;
+  rates.add(now, Math.round(rate));
   dirty = true; /* ages move */
 }, 1000);
 
@@ -460,6 +498,7 @@ at("theme").addEventListener("click", () => {
 /* ---- The connection --------------------------------------------------------------------------- */
 
 function statusShow(status) {
+  historyBegin(); /* what comes after a gap was kept meanwhile */
   at("status").dataset.status = status;
   at("status").lastChild.textContent = status;
   if (weir?.gateway) {

@@ -52,19 +52,21 @@ export class Latest {
     return this.#rows.size;
   }
 
-  take(message) {
+  /** `old`: it was there before we listened, and counts for no rate. */
+  take(message, old) {
     let row = this.#rows.get(message.name);
     if (row === undefined) {
       if (this.#rows.size >= NAMES_MAX) {
         this.refused++;
         return;
       }
-      row = { name: message.name, message, count: 0, before: 0, rate: 0, samples: [], sampled: 0, seen: null };
+      row = { name: message.name, message, at: 0, count: 0, before: 0, rate: 0, samples: [], sampled: 0, seen: null };
       this.#rows.set(message.name, row);
       this.#order = null;
     }
     row.message = message;
-    row.count++;
+    row.at = old ? message.time : Date.now();
+    row.count += old ? 0 : 1;
   }
 
   get rows() {

@@ -113,7 +113,37 @@ test("a filter, a list, a pause and a record's details do what they say", async 
   await until("an empty list", async () => await names.count() === 0);
   await page.fill("#filter", "hall/#/wrong");
   await page.press("#filter", "Enter");
-  await until("the refusal", async () => (await page.locator("#foot").textContent()).includes("filters"));
+  await page.locator("#filter[aria-invalid=true]").waitFor();
+  assert.equal(await page.locator("#filter-error").textContent(),
+    "No filter: hall/#/wrong. # may stand only at the end: hall/# is one.");
+  assert.equal(await page.locator("#table-hint").isVisible(), false);
+  await page.fill("#filter", "hall/#");
+  await page.press("#filter", "Enter");
+  await until("the records again", async () => await names.count() === 4);
+  assert.equal(await page.locator("#filter-error").isVisible(), false);
+  assert.deepEqual(complaints, []);
+});
+
+test("history counts for no rate and is drawn where it was", async (t) => {
+  await gateway.weir("topic", "create", "attic");
+  for (let n = 0; n < 12; n++) {
+    await gateway.weir("pub", "attic/lamp", "-m", String(20 + n / 10));
+  }
+  const written = Date.now();
+  await until("it to be history", () => Date.now() - written > 2500);
+  const { page, complaints } = await pageOpen(t, "#filter=attic%2F%23&from=beginning");
+  const line = () => page.evaluate(() => globalThis.Chart.getChart("values-chart").data.datasets[0]?.data.at(-1)?.x);
+  await until("its point", async () => await line() !== undefined);
+  const ago = (written - Date.now()) / 1000;
+  assert.ok(Math.abs(await line() - ago) < 2, `drawn at ${await line()} s, written ${ago} s ago`);
+  await until("two ticks", () => page.evaluate(() => globalThis.Chart.getChart("rate-chart").data.datasets[0]?.data.length > 2));
+  assert.equal(await numberIn(page, "total"), 12);
+  assert.deepEqual(await page.evaluate(() => globalThis.Chart.getChart("rate-chart").data.datasets[0].data.filter(({ y }) => y > 0)), []);
+  await gateway.weir("pub", "attic/lamp", "-m", "30");
+  await until("a rate", () => page.evaluate(() => globalThis.Chart.getChart("rate-chart").data.datasets[0].data.some(({ y }) => y > 0)));
+  await until("the new point", async () => await line() > ago + 1);
+  const labels = await page.evaluate(() => globalThis.Chart.getChart("values-chart").scales.y.ticks.map(({ label }) => label));
+  assert.equal(new Set(labels).size, labels.length, `labels repeat: ${labels}`);
   assert.deepEqual(complaints, []);
 });
 
