@@ -455,6 +455,20 @@ class Serving(Case):
         self.assertEqual(code, ERROR)
         self.assertIn("gone.so", err)
 
+    def test_a_setting_that_a_loaded_adapter_does_not_know_is_refused(self):
+        source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        shared = os.path.join(self.folder, "lines.so")
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-I", os.path.join(source, "include"),
+             os.path.join(source, "examples", "adapter-lines", "lines.c"), "-o", shared, "-pthread"], check=True,
+        )
+        adapter = "adapters:\n  - {name: lines, path: %s, settings: {port: 0%s}}\n"
+        code, out, err = self.serve("-c", self.file("weir.yaml", adapter % (shared, ", prt: 1"))).end(0)
+        self.assertEqual((code, out), (ERROR, ""))
+        self.assertRegex(err, 'weir.yaml:2:5: .*lines has no setting "prt"')
+        gateway = self.serve("-c", self.file("weir.yaml", adapter % (shared, ""))).ready()
+        self.assertIn("lines", gateway.listeners)
+
     def test_every_setting_in_the_data_directory_survives_the_environment(self):
         self.serve(name="elsewhere").ready()
         self.environment["WEIR_DATA"] = os.path.join(self.folder, "elsewhere")
