@@ -192,7 +192,7 @@ static void on_sent(weir_conn *conn, size_t waiting)
     if (weir_v1_session_output(link->session, waiting)) {
         weir_loop_kick(link->lane->loop);
     }
-    if (weir_conn_paused(conn)) {
+    if (weir_conn_paused(conn) || weir_v1_session_wants_turn(link->session)) {
         ask_turn(link); /* it may be full no more */
     }
 }

@@ -13,7 +13,10 @@
  *
  * [S3] At most one message is parked, and while one is, no other is taken.
  * [S4] in_flight never exceeds limits.in_flight_max: at the limit nothing is taken.
- * [S5] An operation's memory lives until its completion came, closed or not. */
+ * [S5] An operation's memory lives until its completion came, closed or not.
+ * [S6] Fetches add at most one answer to a full output: what was found meanwhile is let go and
+ *      fetched again when half has left, one at a time, and until then nothing is taken. Fetches
+ *      that still wait for a record hold up nobody. */
 #include "adapters/proto/weir1/session_private.h"
 
 #include "core/base/assert.h"
@@ -72,14 +75,15 @@ void weir_v1_session_destroy(weir_v1_session *session)
 bool weir_v1_session_blocked(const weir_v1_session *session)
 {
     return session->parked || session->leaving || (session->paused && session->config.push) ||
-           session->in_flight >= session->config.limits->in_flight_max;
+           session->held > 0 || session->in_flight >= session->config.limits->in_flight_max;
 }
 
 bool weir_v1_session_wants_turn(const weir_v1_session *session)
 {
     bool room = session->in_flight < session->config.limits->in_flight_max;
     return (session->parked && room) || session->grants_wanted || session->closes_wanted ||
-           session->cancels_wanted;
+           session->cancels_wanted ||
+           (session->held > 0 && !session->held_under_way && !session->paused);
 }
 
 uint64_t weir_v1_session_message_max(const weir_v1_session *session)
@@ -216,8 +220,16 @@ void weir_v1_fetches_cancel(weir_v1_session *session)
 {
     const weir_v1_session_config *config = &session->config;
     session->cancels_wanted = false;
-    for (weir_v1_op *op = session->ops; op != NULL; op = op->next) {
+    for (weir_v1_op *op = session->ops, *next = NULL; op != NULL; op = next) {
+        next = op->next;
         if (!op->cancel_wanted) {
+            continue;
+        }
+        if (op->held_topic != NULL) { /* not in the port, and answered unless nobody is there */
+            op->cancel_wanted = false;
+            if (session->closed) {
+                weir_v1_op_end(session, op);
+            }
             continue;
         }
         weir_err err =
@@ -245,6 +257,7 @@ bool weir_v1_session_turn(weir_v1_session *session)
         weir_v1_fetches_cancel(session);
     }
     weir_v1_gather_end(session);
+    weir_v1_fetches_again(session);
     if (session->grants_wanted || session->closes_wanted) {
         weir_v1_subscriptions_turn(session);
     }
@@ -260,6 +273,7 @@ bool weir_v1_session_output(weir_v1_session *session, uint64_t waiting_bytes)
     if (session->paused && waiting_bytes < session->config.limits->output_bytes_max / 2) {
         session->paused = false;
         session->grants_wanted = true;
+        weir_v1_fetches_again(session);
         weir_v1_subscriptions_turn(session);
     }
     bool submitted = session->submitted;

@@ -10,6 +10,7 @@
 #include "adapters/proto/weir1/session_private.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Members ----------------------------------------------------------------------------------
@@ -195,6 +196,58 @@ weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, we
     session->counters.narrowed_fetch += op->bytes_max < bytes_max;
     session->submitted = true;
     return WEIR_OK;
+}
+
+/* Only a fetch that found records is held: it needs no more than where it reads. */
+bool weir_v1_fetch_hold(weir_v1_session *session, weir_v1_op *op, const weir_fetched *fetched)
+{
+    bool full = session->paused && session->config.push;
+    if (!full || session->ended || op->again || fetched->run_count == 0) {
+        return false;
+    }
+    weir_bytes topic = weir_chunk_topic(fetched->runs[0].chunk);
+    char *copy = malloc(topic.len + 1);
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, topic.ptr, topic.len);
+    copy[topic.len] = 0;
+    op->held_topic = copy;
+    op->held_partition = weir_chunk_partition(fetched->runs[0].chunk);
+    session->held++;
+    return true;
+}
+
+void weir_v1_fetches_again(weir_v1_session *session)
+{
+    const weir_v1_session_config *config = &session->config;
+    if (session->held == 0 || session->held_under_way || session->paused || session->closed) {
+        return;
+    }
+    weir_v1_op *oldest = NULL;
+    for (weir_v1_op *op = session->ops; op != NULL; op = op->next) {
+        oldest = op->held_topic != NULL ? op : oldest;
+    }
+    weir_fetch fetch = {.topic = weir_bytes_of(oldest->held_topic),
+                        .partition = oldest->held_partition,
+                        .offset = oldest->offset,
+                        .bytes_max = oldest->bytes_max};
+    weir_err err =
+        config->port_ops->fetch(config->port, &fetch, config->user, weir_v1_op_token(oldest));
+    if (err == WEIR_AGAIN) {
+        return;
+    }
+    if (err != WEIR_OK) {
+        weir_v1_reply_err(session, &oldest->call, err);
+        weir_v1_op_end(session, oldest);
+        return;
+    }
+    free(oldest->held_topic);
+    oldest->held_topic = NULL;
+    oldest->again = true;
+    session->held--;
+    session->held_under_way = true;
+    session->submitted = true;
 }
 
 /* Waits of `wait_ms` are allowed; beyond the limit they are refused and counted. */

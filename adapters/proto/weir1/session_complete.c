@@ -4,7 +4,7 @@
  * An operation ends here whatever came of it, so that a session whose connection is gone runs
  * empty.
  *
- * [S5] The operation is freed here and nowhere else, once. */
+ * [S5] The operation is freed once: here, or when it was held and did not come again [S6]. */
 #include "adapters/proto/weir1/session_private.h"
 
 static void published(weir_v1_session *session, const weir_v1_op *op,
@@ -298,6 +298,10 @@ void weir_v1_session_completion(weir_v1_session *session, const weir_completion 
         return;
     }
     weir_v1_op *op = (weir_v1_op *)(uintptr_t)completion->token;
+    if (completion->type == WEIR_COMPLETION_FETCH && completion->err == WEIR_OK &&
+        weir_v1_fetch_hold(session, op, &completion->fetched)) {
+        return; /* [S6] */
+    }
     op_complete(session, op, completion);
     weir_v1_op_end(session, op);
     weir_v1_goodbye_check(session);

@@ -64,6 +64,9 @@ typedef struct weir_v1_op {
     struct weir_v1_subscription *subscription;
     int64_t offset;     /* FETCH: asked for; OFFSETS: 1 when by time */
     uint32_t bytes_max; /* FETCH: of session->fetch_bytes */
+    char *held_topic;   /* FETCH: held, to be fetched again from here; NULL: it is in the port */
+    uint32_t held_partition;
+    bool again; /* FETCH: in the port once more, after it was held */
 } weir_v1_op;
 
 typedef struct weir_v1_result {
@@ -136,6 +139,8 @@ struct weir_v1_session {
     uint32_t fetches;
     uint64_t fetch_bytes; /* what they may give together */
     bool cancels_wanted;
+    uint32_t held; /* fetches whose records came while the output was full [S6] */
+    bool held_under_way;
 
     weir_v1_subscription **subscriptions; /* by slot; holes are NULL */
     uint32_t subscription_slots;
@@ -183,6 +188,10 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
 /* Submits a fetch, at most fetches_max and together at most about fetch_bytes_max at a time. */
 weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
                               uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason);
+/* Keeps the fetch instead of answering it, when the output is full [S6]. False: answer it. */
+bool weir_v1_fetch_hold(weir_v1_session *session, weir_v1_op *op, const weir_fetched *fetched);
+/* Submits the oldest held fetch again, when the output has room. */
+void weir_v1_fetches_again(weir_v1_session *session);
 weir_err weir_v1_fetch_wait_check(weir_v1_session *session, uint64_t wait_ms,
                                   weir_v1_reason *reason);
 /* Runs one parsed command. AGAIN: the port had no room; run it again later with the same document.

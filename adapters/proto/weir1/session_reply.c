@@ -44,6 +44,8 @@ weir_v1_op *weir_v1_op_begin(weir_v1_session *session, weir_v1_op_kind kind,
     op->kind = kind;
     op->cancel_wanted = false;
     op->bytes_max = 0;
+    op->held_topic = NULL;
+    op->again = false;
     op->many = NULL;
     op->subscription = NULL;
     op->call.request = call->request;
@@ -74,6 +76,9 @@ void weir_v1_op_end(weir_v1_session *session, weir_v1_op *op)
     session->in_flight -= is_limited(op->kind);
     session->fetches -= is_fetch(op->kind);
     session->fetch_bytes -= op->bytes_max;
+    session->held -= op->held_topic != NULL;
+    session->held_under_way = session->held_under_way && !op->again;
+    free(op->held_topic);
     op->next = session->free_ops;
     session->free_ops = op;
 }

@@ -512,6 +512,96 @@ static void fetches_that_wait_share_one_budget_of_bytes(void **state)
     talk_free(t);
 }
 
+/* Port operations from `from` on that are fetches of t/1 at that offset. */
+static size_t fetches_at(const talk *t, size_t from, int64_t offset)
+{
+    size_t count = 0;
+    for (size_t i = from; i < t->port.count; i++) {
+        const fake_op *op = &t->port.ops[i];
+        count += op->kind == FAKE_FETCH && op->fetch.offset == offset && op->fetch.partition == 1 &&
+                 strcmp(op->topic, "t") == 0;
+    }
+    return count;
+}
+
+static void fetches_add_one_answer_to_a_full_output(void **state)
+{
+    enum { FETCHES = 8, WAITING = FETCHES };
+    static weir_chunk chunk;
+    weir_run run = {&chunk, 0, 1};
+    const weir_completion found = {.fetched = {&run, 1, 0, 30}};
+    const weir_completion none = {.fetched = {NULL, 0, 0, 30}};
+    talk *t = talk_greeted();
+    (void)state;
+    fake_chunk_begin(&chunk, "t", 1);
+    fake_chunk_add(&chunk, WEIR_BYTES_NULL, WEIR_TEXT("a value"), NULL, 0);
+    fake_chunk_end(&chunk, 10);
+    t->limits.output_bytes_max = 100;
+    for (int i = 0; i <= FETCHES; i++) {
+        (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\",\"partition\":1,\"offset\":10}");
+    }
+    weir_v1_session_output(t->session, 0);
+    for (int i = 0; i < FETCHES; i++) {
+        talk_complete(t, &t->port.ops[i], WEIR_OK, &found);
+    }
+    assert_int_equal(t->said_count, 1);
+    talk_complete(t, &t->port.ops[WAITING], WEIR_OK, &none); /* adds next to nothing */
+    assert_int_equal(t->said_count, 2);
+    assert_false(weir_v1_session_idle(t->session));
+    assert_int_equal(talk_say(t, "{\"cmd\":\"ping\"}"), WEIR_AGAIN);
+    for (size_t i = 1; i < FETCHES; i++) {
+        size_t from = t->port.count;
+        (void)talk_said(t);
+        weir_v1_session_turn(t->session);
+        assert_int_equal(t->port.count, from);
+        assert_true(weir_v1_session_output(t->session, 49));
+        assert_int_equal(fetches_at(t, from, 10), 1);
+        assert_int_equal(weir_v1_session_blocked(t->session), i + 1 < FETCHES);
+        talk_complete(t, talk_last(t), WEIR_OK, &found);
+        assert_has(talk_said(t), "a value");
+    }
+    weir_v1_session_output(t->session, 0);
+    assert_true(weir_v1_session_idle(t->session));
+    assert_has(talk_ask(t, "{\"cmd\":\"ping\"}"), "\"ok\":true");
+    talk_free(t);
+}
+
+static void a_held_fetch_waits_for_room_in_the_port_and_ends_with_the_connection(void **state)
+{
+    static weir_chunk chunk;
+    weir_run run = {&chunk, 0, 1};
+    const weir_completion found = {.fetched = {&run, 1, 0, 30}};
+    talk *t = talk_greeted();
+    (void)state;
+    fake_chunk_begin(&chunk, "t", 1);
+    fake_chunk_add(&chunk, WEIR_BYTES_NULL, WEIR_TEXT("a value"), NULL, 0);
+    fake_chunk_end(&chunk, 10);
+    t->limits.output_bytes_max = 100;
+    for (int i = 0; i < 4; i++) {
+        (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\",\"partition\":1,\"offset\":10}");
+    }
+    for (int i = 0; i < 4; i++) {
+        talk_complete(t, &t->port.ops[i], WEIR_OK, &found);
+    }
+    t->port.room = 0;
+    weir_v1_session_turn(t->session);
+    assert_false(weir_v1_session_wants_turn(t->session));
+    assert_false(weir_v1_session_output(t->session, 0));
+    assert_true(weir_v1_session_wants_turn(t->session));
+    t->port.room = 1;
+    assert_true(weir_v1_session_turn(t->session));
+    assert_int_equal(fetches_at(t, 4, 10), 1);
+    assert_false(weir_v1_session_wants_turn(t->session));
+    (void)talk_said(t);
+    t->port.room = -1;
+    weir_v1_session_close(t->session);
+    assert_false(weir_v1_session_idle(t->session)); /* the one in the port */
+    talk_complete(t, &t->port.ops[4], WEIR_OK, &found);
+    assert_true(weir_v1_session_idle(t->session));
+    assert_string_equal(talk_said(t), "");
+    talk_free(t);
+}
+
 static void records_of_one_publish_are_limited(void **state)
 {
     static char text[40000];
@@ -716,6 +806,8 @@ int main(void)
         cmocka_unit_test(a_fetch_gives_records_bounds_and_where_to_go_on),
         cmocka_unit_test(a_fetch_answer_stops_at_its_limit_and_says_where),
         cmocka_unit_test(fetches_that_wait_share_one_budget_of_bytes),
+        cmocka_unit_test(fetches_add_one_answer_to_a_full_output),
+        cmocka_unit_test(a_held_fetch_waits_for_room_in_the_port_and_ends_with_the_connection),
         cmocka_unit_test(records_of_one_publish_are_limited),
         cmocka_unit_test(wrong_fetches_are_refused_by_field),
         cmocka_unit_test(fetches_max_fetches_wait_and_one_more_is_refused),
