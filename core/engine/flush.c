@@ -46,7 +46,15 @@ static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t
         return err;
     }
     snprintf(parent, sizeof(parent), "%s", path);
-    weir_topics_segments_dir(engine, topic_id, partition, path, sizeof(path));
+    weir_topics_segments_dir(engine, topic_id, partition, 0, path, sizeof(path));
+    err = ops->dir_make(engine->env, path);
+    err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+    if (err != WEIR_OK || engine->segments_term == 0) {
+        return err;
+    }
+    snprintf(parent, sizeof(parent), "%s", path);
+    weir_topics_segments_dir(engine, topic_id, partition, engine->segments_term, path,
+                             sizeof(path));
     err = ops->dir_make(engine->env, path);
     return err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
 }
@@ -61,10 +69,11 @@ static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
     }
     weir_err err = *current != NULL ? weir_segment_sync(*current) : WEIR_OK;
     err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index) : err;
-    weir_topics_segments_dir(engine, item->topic_id, item->index, dir, sizeof(dir));
+    weir_topics_segments_dir(engine, item->topic_id, item->index, engine->segments_term, dir,
+                             sizeof(dir));
     if (err == WEIR_OK) {
-        err =
-            weir_segment_create(engine->env, dir, first->base_offset, first->timestamp_ms, current);
+        err = weir_segment_create(engine->env, dir, engine->segments_term, first->base_offset,
+                                  first->timestamp_ms, current);
     }
     if (err == WEIR_OK) {
         item->made[item->made_count++] = *current;
@@ -104,6 +113,10 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
         count = chunks_that_fit(engine, item, 0);
     }
     weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
+    if (err == WEIR_NOT_FOUND && *current == item->segment) {
+        *current = NULL; /* of a topic that is deleted further on in the journal: a new one will do */
+        return WEIR_OK;
+    }
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
         const weir_chunk *chunk = item->chunks[item->done_count++];
         item->memory_bytes += chunk->memory_bytes;
@@ -112,12 +125,21 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     return err;
 }
 
+static bool holds_nothing(const weir_segment *segment)
+{
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    return state.end_offset == state.base_offset;
+}
+
 static void flush_run(weir_job *job)
 {
     weir_flush *flush = WEIR_OWNER_OF(job, weir_flush, job);
+    weir_err owned = weir_owner_compare(flush->engine->owner_file);
     for (uint32_t i = 0; i < flush->item_count; i++) {
         weir_flush_item *item = &flush->items[i];
         weir_segment *current = item->segment;
+        item->err = owned;
         while (item->err == WEIR_OK && item->done_count < item->chunk_count) {
             item->err = flush_part(flush->engine, item, &current);
         }
@@ -195,7 +217,9 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     weir_err err = item->err;
     partition->flushing = false;
     for (uint32_t i = 0; i < item->made_count; i++) {
-        if (weir_partition_segment_add(partition, item->made[i]) != WEIR_OK) {
+        if (holds_nothing(item->made[i])) {
+            weir_segment_drop(item->made[i]); /* the next one is made in its place */
+        } else if (weir_partition_segment_add(partition, item->made[i]) != WEIR_OK) {
             weir_segment_drop(item->made[i]);
             err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written again */
             item->done_count = 0;
@@ -229,6 +253,10 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
  */
 static void background_failed(weir_engine *engine, weir_err err, const char *what)
 {
+    if (err == WEIR_FENCED) {
+        engine->written_compared = UINT64_MAX; /* this turn compares too, and tells */
+        return;
+    }
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
         if (err == WEIR_DISK_FULL &&
@@ -282,6 +310,7 @@ weir_err weir_flush_inline(weir_engine *engine)
         flush_run(&engine->flush.job);
         err = flush_take_in(engine);
     }
+    weir_partition_show_all(engine); /* all of it is durable: let go of what memory has no room for */
     weir_tail_shrink(engine);
     return err;
 }
@@ -291,26 +320,32 @@ weir_err weir_flush_inline(weir_engine *engine)
 
 static weir_err remove_topic(const weir_engine *engine, weir_topic *topic)
 {
-    const weir_env_ops *ops = engine->env->ops;
-    char path[PATH_BYTES];
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         weir_partition *partition = &topic->partitions[i];
         for (uint32_t s = 0; s < partition->segment_count; s++) {
             weir_segment_remove(partition->segments[s]);
         }
-        weir_topics_segments_dir(engine, topic->id, i, path, sizeof(path));
-        ops->dir_remove(engine->env, path);
     }
-    snprintf(path, sizeof(path), "%s/log/%u", engine->data_dir, topic->id);
-    ops->dir_remove(engine->env, path);
+    weir_topics_files_remove(engine, topic->id);
     return WEIR_OK; /* what could not be removed is found and removed at the next start */
+}
+
+/* Only the owner writes and removes; and only what it had when it wrote lets it release the
+ * journal. */
+static weir_err save_write(weir_engine *engine, weir_save *save)
+{
+    char dir[PATH_BYTES];
+    snprintf(dir, sizeof(dir), "%s/state", engine->data_dir);
+    weir_err err = weir_owner_compare(engine->owner_file);
+    err = err == WEIR_OK ? weir_checkpoint_write(engine->env, dir, &save->checkpoint) : err;
+    err = err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
+    return err == WEIR_OK ? weir_owner_compare(engine->owner_file) : err;
 }
 
 static void save_run(weir_job *job)
 {
     weir_save *save = WEIR_OWNER_OF(job, weir_save, job);
     weir_engine *engine = save->engine;
-    char dir[PATH_BYTES];
     switch (save->kind) {
     case WEIR_SAVE_SYNC:
         for (uint32_t i = 0; i < save->segment_count && save->err == WEIR_OK; i++) {
@@ -318,14 +353,11 @@ static void save_run(weir_job *job)
         }
         break;
     case WEIR_SAVE_WRITE:
-        snprintf(dir, sizeof(dir), "%s/state", engine->data_dir);
-        save->err = weir_checkpoint_write(engine->env, dir, &save->checkpoint);
-        if (save->err == WEIR_OK) {
-            save->err = weir_checkpoint_keep_from(engine->env, dir, &save->keep_from);
-        }
+        save->err = save_write(engine, save);
         break;
     case WEIR_SAVE_REMOVE:
-        save->err = remove_topic(engine, save->grave);
+        save->err = weir_owner_compare(engine->owner_file);
+        save->err = save->err == WEIR_OK ? remove_topic(engine, save->grave) : save->err;
         break;
     }
 }
@@ -354,6 +386,9 @@ static uint64_t journal_bytes(const weir_engine *engine)
 
 static bool checkpoint_due(const weir_engine *engine)
 {
+    if (engine->checkpoint_again) {
+        return true;
+    }
     if (weir_journal_last(engine->journal) == engine->checkpoint_units_at) {
         return false;
     }
@@ -438,9 +473,11 @@ static weir_err checkpoint_encode(weir_engine *engine, bool clean)
 static void checkpoint_done(weir_engine *engine)
 {
     engine->checkpoint_number = engine->save.checkpoint.number;
+    engine->checkpoint_units_before = engine->checkpoint_units_at;
     engine->checkpoint_bytes_at = journal_bytes(engine);
     engine->checkpoint_units_at = engine->save.checkpoint.unit;
     engine->checkpoint_ns = engine->now_ns;
+    engine->checkpoint_again = false;
     engine->stats.checkpoints++;
     weir_buffer_fini(&engine->save.payload);
     memset(&engine->save.payload, 0, sizeof(engine->save.payload));
@@ -470,7 +507,7 @@ void weir_save_finished(weir_engine *engine)
     }
     if (err != WEIR_OK) {
         engine->phase = WEIR_CHECKPOINT_IDLE;
-        engine->checkpoint_ns = engine->now_ns; /* not at once again */
+        engine->checkpoint_again = true; /* as soon as background_failed allows */
         background_failed(engine, err, "a checkpoint");
     }
 }
@@ -532,7 +569,8 @@ static void work_checkpoint(weir_engine *engine)
     }
 }
 
-/* A deleted topic's files go when its deletion is durable and no job has it in hand. */
+/* A deleted topic's files go when no checkpoint that is kept knows the topic any more: a start may have
+ * to replay what came before its deletion. No job has it in hand then. */
 static void work_graves(weir_engine *engine)
 {
     if (engine->save.running || engine->flush.running || engine->phase == WEIR_CHECKPOINT_READY) {
@@ -540,7 +578,7 @@ static void work_graves(weir_engine *engine)
     }
     for (weir_topic **at = &engine->graves; *at != NULL; at = &(*at)->grave_next) {
         weir_topic *topic = *at;
-        if (topic->deleted_unit <= weir_journal_durable(engine->journal)) {
+        if (topic->deleted_unit <= engine->checkpoint_units_before) {
             *at = topic->grave_next;
             engine->save.grave = topic;
             save_submit(engine, WEIR_SAVE_REMOVE);

@@ -259,20 +259,6 @@ static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpo
                              fault);
 }
 
-/* Everything recovered is durable, so all of it is visible. */
-static void show_all(weir_engine *engine)
-{
-    size_t position = 0;
-    weir_topic *topic = NULL;
-    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        for (uint32_t i = 0; i < topic->partition_count; i++) {
-            weir_partition *partition = &topic->partitions[i];
-            partition->visible_offset = partition->next_offset;
-            weir_link_remove(&partition->hidden_link);
-        }
-    }
-}
-
 /* The first unit of this owner: the new recovery epoch, unless the last stop was clean. */
 static weir_err begin_epoch(weir_engine *engine, bool clean)
 {
@@ -308,39 +294,25 @@ typedef struct orphans {
     uint32_t count;
 } orphans;
 
+/* Deleted since the newest checkpoint: its files go when no checkpoint knows it. */
+static bool in_grave(const weir_engine *engine, uint32_t id)
+{
+    const weir_topic *topic = engine->graves;
+    while (topic != NULL && topic->id != id) {
+        topic = topic->grave_next;
+    }
+    return topic != NULL;
+}
+
 static bool orphan_seen(void *arg, const char *name)
 {
     orphans *found = arg;
     char *end = NULL;
     unsigned long id = strtoul(name, &end, 10);
     if (*end == '\0' && id > 0 && id < found->engine->topic_id_next &&
-        weir_topics_find_id(found->engine, (uint32_t)id) == NULL && found->count < 64) {
+        weir_topics_find_id(found->engine, (uint32_t)id) == NULL &&
+        !in_grave(found->engine, (uint32_t)id) && found->count < 64) {
         found->ids[found->count++] = (uint32_t)id;
-    }
-    return true;
-}
-
-typedef struct emptied {
-    weir_engine *engine;
-    const char *dir;
-    bool folders;
-} emptied;
-
-static bool empty_entry(void *arg, const char *name)
-{
-    emptied *at = arg;
-    weir_env *env = at->engine->env;
-    char path[PATH_BYTES];
-    int len = snprintf(path, sizeof(path), "%s/%s", at->dir, name);
-    if (len < 0 || (size_t)len >= sizeof(path)) {
-        return true;
-    }
-    if (at->folders) {
-        emptied below = {at->engine, path, false};
-        env->ops->dir_list(env, path, empty_entry, &below);
-        env->ops->dir_remove(env, path);
-    } else {
-        env->ops->unlink(env, path);
     }
     return true;
 }
@@ -357,10 +329,7 @@ static void remove_orphans(weir_engine *engine)
         return;
     }
     for (uint32_t i = 0; i < found.count; i++) {
-        snprintf(dir, sizeof(dir), "%s/log/%u", engine->data_dir, found.ids[i]);
-        emptied at = {engine, dir, true};
-        engine->env->ops->dir_list(engine->env, dir, empty_entry, &at);
-        engine->env->ops->dir_remove(engine->env, dir);
+        weir_topics_files_remove(engine, found.ids[i]);
     }
 }
 
@@ -374,7 +343,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
         return err;
     }
     start_clock(engine);
-    show_all(engine);
+    weir_partition_show_all(engine);
     engine->checkpoint_units_at = checkpoint.unit;
     err = begin_epoch(engine, checkpoint.clean && state.units_after == 0);
     if (err == WEIR_OK && engine->disk_wanted) {
@@ -413,6 +382,9 @@ weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, w
     weir_hash_seed(seed);
     err = weir_owner_open(engine->env, engine->data_dir, config->take_over, &engine->owner_file,
                           &engine->old_alive, fault);
+    if (err == WEIR_OK && (engine->old_alive || config->take_over)) {
+        engine->segments_term = weir_owner_term(engine->owner_file);
+    }
     err = err == WEIR_OK ? recover(engine, fault) : err;
     if (err != WEIR_OK) {
         fault->err = err;

@@ -119,7 +119,8 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
 void weir_topic_free(weir_engine *engine, weir_topic *topic);
 void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
-                              char *out, size_t size);
+                              uint64_t term, char *out, size_t size);
+void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* what can be */
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
 
 /* route.c */
@@ -128,7 +129,7 @@ const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
  * it with weir_route_drop when the turn's batches are closed. */
 const weir_route *weir_route_of_key(weir_engine *engine, weir_bytes topic, weir_bytes key,
                                     bool key_null, weir_route **mine);
-void weir_route_drop(weir_route *route);
+void weir_route_drop(weir_engine *engine, weir_route *route);
 void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
@@ -140,6 +141,7 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
 void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
+void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
 void weir_tail_shrink(weir_engine *engine);    /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 

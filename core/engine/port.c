@@ -528,7 +528,9 @@ void weir_port_answers_release(weir_engine *engine, weir_port *port)
 void weir_port_wake(weir_port *port)
 {
     weir_env *env = port->engine->env;
-    if (!atomic_exchange(&port->signalled, true)) {
+    if (!atomic_load(&port->signalled)) {
+        /* First the event, then the word: a step in between finds both later, never a lit event alone. */
         env->ops->event_signal(env, port->event);
+        atomic_store(&port->signalled, true);
     }
 }

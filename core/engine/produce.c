@@ -207,6 +207,7 @@ static weir_err publish_live_retained(weir_engine *engine, publishing *p)
     weir_bytes batch =
         weir_batch_finish(&builder, 0, (int32_t)engine->recovery_epoch, engine->engine_ms);
     chunk->batch_bytes = (uint32_t)batch.len;
+    chunk->unit = weir_engine_unit_now(engine);
     weir_entry_live_retained(engine, batch);
     weir_retained_apply_chunk(engine, chunk);
     weir_chunk_drop(chunk);
@@ -313,7 +314,7 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
     }
     if (mine != NULL) {
         weir_produce_close_all(engine); /* its notes point to the route */
-        weir_route_drop(mine);
+        weir_route_drop(engine, mine);
     }
 }
 
@@ -427,7 +428,7 @@ static void owe_unnoted(weir_engine *engine, weir_partition *partition, const we
         if (route != NULL) {
             owe_route(engine, partition, (weir_note){route, NULL}, record.offset, record.offset);
         }
-        weir_route_drop(mine);
+        weir_route_drop(engine, mine);
     }
 }
 
@@ -474,14 +475,20 @@ void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chu
 /* ---- Visibility and memory
  * ----------------------------------------------------------------------------------- */
 
+/* What a chunk has to reach before it is shown: the level its topic had when it was published. */
+static weir_level level_of(const weir_topic *topic, const weir_chunk *chunk)
+{
+    bool before = chunk->unit <= topic->level_unit && topic->level_before > topic->options.level;
+    return before ? topic->level_before : topic->options.level;
+}
+
 static bool show_partition(weir_engine *engine, weir_partition *partition)
 {
-    uint64_t mark = weir_engine_mark(engine, partition->topic->options.level);
     uint32_t index = weir_tail_index_of(&partition->tail, partition->visible_offset);
     int64_t before = partition->visible_offset;
     while (index < partition->tail.count) {
         const weir_chunk *chunk = weir_tail_at(&partition->tail, index);
-        if (chunk->unit > mark) {
+        if (chunk->unit > weir_engine_mark(engine, level_of(partition->topic, chunk))) {
             break;
         }
         partition->visible_offset = chunk->base_offset + chunk->count;
@@ -505,6 +512,20 @@ void weir_partition_show(weir_engine *engine)
         for (weir_link *c = partition->cursors.next; c != &partition->cursors; c = c->next) {
             weir_subscriber_ready(
                 WEIR_OWNER_OF(c, weir_cursor, partition_link)->filter->subscriber);
+        }
+    }
+}
+
+/* Everything recovered is durable, so all of it is visible. */
+void weir_partition_show_all(weir_engine *engine)
+{
+    size_t position = 0;
+    weir_topic *topic = NULL;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            weir_partition *partition = &topic->partitions[i];
+            partition->visible_offset = partition->next_offset;
+            weir_link_remove(&partition->hidden_link);
         }
     }
 }

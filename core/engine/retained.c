@@ -141,6 +141,7 @@ static weir_chunk *copy_of(const weir_chunk *chunk, const weir_record *record, w
     err = weir_batch_add(&builder, record->attributes, record->key, rest, &copy->positions[0]);
     WEIR_ASSERT(err == WEIR_OK);
     copy->count = 1;
+    copy->unit = chunk->unit;
     copy->base_offset = record->offset;
     copy->timestamp_ms = record->timestamp_ms;
     copy->batch_bytes =
@@ -199,6 +200,17 @@ void weir_scan_stop(weir_scan *scan)
     free(scan);
 }
 
+/* A value is shown when the record that set it is: [E3] holds for it as well. */
+static bool shown(const weir_engine *engine, const weir_retained *value)
+{
+    uint32_t id = value->chunk->topic->id;
+    const weir_topic *topic = weir_topics_find_id(engine, id);
+    weir_level level = id == WEIR_LIVE_TOPIC_ID ? engine->config.live_durability
+                       : topic != NULL          ? topic->options.level
+                                                : WEIR_LEVEL_DISK;
+    return value->chunk->unit <= weir_engine_mark(engine, level);
+}
+
 /* A filter without wildcards has one value at most. */
 static bool deliver_exact(weir_engine *engine, weir_scan *scan)
 {
@@ -206,7 +218,7 @@ static bool deliver_exact(weir_engine *engine, weir_scan *scan)
     const weir_retained *value =
         weir_map_get(&engine->retained, (weir_bytes){filter->text, filter->text_bytes});
     if (value != NULL && value->sequence <= scan->end_sequence) {
-        if (!weir_subscriber_can_emit(scan->subscriber)) {
+        if (!shown(engine, value) || !weir_subscriber_can_emit(scan->subscriber)) {
             return false;
         }
         weir_subscriber_emit(engine, scan->subscriber, value->chunk, 0, 1, filter->slot, NULL,
@@ -230,7 +242,7 @@ bool weir_scan_deliver(weir_engine *engine, weir_scan *scan)
             return false;
         }
         if (weir_filter_matches(filter, (weir_bytes){value->name, value->name_bytes})) {
-            if (!weir_subscriber_can_emit(scan->subscriber)) {
+            if (!shown(engine, value) || !weir_subscriber_can_emit(scan->subscriber)) {
                 return false;
             }
             weir_subscriber_emit(engine, scan->subscriber, value->chunk, 0, 1, scan->filter->slot,

@@ -16,8 +16,10 @@
 
 enum { ROUTE_NAME_MAX = 65535 };
 
-static void matches_drop(weir_route *route)
+static void matches_drop(weir_engine *engine, weir_route *route)
 {
+    engine->route_bytes -= route->match_capacity * sizeof(weir_match);
+    route->match_capacity = 0;
     for (uint32_t i = 0; i < route->match_count; i++) {
         weir_slots_drop(route->matches[i].slots);
     }
@@ -26,10 +28,10 @@ static void matches_drop(weir_route *route)
     route->match_count = 0;
 }
 
-void weir_route_drop(weir_route *route)
+void weir_route_drop(weir_engine *engine, weir_route *route)
 {
     if (route != NULL) {
-        matches_drop(route);
+        matches_drop(engine, route);
         free(route);
     }
 }
@@ -119,8 +121,8 @@ static void route_target(weir_engine *engine, weir_route *route)
  * ----------------------------------------------------------------------------------------- */
 
 typedef struct collect {
+    weir_engine *engine;
     weir_route *route;
-    uint32_t capacity;
     bool failed;
 } collect;
 
@@ -161,37 +163,40 @@ static void collect_filter(void *arg, void *value)
     collect *all = arg;
     weir_route *route = all->route;
     const weir_filter *filter = value;
-    /* Overlapping filters of one subscriber: its entry is the last one or, rarely, further back. */
-    for (uint32_t i = route->match_count; i > 0 && filter->subscriber->filter_count > 1; i--) {
-        if (route->matches[i - 1].subscriber == filter->subscriber) {
-            collect_again(all, &route->matches[i - 1], filter);
-            return;
-        }
+    weir_subscriber *subscriber = filter->subscriber;
+    if (subscriber->match_stamp == all->engine->match_stamp) { /* overlapping filters: one entry */
+        collect_again(all, &route->matches[subscriber->match_index], filter);
+        return;
     }
-    if (route->match_count == all->capacity) {
-        uint32_t capacity = all->capacity == 0 ? 4 : all->capacity * 2;
+    if (route->match_count == route->match_capacity) {
+        uint32_t capacity = route->match_capacity == 0 ? 4 : route->match_capacity * 2;
         weir_match *grown = realloc(route->matches, capacity * sizeof(*grown));
         if (grown == NULL) {
             all->failed = true;
             return;
         }
+        all->engine->route_bytes += (capacity - route->match_capacity) * sizeof(*grown);
         route->matches = grown;
-        all->capacity = capacity;
+        route->match_capacity = capacity;
     }
+    subscriber->match_stamp = all->engine->match_stamp;
+    subscriber->match_index = route->match_count;
     route->matches[route->match_count++] = (weir_match){
         .subscriber = filter->subscriber, .slot = filter->slot, .no_local = filter->no_local};
 }
 
 static void route_matches(weir_engine *engine, weir_route *route)
 {
-    matches_drop(route);
+    matches_drop(engine, route);
     route->filters_generation = engine->filters_generation;
     if (route->err != WEIR_OK || weir_trie_count(engine->filters) == 0) {
         return;
     }
-    collect all = {.route = route};
+    collect all = {.engine = engine, .route = route};
+    engine->match_stamp++;
     weir_trie_match(engine->filters, (weir_bytes){route->name, route->name_bytes}, collect_filter,
                     &all);
+    engine->routes_full |= engine->route_bytes > WEIR_ROUTE_BYTES_MAX;
     if (all.failed) {
         route->filters_generation--; /* without memory: worked out again next time */
     }
@@ -230,6 +235,10 @@ const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name)
     }
     weir_route *route = weir_map_get(&engine->routes, name);
     if (route == NULL) {
+        if (engine->routes_full) { /* within a turn, too, it stays bounded */
+            weir_produce_close_all(engine); /* after which no batch refers to a route */
+            weir_routes_trim(engine);
+        }
         route = route_make(name);
         if (route == NULL) {
             return NULL;
@@ -239,7 +248,7 @@ const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name)
             free(route);
             return NULL;
         }
-        engine->routes_full = engine->routes.count >= WEIR_ROUTES_MAX;
+        engine->routes_full |= engine->routes.count >= WEIR_ROUTES_MAX;
     }
     route_refresh(engine, route);
     return route;
@@ -308,7 +317,7 @@ static void routes_clear(weir_engine *engine)
     size_t position = 0;
     weir_route *route = NULL;
     while ((route = weir_map_next(&engine->routes, &position)) != NULL) {
-        weir_route_drop(route);
+        weir_route_drop(engine, route);
     }
     weir_map_fini(&engine->routes);
     memset(&engine->routes, 0, sizeof(engine->routes));

@@ -1,9 +1,9 @@
 /* core/engine/snapshot.c - the engine's objects as a checkpoint's payload, and back.
  *
- *   version u16 (1) | next topic id u32 | topics u32
+ *   version u16 (2) | next topic id u32 | topics u32
  *     each: id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | name bytes u16
  * | name each partition: start i64 | flushed i64 | next i64 | segments u32 each segment: base i64 |
- * end i64 | bytes u64 | heads u64 | max timestamp i64 | created i64 retained values u32 each: topic
+ * end i64 | bytes u64 | heads u64 | max timestamp i64 | created i64 | term u64 retained values u32 each: topic
  * id u32 | name bytes u16 | topic name | partition u32 | batch bytes u32 | RecordBatch v2
  *
  * Big-endian. Decoding trusts nothing: every length is checked, and what does not fit is DAMAGED.
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SNAPSHOT_VERSION = 1, PARTITIONS_MOST = 16384 };
+enum { SNAPSHOT_VERSION = 2, SNAPSHOT_VERSION_LEAST = 1, PARTITIONS_MOST = 16384 };
 
 /* ---- Encoding
  * ----------------------------------------------------------------------------------------- */
@@ -48,7 +48,7 @@ static weir_err encode_segment(weir_buffer *out, const weir_segment *segment)
     weir_segment_state_of(segment, &state);
     const uint64_t fields[] = {
         (uint64_t)state.base_offset,      (uint64_t)state.end_offset, state.bytes, state.head_count,
-        (uint64_t)state.max_timestamp_ms, (uint64_t)state.created_ms};
+        (uint64_t)state.max_timestamp_ms, (uint64_t)state.created_ms, state.term};
     weir_err err = WEIR_OK;
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && err == WEIR_OK; i++) {
         err = put64(out, fields[i]);
@@ -119,6 +119,7 @@ weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
 /* A reader that remembers that it ran out: one check at the end of each object. */
 typedef struct reader {
     weir_bytes rest;
+    uint16_t version;
     bool failed;
 } reader;
 
@@ -161,13 +162,18 @@ static weir_err decode_segment(weir_engine *engine, reader *in, weir_partition *
                                 .bytes = take64(in),
                                 .head_count = take64(in),
                                 .max_timestamp_ms = (int64_t)take64(in),
-                                .created_ms = (int64_t)take64(in)};
+                                .created_ms = (int64_t)take64(in),
+                                .term = in->version > 1 ? take64(in) : 0};
     weir_segment *segment = NULL;
     if (in->failed || state.base_offset < 0 || state.end_offset < state.base_offset ||
         state.end_offset > partition->flushed_offset) {
         return WEIR_DAMAGED;
     }
-    weir_topics_segments_dir(engine, partition->topic->id, partition->index, dir, sizeof(dir));
+    if (state.end_offset == state.base_offset) {
+        return WEIR_OK; /* it holds nothing, and its name may be made again */
+    }
+    weir_topics_segments_dir(engine, partition->topic->id, partition->index, state.term, dir,
+                             sizeof(dir));
     weir_err err =
         weir_segment_open(engine->env, dir, &state, last && !engine->old_alive, &segment);
     if (err == WEIR_OK) {
@@ -194,7 +200,7 @@ static weir_err decode_partition(weir_engine *engine, reader *in, weir_partition
     for (uint32_t i = 0; i < segments && err == WEIR_OK; i++) {
         err = decode_segment(engine, in, partition, i + 1 == segments);
     }
-    partition->segment_continues = !engine->old_alive;
+    partition->segment_continues = !engine->old_alive && partition->segment_count == segments;
     return err;
 }
 
@@ -249,8 +255,11 @@ static weir_err decode_retained(weir_engine *engine, reader *in)
 
 weir_err weir_snapshot_decode(weir_engine *engine, weir_bytes payload, weir_fault *fault)
 {
-    reader in = {payload, false};
-    weir_err err = take16(&in) == SNAPSHOT_VERSION ? WEIR_OK : WEIR_VERSION;
+    reader in = {.rest = payload};
+    in.version = take16(&in);
+    weir_err err = in.version >= SNAPSHOT_VERSION_LEAST && in.version <= SNAPSHOT_VERSION
+                       ? WEIR_OK
+                       : WEIR_VERSION;
     engine->topic_id_next = take32(&in);
     uint32_t topics = take32(&in);
     for (uint32_t i = 0; i < topics && err == WEIR_OK; i++) {

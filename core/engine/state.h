@@ -47,6 +47,7 @@ enum {
     WEIR_BATCH_BYTES_LEAST = 1 << 10,
     WEIR_BATCH_BYTES_MOST = 256 << 10,
     WEIR_ROUTES_MAX = 65536, /* names remembered with where they go */
+    WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
     WEIR_COLD_CHUNKS_MAX = 32,
     WEIR_COLD_BYTES = 512 << 10,
     WEIR_RETAINED_SCAN_MAX = 4096, /* retained values looked at in one turn for one subscriber */
@@ -108,6 +109,8 @@ struct weir_topic {
     uint32_t round_robin;
     uint32_t partition_count;
     weir_partition *partitions;
+    weir_level level_before; /* of records up to level_unit, when the level was lowered since */
+    uint64_t level_unit;
     uint64_t deleted_unit; /* 0: alive */
     weir_topic *grave_next;
 };
@@ -132,6 +135,7 @@ struct weir_route {
     uint32_t partition; /* UINT32_MAX: chosen per publish (null key) */
     weir_match *matches;
     uint32_t match_count;
+    uint32_t match_capacity;
     uint32_t name_bytes;
     uint8_t name[];
 };
@@ -213,6 +217,8 @@ struct weir_subscriber {
     uint32_t owed_head;
     uint32_t owed_count;
     uint64_t live_owed; /* live records in owed */
+    uint64_t match_stamp; /* engine.match_stamp when it is in the list being made, ... */
+    uint32_t match_index; /* ... and where */
     uint64_t dropped;   /* told with the next notice */
     weir_link scans;
     weir_link cursors;
@@ -387,6 +393,7 @@ struct weir_engine {
 
     uint64_t recovery_epoch;
     bool old_alive;
+    uint64_t segments_term; /* names the folders of new segments: see weir_topics_segments_dir */
     uint64_t now_ns;
     int64_t engine_ms; /* engine time of this turn */
     int64_t engine_base_ms;
@@ -404,6 +411,8 @@ struct weir_engine {
     weir_trie *filters;
     uint64_t filters_generation;
     weir_map routes;
+    uint64_t route_bytes; /* of all match lists */
+    uint64_t match_stamp; /* of the match list that is being made */
     bool routes_full;
 
     weir_map retained;
@@ -439,7 +448,9 @@ struct weir_engine {
     uint64_t checkpoint_number;
     uint64_t checkpoint_target;   /* flush everything up to this unit */
     uint64_t checkpoint_bytes_at; /* journal bytes at the last one */
-    uint64_t checkpoint_units_at;
+    uint64_t checkpoint_units_at;     /* the unit of the newest checkpoint ... */
+    uint64_t checkpoint_units_before; /* ... and of the one before, which is kept as well */
+    bool checkpoint_again;            /* the last attempt failed */
     uint64_t checkpoint_ns; /* when the last one was made */
     uint64_t retry_ns;      /* after a full disk */
     bool more_work;         /* another turn is wanted soon */

@@ -5,6 +5,7 @@
  * topic out of the maps at once; its files go when the deletion is durable (the grave list). */
 #include "core/engine/ops.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +22,54 @@ weir_topic *weir_topics_find_id(const weir_engine *engine, uint32_t id)
                                                  (uint8_t)(id >> 16), (uint8_t)(id >> 24)})));
 }
 
+/* An owner that took over makes its segments in folders of its term: the older one may still be
+ * alive, and nothing that it makes or removes is there. Term 0, all other owners: they begin when
+ * nobody else is alive, so that a file they find in their way is a leftover. */
 void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
-                              char *out, size_t size)
+                              uint64_t term, char *out, size_t size)
 {
-    snprintf(out, size, "%s/log/%u/%u", engine->data_dir, topic_id, partition);
+    int len = snprintf(out, size, "%s/log/%u/%u", engine->data_dir, topic_id, partition);
+    if (term != 0 && len > 0 && (size_t)len < size) {
+        snprintf(out + len, size - (size_t)len, "/%016" PRIx64, term);
+    }
+}
+
+typedef struct emptied {
+    weir_env *env;
+    const char *dir;
+} emptied;
+
+static void folder_remove(weir_env *env, const char *dir);
+
+static bool emptied_entry(void *arg, const char *name)
+{
+    const emptied *at = arg;
+    char path[4096];
+    int len = snprintf(path, sizeof(path), "%s/%s", at->dir, name);
+    if (len < 0 || (size_t)len >= sizeof(path)) {
+        return true;
+    }
+    if (strchr(name, '.') == NULL) { /* a partition's, or a term's */
+        folder_remove(at->env, path);
+    } else {
+        at->env->ops->unlink(at->env, path);
+    }
+    return true;
+}
+
+/* At most three deep: topic, partition, term. What cannot be removed stays. */
+static void folder_remove(weir_env *env, const char *dir)
+{
+    emptied at = {env, dir};
+    env->ops->dir_list(env, dir, emptied_entry, &at);
+    env->ops->dir_remove(env, dir);
+}
+
+void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id)
+{
+    char dir[4096];
+    snprintf(dir, sizeof(dir), "%s/log/%u", engine->data_dir, topic_id);
+    folder_remove(engine->env, dir);
 }
 
 /* ---- Create
@@ -301,6 +346,11 @@ static weir_err do_level(weir_engine *engine, const weir_op *op, weir_topic *top
     weir_err err = weir_engine_unit(engine, 16);
     if (err == WEIR_OK) {
         weir_entry_topic_level(engine, topic->id, level);
+        bool pending = topic->level_unit > weir_journal_durable(engine->journal);
+        topic->level_before = pending && topic->level_before > topic->options.level
+                                  ? topic->level_before
+                                  : topic->options.level;
+        topic->level_unit = weir_engine_unit_now(engine);
         topic->options.level = level;
     }
     return err;

@@ -11,7 +11,8 @@
  * The term in the name keeps an older owner that wakes up from writing over a newer owner's file.
  *
  * [K1] A .checkpoint was synced before it got its name.
- * [K2] None is removed before the new one's name is durable. */
+ * [K2] None is removed before the new one's name is durable.
+ * [K3] Nobody removes what is newer than his own: whoever finds it has been taken over. */
 #include "core/journal/checkpoint.h"
 
 #include "core/base/hash.h"
@@ -118,12 +119,12 @@ static void path_of(const char *dir, name of, const char *extension, char out[PA
                    (unsigned long long)of.number, (unsigned long long)of.term, extension);
 }
 
-static bool name_parse(const char *text, name *out)
+static bool name_parse(const char *text, const char *extension, name *out)
 {
     const char *hex = "0123456789abcdef";
-    if (strlen(text) != 2 * NAME_DIGITS + sizeof(EXTENSION) || strspn(text, hex) != NAME_DIGITS ||
-        text[NAME_DIGITS] != '-' || strspn(text + NAME_DIGITS + 1, hex) != NAME_DIGITS ||
-        strcmp(text + 2 * NAME_DIGITS + 1, EXTENSION) != 0) {
+    if (strspn(text, hex) != NAME_DIGITS || text[NAME_DIGITS] != '-' ||
+        strspn(text + NAME_DIGITS + 1, hex) != NAME_DIGITS ||
+        strcmp(text + 2 * NAME_DIGITS + 1, extension) != 0) {
         return false;
     }
     out->number = strtoull(text, NULL, 16);
@@ -135,7 +136,7 @@ static bool list_each(void *arg, const char *text)
 {
     name_list *list = arg;
     name found;
-    if (!name_parse(text, &found)) {
+    if (!name_parse(text, EXTENSION, &found)) {
         return true;
     }
     if (list->count == list->capacity) {
@@ -315,25 +316,31 @@ static weir_err new_write(weir_env *env, const char *path, const weir_checkpoint
     return err;
 }
 
+typedef struct new_search {
+    uint64_t own_term;
+    name found;
+    bool any;
+} new_search;
+
 static bool new_each(void *arg, const char *text)
 {
-    size_t len = strlen(text);
-    size_t tail = sizeof(EXTENSION_NEW) - 1;
-    char *found = arg;
-    if (len == 2 * NAME_DIGITS + 1 + tail && strcmp(text + len - tail, EXTENSION_NEW) == 0) {
-        memcpy(found, text, len + 1);
-        return false;
+    new_search *search = arg;
+    name of;
+    if (!name_parse(text, EXTENSION_NEW, &of) || of.term > search->own_term) {
+        return true; /* a newer owner may be writing it: [K3] */
     }
-    return true;
+    search->found = of;
+    search->any = true;
+    return false;
 }
 
 /* What an interrupted write left behind. */
-static void new_remove(weir_env *env, const char *dir)
+static void new_remove(weir_env *env, const char *dir, uint64_t own_term)
 {
-    char found[2 * NAME_DIGITS + 1 + sizeof(EXTENSION_NEW)] = "";
+    new_search search = {.own_term = own_term};
     char path[PATH_BYTES_MAX];
-    if (env->ops->dir_list(env, dir, new_each, found) == WEIR_OK && found[0] != '\0') {
-        (void)snprintf(path, sizeof(path), "%.*s/%s", DIR_BYTES_MAX, dir, found);
+    if (env->ops->dir_list(env, dir, new_each, &search) == WEIR_OK && search.any) {
+        path_of(dir, search.found, EXTENSION_NEW, path);
         (void)env->ops->unlink(env, path);
     }
 }
@@ -357,7 +364,7 @@ static bool is_good(weir_env *env, const char *dir, name of, uint64_t own_term)
     return err == WEIR_OK;
 }
 
-/* All but this one and the newest good one below it: [K2]. When none below is good, all of those
+/* Those below this one, but for the newest good one of them: [K2], [K3]. When none is good, all
  * stay. What stays by mistake goes the next time. */
 static void others_remove(weir_env *env, const char *dir, name kept)
 {
@@ -372,7 +379,7 @@ static void others_remove(weir_env *env, const char *dir, name kept)
     }
     for (size_t i = 0; i < list.count; i++) {
         int order = newest_first(&list.names[i], &kept);
-        if (order == 0 || i == before || (order > 0 && before == list.count)) {
+        if (order <= 0 || i == before || before == list.count) {
             continue;
         }
         char path[PATH_BYTES_MAX];
@@ -380,7 +387,7 @@ static void others_remove(weir_env *env, const char *dir, name kept)
         (void)env->ops->unlink(env, path);
     }
     free(list.names);
-    new_remove(env, dir);
+    new_remove(env, dir, kept.term);
 }
 
 weir_err weir_checkpoint_write(weir_env *env, const char *dir, const weir_checkpoint *checkpoint)

@@ -25,7 +25,8 @@ typedef struct weir_checkpoint {
  * it. */
 weir_err weir_checkpoint_load(weir_env *env, const char *dir, weir_checkpoint *checkpoint,
                               void **memory, weir_fault *fault);
-/* Writes one and removes all but it and the one before. May block: for a background job. */
+/* Writes one and removes those before it but for the last good one; newer ones, of a newer owner,
+ * stay. May block: for a background job. */
 weir_err weir_checkpoint_write(weir_env *env, const char *dir, const weir_checkpoint *checkpoint);
 /* The decoder alone: pure, fuzzed. */
 weir_err weir_checkpoint_decode(weir_bytes in, weir_checkpoint *checkpoint);

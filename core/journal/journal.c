@@ -224,6 +224,12 @@ weir_err weir_journal_room(weir_journal *journal, uint64_t bytes)
     return weir_journal_buffer_reserve(journal->active, (size_t)need);
 }
 
+bool weir_journal_behind(const weir_journal *journal, uint64_t bytes)
+{
+    return journal->active->unit_count > 0 &&
+           journal->active->len + bytes > journal->pending_bytes_max;
+}
+
 void weir_journal_begin(weir_journal *journal, int64_t engine_ms)
 {
     WEIR_ASSERT(!journal->unit_open);

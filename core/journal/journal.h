@@ -71,6 +71,10 @@ void weir_journal_abandon(weir_journal *journal);
  * `bytes` are bodies and 8 for each entry. Decide with this before anything changes. */
 weir_err weir_journal_room(weir_journal *journal, uint64_t bytes);
 
+/* Whether so much waits to be written that `bytes` more would be too much: take in less, flush and
+ * poll first. Asks for no memory. */
+bool weir_journal_behind(const weir_journal *journal, uint64_t bytes);
+
 /* A unit is begun, filled with entries, and ended. entry returns where `len` bytes of body go,
  * valid until the next call; NULL when memory could not be had (room() was not asked).
  * A unit with no entry is taken back by end, which then returns the previous number. */

@@ -19,7 +19,8 @@ weir_err weir_owner_open(weir_env *env, const char *data_dir, bool take_over, we
                          bool *old_alive, weir_fault *fault);
 void weir_owner_close(weir_owner *owner);
 uint64_t weir_owner_term(const weir_owner *owner);
-/* Reads the term again. FENCED: a newer owner has it. IO: it cannot be told. */
+/* Reads the term again, with one read of the disk. FENCED: a newer owner has it. IO: it cannot be
+ * told. Any thread. */
 weir_err weir_owner_compare(weir_owner *owner);
 
 #endif

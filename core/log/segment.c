@@ -157,14 +157,15 @@ static weir_err files_make(weir_segment *segment)
     return err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
 }
 
-weir_err weir_segment_create(weir_env *env, const char *dir, int64_t base_offset, int64_t now_ms,
-                             weir_segment **segment)
+weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int64_t base_offset,
+                             int64_t now_ms, weir_segment **segment)
 {
     const weir_segment_state state = {
         .base_offset = base_offset,
         .end_offset = base_offset,
         .max_timestamp_ms = INT64_MIN,
         .created_ms = now_ms,
+        .term = term,
     };
     weir_segment *made;
     weir_err err = weir_segment_open(env, dir, &state, true, &made);

@@ -25,12 +25,14 @@ typedef struct weir_segment_state {
     uint64_t head_count; /* valid entries of the .heads */
     int64_t max_timestamp_ms;
     int64_t created_ms; /* engine time */
+    uint64_t term;      /* names its folder; the engine's, not looked at here */
 } weir_segment_state;
 
-/* Makes a new, empty one in `dir` (an older file of that name is removed first: what it had is in
- * the journal). Files and folder are synced. DISK_FULL, IO. */
-weir_err weir_segment_create(weir_env *env, const char *dir, int64_t base_offset, int64_t now_ms,
-                             weir_segment **segment);
+/* Makes a new, empty one in `dir`, which must be nobody's who may still be alive: an older file of
+ * that name is removed first (what it had is in the journal). `term` names that folder in the
+ * state. Files and folder are synced. DISK_FULL, IO. */
+weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int64_t base_offset,
+                             int64_t now_ms, weir_segment **segment);
 /* Opens one lazily: files are opened at first use. `writable`: bytes beyond the state are cut at
  * the first append. DAMAGED/NOT_FOUND come from the first use (DAMAGED at once for a state that
  * cannot be). */

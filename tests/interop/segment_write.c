@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     must(weir_chunk_pool_create(&pool));
     weir_topic_ref *topic = weir_topic_ref_create(1, WEIR_TEXT("t"));
     must(topic == NULL ? WEIR_NO_MEMORY : WEIR_OK);
-    must(weir_segment_create(env, argv[1], BASE_OFFSET, TIME_MS, &segment));
+    must(weir_segment_create(env, argv[1], 0, BASE_OFFSET, TIME_MS, &segment));
     for (uint32_t i = 0; i < BATCHES; i++) {
         chunks[i] = chunk_make(pool, topic, offset, i + 1);
         offset += chunks[i]->count;

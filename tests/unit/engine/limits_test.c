@@ -1,6 +1,8 @@
 /* Every limit that the engine itself holds: at its value, and one over. */
 #include "tests/unit/engine/support.h"
 
+#include "core/engine/state.h"
+
 static void begin_with(fixture *f, weir_limits limits)
 {
     memset(f, 0, sizeof(*f));
@@ -186,6 +188,35 @@ static void a_full_ring_says_again_and_nothing_is_lost(void **state)
     fixture_end(&f);
 }
 
+static void what_is_remembered_of_names_stays_bounded(void **state)
+{
+    enum { SUBSCRIBERS = 200, NAMES = 20000 };
+    fixture f;
+    char name[32];
+    (void)state;
+    begin_with(&f, (weir_limits){0});
+    for (int i = 0; i < SUBSCRIBERS; i++) {
+        weir_subscriber *subscriber = subscriber_open(f.port, 0);
+        subscribe(f.port, subscriber, "#");
+        subscribe(f.port, subscriber, "+/#"); /* overlapping: one entry each all the same */
+    }
+    uint64_t most = 0;
+    for (int i = 0; i < NAMES; i++) {
+        snprintf(name, sizeof(name), "live/%d", i);
+        weir_publish record = {
+            .name = weir_bytes_of(name), .value = WEIR_TEXT("v"), .no_confirm = true};
+        while (weir_port_publish(f.port, &record, NULL, 0) == WEIR_AGAIN) {
+            weir_port_step(f.port);
+        }
+        if (i % 100 == 0) {
+            weir_port_step(f.port);
+        }
+        most = f.engine->route_bytes > most ? f.engine->route_bytes : most;
+    }
+    assert_true(most > 0 && most <= WEIR_ROUTE_BYTES_MAX + (1 << 20));
+    fixture_end(&f);
+}
+
 static void a_limit_outside_its_range_is_refused_by_name(void **state)
 {
     weir_engine *engine = NULL;
@@ -208,6 +239,7 @@ int main(void)
         cmocka_unit_test(retained_values_have_a_count_and_a_size),
         cmocka_unit_test(a_fetch_waits_no_longer_than_the_limit),
         cmocka_unit_test(a_full_ring_says_again_and_nothing_is_lost),
+        cmocka_unit_test(what_is_remembered_of_names_stays_bounded),
         cmocka_unit_test(a_limit_outside_its_range_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

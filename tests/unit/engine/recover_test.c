@@ -275,6 +275,116 @@ static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **stat
     weir_env_posix_destroy(below);
 }
 
+static void delete_topic(fixture *f, const char *name)
+{
+    assert_int_equal(weir_port_topic_delete(f->port, weir_bytes_of(name), NULL, 0), WEIR_OK);
+    weir_completion done = next_of(f->port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+}
+
+/* Replay passes through the deleted topic's life, with more of it than memory holds. */
+static void a_deleted_topic_stops_no_start(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "gone", WEIR_LEVEL_OS);
+    declare(f.port, "kept", WEIR_LEVEL_OS);
+    publish_many(&f, "gone/k", 0, 500);
+    publish_many(&f, "kept/k", 0, 500);
+    fixture_close(&f); /* a checkpoint that knows the topic and its segment */
+    f.config.limits.tail_bytes_max = 1 << 20;
+    f.config.checkpoint_bytes = 1 << 30;
+    fixture_open(&f);
+    for (int round = 0; round < 60; round++) {
+        publish_many(&f, "gone/k", 0, 1000);
+    }
+    delete_topic(&f, "gone");
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 20; i++) {
+            weir_port_wait(f.port, 5); /* time to remove files, if it were wrongly done */
+        }
+        fixture_kill(&f);
+        fixture_open(&f);
+        assert_all(&f, "kept", 500);
+    }
+    fixture_end(&f);
+}
+
+static weir_env *faulty_env(fixture *f, weir_env **below)
+{
+    weir_env *faulty = NULL;
+    memset(f, 0, sizeof(*f));
+    assert_int_equal(weir_env_posix_create(below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(*below, &faulty), WEIR_OK);
+    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->config.env = faulty;
+    f->config.sync = WEIR_SYNC_INLINE;
+    f->config.journal_file_bytes = 1 << 20;
+    return faulty;
+}
+
+static void a_retained_value_is_shown_when_its_record_is(void **state)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = faulty_env(&f, &below);
+    (void)state;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
+                                                       .countdown = 1,
+                                                       .err = WEIR_IO,
+                                                       .os_errno = 5});
+    const char *names[] = {"t/x", "live/x"};
+    for (int i = 0; i < 2; i++) {
+        weir_publish record = {.name = weir_bytes_of(names[i]),
+                               .value = WEIR_TEXT("not durable"),
+                               .attributes = WEIR_RECORD_RETAIN};
+        assert_int_equal(weir_port_publish(f.port, &record, NULL, 0), WEIR_OK);
+    }
+    weir_port_step(f.port);
+    weir_subscriber *subscriber = subscriber_open(f.port, 100);
+    weir_subscribe wanted = {.filter = WEIR_TEXT("#"), .retained = WEIR_RETAINED_SEND};
+    subscribe_with(f.port, subscriber, &wanted);
+    wanted.filter = WEIR_TEXT("t/x");
+    subscribe_with(f.port, subscriber, &wanted);
+    assert_nothing(f.port);
+    fixture_kill(&f);
+    f.config.env = NULL;
+    fixture_open(&f);
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
+static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = faulty_env(&f, &below);
+    (void)state;
+    f.config.checkpoint_bytes = 64 << 10;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_RENAME,
+                                                       .countdown = 1,
+                                                       .err = WEIR_DISK_FULL,
+                                                       .os_errno = 28});
+    for (int i = 0; i < 2000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
+        publish(f.port, "t/k", "value");
+    }
+    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
+    for (int i = 0; i < 500 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
+        weir_port_wait(f.port, 10);
+    }
+    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
+    assert_true(publish_ok(f.port, "t/k", "again") > 0);
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +395,9 @@ int main(void)
         cmocka_unit_test(retained_values_survive_kill_checkpoint_and_their_topics_deletion),
         cmocka_unit_test(a_second_engine_on_the_directory_is_refused_with_the_owners_pid),
         cmocka_unit_test(a_displaced_owner_neither_appends_nor_acknowledges),
+        cmocka_unit_test(a_deleted_topic_stops_no_start),
+        cmocka_unit_test(a_retained_value_is_shown_when_its_record_is),
+        cmocka_unit_test(a_checkpoint_that_met_a_full_disk_is_tried_again_soon),
         cmocka_unit_test(a_failed_sync_stops_acknowledging_and_a_restart_recovers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

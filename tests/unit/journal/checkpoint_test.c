@@ -120,6 +120,29 @@ static void a_bad_newest_is_passed_over_and_then_replaced(void **state)
     assert_int_equal(load_number(f), 1);
 }
 
+static void an_older_owner_removes_nothing_that_is_newer(void **state)
+{
+    fixture *f = *state;
+    char path[TEST_PATH_MAX + 64];
+    write_one(f, 1);
+    for (uint64_t number = 2; number < 4; number++) {
+        weir_checkpoint newer = sample(number);
+        newer.term = 4;
+        assert_int_equal(weir_checkpoint_write(f->env, f->state, &newer), WEIR_OK);
+    }
+    (void)snprintf(path, sizeof(path), "%s/%016x-%016x.new", f->state, 4u, 4u);
+    FILE *begun = fopen(path, "w"); /* the newer owner is writing its next one */
+    assert_non_null(begun);
+    assert_int_equal(fclose(begun), 0);
+    write_one(f, 2); /* the older owner wakes up: its term is 3 */
+    assert_int_equal(load_number(f), 3);
+    assert_int_equal(file_count(f->state, ".checkpoint"), 3);
+    assert_int_equal(file_count(f->state, ".new"), 1);
+    assert_true(file_find(f->state, ".checkpoint", true, path));
+    file_poke(path, 2000, 1, 0x55);
+    assert_int_equal(load_number(f), 2); /* the newer owner's one before is there as well */
+}
+
 static void when_none_is_good_loading_says_damaged_and_removes_nothing(void **state)
 {
     fixture *f = *state;
@@ -226,6 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_folder_has_none, setup, teardown),
         cmocka_unit_test_setup_teardown(the_newest_is_loaded_and_two_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_newest_is_passed_over_and_then_replaced, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_older_owner_removes_nothing_that_is_newer, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(when_none_is_good_loading_says_damaged_and_removes_nothing,
                                         setup, teardown),

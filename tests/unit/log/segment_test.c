@@ -164,7 +164,7 @@ static sums read_all(fixture *f, weir_segment *segment, uint64_t bytes_max, uint
 static weir_segment *made(fixture *f, uint32_t count)
 {
     weir_segment *segment;
-    assert_int_equal(weir_segment_create(f->env, f->dir, BASE, 77, &segment), WEIR_OK);
+    assert_int_equal(weir_segment_create(f->env, f->dir, 0, BASE, 77, &segment), WEIR_OK);
     assert_int_equal(append(f, segment, BASE, count), WEIR_OK);
     assert_int_equal(weir_segment_sync(segment), WEIR_OK);
     return segment;
@@ -240,7 +240,7 @@ static void a_time_is_found_by_the_first_batch_that_reaches_it(void **test)
     fixture *f = *test;
     weir_segment *segment;
     int64_t offset;
-    assert_int_equal(weir_segment_create(f->env, f->dir, BASE, 77, &segment), WEIR_OK);
+    assert_int_equal(weir_segment_create(f->env, f->dir, 0, BASE, 77, &segment), WEIR_OK);
     const int64_t times[] = {100, 200, 150, 150,
                              300}; /* the third and fourth lie before the second */
     for (int i = 0; i < 5; i++) {
@@ -508,7 +508,7 @@ static void another_segments_heads_serve_nothing_wrong(void **test)
     weir_segment_drop(segment);
     size_t len;
     uint8_t *foreign = file_load(f->heads_path, &len);
-    assert_int_equal(weir_segment_create(f->env, f->dir, BASE, 77, &segment), WEIR_OK);
+    assert_int_equal(weir_segment_create(f->env, f->dir, 0, BASE, 77, &segment), WEIR_OK);
     weir_chunk *chunk = chunk_make(f, BASE, 9, BASE * 10);
     assert_int_equal(weir_segment_append(segment, &chunk, 1), WEIR_OK);
     weir_chunk_drop(chunk);
@@ -609,7 +609,7 @@ static weir_err scenario(fixture *f, weir_env *env)
 {
     weir_segment *segment = NULL;
     weir_segment_state before, after;
-    weir_err err = weir_segment_create(env, f->dir, BASE, 1, &segment);
+    weir_err err = weir_segment_create(env, f->dir, 0, BASE, 1, &segment);
     if (err != WEIR_OK) {
         assert_null(segment);
         return err;
@@ -673,7 +673,7 @@ static void nothing_is_synced_when_nothing_was_written(void **test)
     weir_env *faulty;
     weir_segment *segment;
     assert_int_equal(weir_env_faulty_create(f->env, &faulty), WEIR_OK);
-    assert_int_equal(weir_segment_create(faulty, f->dir, BASE, 1, &segment), WEIR_OK);
+    assert_int_equal(weir_segment_create(faulty, f->dir, 0, BASE, 1, &segment), WEIR_OK);
     uint64_t syncs = weir_env_faulty_calls(faulty, 1u << WEIR_CALL_SYNC);
     assert_int_equal(syncs, 2); /* both files, when it was made */
     assert_int_equal(weir_segment_sync(segment), WEIR_OK);
