@@ -153,6 +153,9 @@ static void weir1_turn(weir_web_link *link)
         unblock(link);
     }
     kick_if(link, weir_v1_session_output(session, weir_web_link_waiting(link)));
+    if (weir_v1_session_wants_turn(session)) {
+        weir_web_link_block(link, true); /* the port had no room: so it is tried again in a while */
+    }
     counters_add(link);
     if (weir_v1_session_ended(session)) {
         weir_web_link_close(link, WEIR_WS_CODE_NORMAL, "The conversation has ended.");
@@ -164,6 +167,9 @@ static void weir1_turn(weir_web_link *link)
 static void weir1_sent(weir_web_link *link, size_t waiting)
 {
     kick_if(link, weir_v1_session_output(session_of(link), waiting));
+    if (link->blocked || weir_v1_session_wants_turn(session_of(link))) {
+        weir_web_link_gathered(link); /* it may be full no more */
+    }
 }
 
 static uint64_t weir1_deadline_ms(const weir_web_link *link)
