@@ -144,6 +144,10 @@ static void flush_run(weir_job *job)
             item->err = flush_part(flush->engine, item, &current);
         }
         item->err = item->err == WEIR_AGAIN ? WEIR_OK : item->err;
+        bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL;
+        if (left && !holds_nothing(current) && weir_segment_sync(current) != WEIR_OK) {
+            item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins another one */
+        }
     }
 }
 

@@ -4,6 +4,7 @@
  *
  *   <data>/owner, lock-*   who owns it            <data>/journal/   units
  *   <data>/state/          checkpoints            <data>/log/<topic id>/<partition>/   segments
+ *                                          (after a take-over: <partition>/<term>/)
  *
  * Nothing is deleted because something else could not be read: damage stops the start with a fault
  * that says what to do. The recovery epoch rises at every start that does not follow a clean stop.

@@ -1,10 +1,14 @@
 /* core/engine/snapshot.c - the engine's objects as a checkpoint's payload, and back.
  *
  *   version u16 (2) | next topic id u32 | topics u32
- *     each: id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | name bytes u16
- * | name each partition: start i64 | flushed i64 | next i64 | segments u32 each segment: base i64 |
- * end i64 | bytes u64 | heads u64 | max timestamp i64 | created i64 | term u64 retained values u32 each: topic
- * id u32 | name bytes u16 | topic name | partition u32 | batch bytes u32 | RecordBatch v2
+ *     each: id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 |
+ *           name bytes u16 | name
+ *       each partition: start i64 | flushed i64 | next i64 | segments u32
+ *         each segment: base i64 | end i64 | bytes u64 | heads u64 | max timestamp i64 |
+ *                       created i64 | term u64 (version 1 had none: 0)
+ *   retained values u32
+ *     each: topic id u32 | name bytes u16 | topic name | partition u32 | batch bytes u32 |
+ *           RecordBatch v2
  *
  * Big-endian. Decoding trusts nothing: every length is checked, and what does not fit is DAMAGED.
  */

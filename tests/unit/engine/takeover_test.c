@@ -24,6 +24,7 @@ static weir_file *logs[64]; /* open .log files that were made; the background la
 static atomic_int logs_made;
 static atomic_int logs_open;
 static atomic_int logs_written;
+static weir_file *_Atomic log_unsynced; /* the last .log written, when it was not synced since */
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -99,8 +100,17 @@ static weir_err full_write(weir_env *env, weir_file *file, const struct iovec *i
             return WEIR_DISK_FULL;
         }
         atomic_fetch_add(&logs_written, 1);
+        atomic_store(&log_unsynced, file);
     }
     return real->file_write(env, file, iov, count, at);
+}
+
+static weir_err counted_sync(weir_env *env, weir_file *file)
+{
+    if (atomic_load(&log_unsynced) == file) {
+        atomic_store(&log_unsynced, NULL);
+    }
+    return real->file_sync(env, file);
 }
 
 static void counted_close(weir_env *env, weir_file *file)
@@ -125,6 +135,7 @@ static weir_env *held_env(void)
     ops.job_submit = held_job_submit;
     ops.file_open = counted_open;
     ops.file_write = full_write;
+    ops.file_sync = counted_sync;
     ops.file_close = counted_close;
     env->ops = &ops;
     atomic_store(&held_where, HELD_NOWHERE);
@@ -133,6 +144,7 @@ static weir_env *held_env(void)
     atomic_store(&log_is_full, false);
     atomic_store(&logs_made, 0);
     atomic_store(&logs_open, 0);
+    atomic_store(&log_unsynced, NULL);
     memset(logs, 0, sizeof(logs));
     return env;
 }
@@ -307,12 +319,54 @@ static void no_empty_segment_stays_open_after_a_failed_append(void **state)
     weir_env_posix_destroy(env);
 }
 
+/* The next flush begins another segment, and a checkpoint syncs only the newest. */
+static void a_segment_that_is_left_after_a_failed_append_is_synced(void **state)
+{
+    fixture f;
+    (void)state;
+    begin_counted(&f);
+    f.config.checkpoint_bytes = 1 << 30;
+    f.config.segment_bytes_max = 0;
+    f.config.limits.tail_bytes_max = 1 << 20;
+    weir_env *first = f.config.env;
+    fixture_kill(&f);
+    weir_env_posix_destroy(first);
+    f.config.env = held_env();
+    fixture_open(&f);
+    int total = 0;
+    for (int i = 0; i < 500 && atomic_load(&log_unsynced) == NULL; i++, total += RECORDS) {
+        publish_range(&f, total, RECORDS);
+    }
+    assert_true(atomic_load(&log_unsynced) !=
+                NULL); /* flushed, and no checkpoint wants it synced */
+    atomic_store(&log_is_full, true);
+    for (int i = 0; i < 500 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
+        weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("more")};
+        for (int k = 0; k < RECORDS; k++) {
+            (void)weir_port_publish(f.port, &record, NULL, 0);
+        }
+        weir_completion done;
+        while (weir_port_wait(f.port, 10) == WEIR_OK && weir_port_drain(f.port, &done, 1) == 1) {
+            weir_completion_drop(&done);
+        }
+    }
+    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
+    assert_true(atomic_load(&log_unsynced) == NULL);
+    atomic_store(&log_is_full, false);
+    weir_env *env = f.config.env;
+    fixture_kill(&f);
+    fixture_open(&f);
+    fixture_end(&f);
+    weir_env_posix_destroy(env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_older_owner_removes_no_segment_of_a_newer_one),
         cmocka_unit_test(an_older_owner_removes_no_checkpoint_of_a_newer_one),
         cmocka_unit_test(an_older_owner_that_wakes_before_a_flush_makes_nothing),
+        cmocka_unit_test(a_segment_that_is_left_after_a_failed_append_is_synced),
         cmocka_unit_test(no_empty_segment_stays_open_after_a_failed_append),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
