@@ -8,8 +8,8 @@
  *
  * and add -Wl,-rpath,$(pkg-config --variable=libdir weir) to the command.
  *
- * Declares a topic, publishes ten readings durably, and reads everything that is there back, so that a
- * second run shows the first run's records as well. */
+ * Declares a topic, publishes ten readings durably, and reads everything that is there back, so
+ * that a second run shows the first run's records as well. */
 #include "weir/engine.h"
 #include "weir/port.h"
 
@@ -43,7 +43,8 @@ static weir_err publish(weir_port *port)
     char text[10][32];
     for (int i = 0; i < 10; i++) {
         snprintf(text[i], sizeof(text[i]), "{\"temp\": %d}", 20 + i);
-        weir_publish reading = {.name = WEIR_TEXT("readings/cellar"), .value = weir_bytes_of(text[i])};
+        weir_publish reading = {.name = WEIR_TEXT("readings/cellar"),
+                                .value = weir_bytes_of(text[i])};
         weir_err err = weir_port_publish(port, &reading, NULL, (uint64_t)i);
         if (err != WEIR_OK) {
             return err;

@@ -14,14 +14,15 @@ typedef enum weir_log_level {
 
 /* Lines below the threshold (INFO to begin with) are dropped. */
 void weir_log_threshold(weir_log_level level);
-void weir_log_sink(void (*sink)(void *arg, weir_log_level level, const char *room, const char *line),
+void weir_log_sink(void (*sink)(void *arg, weir_log_level level, const char *room,
+                                const char *line),
                    void *arg);
 void weir_log(weir_log_level level, const char *room, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Writes `bytes` into out (printable ASCII and well-formed UTF-8 without control, bidi or line
- * characters; quotes and backslashes with a backslash; the rest as \xNN), quoted, cut at 128 bytes of
- * input with "..." after the quote. Returns out. */
+ * characters; quotes and backslashes with a backslash; the rest as \xNN), quoted, cut at 128 bytes
+ * of input with "..." after the quote. Returns out. */
 enum { WEIR_LOG_QUOTE_MAX = 560 };
 const char *weir_log_quote(weir_bytes bytes, char out[WEIR_LOG_QUOTE_MAX]);
 

@@ -18,10 +18,10 @@ typedef struct weir_map { /* zeroed is an empty map */
     size_t used; /* count and removed ones */
 } weir_map;
 
-void weir_map_fini(weir_map *map); /* frees the slots, not the values */
+void weir_map_fini(weir_map *map);                       /* frees the slots, not the values */
 void *weir_map_get(const weir_map *map, weir_bytes key); /* NULL: not there */
-/* Replaces the value (and the borrowed key) of an equal key; value is not NULL, which get and remove
- * give for "not there". NO_MEMORY: unchanged. */
+/* Replaces the value (and the borrowed key) of an equal key; value is not NULL, which get and
+ * remove give for "not there". NO_MEMORY: unchanged. */
 weir_err weir_map_set(weir_map *map, weir_bytes key, void *value);
 void *weir_map_remove(weir_map *map, weir_bytes key); /* what was there, or NULL */
 /* Walks the map: *position 0 to begin; NULL at the end. Nothing may be added meanwhile; the entry

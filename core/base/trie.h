@@ -30,7 +30,8 @@ weir_err weir_trie_add(weir_trie *trie, weir_bytes filter, void *value);
 /* NOT_FOUND when that pair was not added. Empty nodes are given back. */
 weir_err weir_trie_remove(weir_trie *trie, weir_bytes filter, void *value);
 /* Calls each(arg, value) for every value of every filter that matches `name`; order unspecified. A
- * value under two filters that match comes twice. `each` must not add to the trie or remove from it. */
+ * value under two filters that match comes twice. `each` must not add to the trie or remove from
+ * it. */
 void weir_trie_match(const weir_trie *trie, weir_bytes name, void (*each)(void *arg, void *value),
                      void *arg);
 size_t weir_trie_count(const weir_trie *trie); /* pairs in it */

@@ -230,10 +230,11 @@ weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit,
     }
     fault->err = err;
     if (err != WEIR_VERSION && err != WEIR_DAMAGED) {
-        snprintf(fault->text, sizeof(fault->text),
-                 "while replaying unit %llu of the journal: %s Nothing is lost: mend that and start "
-                 "again",
-                 (unsigned long long)unit->number, weir_err_text(err));
+        snprintf(
+            fault->text, sizeof(fault->text),
+            "while replaying unit %llu of the journal: %s Nothing is lost: mend that and start "
+            "again",
+            (unsigned long long)unit->number, weir_err_text(err));
         return err;
     }
     snprintf(

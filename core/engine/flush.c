@@ -114,7 +114,8 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     }
     weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
     if (err == WEIR_NOT_FOUND && *current == item->segment) {
-        *current = NULL; /* of a topic that is deleted further on in the journal: a new one will do */
+        *current =
+            NULL; /* of a topic that is deleted further on in the journal: a new one will do */
         return WEIR_OK;
     }
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
@@ -314,7 +315,8 @@ weir_err weir_flush_inline(weir_engine *engine)
         flush_run(&engine->flush.job);
         err = flush_take_in(engine);
     }
-    weir_partition_show_all(engine); /* all of it is durable: let go of what memory has no room for */
+    weir_partition_show_all(
+        engine); /* all of it is durable: let go of what memory has no room for */
     weir_tail_shrink(engine);
     return err;
 }
@@ -573,8 +575,8 @@ static void work_checkpoint(weir_engine *engine)
     }
 }
 
-/* A deleted topic's files go when no checkpoint that is kept knows the topic any more: a start may have
- * to replay what came before its deletion. No job has it in hand then. */
+/* A deleted topic's files go when no checkpoint that is kept knows the topic any more: a start may
+ * have to replay what came before its deletion. No job has it in hand then. */
 static void work_graves(weir_engine *engine)
 {
     if (engine->save.running || engine->flush.running || engine->phase == WEIR_CHECKPOINT_READY) {

@@ -140,9 +140,9 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
-void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
+void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
-void weir_tail_shrink(weir_engine *engine);    /* gives back memory over the limit [E2] */
+void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 
 /* retained.c */

@@ -529,7 +529,8 @@ void weir_port_wake(weir_port *port)
 {
     weir_env *env = port->engine->env;
     if (!atomic_load(&port->signalled)) {
-        /* First the event, then the word: a step in between finds both later, never a lit event alone. */
+        /* First the event, then the word: a step in between finds both later, never a lit event
+         * alone. */
         env->ops->event_signal(env, port->event);
         atomic_store(&port->signalled, true);
     }

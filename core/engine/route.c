@@ -235,7 +235,7 @@ const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name)
     }
     weir_route *route = weir_map_get(&engine->routes, name);
     if (route == NULL) {
-        if (engine->routes_full) { /* within a turn, too, it stays bounded */
+        if (engine->routes_full) {          /* within a turn, too, it stays bounded */
             weir_produce_close_all(engine); /* after which no batch refers to a route */
             weir_routes_trim(engine);
         }

@@ -46,7 +46,7 @@ enum {
     WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
     WEIR_BATCH_BYTES_LEAST = 1 << 10,
     WEIR_BATCH_BYTES_MOST = 256 << 10,
-    WEIR_ROUTES_MAX = 65536, /* names remembered with where they go */
+    WEIR_ROUTES_MAX = 65536,         /* names remembered with where they go */
     WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
     WEIR_COLD_CHUNKS_MAX = 32,
     WEIR_COLD_BYTES = 512 << 10,
@@ -216,10 +216,10 @@ struct weir_subscriber {
     uint32_t owed_capacity;
     uint32_t owed_head;
     uint32_t owed_count;
-    uint64_t live_owed; /* live records in owed */
+    uint64_t live_owed;   /* live records in owed */
     uint64_t match_stamp; /* engine.match_stamp when it is in the list being made, ... */
     uint32_t match_index; /* ... and where */
-    uint64_t dropped;   /* told with the next notice */
+    uint64_t dropped;     /* told with the next notice */
     weir_link scans;
     weir_link cursors;
     weir_read *read;                        /* a cold read is under way for it */
@@ -446,14 +446,14 @@ struct weir_engine {
     weir_save save;
     weir_checkpoint_phase phase;
     uint64_t checkpoint_number;
-    uint64_t checkpoint_target;   /* flush everything up to this unit */
-    uint64_t checkpoint_bytes_at; /* journal bytes at the last one */
+    uint64_t checkpoint_target;       /* flush everything up to this unit */
+    uint64_t checkpoint_bytes_at;     /* journal bytes at the last one */
     uint64_t checkpoint_units_at;     /* the unit of the newest checkpoint ... */
     uint64_t checkpoint_units_before; /* ... and of the one before, which is kept as well */
     bool checkpoint_again;            /* the last attempt failed */
-    uint64_t checkpoint_ns; /* when the last one was made */
-    uint64_t retry_ns;      /* after a full disk */
-    bool more_work;         /* another turn is wanted soon */
+    uint64_t checkpoint_ns;           /* when the last one was made */
+    uint64_t retry_ns;                /* after a full disk */
+    bool more_work;                   /* another turn is wanted soon */
 
     weir_stats stats;           /* the owner's */
     uint64_t records_too_large; /* by the owner */

@@ -25,8 +25,9 @@ enum {
     WEIR_OPEN_TRUNCATE = 16,
 };
 
-/* Work for another thread. The caller owns the memory until `done` has been called. `run` may block;
- * `done` is called after it, on the same thread, and must only hand the job back (push, wake). */
+/* Work for another thread. The caller owns the memory until `done` has been called. `run` may
+ * block; `done` is called after it, on the same thread, and must only hand the job back (push,
+ * wake). */
 typedef struct weir_job {
     void (*run)(struct weir_job *job);
     void (*done)(struct weir_job *job);
@@ -73,15 +74,16 @@ typedef struct weir_env_ops {
     weir_err (*dir_list)(weir_env *env, const char *path, bool (*each)(void *arg, const char *name),
                          void *arg);
     weir_err (*rename)(weir_env *env, const char *from, const char *to);
-    weir_err (*unlink)(weir_env *env, const char *path);    /* NOT_FOUND when missing */
+    weir_err (*unlink)(weir_env *env, const char *path);     /* NOT_FOUND when missing */
     weir_err (*dir_remove)(weir_env *env, const char *path); /* an empty one */
     weir_err (*space_free)(weir_env *env, const char *path, uint64_t *bytes);
 
     /* Other threads. */
-    /* Starts the lane at need. Cannot fail: where no thread can be had, the job runs before it returns.
-     * Submit under no lock that run or done takes. */
+    /* Starts the lane at need. Cannot fail: where no thread can be had, the job runs before it
+     * returns. Submit under no lock that run or done takes. */
     void (*job_submit)(weir_env *env, weir_lane lane, weir_job *job);
-    void (*lanes_drain)(weir_env *env); /* returns when no job is queued or running; not from a job */
+    void (*lanes_drain)(
+        weir_env *env); /* returns when no job is queued or running; not from a job */
     weir_err (*event_open)(weir_env *env, weir_event **event);
     void (*event_close)(weir_env *env, weir_event *event);
     int (*event_fd)(weir_env *env, weir_event *event); /* readable while signalled; -1: none */
@@ -103,8 +105,9 @@ weir_err weir_env_posix_create(weir_env **env);
 void weir_env_posix_destroy(weir_env *env);
 
 /* A table that passes everything on to `below` but fails chosen calls: for tests. Counts down: the
- * Nth call of the kinds in `kinds` (a bit per weir_env_call) fails with `err`, once or from then on. A
- * failed call does not reach `below`. Any thread; events, lanes, clock and chance never fail. */
+ * Nth call of the kinds in `kinds` (a bit per weir_env_call) fails with `err`, once or from then
+ * on. A failed call does not reach `below`. Any thread; events, lanes, clock and chance never fail.
+ */
 typedef enum weir_env_call {
     WEIR_CALL_OPEN, /* file_open, file_lock */
     WEIR_CALL_READ, /* file_read, file_size */

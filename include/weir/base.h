@@ -78,17 +78,18 @@ WEIR_API weir_err_class weir_err_class_of(weir_err err);
 /* "0.1.0": of the library that runs. Any thread. */
 WEIR_API const char *weir_version(void);
 
-/* A span of bytes. ptr NULL is null (absent); ptr set with len 0 is empty. They are not the same. */
+/* A span of bytes. ptr NULL is null (absent); ptr set with len 0 is empty. They are not the same.
+ */
 typedef struct weir_bytes {
     const uint8_t *ptr;
     size_t len;
 } weir_bytes;
 
-#define WEIR_BYTES(array)   ((weir_bytes){(const uint8_t *)(array), sizeof(array)})
-#define WEIR_TEXT(literal)  ((weir_bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
-#define WEIR_BYTES_NULL     ((weir_bytes){NULL, 0})
+#define WEIR_BYTES(array)  ((weir_bytes){(const uint8_t *)(array), sizeof(array)})
+#define WEIR_TEXT(literal) ((weir_bytes){(const uint8_t *)(literal), sizeof(literal) - 1})
+#define WEIR_BYTES_NULL    ((weir_bytes){NULL, 0})
 
-WEIR_API weir_bytes weir_bytes_of(const char *text); /* borrows; NULL gives null */
+WEIR_API weir_bytes weir_bytes_of(const char *text);        /* borrows; NULL gives null */
 WEIR_API bool weir_bytes_equal(weir_bytes a, weir_bytes b); /* null equals only null */
 
 /* What a person waiting for open, recover or configure is told. `text` is one sentence that says
@@ -115,7 +116,7 @@ typedef enum weir_level {
     WEIR_LEVEL_COUNT
 } weir_level;
 
-WEIR_API const char *weir_level_name(weir_level level); /* "disk" */
+WEIR_API const char *weir_level_name(weir_level level);                 /* "disk" */
 WEIR_API weir_err weir_level_parse(weir_bytes text, weir_level *level); /* INVALID */
 
 #ifdef __cplusplus

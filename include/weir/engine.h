@@ -1,7 +1,8 @@
 /* include/weir/engine.h - the log-and-queue engine: open a data directory, look at it, close it.
  *
- * The engine has no thread of its own for its state: whichever thread steps a port while nobody else
- * does owns it for that moment (include/weir/port.h). It has helper threads for slow file work. */
+ * The engine has no thread of its own for its state: whichever thread steps a port while nobody
+ * else does owns it for that moment (include/weir/port.h). It has helper threads for slow file
+ * work. */
 #ifndef WEIR_ENGINE_H
 #define WEIR_ENGINE_H
 
@@ -16,7 +17,8 @@ typedef struct weir_engine weir_engine;
 struct weir_env; /* core's table for clock, chance and files; tests bring their own */
 
 typedef enum weir_sync_mode {
-    WEIR_SYNC_AUTO = 0, /* inline while the disk syncs fast, on a thread of its own when it does not */
+    WEIR_SYNC_AUTO =
+        0, /* inline while the disk syncs fast, on a thread of its own when it does not */
     WEIR_SYNC_INLINE,
     WEIR_SYNC_THREAD,
 } weir_sync_mode;
@@ -36,13 +38,14 @@ typedef struct weir_engine_config {
     weir_limits limits;           /* a field that is 0 takes its default */
 } weir_engine_config;
 
-/* Opens or creates the data directory, recovers it, and owns it until close. Blocks; fills *fault on
- * failure. LOCKED: another process owns it (its pid is in the fault's text). DAMAGED, VERSION,
+/* Opens or creates the data directory, recovers it, and owns it until close. Blocks; fills *fault
+ * on failure. LOCKED: another process owns it (its pid is in the fault's text). DAMAGED, VERSION,
  * DISK_FULL, IO. The thread that opens may be any; close it from any, once every port is closed. */
 WEIR_API weir_err weir_engine_open(const weir_engine_config *config, weir_engine **engine,
                                    weir_fault *fault);
 /* Syncs, checkpoints and gives the directory back. The engine is gone whatever is returned.
- * An error tells that the last checkpoint could not be written: the journal still has everything. */
+ * An error tells that the last checkpoint could not be written: the journal still has everything.
+ */
 WEIR_API weir_err weir_engine_close(weir_engine *engine);
 /* The process is about to die: gives up everything at once, as kill -9 would. For tests. */
 WEIR_API void weir_engine_abandon(weir_engine *engine);

@@ -3,9 +3,9 @@
  * A port belongs to the thread that uses it. Submitting copies the operation into the port's ring
  * (WEIR_AGAIN: the ring is full; nothing was taken). weir_port_step() publishes what was submitted
  * and, when no other thread is stepping the engine, steps it inline; otherwise the owner of the
- * moment takes it. Finished operations come back in submission order per kind of promise: each leaves
- * when the unit it belongs to has its level. weir_port_fd() is readable while drain has something to
- * give that was finished by another thread.
+ * moment takes it. Finished operations come back in submission order per kind of promise: each
+ * leaves when the unit it belongs to has its level. weir_port_fd() is readable while drain has
+ * something to give that was finished by another thread.
  *
  *     submit -> [ring] -> step: decide, apply, journal, sync -> [completions] -> drain
  *
@@ -36,11 +36,13 @@ typedef struct weir_publish {
     weir_bytes value; /* null: a tombstone */
     const weir_header *headers;
     uint32_t header_count;
-    uint8_t attributes;  /* WEIR_RECORD_*: the front end's QoS; RETAIN sets or clears the retained
-                          * value of the full name (an empty or null value clears it) */
-    bool no_confirm;     /* no completion when it succeeds; one with err when it fails */
-    uint64_t publisher;  /* picks the partition of a null key: the same publisher, the same one; 0: none */
-    const weir_subscriber *self; /* filters with no_local of this subscriber do not get it; may be NULL */
+    uint8_t attributes; /* WEIR_RECORD_*: the front end's QoS; RETAIN sets or clears the retained
+                         * value of the full name (an empty or null value clears it) */
+    bool no_confirm;    /* no completion when it succeeds; one with err when it fails */
+    uint64_t publisher; /* picks the partition of a null key: the same publisher, the same one; 0:
+                           none */
+    const weir_subscriber
+        *self; /* filters with no_local of this subscriber do not get it; may be NULL */
 } weir_publish;
 
 typedef enum weir_start_kind {
@@ -73,8 +75,8 @@ typedef struct weir_subscribe {
     int64_t value;
     const weir_position *positions;
     uint32_t position_count;
-    bool until_end; /* with a start other than END: an ENDED notice when the end at subscribe time is
-                     * reached (weir sub -e) */
+    bool until_end; /* with a start other than END: an ENDED notice when the end at subscribe time
+                     * is reached (weir sub -e) */
 } weir_subscribe;
 
 typedef struct weir_fetch {
@@ -111,8 +113,8 @@ typedef enum weir_completion_type {
 } weir_completion_type;
 
 typedef struct weir_published {
-    weir_level level;   /* reached */
-    bool live;          /* no topic: offset and partition mean nothing */
+    weir_level level; /* reached */
+    bool live;        /* no topic: offset and partition mean nothing */
     uint32_t partition;
     int64_t offset; /* of the first record of a batch */
     int64_t timestamp_ms;
@@ -124,15 +126,15 @@ typedef struct weir_delivery {
     weir_chunk *chunk;
     uint32_t first; /* index of the first record in the chunk */
     uint32_t count;
-    uint32_t slot;           /* the filter that matched, when slots is NULL */
+    uint32_t slot;            /* the filter that matched, when slots is NULL */
     struct weir_slots *slots; /* several filters of this subscriber matched; counted */
-    bool retained;           /* from the retained values, not fresh */
+    bool retained;            /* from the retained values, not fresh */
 } weir_delivery;
 
 typedef enum weir_notice_kind {
     WEIR_NOTICE_DROPPED = 1, /* `count` records were not delivered: the subscriber was too slow */
-    WEIR_NOTICE_GAP,         /* offsets [from, to) of a partition could not be read (removed, damaged) */
-    WEIR_NOTICE_ENDED,       /* until_end: everything there was at subscribe time was delivered */
+    WEIR_NOTICE_GAP,   /* offsets [from, to) of a partition could not be read (removed, damaged) */
+    WEIR_NOTICE_ENDED, /* until_end: everything there was at subscribe time was delivered */
 } weir_notice_kind;
 
 typedef struct weir_notice {
@@ -160,14 +162,14 @@ typedef struct weir_fetched {
 
 typedef struct weir_partition_info {
     int64_t start_offset;
-    int64_t end_offset;  /* high watermark */
+    int64_t end_offset;   /* high watermark */
     int64_t found_offset; /* for offsets by time: the first at or after it, or end_offset */
 } weir_partition_info;
 
 typedef struct weir_topic_info {
     char name[WEIR_TOPIC_BYTES_MAX + 1];
     uint32_t id;
-    weir_topic_options options; /* as in force */
+    weir_topic_options options;      /* as in force */
     weir_partition_info *partitions; /* options.partitions of them */
 } weir_topic_info;
 
@@ -186,8 +188,8 @@ typedef struct weir_completion {
         weir_delivery delivery;
         weir_notice notice;
         weir_fetched fetched;
-        weir_topics topics;   /* TOPIC (the one), TOPICS, OFFSETS (the one) */
-        bool existed;         /* SUBSCRIBE: it replaced the same filter; UNSUBSCRIBE: it was there */
+        weir_topics topics; /* TOPIC (the one), TOPICS, OFFSETS (the one) */
+        bool existed;       /* SUBSCRIBE: it replaced the same filter; UNSUBSCRIBE: it was there */
     };
 } weir_completion;
 
@@ -199,8 +201,8 @@ WEIR_API const uint32_t *weir_slots_list(const struct weir_slots *slots, uint32_
 
 /* ---- Life cycle ---------------------------------------------------------------------------- */
 
-/* NO_MEMORY, IO. The port is used by one thread at a time; close ends its subscribers and drops what
- * was not drained. Any number of ports. */
+/* NO_MEMORY, IO. The port is used by one thread at a time; close ends its subscribers and drops
+ * what was not drained. Any number of ports. */
 WEIR_API weir_err weir_port_open(weir_engine *engine, weir_port **port);
 WEIR_API void weir_port_close(weir_port *port);
 
@@ -213,8 +215,8 @@ WEIR_API void weir_port_step(weir_port *port);
  * holds is the caller's to drop. Returns how many. */
 WEIR_API size_t weir_port_drain(weir_port *port, weir_completion *out, size_t max);
 
-/* Readable while another thread has finished something for this port, or wants it to step. Stays the
- * port's: watch it, never read it, never close it. weir_port_step() clears it. */
+/* Readable while another thread has finished something for this port, or wants it to step. Stays
+ * the port's: watch it, never read it, never close it. weir_port_step() clears it. */
 WEIR_API int weir_port_fd(const weir_port *port);
 
 /* Milliseconds until this port should step even if nothing was submitted; -1: no need. */
@@ -232,9 +234,9 @@ WEIR_API weir_engine *weir_port_engine(const weir_port *port);
 WEIR_API weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *user,
                                     uint64_t token);
 
-/* A RecordBatch v2 built by a client for one partition, or several batches back to back of which each
- * is one. It is checked here, on the caller's side (MALFORMED, UNSUPPORTED, DAMAGED); the engine sets
- * base offset, timestamp type and time in the head. Copied. */
+/* A RecordBatch v2 built by a client for one partition, or several batches back to back of which
+ * each is one. It is checked here, on the caller's side (MALFORMED, UNSUPPORTED, DAMAGED); the
+ * engine sets base offset, timestamp type and time in the head. Copied. */
 WEIR_API weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t partition,
                                           weir_bytes batch, void *user, uint64_t token);
 
@@ -252,13 +254,13 @@ WEIR_API weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscrib
                                       const weir_subscribe *subscribe, void *user, uint64_t token);
 WEIR_API weir_err weir_port_unsubscribe(weir_port *port, weir_subscriber *subscriber,
                                         weir_bytes filter, void *user, uint64_t token);
-/* Adds credit: the engine delivers no more records and (about) bytes than were granted. Sums stop at
- * the largest value instead of wrapping. */
+/* Adds credit: the engine delivers no more records and (about) bytes than were granted. Sums stop
+ * at the largest value instead of wrapping. */
 WEIR_API weir_err weir_port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
                                    uint64_t bytes);
 
-/* TOPIC completions. create: OK when it exists with the same options (existing data is kept), EXISTS
- * with others, NESTED, LIMIT, NAME_INVALID. */
+/* TOPIC completions. create: OK when it exists with the same options (existing data is kept),
+ * EXISTS with others, NESTED, LIMIT, NAME_INVALID. */
 WEIR_API weir_err weir_port_topic_create(weir_port *port, weir_bytes name,
                                          const weir_topic_options *options, void *user,
                                          uint64_t token);

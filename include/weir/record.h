@@ -1,7 +1,7 @@
 /* include/weir/record.h - records as they are read, and the counted chunk that holds them.
  *
- * A chunk is one Kafka RecordBatch v2 in memory, immutable and shared by reference count between the
- * engine's tail, every subscriber and every reader. Its records are decoded where they lie: the
+ * A chunk is one Kafka RecordBatch v2 in memory, immutable and shared by reference count between
+ * the engine's tail, every subscriber and every reader. Its records are decoded where they lie: the
  * spans of a weir_record point into the chunk and live as long as the caller keeps it.
  *
  * Any thread may read a chunk it keeps. keep and drop are atomic. */
@@ -56,10 +56,11 @@ WEIR_API bool weir_headers_next(weir_bytes *rest, weir_header *header);
 /* The first header of that name. False when there is none. */
 WEIR_API bool weir_record_header(const weir_record *record, const char *name, weir_header *header);
 
-/* The full (MQTT) name of a record: topic, or topic/key, or the key alone for live ones. Bytes of the
- * key that no MQTT name can hold (+ # NUL control characters, ill-formed UTF-8; an empty or null
- * result) are percent-encoded, and % with them; *encoded tells. Writes at most `size` bytes and
- * returns the length it needs (MQTT's own limit is 65,535). `out` may be NULL when size is 0. */
+/* The full (MQTT) name of a record: topic, or topic/key, or the key alone for live ones. Bytes of
+ * the key that no MQTT name can hold (+ # NUL control characters, ill-formed UTF-8; an empty or
+ * null result) are percent-encoded, and % with them; *encoded tells. Writes at most `size` bytes
+ * and returns the length it needs (MQTT's own limit is 65,535). `out` may be NULL when size is 0.
+ */
 WEIR_API size_t weir_record_name(weir_bytes topic, weir_bytes key, uint8_t *out, size_t size,
                                  bool *encoded);
 

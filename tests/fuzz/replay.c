@@ -1,5 +1,6 @@
-/* tests/fuzz/replay.c - feeds a fuzz harness what is known: every file of its corpus, every cut of each
- * file, each byte of it changed a few ways, and fixed edge inputs. No fuzzer and no clang needed.
+/* tests/fuzz/replay.c - feeds a fuzz harness what is known: every file of its corpus, every cut of
+ * each file, each byte of it changed a few ways, and fixed edge inputs. No fuzzer and no clang
+ * needed.
  *
  *     fuzz_replay_NAME CORPUS_FOLDER
  *

@@ -333,10 +333,9 @@ static void a_retained_value_is_shown_when_its_record_is(void **state)
     (void)state;
     fixture_open(&f);
     declare(f.port, "t", WEIR_LEVEL_DISK);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
-                                                       .countdown = 1,
-                                                       .err = WEIR_IO,
-                                                       .os_errno = 5});
+    weir_env_faulty_plan(
+        faulty, (weir_env_fault_plan){
+                    .kinds = 1u << WEIR_CALL_SYNC, .countdown = 1, .err = WEIR_IO, .os_errno = 5});
     const char *names[] = {"t/x", "live/x"};
     for (int i = 0; i < 2; i++) {
         weir_publish record = {.name = weir_bytes_of(names[i]),
