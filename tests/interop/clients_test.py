@@ -142,15 +142,20 @@ class Scripted:
     def __init__(self, name, command, version):
         self.version, self.name, self.command = version, f"{name}{version}", command
 
+    @staticmethod
+    def place(gateway):
+        """Where it connects: a port, or a URL."""
+        return str(gateway.port)
+
     def publish(self, gateway, records):
         lines = "".join(json.dumps({**one, "payload": None, "payload64": encoded(one["payload"])}) + "\n"
                         for one in records)
-        done = support.run_checked([*self.command, str(gateway.port), str(self.version), "pub"],
+        done = support.run_checked([*self.command, self.place(gateway), str(self.version), "pub"],
                                    lines.encode(), 60)
         assert done.returncode == 0, (self.name, done.stderr.decode())
 
     def subscribe(self, scene, gateway, qos, *filters):
-        return Reader(scene, [*self.command, str(gateway.port), str(self.version), "sub", str(qos),
+        return Reader(scene, [*self.command, self.place(gateway), str(self.version), "sub", str(qos),
                               *filters], self.parse)
 
     @staticmethod

@@ -2,6 +2,8 @@
 //
 //     node mqttjs_client.mjs PORT VERSION pub
 //     node mqttjs_client.mjs PORT VERSION sub QOS FILTER...
+//
+// PORT is one of TCP, or a whole URL such as ws://127.0.0.1:9347/mqtt.
 import { readFileSync } from 'node:fs'
 import mqtt from 'mqtt'
 
@@ -46,7 +48,7 @@ async function publishAll(client) {
   await client.endAsync()
 }
 
-const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`,
+const client = await mqtt.connectAsync(/^\d+$/.test(port) ? `mqtt://127.0.0.1:${port}` : port,
   { protocolVersion: Number(version), reconnectPeriod: 0 })
 if (verb === 'pub') {
   await publishAll(client)
