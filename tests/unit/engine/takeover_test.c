@@ -20,7 +20,7 @@ static atomic_bool is_held;
 static atomic_bool goes_on;
 static weir_job *job_held;
 static atomic_bool log_is_full;
-static weir_file *logs[64]; /* open .log files that were made; the background lane's */
+static weir_file *_Atomic logs[64]; /* open .log files that were made; the background lane's */
 static atomic_int logs_made;
 static atomic_int logs_open;
 static atomic_int logs_written;
@@ -76,16 +76,16 @@ static weir_err counted_open(weir_env *env, const char *path, unsigned flags, we
 {
     weir_err err = real->file_open(env, path, flags, file);
     if (err == WEIR_OK && (flags & WEIR_OPEN_EXCLUSIVE) != 0 && ends_with(path, ".log")) {
-        logs[atomic_fetch_add(&logs_made, 1) % 64] = *file;
+        atomic_store(&logs[atomic_fetch_add(&logs_made, 1) % 64], *file);
         atomic_fetch_add(&logs_open, 1);
     }
     return err;
 }
 
-static weir_file **log_of(const weir_file *file)
+static weir_file *_Atomic *log_of(const weir_file *file)
 {
     for (size_t i = 0; i < 64; i++) {
-        if (logs[i] == file) {
+        if (atomic_load(&logs[i]) == file) {
             return &logs[i];
         }
     }
@@ -115,9 +115,9 @@ static weir_err counted_sync(weir_env *env, weir_file *file)
 
 static void counted_close(weir_env *env, weir_file *file)
 {
-    weir_file **log = log_of(file);
+    weir_file *_Atomic *log = log_of(file);
     if (log != NULL) {
-        *log = NULL;
+        atomic_store(log, NULL);
         atomic_fetch_sub(&logs_open, 1);
     }
     real->file_close(env, file);
