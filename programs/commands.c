@@ -17,8 +17,8 @@ static const weir_option config_options[] = {
 /* What talks to a running gateway. */
 static const weir_option client_options[] = {
     {'s', "server", "URL",
-     "the gateway: unix:PATH or a path alone that begins with / or ., or nng+tcp://127.0.0.1:9348 "
-     "(there sub is not offered); else weir.sock in the data directory"},
+     "the gateway: unix:PATH or a path alone that begins with / or ., ws://127.0.0.1:9347/v1, or "
+     "nng+tcp://127.0.0.1:9348 (there sub is not offered); else weir.sock in the data directory"},
     {0, "timeout", "SECONDS", "how long to wait for the gateway's answers (default 10)"},
     {0, "data", "DIR", "the data directory (else $WEIR_DATA, else `data`, else ./var/data)"},
     {'c', "config", "FILE", "read the configuration from FILE (else $WEIR_CONFIG)"},

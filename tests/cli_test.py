@@ -153,6 +153,20 @@ class Records(Case):
         out, _ = self.weir("sub", "log/#", "--from", "beginning", "-e", "-F", "%k:%s")
         self.assertEqual(out, lines)
 
+    def test_a_thousand_records_go_round_over_websocket(self):
+        gateway = self.serve("--set", "http.enabled=true", "--set", "http.port=0", name="web").ready()
+        address = gateway.listeners["http"].removeprefix("http://").rstrip("/")
+        server = ["--server", f"ws://{address}/v1"]
+        lines = "".join(f"line {number}\n" for number in range(1000))
+        self.weir("topic", "create", "site", *server)
+        self.weir("pub", "site/dev1", "-l", *server, stdin=lines)
+        out, _ = self.weir("sub", "site/dev1", "--from", "beginning", "-e", "-F", "%s", *server)
+        self.assertEqual(out, lines)
+        _, err = self.weir("topic", "ls", "--server", f"wss://{address}/v1", code=ERROR)
+        self.assertIn("TLS proxy", err)
+        _, err = self.weir("topic", "ls", "--server", f"ws://{address}/nothing", code=ERROR)
+        self.assertIn("404", err)
+
     def test_a_line_without_its_key_is_refused_by_number(self):
         self.weir("topic", "create", "log")
         _, err = self.weir("pub", "log", "-l", "-K", ":", stdin="a:1\nb\nc:2\n", code=ERROR)

@@ -16,7 +16,8 @@
 #include <string.h>
 
 static const weir_client_transport *const transports[] = {&weir_client_unix, &weir_client_inherited,
-                                                          &weir_client_nng};
+                                                          &weir_client_nng, &weir_client_websocket,
+                                                          &weir_client_websocket_tls};
 
 weir_err weir_client_fail(weir_client *client, weir_err err, const char *text)
 {
@@ -356,8 +357,8 @@ weir_err weir_client_open(const char *url, const weir_client_options *options, w
     options = options != NULL ? options : &defaults;
     if (transport == NULL) {
         return open_fault(fault, WEIR_INVALID,
-                          "give the gateway as unix:/path/weir.sock, as the socket's path, or as "
-                          "nng+tcp://127.0.0.1:9348");
+                          "give the gateway as unix:/path/weir.sock, as the socket's path, as "
+                          "ws://127.0.0.1:9347/v1, or as nng+tcp://127.0.0.1:9348");
     }
     weir_client *client = calloc(1, sizeof(*client));
     if (client == NULL) {

@@ -5,7 +5,9 @@
  *   large.c     records that are too large for a text message
  *   read.c      subscriptions, events, fetch
  *   topics.c    topics and queries
+ *   socket.c    a socket: reading ahead, waiting, sending
  *   stream.c    the stream socket
+ *   transport_websocket.c  WebSocket
  *   transport_nng.c  nng's REQ */
 #ifndef WEIR_CLIENTS_C_CLIENT_PRIVATE_H
 #define WEIR_CLIENTS_C_CLIENT_PRIVATE_H

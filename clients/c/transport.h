@@ -27,7 +27,9 @@ typedef struct weir_client_transport {
 
 extern const weir_client_transport weir_client_unix; /* stream.c */
 extern const weir_client_transport weir_client_inherited;
-extern const weir_client_transport weir_client_nng; /* transport_nng.c */
+extern const weir_client_transport weir_client_nng;           /* transport_nng.c */
+extern const weir_client_transport weir_client_websocket;     /* transport_websocket.c */
+extern const weir_client_transport weir_client_websocket_tls; /* opens nothing: says why */
 
 int64_t weir_client_now_ms(void); /* monotonic */
 

@@ -44,10 +44,14 @@ typedef struct weir_client_options {
  */
 
 /* Connects and says hello. url: "unix:/path/weir.sock" (or the path alone, beginning with / or .),
- * "fd:3", a connected stream socket that becomes the client's, or nng's URL of REP with nng+ before
- * it, "nng+tcp://127.0.0.1:9348" (nothing is pushed there: subscribe is NOT_OFFERED). INVALID: no
- * such scheme. NOT_FOUND: no gateway listens there. VERSION, TIMEOUT, CLOSED, IO, NO_MEMORY. Fills
- * *fault (may be NULL). */
+ * "fd:3", a connected stream socket that becomes the client's, "ws://127.0.0.1:9347/v1" (WebSocket;
+ * an address in numbers, [::1] or localhost, which is 127.0.0.1; the gateway's pings are answered
+ * within calls that wait, so call weir_client_next more often than http.ping_ms), or nng's URL of
+ * REP with nng+ before it, "nng+tcp://127.0.0.1:9348" (nothing is pushed there: subscribe is
+ * NOT_OFFERED). INVALID: no such scheme or address. NOT_OFFERED: wss://. NOT_FOUND: no gateway
+ * listens there. What a WebSocket's answer is that opens none: PROTOCOL, MALFORMED, UNSUPPORTED,
+ * NOT_AUTHORIZED, LIMIT, TOO_LARGE. VERSION, TIMEOUT, CLOSED, IO, NO_MEMORY. Fills *fault (may be
+ * NULL). */
 WEIR_API weir_err weir_client_open(const char *url, const weir_client_options *options,
                                    weir_client **client, weir_fault *fault);
 /* Says goodbye (waiting at most a second for the answer) and frees. NULL is harmless. */

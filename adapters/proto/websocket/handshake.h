@@ -26,6 +26,7 @@ typedef struct weir_http_head {
     weir_bytes target;      /* as written */
     weir_bytes path;        /* of an origin-form target, before '?'; null for other forms */
     unsigned version_minor; /* of HTTP/1 */
+    unsigned status;        /* of an answer; 0: a request */
     size_t bytes;           /* of the head, with the empty line */
     size_t field_count;
     weir_http_field fields[WEIR_HTTP_FIELDS_MAX];
@@ -34,6 +35,8 @@ typedef struct weir_http_head {
 /* MORE: the empty line is not there yet. MALFORMED: not HTTP/1. VERSION: HTTP, but not 1.x.
  * TOO_LARGE: more fields than WEIR_HTTP_FIELDS_MAX, or a head above WEIR_HTTP_HEAD_BYTES_MAX. */
 weir_err weir_http_head_read(weir_bytes in, weir_http_head *head);
+/* The head of an answer, as a client reads it: same errors; method, target and path are null. */
+weir_err weir_http_answer_read(weir_bytes in, weir_http_head *head);
 /* How many fields of this name there are (no case); *value is the first's, null when none. */
 size_t weir_http_field_find(const weir_http_head *head, const char *name, weir_bytes *value);
 /* Takes the next item off the front of a comma-separated list, without blanks; false when none is

@@ -1,6 +1,7 @@
-/* adapters/proto/websocket/head.c - the head of an HTTP/1 request, read strictly (RFC 9112).
+/* adapters/proto/websocket/head.c - the head of an HTTP/1 request or answer, read strictly (RFC
+ * 9112).
  *
- *   METHOD SP target SP HTTP/1.x CRLF
+ *   METHOD SP target SP HTTP/1.x CRLF     an answer: HTTP/1.x SP status [SP reason] CRLF
  *   name ":" blanks value blanks CRLF     0 to 100 of them
  *   CRLF
  *
@@ -111,6 +112,30 @@ static weir_err first_line_read(weir_bytes line, weir_http_head *head)
     return version_read(version, &head->version_minor);
 }
 
+/* HTTP/1.1 101 Switching Protocols: RFC 9112 4. The reason may be missing. */
+static weir_err status_line_read(weir_bytes line, weir_http_head *head)
+{
+    weir_bytes version, rest, code, reason = WEIR_TEXT("");
+    if (!cut(line, ' ', &version, &rest)) {
+        return WEIR_MALFORMED;
+    }
+    if (!cut(rest, ' ', &code, &reason)) {
+        code = rest;
+    }
+    weir_err err = version_read(version, &head->version_minor);
+    if (err != WEIR_OK || code.len != 3 || !is_field_value(reason)) {
+        return err != WEIR_OK ? err : WEIR_MALFORMED;
+    }
+    head->status = 0;
+    for (size_t i = 0; i < code.len; i++) {
+        if (code.ptr[i] < '0' || code.ptr[i] > '9') {
+            return WEIR_MALFORMED;
+        }
+        head->status = head->status * 10 + (code.ptr[i] - (unsigned)'0');
+    }
+    return WEIR_OK;
+}
+
 static weir_err field_read(weir_bytes line, weir_http_head *head)
 {
     weir_http_field field;
@@ -132,7 +157,9 @@ static size_t head_bytes(weir_bytes in)
     return end == NULL ? 0 : (size_t)(end - in.ptr) + 4;
 }
 
-static weir_err lines_read(weir_bytes in, weir_http_head *head)
+typedef weir_err first_line_fn(weir_bytes line, weir_http_head *head);
+
+static weir_err lines_read(weir_bytes in, first_line_fn *first_line, weir_http_head *head)
 {
     weir_err err = WEIR_OK;
     head->field_count = 0;
@@ -146,12 +173,12 @@ static weir_err lines_read(weir_bytes in, weir_http_head *head)
         if (line.len == 0) {
             return first ? WEIR_MALFORMED : WEIR_OK;
         }
-        err = first ? first_line_read(line, head) : field_read(line, head);
+        err = first ? first_line(line, head) : field_read(line, head);
     }
     return err;
 }
 
-weir_err weir_http_head_read(weir_bytes in, weir_http_head *head)
+static weir_err whole_read(weir_bytes in, first_line_fn *first_line, weir_http_head *head)
 {
     size_t bytes = head_bytes(in);
     if (bytes > WEIR_HTTP_HEAD_BYTES_MAX || (bytes == 0 && in.len >= WEIR_HTTP_HEAD_BYTES_MAX)) {
@@ -161,7 +188,19 @@ weir_err weir_http_head_read(weir_bytes in, weir_http_head *head)
         return WEIR_MORE;
     }
     head->bytes = bytes;
-    return lines_read((weir_bytes){in.ptr, bytes}, head);
+    return lines_read((weir_bytes){in.ptr, bytes}, first_line, head);
+}
+
+weir_err weir_http_head_read(weir_bytes in, weir_http_head *head)
+{
+    head->status = 0;
+    return whole_read(in, first_line_read, head);
+}
+
+weir_err weir_http_answer_read(weir_bytes in, weir_http_head *head)
+{
+    head->method = head->target = head->path = WEIR_BYTES_NULL;
+    return whole_read(in, status_line_read, head);
 }
 
 size_t weir_http_field_find(const weir_http_head *head, const char *name, weir_bytes *value)
