@@ -67,9 +67,10 @@ typedef struct client {
     uint8_t holds;
     bool over : 1; /* beyond connections_max: to be refused at CONNECT */
     bool conn_gone : 1;
-    bool ended : 1;   /* session_end was called */
-    bool blocked : 1; /* in the hub's blocked list */
-    bool patient : 1; /* asked again in vain: waits for a completion or the timer */
+    bool ended : 1;        /* session_end was called */
+    bool blocked : 1;      /* in the hub's blocked list */
+    bool credit_waits : 1; /* the port had no room for it */
+    bool patient : 1;      /* asked again in vain: waits for a completion or the timer */
 } client;
 
 struct hub {
@@ -103,6 +104,7 @@ struct weir_mqtt_transport {
 
 static void client_end(client *self);
 static void client_try(client *self);
+static void client_sent(weir_conn *conn, size_t waiting);
 
 /* ---- The hub's turn ------------------------------------------------------------------------ */
 
@@ -332,6 +334,10 @@ static void client_try(client *self)
         client_free_if_over(self);
     } else {
         self->patient = true; /* until it gets on */
+        if (self->credit_waits) {
+            self->credit_waits = false;
+            client_sent(&self->conn, weir_conn_output_bytes(&self->conn));
+        }
         client_unhold(self, HOLD_BLOCKED);
     }
 }
@@ -357,7 +363,10 @@ static void client_sent(weir_conn *conn, size_t waiting)
     client *self = (client *)conn;
     if (!self->ended) {
         hub_enter(self->hub);
-        weir_mqtt_session_drained(self->session, waiting);
+        if (weir_mqtt_session_drained(self->session, waiting) == WEIR_AGAIN) {
+            self->credit_waits = true; /* else its subscriptions could wait for ever */
+            client_block(self);
+        }
         hub_leave(self->hub);
     }
 }

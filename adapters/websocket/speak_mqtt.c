@@ -31,6 +31,7 @@ typedef struct speech {
     weir_web_link *link;
     weir_client_id_member member;
     uint32_t outstanding; /* operations whose answer a client waits for */
+    bool credit_waits;    /* the port had no room for it */
     bool retry_now;       /* something came that may unblock */
 } speech;
 
@@ -98,13 +99,25 @@ static weir_err port_unsubscribe(weir_port *port, weir_subscriber *subscriber, w
     return err;
 }
 
+/* Whether credit was submitted since mqtt_sent last looked: outside a read nobody else would step.
+ */
+static _Thread_local bool credited;
+
+static weir_err port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
+                            uint64_t bytes)
+{
+    weir_err err = weir_port_credit(port, subscriber, records, bytes);
+    credited = credited || err == WEIR_OK;
+    return err;
+}
+
 static const weir_mqtt_port_ops port_ops = {
     .publish = port_publish,
     .subscriber_open = weir_port_subscriber_open,
     .subscriber_close = weir_port_subscriber_close,
     .subscribe = port_subscribe,
     .unsubscribe = port_unsubscribe,
-    .credit = weir_port_credit,
+    .credit = port_credit,
 };
 
 static uint8_t hook_admit(void *arg, weir_mqtt_session *session, const weir_mqtt_connect *connect)
@@ -254,12 +267,19 @@ static void mqtt_complete(weir_web_link *link, weir_completion *completion)
     }
 }
 
+static void mqtt_sent(weir_web_link *link, size_t waiting);
+
 static void mqtt_turn(weir_web_link *link)
 {
     speech *own = speech_of(link);
+    bool credit_waits = own->credit_waits;
+    own->credit_waits = false;
     if (link->blocked) {
         own->retry_now = false;
         feed(link, WEIR_TEXT("")); /* the port was stepped since, or something came */
+    }
+    if (credit_waits && link->state == WEIR_WEB_OPEN) {
+        mqtt_sent(link, weir_conn_output_bytes(&link->conn));
     }
     if (link->state == WEIR_WEB_OPEN && link->drain_told && own->outstanding == 0) {
         mqtt_stop(link, WEIR_MQTT_SHUTTING_DOWN, WEIR_WS_CODE_GOING_AWAY, "The gateway stops.");
@@ -268,7 +288,14 @@ static void mqtt_turn(weir_web_link *link)
 
 static void mqtt_sent(weir_web_link *link, size_t waiting)
 {
-    weir_mqtt_session_drained(session_enter(link), waiting);
+    credited = false;
+    if (weir_mqtt_session_drained(session_enter(link), waiting) == WEIR_AGAIN) {
+        speech_of(link)->credit_waits = true; /* else its subscriptions could wait for ever */
+        weir_web_link_block(link, true);
+    }
+    if (credited) {
+        weir_loop_kick(link->lane->loop);
+    }
 }
 
 static uint64_t mqtt_deadline_ms(const weir_web_link *link)

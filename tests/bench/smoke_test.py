@@ -55,6 +55,13 @@ class Smoke(unittest.TestCase):
         self.whole(results, ("18", "ceiling"), ("18", "weir"))
         self.assertEqual(code, 0, said)
 
+    def test_small_buffers_slow_subscribers_down_and_stop_none(self):
+        code, results, said = bench(
+            "6", "18", "--only", "weir", "--set", "limits.output_bytes_max=16384", "--set", "limits.port_bytes_max=65536"
+        )
+        self.whole(results, ("6", "ceiling"), ("6", "weir"), ("18", "ceiling"), ("18", "weir"))
+        self.assertEqual(code, 0, said)
+
     def test_nothing_is_lost_with_mqtt_5(self):
         code, results, said = bench("2", "--only", "weir-os", "--mqtt", "5")
         self.whole(results, ("2", "ceiling"), ("2", "weir-os"))
