@@ -4,8 +4,8 @@
  *     accept -> client { conn, session, member }
  *
  *     conn:input -----> session_input ----OK----> go on
- *                            |---AGAIN---> blocked list: asked again after a step, a completion, 2
- * ms
+ *                            |---AGAIN---> blocked list: asked again after a step, a completion,
+ *                            |             or 2 ms
  *                            |---CLOSED--> conn closes (flushing), session ends
  *     sink:complete --> session_complete
  *     conn:sent ------> session_drained

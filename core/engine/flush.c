@@ -205,7 +205,6 @@ static bool flush_collect(weir_engine *engine, uint64_t mark)
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
         weir_flush_item *item = &flush->items[flush->item_count];
         if (item_fill(item, partition, mark, &flush->bytes) == WEIR_OK) {
-            partition->flushing = true;
             flush->item_count++;
         }
     }
@@ -220,7 +219,6 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
 {
     weir_partition *partition = item->partition;
     weir_err err = item->err;
-    partition->flushing = false;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
             weir_segment_drop(item->made[i]); /* the next one is made in its place */

@@ -88,7 +88,6 @@ struct weir_partition {
     uint32_t segment_count;
     uint32_t segment_capacity;
     bool segment_continues; /* the last one may be appended to (not after a take-over) */
-    bool flushing;          /* a background job has chunks of it */
     uint32_t batch_bytes_guess;
     weir_chunk *open; /* the batch this turn builds, or NULL */
     weir_batch_builder builder;

@@ -10,18 +10,20 @@
  *   readable      err = weir_mqtt_session_input(session, bytes, out, &used)
  *                   keep bytes[used..] for the next call, append what is read next
  *                   WEIR_OK      it took every whole packet: go on reading
- *                   WEIR_AGAIN   blocked: stop reading; call input again with the same rest after
- * the next step, and after each completion and claimed() of this session WEIR_CLOSED  write what
- * `out` has, then close the socket and call end() completion    weir_mqtt_session_complete(session,
- * completion, out): WEIR_OK or WEIR_CLOSED (take-what-you-keep: pointers it kept are zeroed; drop
- * the completion afterwards) turn's end    weir_mqtt_session_drained(session, bytes still
- * unwritten) after the turn's write, when there was any input, completion or write of this session.
- * It may submit (credit): the loop must step again. WEIR_AGAIN: call it again after that step timer
- * at weir_mqtt_session_deadline_ms: weir_mqtt_session_tick(session, out) turn's end
- * weir_mqtt_context_turn_end(context), once, after the last completion EOF, reset
- * weir_mqtt_session_end(session) end           weir_mqtt_session_end: WEIR_OK: everything has come
- * back: destroy. WEIR_AGAIN: call it again after the next step and after each completion of this
- * session, which still go to complete() (with any buffer as `out`: nothing is written any more)
+ *                   WEIR_AGAIN   blocked: stop reading; call input again with the same rest
+ *                                after the next step, and after each completion and claimed()
+ *                   WEIR_CLOSED  write what `out` has, then close the socket and call end()
+ *   completion    weir_mqtt_session_complete(session, completion, out): WEIR_OK or WEIR_CLOSED
+ *                 (pointers it kept are zeroed; drop the completion afterwards)
+ *   turn's end    weir_mqtt_session_drained(session, bytes still unwritten) after the turn's write,
+ *                 when there was input, a completion or a write of this session. It may submit
+ *                 credit: the loop must step again. WEIR_AGAIN: call it again after that step
+ *   timer         at weir_mqtt_session_deadline_ms: weir_mqtt_session_tick(session, out)
+ *   turn's end    weir_mqtt_context_turn_end(context), once, after the last completion
+ *   EOF, reset    weir_mqtt_session_end(session)
+ *   end           WEIR_OK: everything has come back: destroy. WEIR_AGAIN: call end again after the
+ *                 next step and after each completion of this session, which still go to complete()
+ *                 (with any buffer as `out`: nothing is written any more)
  *
  * Completions of publishes without confirmation (QoS 0) have context.quiet_user as `user` and come
  * only on failure: hand them to weir_mqtt_context_quiet. All of it on the loop's thread.
