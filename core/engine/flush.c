@@ -14,6 +14,7 @@
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
+#include "core/env/failpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +124,7 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
         item->memory_bytes += chunk->memory_bytes;
         item->end_offset = chunk->base_offset + chunk->count;
     }
-    return err;
+    return err != WEIR_OK ? err : WEIR_FAILPOINT(flush_appended);
 }
 
 static bool holds_nothing(const weir_segment *segment)
@@ -342,6 +343,7 @@ static weir_err save_write(weir_engine *engine, weir_save *save)
     snprintf(dir, sizeof(dir), "%s/state", engine->data_dir);
     weir_err err = weir_owner_compare(engine->owner_file);
     err = err == WEIR_OK ? weir_checkpoint_write(engine->env, dir, &save->checkpoint) : err;
+    err = err == WEIR_OK ? WEIR_FAILPOINT(checkpoint_finished) : err;
     err = err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
     return err == WEIR_OK ? weir_owner_compare(engine->owner_file) : err;
 }
@@ -355,6 +357,7 @@ static void save_run(weir_job *job)
         for (uint32_t i = 0; i < save->segment_count && save->err == WEIR_OK; i++) {
             save->err = weir_segment_sync(save->segments[i]);
         }
+        save->err = save->err != WEIR_OK ? save->err : WEIR_FAILPOINT(checkpoint_segments_synced);
         break;
     case WEIR_SAVE_WRITE:
         save->err = save_write(engine, save);

@@ -18,6 +18,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/varint.h"
+#include "core/env/failpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -311,6 +312,7 @@ static weir_err new_write(weir_env *env, const char *path, const weir_checkpoint
         {tail, sizeof(tail)},
     };
     err = env->ops->file_write(env, file, parts, 3, 0);
+    err = err != WEIR_OK ? err : WEIR_FAILPOINT(checkpoint_written);
     err = err != WEIR_OK ? err : env->ops->file_sync(env, file);
     env->ops->file_close(env, file);
     return err;
@@ -409,7 +411,8 @@ weir_err weir_checkpoint_write(weir_env *env, const char *dir, const weir_checkp
         errno = kept;
         return err;
     }
-    err = env->ops->dir_sync(env, dir);
+    err = WEIR_FAILPOINT(checkpoint_renamed);
+    err = err != WEIR_OK ? err : env->ops->dir_sync(env, dir);
     if (err == WEIR_OK) {
         others_remove(env, dir, of);
     }

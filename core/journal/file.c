@@ -11,6 +11,7 @@
 #include "core/journal/file.h"
 
 #include "core/base/assert.h"
+#include "core/env/failpoint.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -212,6 +213,7 @@ weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, 
     }
     err = env->ops->file_allocate(env, created, 0, bytes);
     err = err == WEIR_OK && zeroed ? zeros_write(env, created, bytes, false) : err;
+    err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_file_prepared);
     err = err != WEIR_OK ? err : env->ops->dir_sync(env, dir->path); /* [F1] */
     if (err != WEIR_OK) {
         file_take_back(env, created, path);

@@ -22,6 +22,7 @@
 
 #include "core/base/assert.h"
 #include "core/base/log.h"
+#include "core/env/failpoint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -92,8 +93,10 @@ static weir_err run_parts(weir_journal_write *write)
     }
     uint64_t begun_ns = env->ops->monotonic_ns(env);
     weir_err err = write->buffer != NULL ? run_block(write) : WEIR_OK;
+    err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_block_written);
     if (err == WEIR_OK && write->sync) {
         err = env->ops->file_sync(env, write->journal->file);
+        err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_block_synced);
     }
     write->took_ns = env->ops->monotonic_ns(env) - begun_ns;
     return err;
