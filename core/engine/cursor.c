@@ -128,7 +128,7 @@ weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
         for (uint32_t i = 0; weir_filter_reaches(text, name) && i < topic->partition_count; i++) {
-            weir_partition *partition = &topic->partitions[i];
+            weir_partition *partition = topic->partitions[i];
             weir_err err = cursor_add(filter, partition, begin_at(partition, op));
             if (err != WEIR_OK) {
                 return err; /* the caller stops those begun */
@@ -147,7 +147,7 @@ static void topic_for_subscriber(weir_subscriber *subscriber, weir_topic *topic)
         bool wanted = filter->from_log && !filter->until_end &&
                       weir_filter_reaches((weir_bytes){filter->text, filter->text_bytes}, name);
         for (uint32_t p = 0; wanted && p < topic->partition_count; p++) {
-            if (cursor_add(filter, &topic->partitions[p], 0) != WEIR_OK) {
+            if (cursor_add(filter, topic->partitions[p], 0) != WEIR_OK) {
                 subscriber->dropped++; /* told as a loss: its records will not come */
             }
         }

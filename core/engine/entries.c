@@ -152,7 +152,7 @@ static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_jo
     if (topic == NULL || index >= topic->partition_count) {
         return old && topic == NULL ? WEIR_OK : WEIR_DAMAGED; /* deleted before the snapshot */
     }
-    weir_partition *partition = &topic->partitions[index];
+    weir_partition *partition = topic->partitions[index];
     weir_bytes batch = {body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
                         body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
     weir_chunk *chunk = NULL;

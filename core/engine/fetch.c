@@ -162,7 +162,7 @@ weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t
 static weir_partition *partition_by_id(const weir_engine *engine, const weir_read *read)
 {
     weir_topic *topic = weir_topics_find_id(engine, read->topic_id);
-    return topic != NULL ? &topic->partitions[read->partition] : NULL;
+    return topic != NULL ? topic->partitions[read->partition] : NULL;
 }
 
 /* What could not be read is passed over, and said. */
@@ -341,7 +341,7 @@ void weir_fetch_op(weir_engine *engine, weir_port *port, const weir_op *op)
         complete_empty(&fetch, NULL, WEIR_NOT_FOUND);
         return;
     }
-    serve(engine, op, &fetch, &topic->partitions[op->fetch.partition]);
+    serve(engine, op, &fetch, topic->partitions[op->fetch.partition]);
 }
 
 void weir_fetches_ready(weir_engine *engine, weir_partition *partition)

@@ -326,7 +326,7 @@ weir_err weir_flush_inline(weir_engine *engine)
 static weir_err remove_topic(const weir_engine *engine, weir_topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        weir_partition *partition = &topic->partitions[i];
+        weir_partition *partition = topic->partitions[i];
         for (uint32_t s = 0; s < partition->segment_count; s++) {
             weir_segment_remove(partition->segments[s]);
         }
@@ -434,7 +434,7 @@ static bool collect_segments(weir_engine *engine)
     weir_topic *topic = NULL;
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         for (uint32_t i = 0; i < topic->partition_count; i++) {
-            const weir_partition *partition = &topic->partitions[i];
+            const weir_partition *partition = topic->partitions[i];
             if (partition->segment_count > 0) { /* older ones were synced when they were left */
                 save->segments[save->segment_count++] =
                     weir_segment_keep(partition->segments[partition->segment_count - 1]);

@@ -155,7 +155,8 @@ static weir_err live_init(weir_engine *engine)
     topic->id = WEIR_LIVE_TOPIC_ID;
     topic->options = (weir_topic_options){.partitions = 1, .level = WEIR_LEVEL_MEMORY};
     topic->partition_count = 1;
-    topic->partitions = &engine->live;
+    engine->live_list[0] = &engine->live;
+    topic->partitions = engine->live_list;
     topic->ref = weir_topic_ref_create(WEIR_LIVE_TOPIC_ID, WEIR_TEXT(""));
     engine->live.topic = topic;
     engine->live.batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;

@@ -121,6 +121,7 @@ void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
                               uint64_t term, char *out, size_t size);
 void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* what can be */
+weir_err weir_topic_grow(weir_topic *topic, uint32_t count);
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
 
 /* route.c */

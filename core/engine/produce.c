@@ -151,7 +151,7 @@ static weir_partition *choose_partition(const weir_engine *engine, const publish
             p->op->publish.publisher != 0 ? p->op->publish.publisher : engine->stats.steps;
         index = (uint32_t)(turn % topic->partition_count);
     }
-    return &topic->partitions[index];
+    return topic->partitions[index];
 }
 
 static weir_err publish_stored(weir_engine *engine, publishing *p)
@@ -330,7 +330,7 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     if (topic == NULL || op->batch.partition >= topic->partition_count) {
         return WEIR_NOT_FOUND;
     }
-    weir_partition *partition = &topic->partitions[op->batch.partition];
+    weir_partition *partition = topic->partitions[op->batch.partition];
     *out = partition;
     weir_chunk *chunk = NULL;
     weir_err err = writable(engine);
@@ -523,7 +523,7 @@ void weir_partition_show_all(weir_engine *engine)
     weir_topic *topic = NULL;
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         for (uint32_t i = 0; i < topic->partition_count; i++) {
-            weir_partition *partition = &topic->partitions[i];
+            weir_partition *partition = topic->partitions[i];
             partition->visible_offset = partition->next_offset;
             weir_link_remove(&partition->hidden_link);
         }
@@ -577,7 +577,7 @@ void weir_tail_shrink(weir_engine *engine)
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL &&
            engine->tail_bytes > engine->limits.tail_bytes_max) {
         for (uint32_t i = 0; i < topic->partition_count; i++) {
-            shrink_partition(engine, &topic->partitions[i]);
+            shrink_partition(engine, topic->partitions[i]);
         }
     }
     weir_chunk_pool_trim(engine->pool, engine->limits.tail_bytes_max / 8);

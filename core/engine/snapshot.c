@@ -82,7 +82,7 @@ static weir_err encode_topic(weir_buffer *out, const weir_topic *topic)
     err = err == WEIR_OK ? put16(out, (uint16_t)topic->ref->name_bytes) : err;
     err = err == WEIR_OK ? weir_buffer_append(out, topic->ref->name, topic->ref->name_bytes) : err;
     for (uint32_t i = 0; i < topic->partition_count && err == WEIR_OK; i++) {
-        err = encode_partition(out, &topic->partitions[i]);
+        err = encode_partition(out, topic->partitions[i]);
     }
     return err;
 }
@@ -225,7 +225,7 @@ static weir_err decode_topic(weir_engine *engine, reader *in)
     options.nested = flags.ptr[1] != 0;
     weir_err err = weir_topics_apply_create(engine, id, name, &options, &topic);
     for (uint32_t i = 0; i < options.partitions && err == WEIR_OK; i++) {
-        err = decode_partition(engine, in, &topic->partitions[i]);
+        err = decode_partition(engine, in, topic->partitions[i]);
     }
     return err;
 }

@@ -107,7 +107,7 @@ struct weir_topic {
     weir_topic_ref *ref;
     uint32_t round_robin;
     uint32_t partition_count;
-    weir_partition *partitions;
+    weir_partition **partitions; /* each on its own: adding some moves none */
     weir_level level_before; /* of records up to level_unit, when the level was lowered since */
     uint64_t level_unit;
     uint64_t deleted_unit; /* 0: alive */
@@ -405,6 +405,7 @@ struct weir_engine {
     weir_topic *graves; /* deleted, files still there */
     weir_partition live;
     weir_topic live_topic;
+    weir_partition *live_list[1]; /* its partitions */
     uint64_t live_owed; /* live records owed to anybody */
 
     weir_trie *filters;

@@ -134,14 +134,40 @@ weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
     return WEIR_OK;
 }
 
-static void partition_init(weir_partition *partition, weir_topic *topic, uint32_t index)
+static weir_partition *partition_make(weir_topic *topic, uint32_t index)
 {
+    weir_partition *partition = calloc(1, sizeof(*partition));
+    if (partition == NULL) {
+        return NULL;
+    }
     partition->topic = topic;
     partition->index = index;
     partition->segment_continues = true;
     partition->batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
     weir_link_init(&partition->waiting);
     weir_link_init(&partition->cursors);
+    return partition;
+}
+
+/* Grows the topic to `count` partitions. NO_MEMORY: it has as many as before. */
+weir_err weir_topic_grow(weir_topic *topic, uint32_t count)
+{
+    weir_partition **grown = realloc(topic->partitions, count * sizeof(weir_partition *));
+    if (grown == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    topic->partitions = grown;
+    for (uint32_t i = topic->partition_count; i < count; i++) {
+        grown[i] = partition_make(topic, i);
+        if (grown[i] == NULL) {
+            while (i > topic->partition_count) {
+                free(grown[--i]);
+            }
+            return WEIR_NO_MEMORY;
+        }
+    }
+    topic->partition_count = count;
+    return WEIR_OK;
 }
 
 static weir_topic *topic_make(uint32_t id, weir_bytes name, const weir_topic_options *options)
@@ -150,9 +176,8 @@ static weir_topic *topic_make(uint32_t id, weir_bytes name, const weir_topic_opt
     if (topic == NULL) {
         return NULL;
     }
-    topic->partitions = calloc(options->partitions, sizeof(*topic->partitions));
     topic->ref = weir_topic_ref_create(id, name);
-    if (topic->partitions == NULL || topic->ref == NULL) {
+    if (topic->ref == NULL || weir_topic_grow(topic, options->partitions) != WEIR_OK) {
         weir_topic_ref_drop(topic->ref);
         free(topic->partitions);
         free(topic);
@@ -160,10 +185,6 @@ static weir_topic *topic_make(uint32_t id, weir_bytes name, const weir_topic_opt
     }
     topic->id = id;
     topic->options = *options;
-    topic->partition_count = options->partitions;
-    for (uint32_t i = 0; i < options->partitions; i++) {
-        partition_init(&topic->partitions[i], topic, i);
-    }
     return topic;
 }
 
@@ -200,13 +221,14 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
 void weir_topic_free(weir_engine *engine, weir_topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        weir_partition *partition = &topic->partitions[i];
+        weir_partition *partition = topic->partitions[i];
         weir_partition_drop_chunks(engine, partition);
         for (uint32_t s = 0; s < partition->segment_count; s++) {
             weir_segment_drop(partition->segments[s]);
         }
         free(partition->segments);
         free(partition->notes);
+        free(partition);
     }
     weir_topic_ref_drop(topic->ref);
     free(topic->partitions);
@@ -217,7 +239,7 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
 {
     weir_subscribers_forget_topic(engine, topic);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        weir_partition *partition = &topic->partitions[i];
+        weir_partition *partition = topic->partitions[i];
         weir_fetches_end(engine, partition, NULL);
         weir_partition_drop_chunks(engine, partition);
         weir_link_remove(&partition->hidden_link);
@@ -262,9 +284,9 @@ static weir_err info_fill(const weir_topic *topic, weir_topic_info *info)
     info->id = topic->id;
     info->options = topic->options;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        info->partitions[i].start_offset = topic->partitions[i].start_offset;
-        info->partitions[i].end_offset = topic->partitions[i].visible_offset;
-        info->partitions[i].found_offset = topic->partitions[i].visible_offset;
+        info->partitions[i].start_offset = topic->partitions[i]->start_offset;
+        info->partitions[i].end_offset = topic->partitions[i]->visible_offset;
+        info->partitions[i].found_offset = topic->partitions[i]->visible_offset;
     }
     return WEIR_OK;
 }
@@ -397,7 +419,7 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
         done->err == WEIR_OK) {
         for (uint32_t i = 0; i < topic->partition_count; i++) {
             done->topics.topics[0].partitions[i].found_offset =
-                find_time(&topic->partitions[i], op->topic.time_ms);
+                find_time(topic->partitions[i], op->topic.time_ms);
         }
     }
 }
