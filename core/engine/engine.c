@@ -140,6 +140,10 @@ static void run_op(weir_engine *engine, weir_port *port, const weir_op *op)
     case WEIR_OP_UNSUBSCRIBE:
         weir_subscribe_op(engine, port, op);
         break;
+    case WEIR_OP_PRODUCER_OPEN:
+    case WEIR_OP_PRODUCER_WHERE:
+        weir_producers_op(engine, port, op);
+        break;
     default:
         weir_topics_op(engine, port, op);
         break;
@@ -366,6 +370,7 @@ void weir_engine_turn(weir_engine *engine)
     weir_routes_trim(engine);
     turn_term(engine); /* level memory is answered while operations are taken */
     turn_take(engine);
+    weir_producers_expire(engine);
     weir_produce_close_all(engine);
     turn_write(engine);
     turn_mark(engine);

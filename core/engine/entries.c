@@ -161,6 +161,11 @@ static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_jo
         return err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
     }
     chunk->unit = unit->number;
+    err = weir_producers_replay_batch(engine, partition, chunk);
+    if (err != WEIR_OK) {
+        weir_chunk_drop(chunk);
+        return err;
+    }
     if (old) {
         return replay_old_batch(engine, partition, chunk);
     }
@@ -207,6 +212,12 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
         return old ? WEIR_OK : replay_level(engine, entry->body);
     case WEIR_ENTRY_TOPIC_DELETE:
         return old ? WEIR_OK : replay_delete(engine, entry->body, unit->number);
+    case WEIR_ENTRY_PRODUCER:
+        return weir_producers_replay_open(engine, entry->body, unit);
+    case WEIR_ENTRY_EXPIRE:
+        return weir_producers_replay_expire(engine, entry->body, unit);
+    case WEIR_ENTRY_PUBLISHING:
+        return weir_producers_replay_publishing(engine, entry->body, unit);
     case WEIR_ENTRY_LIVE_RETAINED:
         return old ? WEIR_OK : replay_live_retained(engine, entry->body);
     default:

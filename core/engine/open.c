@@ -22,6 +22,7 @@
 
 enum {
     DEFAULT_SYNC_EVERY_MS = 50,
+    DEFAULT_PRODUCER_EXPIRY_MS = 7 * 24 * 3600 * 1000,
     DEFAULT_CHECKPOINT_EVERY_MS = 300000,
     PATH_BYTES = 4096,
     DATA_DIR_BYTES_MAX = 3000,
@@ -84,6 +85,9 @@ static void config_default(weir_engine_config *config)
     if (config->checkpoint_every_ms == 0) {
         config->checkpoint_every_ms = DEFAULT_CHECKPOINT_EVERY_MS;
     }
+    if (config->producer_expiry_ms == 0) {
+        config->producer_expiry_ms = DEFAULT_PRODUCER_EXPIRY_MS;
+    }
     limits_default(&config->limits);
 }
 
@@ -126,6 +130,7 @@ static void engine_free(weir_engine *engine)
     }
     weir_map_fini(&engine->topics_by_name);
     weir_map_fini(&engine->topics_by_id);
+    weir_producers_fini(engine);
     weir_retained_fini(engine);
     if (engine->live_topic.ref != NULL) {
         weir_partition_drop_chunks(engine, &engine->live);
@@ -182,6 +187,7 @@ static weir_err engine_make(const weir_engine_config *config, weir_engine **out)
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         weir_link_init(lists[i]);
     }
+    weir_producers_init(engine);
     engine->env = config->env;
     weir_err err = engine->env == NULL ? weir_env_posix_create(&engine->env) : WEIR_OK;
     engine->env_ours = config->env == NULL && err == WEIR_OK;

@@ -20,6 +20,8 @@ typedef enum weir_op_type {
     WEIR_OP_TOPIC_DELETE,
     WEIR_OP_TOPICS,
     WEIR_OP_OFFSETS,
+    WEIR_OP_PRODUCER_OPEN,
+    WEIR_OP_PRODUCER_WHERE,
 } weir_op_type;
 
 typedef struct weir_op {
@@ -40,6 +42,7 @@ typedef struct weir_op {
             uint32_t value_bytes; /* of the value alone: 0 clears a retained one */
             uint32_t bytes;       /* value and headers, for the limit of a record */
             bool key_null;
+            uint16_t producer_bytes; /* then the data ends with a publishing id and the name */
         } publish;
         struct {
             uint32_t topic_bytes;
@@ -64,6 +67,11 @@ typedef struct weir_op {
             bool no_local;
             bool until_end;
         } subscribe;
+        struct {
+            uint32_t topic_bytes;
+            uint32_t name_bytes;
+            uint32_t partition;
+        } producer;
         struct {
             uint64_t records;
             uint64_t bytes;
@@ -146,6 +154,36 @@ void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean st
 void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 
+/* producers.c */
+void weir_producers_init(weir_engine *engine);
+void weir_producers_fini(weir_engine *engine);
+/* OK: the batch is the next one of its producer, or has none; with *duplicate it was stored before,
+ * at *offset. Otherwise why it is refused (see weir_port_produce_batch). After OK apply cannot
+ * fail. */
+weir_err weir_producers_decide(weir_engine *engine, const weir_partition *partition,
+                               const weir_batch_head *head, bool *duplicate, int64_t *offset);
+/* The chunk has its offset, time and unit; it was decided before. */
+void weir_producers_apply(weir_engine *engine, const weir_partition *partition,
+                          const weir_chunk *chunk);
+weir_err weir_producers_replay_batch(weir_engine *engine, const weir_partition *partition,
+                                     const weir_chunk *chunk);
+weir_err weir_producers_replay_open(weir_engine *engine, weir_bytes body,
+                                    const weir_journal_unit *unit);
+weir_err weir_producers_replay_expire(weir_engine *engine, weir_bytes body,
+                                      const weir_journal_unit *unit);
+weir_err weir_producers_replay_publishing(weir_engine *engine, weir_bytes body,
+                                          const weir_journal_unit *unit);
+weir_err weir_publishing_decide(weir_engine *engine, const weir_partition *partition,
+                                weir_bytes name, uint64_t id, bool *duplicate);
+/* Then, before anything changes, its memory; and apply, or what undoes it. */
+weir_err weir_publishing_reserve(weir_engine *engine, const weir_partition *partition,
+                                 weir_bytes name, weir_publishing **out);
+void weir_publishing_apply(weir_engine *engine, weir_publishing *publishing, uint64_t id);
+void weir_publishing_unreserve(weir_engine *engine, weir_publishing *publishing);
+void weir_publishing_write(weir_engine *engine); /* the open unit's entries */
+void weir_producers_expire(weir_engine *engine);
+void weir_producers_op(weir_engine *engine, weir_port *port, const weir_op *op);
+
 /* retained.c */
 weir_err weir_retained_decide(weir_engine *engine, weir_bytes name, uint64_t bytes);
 void weir_retained_apply_chunk(weir_engine *engine, weir_chunk *chunk);
@@ -223,6 +261,9 @@ enum {
     WEIR_ENTRY_TOPIC_DELETE = 4,
     WEIR_ENTRY_BATCH = 5,
     WEIR_ENTRY_LIVE_RETAINED = 6,
+    WEIR_ENTRY_PRODUCER = 11,
+    WEIR_ENTRY_EXPIRE = 12,
+    WEIR_ENTRY_PUBLISHING = 13,
     WEIR_ENTRY_BATCH_HEAD_BYTES = 12,
     WEIR_ENTRY_TOPIC_HEAD_BYTES = 20,
 };

@@ -16,6 +16,8 @@
  * [P2]: it is pushed only while fewer than COMPLETIONS_MAX - OPERATIONS_MAX slots are in use. */
 #include "core/engine/ops.h"
 
+#include "core/base/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +124,11 @@ static weir_err publish_check(weir_port *port, const weir_publish *publish, uint
         count(&engine->refused_name);
         return WEIR_NAME_INVALID;
     }
+    if (publish->producer.ptr != NULL &&
+        (publish->producer.len == 0 || publish->producer.len > WEIR_PRODUCER_NAME_BYTES_MAX ||
+         !weir_utf8_valid(publish->producer))) {
+        return WEIR_INVALID;
+    }
     if (bytes > limits->record_bytes_max) {
         count(&engine->refused_record_bytes);
         return WEIR_TOO_LARGE;
@@ -141,9 +148,10 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
     weir_bytes name = by_topic ? publish->topic : publish->name;
     weir_bytes key = by_topic ? publish->key : WEIR_BYTES_NULL;
     size_t rest = weir_record_rest_size(publish->value, publish->headers, publish->header_count);
+    size_t once = publish->producer.len > 0 ? publish->producer.len + sizeof(uint64_t) : 0;
     weir_op *op = NULL;
-    err = op_begin(port, WEIR_OP_PUBLISH, name.len + key.len + rest, !publish->no_confirm, user,
-                   token, &op);
+    err = op_begin(port, WEIR_OP_PUBLISH, name.len + key.len + rest + once, !publish->no_confirm,
+                   user, token, &op);
     if (err != WEIR_OK) {
         return err;
     }
@@ -159,7 +167,12 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
     op->publish.value_bytes = (uint32_t)publish->value.len;
     op->publish.bytes = (uint32_t)sum;
     uint8_t *at = put_bytes(put_bytes(op->data, name), key);
-    weir_record_rest_encode(publish->value, publish->headers, publish->header_count, at);
+    at += weir_record_rest_encode(publish->value, publish->headers, publish->header_count, at);
+    op->publish.producer_bytes = (uint16_t)publish->producer.len;
+    if (once > 0) {
+        memcpy(at, &publish->publishing_id, sizeof(uint64_t));
+        put_bytes(at + sizeof(uint64_t), publish->producer);
+    }
     op_end(port, op, !publish->no_confirm);
     return WEIR_OK;
 }
@@ -234,6 +247,32 @@ static weir_err submit_plain(weir_port *port, weir_op_type type, weir_subscriber
 weir_err weir_port_fetch_cancel(weir_port *port, void *user, uint64_t token)
 {
     return submit_plain(port, WEIR_OP_FETCH_CANCEL, NULL, false, user, token);
+}
+
+weir_err weir_port_producer_open(weir_port *port, void *user, uint64_t token)
+{
+    return submit_plain(port, WEIR_OP_PRODUCER_OPEN, NULL, true, user, token);
+}
+
+weir_err weir_port_producer_where(weir_port *port, weir_bytes producer, weir_bytes topic,
+                                  uint32_t partition, void *user, uint64_t token)
+{
+    weir_op *op = NULL;
+    if (producer.len == 0 || producer.len > WEIR_PRODUCER_NAME_BYTES_MAX ||
+        topic.len > WEIR_TOPIC_BYTES_MAX) {
+        return producer.len == 0 || producer.len > WEIR_PRODUCER_NAME_BYTES_MAX ? WEIR_INVALID
+                                                                                : WEIR_NOT_FOUND;
+    }
+    weir_err err =
+        op_begin(port, WEIR_OP_PRODUCER_WHERE, topic.len + producer.len, true, user, token, &op);
+    if (err == WEIR_OK) {
+        op->producer.topic_bytes = (uint32_t)topic.len;
+        op->producer.name_bytes = (uint32_t)producer.len;
+        op->producer.partition = partition;
+        put_bytes(put_bytes(op->data, topic), producer);
+        op_end(port, op, true);
+    }
+    return err;
 }
 
 weir_err weir_port_subscriber_open(weir_port *port, void *user, weir_subscriber **subscriber)
@@ -448,6 +487,7 @@ void weir_completion_drop(weir_completion *completion)
     case WEIR_COMPLETION_SUBSCRIBE:
     case WEIR_COMPLETION_UNSUBSCRIBE:
     case WEIR_COMPLETION_CLOSED:
+    case WEIR_COMPLETION_PRODUCER:
     case WEIR_COMPLETION_NOTICE:
     case WEIR_COMPLETION_BATCH:
         break;

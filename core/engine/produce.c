@@ -81,6 +81,7 @@ void weir_produce_close_all(weir_engine *engine)
     while (!weir_link_empty(&engine->open_partitions)) {
         close_batch(engine, WEIR_OWNER_OF(engine->open_partitions.next, weir_partition, open_link));
     }
+    weir_publishing_write(engine);
 }
 
 /* Adds one record to the partition's open batch. Fails before anything changes. */
@@ -125,7 +126,8 @@ typedef struct publishing {
     weir_bytes rest; /* value and headers, encoded */
     weir_completion done;
     uint64_t unit;
-    weir_level level; /* the answer waits for */
+    weir_level level;          /* the answer waits for */
+    weir_partition *partition; /* when it is chosen already */
 } publishing;
 
 static weir_err writable(const weir_engine *engine)
@@ -154,18 +156,29 @@ static weir_partition *choose_partition(const weir_engine *engine, const publish
     return topic->partitions[index];
 }
 
+/* The name and id that make a publish effectively once; behind the record in the operation. */
+static weir_bytes publishing_of(const weir_op *op, uint64_t *id)
+{
+    const uint8_t *at =
+        op->data + op->publish.name_bytes + op->publish.key_bytes + op->publish.rest_bytes;
+    memcpy(id, at, sizeof(*id));
+    return (weir_bytes){at + sizeof(*id), op->publish.producer_bytes};
+}
+
 static weir_err publish_stored(weir_engine *engine, publishing *p)
 {
     const weir_op *op = p->op;
-    weir_partition *partition = choose_partition(engine, p);
+    weir_partition *partition = p->partition != NULL ? p->partition : choose_partition(engine, p);
     weir_err err = writable(engine);
     if (err == WEIR_OK && (op->attributes & WEIR_RECORD_RETAIN) != 0) {
         weir_bytes name = {p->route->name, p->route->name_bytes};
         err = weir_retained_decide(engine, name, op->publish.value_bytes);
     }
     if (err == WEIR_OK) {
-        err = weir_engine_unit(engine, p->key.len + p->rest.len + WEIR_RECORD_OVERHEAD_MAX +
-                                           (partition->open == NULL ? 128 : 0));
+        uint64_t entries = partition->open == NULL ? 128 : 0;
+        entries += op->publish.producer_bytes > 0 ? op->publish.producer_bytes + 32u : 0;
+        err =
+            weir_engine_unit(engine, p->key.len + p->rest.len + WEIR_RECORD_OVERHEAD_MAX + entries);
     }
     if (err == WEIR_OK) {
         weir_note note = {p->route, op->subscriber};
@@ -181,6 +194,37 @@ static weir_err publish_stored(weir_engine *engine, publishing *p)
     p->done.published.offset = partition->next_offset + partition->builder.count - 1;
     engine->stats.records_stored++;
     return WEIR_OK;
+}
+
+/* A record that its named producer published before is not stored again: the same answer. */
+static weir_err publish_once(weir_engine *engine, publishing *p)
+{
+    uint64_t id = 0;
+    bool duplicate = false;
+    weir_publishing *last = NULL;
+    weir_bytes name = publishing_of(p->op, &id);
+    p->partition = choose_partition(engine, p);
+    weir_err err = weir_publishing_decide(engine, p->partition, name, id, &duplicate);
+    if (err == WEIR_OK && duplicate) {
+        p->unit = weir_engine_unit_now(engine);
+        p->level = p->partition->topic->options.level;
+        p->done.published.level = p->level;
+        p->done.published.partition = p->partition->index;
+        p->done.published.offset = -1;
+        p->done.published.duplicate = true;
+        engine->stats.records_duplicate++;
+        return WEIR_OK;
+    }
+    err = err == WEIR_OK ? weir_publishing_reserve(engine, p->partition, name, &last) : err;
+    if (err == WEIR_OK) {
+        err = publish_stored(engine, p);
+        if (err == WEIR_OK) {
+            weir_publishing_apply(engine, last, id);
+        } else {
+            weir_publishing_unreserve(engine, last);
+        }
+    }
+    return err;
 }
 
 /* A retained value of a live name goes through the journal as a batch of one. */
@@ -301,7 +345,10 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
     p.done.published.timestamp_ms = engine->engine_ms;
     weir_err err = publish_route(engine, &p, &mine);
     if (err == WEIR_OK) {
-        err = p.route->topic != NULL ? publish_stored(engine, &p) : publish_live(engine, &p);
+        bool once = op->publish.producer_bytes > 0;
+        err = p.route->topic != NULL
+                  ? (once ? publish_once(engine, &p) : publish_stored(engine, &p))
+                  : (once ? WEIR_NOT_OFFERED : publish_live(engine, &p));
     }
     if (err != WEIR_OK) {
         publish_refused(engine, port, &p, err);
@@ -333,7 +380,17 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     weir_partition *partition = topic->partitions[op->batch.partition];
     *out = partition;
     weir_chunk *chunk = NULL;
+    weir_batch_head head;
     weir_err err = writable(engine);
+    err = err == WEIR_OK ? weir_batch_head_decode(batch, &head) : err;
+    if (err == WEIR_OK) {
+        err = weir_producers_decide(engine, partition, &head, &done->published.duplicate,
+                                    &done->published.offset);
+        if (done->published.duplicate) {
+            done->published.partition = partition->index;
+            return err;
+        }
+    }
     err = err == WEIR_OK ? weir_engine_unit(engine, batch.len + 128) : err;
     err = err == WEIR_OK ? weir_tail_reserve(&partition->tail) : err;
     err = err == WEIR_OK ? weir_chunk_create(engine->pool, topic->ref, partition->index, batch.len,
@@ -342,7 +399,6 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     if (err != WEIR_OK) {
         return err;
     }
-    weir_batch_head head;
     memcpy(chunk->batch, batch.ptr, batch.len);
     err = weir_batch_check((weir_bytes){chunk->batch, batch.len}, &head, chunk->positions,
                            op->batch.record_count);
@@ -362,6 +418,7 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     weir_entry_batch(engine, partition, false, (weir_bytes){chunk->batch, batch.len});
     engine->disk_wanted |= topic->options.level == WEIR_LEVEL_DISK;
     weir_produce_apply(engine, partition, chunk, NULL, false);
+    weir_producers_apply(engine, partition, chunk);
     return WEIR_OK;
 }
 
@@ -374,7 +431,9 @@ void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *
     done.err = produce_batch(engine, op, &done, &partition);
     weir_level level = partition != NULL ? partition->topic->options.level : WEIR_LEVEL_DISK;
     done.published.level = level;
-    if (done.err == WEIR_OK) {
+    if (done.err == WEIR_OK && done.published.duplicate) {
+        engine->stats.records_duplicate += op->batch.record_count;
+    } else if (done.err == WEIR_OK) {
         engine->stats.records_received += op->batch.record_count;
         engine->stats.records_stored += op->batch.record_count;
         engine->stats.bytes_received += op->batch.batch_bytes;

@@ -108,7 +108,7 @@ struct weir_topic {
     uint32_t round_robin;
     uint32_t partition_count;
     weir_partition **partitions; /* each on its own: adding some moves none */
-    weir_level level_before; /* of records up to level_unit, when the level was lowered since */
+    weir_level level_before;     /* of records up to level_unit, when the level was lowered since */
     uint64_t level_unit;
     uint64_t deleted_unit; /* 0: alive */
     weir_topic *grave_next;
@@ -138,6 +138,56 @@ struct weir_route {
     uint32_t name_bytes;
     uint8_t name[];
 };
+
+/* ---- Producers (producers.c) ------------------------------------------------------------------ */
+
+enum { WEIR_SEQUENCES_KEPT = 5 };
+
+typedef struct weir_sequence {
+    int32_t first;
+    int32_t count;
+    int64_t offset; /* of the record that has `first` */
+} weir_sequence;
+
+/* What one producer stored last in one partition. */
+typedef struct weir_producer_place {
+    uint32_t topic_id;
+    uint32_t partition;
+    int16_t epoch;
+    uint16_t kept;
+    weir_sequence last[WEIR_SEQUENCES_KEPT]; /* the newest first */
+} weir_producer_place;
+
+typedef struct weir_producer {
+    int64_t id;
+    int64_t used_ms;      /* engine time of its newest batch */
+    weir_link used_link;  /* producers.used, by used_ms */
+    uint64_t unit;        /* of its last change; replay skips what is at or below it */
+    uint32_t place_count; /* sorted by topic and partition */
+    uint32_t place_capacity;
+    weir_producer_place *places;
+} weir_producer;
+
+/* The last publishing id of one named producer in one partition. */
+typedef struct weir_publishing {
+    weir_link used_link;      /* producers.publishing_used, by used_ms */
+    weir_link unwritten_link; /* producers.unwritten: the open unit has no entry of it yet */
+    int64_t used_ms;
+    uint64_t unit;
+    uint64_t last;
+    uint32_t key_bytes;
+    uint8_t key[]; /* topic id u32, partition u32, name */
+} weir_publishing;
+
+typedef struct weir_producers {
+    weir_map by_id; /* key: the id in the producer itself */
+    weir_link used;
+    int64_t id_next;
+    uint64_t place_count; /* of all producers */
+    weir_map publishing;
+    weir_link publishing_used;
+    weir_link unwritten;
+} weir_producers;
 
 /* ---- Retained values (retained.c) ------------------------------------------------------------ */
 
@@ -406,7 +456,7 @@ struct weir_engine {
     weir_partition live;
     weir_topic live_topic;
     weir_partition *live_list[1]; /* its partitions */
-    uint64_t live_owed; /* live records owed to anybody */
+    uint64_t live_owed;           /* live records owed to anybody */
 
     weir_trie *filters;
     uint64_t filters_generation;
@@ -414,6 +464,8 @@ struct weir_engine {
     uint64_t route_bytes; /* of all match lists */
     uint64_t match_stamp; /* of the match list that is being made */
     bool routes_full;
+
+    weir_producers producers;
 
     weir_map retained;
     weir_link retained_list;

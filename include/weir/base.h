@@ -43,6 +43,13 @@ extern "C" {
     X(NOT_AUTHORIZED, "not-authorized", CALLER, "The principal may not do this.")                  \
     X(NOT_OFFERED, "not-offered", CALLER, "This front end or backend cannot offer that.")          \
     X(EMPTY, "empty", CALLER, "There is nothing to give.")                                         \
+    X(PRODUCER_UNKNOWN, "producer-unknown", CALLER,                                                \
+      "This producer id was never given out, or has expired; ask for a new one.")                  \
+    X(PRODUCER_FENCED, "producer-fenced", CALLER, "A newer epoch of this producer is in force.")   \
+    X(OUT_OF_ORDER, "out-of-order", CALLER,                                                        \
+      "The batch's sequence does not follow the last one; send what is missing first.")            \
+    X(DUPLICATE, "duplicate", CALLER,                                                              \
+      "The batch was stored before, too long ago to tell where; do not send it again.")            \
     X(MALFORMED, "malformed", PEER, "The bytes do not follow their format.")                       \
     X(UNSUPPORTED, "unsupported", PEER, "The bytes are well formed but not supported here.")       \
     X(VERSION, "version", PEER, "It was made for a version that does not fit this one.")           \

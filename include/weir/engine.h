@@ -35,6 +35,7 @@ typedef struct weir_engine_config {
     uint64_t segment_bytes_max;   /* 1 GiB */
     uint64_t checkpoint_bytes;    /* 256 MiB of journal between checkpoints */
     uint32_t checkpoint_every_ms; /* 300,000; a checkpoint when anything changed */
+    uint64_t producer_expiry_ms;  /* 604,800,000: producers not used for so long are forgotten */
     weir_limits limits;           /* a field that is 0 takes its default */
 } weir_engine_config;
 
@@ -67,6 +68,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(records_received, "weir_records_received_total", "Records decided, stored or live.")         \
     X(records_stored, "weir_records_stored_total", "Records appended to declared topics.")         \
     X(records_live, "weir_records_live_total", "Records published on live names.")                 \
+    X(records_duplicate, "weir_records_duplicate_total",                                           \
+      "Records of retries that were stored already, and not stored again.")                        \
     X(records_delivered, "weir_records_delivered_total", "Records handed to subscribers.")         \
     X(records_fetched, "weir_records_fetched_total", "Records handed out by fetch.")               \
     X(records_refused, "weir_records_refused_total", "Publishes refused, whatever the reason.")    \
@@ -88,6 +91,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(filters, "weir_subscriptions", "gauge: filters subscribed to.")                              \
     X(retained, "weir_retained", "gauge: retained values.")                                        \
     X(retained_bytes, "weir_retained_bytes", "gauge: bytes of retained values.")                   \
+    X(producers, "weir_producers", "gauge: idempotent producers remembered.")                      \
+    X(publishing_names, "weir_publishing_names", "gauge: publishing ids remembered.")              \
     X(tail_bytes, "weir_tail_bytes", "gauge: memory of the newest records.")                       \
     X(refused_record_bytes, "weir_refused_record_bytes_total", "Limit record_bytes_max.")          \
     X(refused_name, "weir_refused_name_total", "Limit name_bytes_max.")                            \
@@ -99,6 +104,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(refused_retained, "weir_refused_retained_total", "Limit retained_max.")                      \
     X(refused_retained_bytes, "weir_refused_retained_bytes_total", "Limit retained_bytes_max.")    \
     X(refused_tail, "weir_refused_tail_total", "Limit tail_bytes_max.")                            \
+    X(refused_producers, "weir_refused_producers_total",                                           \
+      "Limits producers_max, producer_partitions_max, publishing_names_max.")                      \
     X(paused_port, "weir_paused_port_total", "Times a port was full: limit port_bytes_max.")
 
 typedef struct weir_stats {

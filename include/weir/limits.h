@@ -58,6 +58,13 @@
     X(tail_bytes_max, 134217728, "bytes", 1048576, 68719476736, "weir_refused_tail_total",         \
       "Memory for the newest records of all topics and of live names.",                            \
       "reading stops until there is room", "reading stops until there is room")                    \
+    X(producers_max, 100000, "producers", 1, 10000000, "weir_refused_producers_total",             \
+      "Idempotent producers remembered at once.", "-", "error limit")                              \
+    X(producer_partitions_max, 1000000, "pairs", 1, 100000000, "weir_refused_producers_total",     \
+      "Pairs of idempotent producer and partition remembered at once.", "-", "error limit")        \
+    X(publishing_names_max, 100000, "names", 1, 10000000, "weir_refused_producers_total",          \
+      "Named producers with a publishing id, each partition of each counted.",                     \
+      "PUBACK 0x97 (5.0); close (3.1.1)", "error limit")                                           \
     X(port_bytes_max, 8388608, "bytes", 65536, 1073741824, "weir_paused_port_total",               \
       "What one I/O loop has submitted and the engine has not yet taken.",                         \
       "reading stops until there is room", "reading stops until there is room")                    \

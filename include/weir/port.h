@@ -26,6 +26,8 @@ typedef struct weir_subscriber weir_subscriber; /* opaque; valid until its CLOSE
 
 /* ---- Operations ---------------------------------------------------------------------------- */
 
+enum { WEIR_PRODUCER_NAME_BYTES_MAX = 256 };
+
 /* One record to publish. Either `name` is set, a full name that the address rule splits into topic
  * and key (or that is live), or `topic` is, with `key` as it stands (NOT_FOUND when undeclared).
  * Everything is copied. */
@@ -43,6 +45,12 @@ typedef struct weir_publish {
                            none */
     const weir_subscriber
         *self; /* filters with no_local of this subscriber do not get it; may be NULL */
+    /* Effectively once: a name (1 to WEIR_PRODUCER_NAME_BYTES_MAX bytes of UTF-8) and an id that
+     * rises with each record of that name, gaps allowed. A record whose id is not above the last
+     * one of its partition is not stored again: OK, with `duplicate`. Null: none. NOT_OFFERED for
+     * live names. */
+    weir_bytes producer;
+    uint64_t publishing_id;
 } weir_publish;
 
 typedef enum weir_start_kind {
@@ -110,15 +118,24 @@ typedef enum weir_completion_type {
     WEIR_COMPLETION_TOPICS, /* list */
     WEIR_COMPLETION_OFFSETS,
     WEIR_COMPLETION_BATCH, /* produce_batch */
+    WEIR_COMPLETION_PRODUCER,
 } weir_completion_type;
 
 typedef struct weir_published {
     weir_level level; /* reached */
     bool live;        /* no topic: offset and partition mean nothing */
     uint32_t partition;
+    bool duplicate; /* it was stored before, and not again; offset: of then, -1 when unknown */
     int64_t offset; /* of the first record of a batch */
     int64_t timestamp_ms;
 } weir_published;
+
+typedef struct weir_producer_info {
+    int64_t id; /* open: for the heads of this producer's batches */
+    int16_t epoch;
+    bool known; /* where: it published to this partition before */
+    uint64_t publishing_id;
+} weir_producer_info;
 
 /* A run of records of one chunk. The receiver owns one count of `chunk` and of `slots`. */
 typedef struct weir_delivery {
@@ -189,7 +206,8 @@ typedef struct weir_completion {
         weir_notice notice;
         weir_fetched fetched;
         weir_topics topics; /* TOPIC (the one), TOPICS, OFFSETS (the one) */
-        bool existed;       /* SUBSCRIBE: it replaced the same filter; UNSUBSCRIBE: it was there */
+        weir_producer_info producer;
+        bool existed; /* SUBSCRIBE: it replaced the same filter; UNSUBSCRIBE: it was there */
     };
 } weir_completion;
 
@@ -236,9 +254,23 @@ WEIR_API weir_err weir_port_publish(weir_port *port, const weir_publish *publish
 
 /* A RecordBatch v2 built by a client for one partition, or several batches back to back of which
  * each is one. It is checked here, on the caller's side (MALFORMED, UNSUPPORTED, DAMAGED); the
- * engine sets base offset, timestamp type and time in the head. Copied. */
+ * engine sets base offset, timestamp type and time in the head. Copied.
+ *
+ * A head with a producer id (see weir_port_producer_open), its epoch and the sequence of its first
+ * record makes it idempotent, as Kafka's KIP-98 has it: of each producer and partition sequences
+ * are dense from 0; one of the last five batches sent again is OK with `duplicate`, an older one
+ * DUPLICATE, a gap OUT_OF_ORDER, an older epoch PRODUCER_FENCED, an id that is not known
+ * PRODUCER_UNKNOWN. */
 WEIR_API weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t partition,
                                           weir_bytes batch, void *user, uint64_t token);
+
+/* A producer id that nobody had before, durably so; PRODUCER completion. LIMIT. It is forgotten
+ * when nothing was produced with it for producer_expiry_ms. */
+WEIR_API weir_err weir_port_producer_open(weir_port *port, void *user, uint64_t token);
+/* "Where was I": the last publishing id of a named producer in one partition; PRODUCER completion.
+ * NOT_FOUND: no such topic or partition. */
+WEIR_API weir_err weir_port_producer_where(weir_port *port, weir_bytes producer, weir_bytes topic,
+                                           uint32_t partition, void *user, uint64_t token);
 
 WEIR_API weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user,
                                   uint64_t token);

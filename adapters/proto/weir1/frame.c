@@ -125,6 +125,7 @@ static void take_target(frame_reader *reader, weir_v1_frame *frame)
 
 static weir_err take_body(frame_reader *reader, weir_v1_frame *frame)
 {
+    unsigned level = 0;
     switch (frame->type) {
     case WEIR_V1_FRAME_PRODUCE:
         take_target(reader, frame);
@@ -138,7 +139,9 @@ static weir_err take_body(frame_reader *reader, weir_v1_frame *frame)
         return WEIR_OK;
     case WEIR_V1_FRAME_PRODUCED:
         frame->request = take_number(reader, 8);
-        frame->level = (weir_level)take_number(reader, 1);
+        level = (unsigned)take_number(reader, 1);
+        frame->duplicate = (level & WEIR_V1_FRAME_DUPLICATE) != 0;
+        frame->level = (weir_level)(level & ~(unsigned)WEIR_V1_FRAME_DUPLICATE);
         frame->partition = (uint32_t)take_number(reader, 4);
         frame->offset = (int64_t)take_number(reader, 8);
         frame->time_ms = (int64_t)take_number(reader, 8);
@@ -212,6 +215,7 @@ static weir_err put_target(weir_buffer *out, const weir_v1_frame *frame)
 static weir_err put_body(weir_buffer *out, const weir_v1_frame *frame)
 {
     weir_err err = WEIR_OK;
+    unsigned level = 0;
     switch (frame->type) {
     case WEIR_V1_FRAME_PRODUCE:
         return put_target(out, frame);
@@ -222,7 +226,8 @@ static weir_err put_body(weir_buffer *out, const weir_v1_frame *frame)
         return err != WEIR_OK ? err : put_number(out, frame->wait_ms, 4);
     case WEIR_V1_FRAME_PRODUCED:
         err = put_number(out, frame->request, 8);
-        err = err != WEIR_OK ? err : put_number(out, frame->level, 1);
+        level = frame->level | (frame->duplicate ? WEIR_V1_FRAME_DUPLICATE : 0);
+        err = err != WEIR_OK ? err : put_number(out, level, 1);
         err = err != WEIR_OK ? err : put_number(out, frame->partition, 4);
         err = err != WEIR_OK ? err : put_number(out, (uint64_t)frame->offset, 8);
         return err != WEIR_OK ? err : put_number(out, (uint64_t)frame->time_ms, 8);

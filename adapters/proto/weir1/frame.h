@@ -6,7 +6,7 @@
  *   0x01 produce-batch   topic length u16, topic | partition u32 | request u64 | RecordBatch...
  *   0x02 fetch-batch     topic length u16, topic | partition u32 | request u64 | offset i64 |
  *                        max bytes u32 | wait ms u32
- *   0x81 produced        request u64 | level u8 | partition u32 | offset i64 | time ms i64
+ *   0x81 produced        request u64 | level u8 (0x80: duplicate) | partition u32 | offset i64 | time ms i64
  *   0x82 fetched         request u64 | status u8 (0) | start offset i64 | end offset i64 |
  * batches... 0xff error           request u64 | code length u16, code | text length u16, text
  *
@@ -23,6 +23,7 @@ enum {
     WEIR_V1_FRAME_PRODUCED = 0x81,
     WEIR_V1_FRAME_FETCHED = 0x82,
     WEIR_V1_FRAME_ERROR = 0xff,
+    WEIR_V1_FRAME_DUPLICATE = 0x80, /* in the level of produced */
 };
 
 /* Finds the next message at the front of a stream. Zeroed is the start. */
@@ -46,6 +47,7 @@ typedef struct weir_v1_frame {
     uint32_t bytes_max;   /* FETCH */
     uint32_t wait_ms;     /* FETCH */
     weir_level level;     /* PRODUCED */
+    bool duplicate;       /* PRODUCED: it was stored before, at `offset`, and not again */
     int64_t time_ms;      /* PRODUCED */
     int64_t start_offset; /* FETCHED */
     int64_t end_offset;   /* FETCHED */

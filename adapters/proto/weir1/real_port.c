@@ -16,6 +16,8 @@ static weir_engine_health health(weir_port *port)
 const weir_v1_port_ops weir_v1_port_real = {
     .publish = weir_port_publish,
     .produce_batch = weir_port_produce_batch,
+    .producer_open = weir_port_producer_open,
+    .producer_where = weir_port_producer_where,
     .fetch = weir_port_fetch,
     .fetch_cancel = weir_port_fetch_cancel,
     .subscriber_open = weir_port_subscriber_open,

@@ -57,6 +57,9 @@ typedef struct weir_v1_fields {
     weir_bytes key;   /* null: none */
     weir_bytes value; /* null: a tombstone */
     bool retain;
+    weir_bytes producer; /* null: none */
+    bool has_publishing_id;
+    uint64_t publishing_id;
     weir_header *headers;
     uint32_t header_count;
     uint32_t header_capacity;

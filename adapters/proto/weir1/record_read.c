@@ -323,6 +323,25 @@ static weir_err text_member(const weir_v1_node *record, const char *field, weir_
     return WEIR_OK;
 }
 
+/* producer and publishing_id: both, or neither. */
+static weir_err once_decode(const weir_v1_node *record, weir_v1_fields *fields,
+                            weir_v1_reason *reason)
+{
+    const weir_v1_node *node = weir_v1_node_member(record, "publishing_id");
+    int64_t id = 0;
+    weir_err err = text_member(record, "producer", &fields->producer, reason);
+    if (err != WEIR_OK || node == NULL) {
+        return err;
+    }
+    if (!weir_v1_node_integer(node, &id) || id < 0) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "publishing_id",
+                              "Give publishing_id as a whole number from 0 on.");
+    }
+    fields->has_publishing_id = true;
+    fields->publishing_id = (uint64_t)id;
+    return WEIR_OK;
+}
+
 weir_err weir_v1_fields_decode(const weir_v1_node *record, uint64_t headers_max, bool strict,
                                weir_v1_fields *fields, weir_v1_reason *reason)
 {
@@ -330,6 +349,8 @@ weir_err weir_v1_fields_decode(const weir_v1_node *record, uint64_t headers_max,
     fields->name = fields->topic = fields->key = fields->value = WEIR_BYTES_NULL;
     fields->header_count = 0;
     fields->retain = false;
+    fields->producer = WEIR_BYTES_NULL;
+    fields->has_publishing_id = false;
     if (weir_v1_node_kind_of(record) != WEIR_V1_OBJECT) {
         return weir_v1_refuse(reason, WEIR_INVALID, "records", "Give each record as an object.");
     }
@@ -341,6 +362,7 @@ weir_err weir_v1_fields_decode(const weir_v1_node *record, uint64_t headers_max,
     err = err != WEIR_OK ? err : text_member(record, "topic", &fields->topic, reason);
     err = err != WEIR_OK ? err : key_decode(record, fields, reason);
     err = err != WEIR_OK ? err : value_decode(record, fields, reason);
+    err = err != WEIR_OK ? err : once_decode(record, fields, reason);
     err = err != WEIR_OK ? err : envelope_decode(record, headers_max, fields, reason);
     return err != WEIR_OK ? err : headers_decode(record, headers_max, strict, fields, reason);
 }

@@ -45,6 +45,9 @@ typedef struct weir_v1_port_ops {
     weir_err (*publish)(weir_port *port, const weir_publish *publish, void *user, uint64_t token);
     weir_err (*produce_batch)(weir_port *port, weir_bytes topic, uint32_t partition,
                               weir_bytes batch, void *user, uint64_t token);
+    weir_err (*producer_open)(weir_port *port, void *user, uint64_t token);
+    weir_err (*producer_where)(weir_port *port, weir_bytes producer, weir_bytes topic,
+                               uint32_t partition, void *user, uint64_t token);
     weir_err (*fetch)(weir_port *port, const weir_fetch *fetch, void *user, uint64_t token);
     weir_err (*fetch_cancel)(weir_port *port, void *user, uint64_t token);
     weir_err (*subscriber_open)(weir_port *port, void *user, weir_subscriber **subscriber);

@@ -556,6 +556,7 @@ static const struct command_row {
     {"unsubscribe", LATE | PUSHES, weir_v1_command_unsubscribe},
     {"fetch", 0, command_fetch},
     {"topic", 0, command_topic},
+    {"producer", 0, weir_v1_command_producer},
     {"query", LATE, command_query},
     {"ping", LATE, command_ping},
     {"goodbye", LATE, command_goodbye},

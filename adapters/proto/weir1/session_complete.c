@@ -41,6 +41,7 @@ static void produced(weir_v1_session *session, const weir_v1_op *op,
         .type = WEIR_V1_FRAME_PRODUCED,
         .request = op->call.frame_request,
         .level = completion->published.level,
+        .duplicate = completion->published.duplicate,
         .partition = completion->published.partition,
         .offset = completion->published.offset,
         .time_ms = completion->published.timestamp_ms,
@@ -283,6 +284,10 @@ static void op_complete(weir_v1_session *session, const weir_v1_op *op,
     case WEIR_V1_OP_TOPICS:
     case WEIR_V1_OP_OFFSETS:
         topics(session, op, completion);
+        break;
+    case WEIR_V1_OP_PRODUCER_OPEN:
+    case WEIR_V1_OP_PRODUCER_WHERE:
+        weir_v1_producer_told(session, op, completion);
         break;
     }
 }

@@ -50,6 +50,8 @@ typedef enum weir_v1_op_kind {
     WEIR_V1_OP_TOPIC_DELETE,
     WEIR_V1_OP_TOPICS,
     WEIR_V1_OP_OFFSETS,
+    WEIR_V1_OP_PRODUCER_OPEN,
+    WEIR_V1_OP_PRODUCER_WHERE,
 } weir_v1_op_kind;
 
 /* One operation in the port; its address is the token. */
@@ -218,6 +220,10 @@ typedef weir_err (*weir_v1_command)(weir_v1_session *session, const weir_v1_node
 /* ---- session_publish.c ------------------------------------------------------------------------
  */
 
+weir_err weir_v1_command_producer(weir_v1_session *session, const weir_v1_node *command,
+                                  weir_v1_call *call, weir_v1_reason *reason);
+void weir_v1_producer_told(weir_v1_session *session, const weir_v1_op *op,
+                           const weir_completion *completion);
 weir_err weir_v1_command_publish(weir_v1_session *session, const weir_v1_node *command,
                                  weir_v1_call *call, weir_v1_reason *reason);
 void weir_v1_many_done(weir_v1_session *session, weir_v1_many *many);

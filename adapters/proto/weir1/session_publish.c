@@ -26,6 +26,18 @@ static weir_err target_check(const weir_v1_fields *fields, weir_v1_reason *reaso
         return weir_v1_refuse(reason, WEIR_INVALID, "key",
                               "Give key with topic only: a name spells its key itself.");
     }
+    if ((fields->producer.ptr != NULL) != fields->has_publishing_id) {
+        return weir_v1_refuse(reason, WEIR_INVALID,
+                              fields->has_publishing_id ? "producer" : "publishing_id",
+                              "Give producer (a name) and publishing_id (a number that rises) "
+                              "together.");
+    }
+    if (fields->producer.ptr != NULL &&
+        (fields->producer.len == 0 || fields->producer.len > WEIR_PRODUCER_NAME_BYTES_MAX)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "producer",
+                              "Give producer as 1 to %d bytes of text.",
+                              WEIR_PRODUCER_NAME_BYTES_MAX);
+    }
     return WEIR_OK;
 }
 
@@ -41,6 +53,8 @@ static weir_err submit(weir_v1_session *session, weir_v1_op *op)
         .headers = fields->headers,
         .header_count = fields->header_count,
         .attributes = fields->retain ? WEIR_RECORD_RETAIN : 0,
+        .producer = fields->producer,
+        .publishing_id = fields->publishing_id,
     };
     weir_err err =
         config->port_ops->publish(config->port, &publish, config->user, weir_v1_op_token(op));
@@ -176,6 +190,9 @@ static weir_err record_decode(weir_v1_session *session, const weir_v1_node *comm
     if (fields->name.ptr == NULL && fields->topic.ptr == NULL) {
         weir_v1_node_text(weir_v1_node_member(command, "name"), &fields->name);
         weir_v1_node_text(weir_v1_node_member(command, "topic"), &fields->topic);
+    }
+    if (fields->producer.ptr == NULL) {
+        weir_v1_node_text(weir_v1_node_member(command, "producer"), &fields->producer);
     }
     if (weir_v1_node_member(record, "retain") == NULL) {
         weir_v1_node_boolean(weir_v1_node_member(command, "retain"), &fields->retain);

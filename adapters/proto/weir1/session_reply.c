@@ -242,6 +242,10 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
     }
     weir_v1_write_raw(writer, ",\"partition\":");
     weir_v1_write_unsigned(writer, published->partition);
+    if (published->duplicate) {
+        weir_v1_write_raw(writer, ",\"duplicate\":true");
+        return; /* where it was stored then is not remembered */
+    }
     weir_v1_write_raw(writer, ",\"offset\":");
     weir_v1_write_integer(writer, published->offset);
     weir_v1_write_raw(writer, ",\"time\":");
