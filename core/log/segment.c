@@ -247,17 +247,17 @@ static weir_heads_entry state_advance(weir_segment_state *state, const weir_chun
     weir_err err = weir_batch_head_decode(weir_chunk_batch(chunk), &head);
     WEIR_ASSERT(err == WEIR_OK && head.batch_bytes == chunk->batch_bytes);
     WEIR_ASSERT(head.base_offset == state->end_offset); /* [S2] */
-    WEIR_ASSERT((uint32_t)head.record_count == chunk->count);
+    WEIR_ASSERT(head.base_offset + head.last_offset_delta + 1 == weir_chunk_end(chunk));
     weir_heads_entry entry = {
         .position = state->bytes,
         .batch_bytes = head.batch_bytes,
         .head_crc = weir_crc32c(0, chunk->batch, WEIR_BATCH_HEAD_BYTES),
         .base_offset = head.base_offset,
         .max_timestamp_ms = head.max_timestamp,
-        .records = chunk->count,
+        .offsets = (uint32_t)head.last_offset_delta + 1,
     };
     state->bytes += head.batch_bytes;
-    state->end_offset += head.record_count;
+    state->end_offset = weir_chunk_end(chunk);
     state->head_count++;
     if (head.max_timestamp > state->max_timestamp_ms) {
         state->max_timestamp_ms = head.max_timestamp;

@@ -1,6 +1,6 @@
 /* core/log/segment.h - one segment of a partition on disk: batches in "<base, 20 digits>.log", and
  * beside it ".heads" (for each batch: position u64, length u32, CRC32C of its 61-byte head u32,
- * base offset i64, max timestamp i64, records u32, CRC32C of this entry u32; 40 bytes, big-endian;
+ * base offset i64, max timestamp i64, offsets u32, CRC32C of this entry u32; 40 bytes, big-endian;
  * behind a 64-byte file head with magic, version, least reader version, base offset). Any Kafka
  * tool can read the .log.
  *
