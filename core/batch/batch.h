@@ -90,7 +90,7 @@ weir_err weir_batch_record_decode(weir_bytes batch, const weir_batch_head *head,
 void weir_batch_record_trusted(const uint8_t *batch, size_t position, int64_t base_offset,
                                int64_t log_append_ms, weir_record *record);
 
-/* The whole check of one stored batch: head, CRC, every record, dense offset deltas, nothing left
+/* The whole check of one stored batch: head, CRC, every record, rising offset deltas, nothing left
  * over, header names UTF-8. `positions` (may be NULL) gets the byte position of each record, at
  * most position_max; LIMIT when there are more. Its contents are undefined unless OK. DAMAGED: the
  * CRC does not fit. UNSUPPORTED: compressed. */

@@ -8,8 +8,9 @@
  * and magic: a wrong length or magic does not fit here; a wrong offset or epoch is for the heads
  * file of a segment to tell.
  *
- * [K1] After OK the batch has exactly record_count records, with offset deltas 0, 1, 2 ..., and not
- * one byte more: every position given is one that weir_batch_record_trusted may be called with.
+ * [K1] After OK the batch has exactly record_count records, with offset deltas that rise and end by
+ * the last offset delta, and not one byte more: every position given is one that
+ * weir_batch_record_trusted may be called with. Compaction leaves deltas out; a client may not.
  * [K2] Header names are UTF-8. */
 #include "core/batch/batch.h"
 
@@ -33,13 +34,15 @@ static bool names_utf8(const weir_record *record)
 static weir_err records_check(weir_bytes batch, const weir_batch_head *head, uint32_t *positions)
 {
     size_t position = WEIR_BATCH_HEAD_BYTES;
+    int64_t before = head->base_offset - 1;
     for (int32_t i = 0; i < head->record_count; i++) {
         weir_record record;
         size_t used;
         weir_err err = weir_batch_record_decode(batch, head, position, &record, &used);
-        if (err != WEIR_OK || record.offset != head->base_offset + i || !names_utf8(&record)) {
+        if (err != WEIR_OK || record.offset <= before || !names_utf8(&record)) {
             return WEIR_MALFORMED;
         }
+        before = record.offset;
         if (positions != NULL) {
             positions[i] = (uint32_t)position;
         }
@@ -65,7 +68,7 @@ weir_err weir_batch_check(weir_bytes batch, weir_batch_head *head, uint32_t *pos
     if ((made.attributes & WEIR_BATCH_COMPRESSION_MASK) != 0) {
         return WEIR_UNSUPPORTED;
     }
-    if (made.last_offset_delta != made.record_count - 1) {
+    if (made.last_offset_delta < made.record_count - 1) {
         return WEIR_MALFORMED; /* [K1] */
     }
     if (positions != NULL && (uint32_t)made.record_count > position_max) {
@@ -92,6 +95,9 @@ static const char *head_objection(const weir_batch_head *head)
     }
     if ((head->attributes & ~WEIR_BATCH_LOG_APPEND_TIME) != 0) {
         return "The batch sets attribute bits that have no meaning.";
+    }
+    if (head->last_offset_delta != head->record_count - 1) {
+        return "The batch leaves offsets out; number its records 0, 1, 2 and so on.";
     }
     return NULL;
 }

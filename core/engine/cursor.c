@@ -199,8 +199,8 @@ static void deliver_chunk(weir_engine *engine, weir_cursor *cursor, weir_chunk *
     weir_subscriber *subscriber = cursor->filter->subscriber;
     weir_bytes filter = {cursor->filter->text, cursor->filter->text_bytes};
     while (cursor->next < end && weir_subscriber_can_emit(subscriber)) {
-        uint32_t first = (uint32_t)(cursor->next - chunk->base_offset);
-        uint32_t stop = (uint32_t)(end - chunk->base_offset);
+        uint32_t first = weir_chunk_index_at(chunk, cursor->next);
+        uint32_t stop = weir_chunk_index_at(chunk, end);
         while (first < stop && !cursor->whole && !weir_key_matches(filter, chunk, first)) {
             first++;
         }
@@ -213,7 +213,7 @@ static void deliver_chunk(weir_engine *engine, weir_cursor *cursor, weir_chunk *
             weir_subscriber_emit(engine, subscriber, chunk, first, last - first,
                                  cursor->filter->slot, NULL, false);
         }
-        cursor->next = chunk->base_offset + last;
+        cursor->next = last < stop ? weir_chunk_offset_at(chunk, last) : end;
     }
 }
 
@@ -235,7 +235,7 @@ static bool advance(weir_engine *engine, weir_cursor *cursor)
     if (chunk == NULL) {
         return false;
     }
-    int64_t chunk_end = chunk->base_offset + chunk->count;
+    int64_t chunk_end = weir_chunk_end(chunk);
     deliver_chunk(engine, cursor, chunk, chunk_end < end ? chunk_end : end);
     return true;
 }

@@ -25,7 +25,7 @@ static weir_chunk *cold_find(const weir_subscriber *subscriber, const weir_parti
     for (uint32_t i = 0; i < subscriber->cold_count; i++) {
         weir_chunk *chunk = subscriber->cold[i];
         if (chunk->topic == partition->topic->ref && chunk->partition == partition->index &&
-            offset >= chunk->base_offset && offset < chunk->base_offset + chunk->count) {
+            offset >= chunk->base_offset && offset < weir_chunk_end(chunk)) {
             return chunk;
         }
     }
@@ -200,13 +200,18 @@ static outcome deliver_run(weir_engine *engine, weir_subscriber *subscriber, wei
         if (chunk == NULL) {
             return OUTCOME_WAITS;
         }
-        int64_t chunk_end = chunk->base_offset + chunk->count;
-        uint64_t count = (uint64_t)((chunk_end < end ? chunk_end : end) - owed->first);
-        count = count < subscriber->credit_records ? count : subscriber->credit_records;
-        weir_subscriber_emit(engine, subscriber, chunk,
-                             (uint32_t)(owed->first - chunk->base_offset), (uint32_t)count,
-                             owed->slot, owed->slots, false);
-        owed->first += (int64_t)count;
+        int64_t to = weir_chunk_end(chunk) < end ? weir_chunk_end(chunk) : end;
+        uint32_t first = weir_chunk_index_at(chunk, owed->first);
+        uint32_t count = weir_chunk_index_at(chunk, to) - first;
+        if (count > subscriber->credit_records) {
+            count = (uint32_t)subscriber->credit_records;
+            to = weir_chunk_offset_at(chunk, first + count);
+        }
+        if (count > 0) { /* compaction may have left nothing of it */
+            weir_subscriber_emit(engine, subscriber, chunk, first, count, owed->slot, owed->slots,
+                                 false);
+        }
+        owed->first = to;
         if (partition == &engine->live) {
             engine->live_owed -= count;
             subscriber->live_owed -= count;

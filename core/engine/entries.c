@@ -117,12 +117,11 @@ static weir_err replay_delete(weir_engine *engine, weir_bytes body, uint64_t uni
  */
 static weir_err replay_old_batch(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
 {
-    int64_t end = chunk->base_offset + chunk->count;
+    int64_t end = weir_chunk_end(chunk);
     const weir_chunk *newest = partition->tail.count > 0
                                    ? weir_tail_at(&partition->tail, partition->tail.count - 1)
                                    : NULL;
-    int64_t expected =
-        newest != NULL ? newest->base_offset + newest->count : partition->flushed_offset;
+    int64_t expected = newest != NULL ? weir_chunk_end(newest) : partition->flushed_offset;
     if (end <= partition->flushed_offset) {
         weir_chunk_drop(chunk);
         return WEIR_OK;

@@ -39,14 +39,13 @@ static weir_completion answer_of(const asked *fetch, const weir_partition *parti
 static void run_add(weir_engine *engine, weir_fetched *fetched, weir_chunk *chunk, int64_t offset,
                     int64_t end)
 {
-    int64_t from = offset > chunk->base_offset ? offset : chunk->base_offset;
-    int64_t to = chunk->base_offset + chunk->count < end ? chunk->base_offset + chunk->count : end;
-    if (from >= to) {
+    uint32_t first = weir_chunk_index_at(chunk, offset);
+    uint32_t stop = weir_chunk_index_at(chunk, end);
+    if (first >= stop) {
         return;
     }
-    fetched->runs[fetched->run_count++] = (weir_run){
-        weir_chunk_keep(chunk), (uint32_t)(from - chunk->base_offset), (uint32_t)(to - from)};
-    engine->stats.records_fetched += (uint64_t)(to - from);
+    fetched->runs[fetched->run_count++] = (weir_run){weir_chunk_keep(chunk), first, stop - first};
+    engine->stats.records_fetched += stop - first;
 }
 
 /* Whole chunks from the tail: at least one, about bytes_max in all. */
@@ -209,10 +208,39 @@ static void subscriber_read(weir_engine *engine, weir_read *read)
     weir_subscriber_ready(subscriber);
 }
 
+static void start_cold(weir_engine *engine, const asked *fetch, weir_partition *partition);
+
+/* Compaction has left nothing from the offset to the end of what was read: the records that answer
+ * the fetch lie behind it. False: they do not. */
+static bool fetch_on(weir_engine *engine, const weir_read *read, const asked *fetch,
+                     weir_partition *partition)
+{
+    int64_t end = read->chunk_count > 0 ? weir_chunk_end(read->chunks[read->chunk_count - 1]) : 0;
+    if (end <= fetch->offset || end >= partition->visible_offset) {
+        return false;
+    }
+    for (uint32_t i = 0; i < read->chunk_count; i++) {
+        if (weir_chunk_index_at(read->chunks[i], fetch->offset) < read->chunks[i]->count) {
+            return false;
+        }
+    }
+    asked further = *fetch;
+    further.offset = end;
+    if (weir_tail_find(&partition->tail, end) != NULL) {
+        complete_from_tail(engine, &further, partition);
+    } else {
+        start_cold(engine, &further, partition);
+    }
+    return true;
+}
+
 static void fetch_read(weir_engine *engine, weir_read *read)
 {
     weir_partition *partition = partition_by_id(engine, read);
     asked fetch = {read->port, read->user, read->token, read->offset, read->bytes_max};
+    if (partition != NULL && read->err == WEIR_OK && fetch_on(engine, read, &fetch, partition)) {
+        return;
+    }
     weir_err err = read->err == WEIR_EMPTY ? WEIR_OK : read->err;
     err = partition == NULL ? WEIR_NOT_FOUND : err;
     weir_completion done = answer_of(&fetch, partition, err);

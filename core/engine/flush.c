@@ -122,7 +122,7 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
         const weir_chunk *chunk = item->chunks[item->done_count++];
         item->memory_bytes += chunk->memory_bytes;
-        item->end_offset = chunk->base_offset + chunk->count;
+        item->end_offset = weir_chunk_end(chunk);
     }
     return err != WEIR_OK ? err : WEIR_FAILPOINT(flush_appended);
 }

@@ -115,7 +115,7 @@ static weir_err config_check(const weir_engine_config *config, weir_fault *fault
 /* ---- Making and freeing
  * ------------------------------------------------------------------------------------ */
 
-static void engine_free(weir_engine *engine)
+void weir_engine_free(weir_engine *engine)
 {
     size_t position = 0;
     weir_topic *topic = NULL;
@@ -170,7 +170,7 @@ static weir_err live_init(weir_engine *engine)
     return topic->ref == NULL ? WEIR_NO_MEMORY : WEIR_OK;
 }
 
-static weir_err engine_make(const weir_engine_config *config, weir_engine **out)
+weir_err weir_engine_make(const weir_engine_config *config, weir_engine **out)
 {
     weir_engine *engine = calloc(1, sizeof(*engine));
     if (engine == NULL) {
@@ -199,7 +199,7 @@ static weir_err engine_make(const weir_engine_config *config, weir_engine **out)
         err = engine->data_dir == NULL ? WEIR_NO_MEMORY : WEIR_OK;
     }
     if (err != WEIR_OK) {
-        engine_free(engine);
+        weir_engine_free(engine);
         return err;
     }
     *out = engine;
@@ -381,7 +381,7 @@ weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, w
         return err;
     }
     weir_engine *engine = NULL;
-    err = engine_make(&filled, &engine);
+    err = weir_engine_make(&filled, &engine);
     if (err != WEIR_OK) {
         return fault_set(fault, err, weir_err_text(err));
     }
@@ -451,7 +451,7 @@ void weir_engine_abandon(weir_engine *engine)
         drop_jobs(engine);
         weir_journal_abandon(engine->journal);
     }
-    engine_free(engine);
+    weir_engine_free(engine);
 }
 
 weir_err weir_engine_close(weir_engine *engine)
@@ -470,7 +470,7 @@ weir_err weir_engine_close(weir_engine *engine)
     }
     drop_jobs(engine);
     weir_err closed = weir_journal_close(engine->journal);
-    engine_free(engine);
+    weir_engine_free(engine);
     return err != WEIR_OK ? err : closed;
 }
 

@@ -249,6 +249,10 @@ weir_err
 weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
 weir_err weir_flush_inline(weir_engine *engine); /* recovery */
 
+/* open.c */
+weir_err weir_engine_make(const weir_engine_config *config, weir_engine **engine); /* no files yet */
+void weir_engine_free(weir_engine *engine);
+
 /* snapshot.c */
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload);
 weir_err weir_snapshot_decode(weir_engine *engine, weir_bytes payload, weir_fault *fault);

@@ -507,7 +507,7 @@ void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chu
 {
     bool live = partition == &engine->live;
     WEIR_ASSERT(chunk->base_offset == partition->next_offset); /* offsets are dense [E1] */
-    partition->next_offset += chunk->count;
+    partition->next_offset = weir_chunk_end(chunk);
     weir_tail_push(&partition->tail, chunk);
     engine->tail_bytes += chunk->memory_bytes;
     if (live) {
@@ -550,7 +550,7 @@ static bool show_partition(weir_engine *engine, weir_partition *partition)
         if (chunk->unit > weir_engine_mark(engine, level_of(partition->topic, chunk))) {
             break;
         }
-        partition->visible_offset = chunk->base_offset + chunk->count;
+        partition->visible_offset = weir_chunk_end(chunk);
         index++;
     }
     return partition->visible_offset > before;
@@ -595,7 +595,7 @@ static void pop_chunk(weir_engine *engine, weir_partition *partition)
     engine->tail_bytes -= chunk->memory_bytes;
     if (partition == &engine->live) {
         engine->live_bytes -= chunk->memory_bytes;
-        partition->start_offset = chunk->base_offset + chunk->count;
+        partition->start_offset = weir_chunk_end(chunk);
     }
     weir_chunk_drop(chunk);
 }
@@ -616,7 +616,7 @@ static void shrink_partition(weir_engine *engine, weir_partition *partition)
 {
     while (engine->tail_bytes > engine->limits.tail_bytes_max && partition->tail.count > 0) {
         const weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
-        int64_t end = oldest->base_offset + oldest->count;
+        int64_t end = weir_chunk_end(oldest);
         if (end > partition->flushed_offset || end > partition->visible_offset) {
             return; /* [E2] */
         }

@@ -17,6 +17,8 @@
 #define WEIR_FAILPOINT_LIST(X)                                                                     \
     X(journal_block_written, "after a block is written, before its sync")                          \
     X(journal_block_synced, "after a block's sync, before anybody is told")                        \
+    X(straight_written, "after what units refer to is written, before their block")                \
+    X(straight_synced, "after what units refer to is synced, before the journal's own sync")       \
     X(journal_file_prepared, "after a journal file got its bytes, before its name is durable")     \
     X(checkpoint_written, "after a checkpoint's bytes are written, before their sync")             \
     X(checkpoint_renamed, "after a checkpoint has its name, before the folder's sync")             \

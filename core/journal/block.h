@@ -9,7 +9,6 @@ enum {
     WEIR_JOURNAL_PAGE_BYTES = 4096, /* blocks begin and end at multiples of it */
     WEIR_JOURNAL_BLOCK_HEAD_BYTES = 64,
     WEIR_JOURNAL_UNIT_HEAD_BYTES = 32,
-    WEIR_JOURNAL_ENTRY_HEAD_BYTES = 8,
     WEIR_JOURNAL_VERSION = 1,
 };
 
@@ -52,7 +51,5 @@ weir_err weir_journal_block_peek(weir_bytes in, uint64_t journal_id, uint64_t ge
 void weir_journal_unit_encode(uint8_t *out, const weir_journal_unit *unit, uint32_t entry_count);
 /* Takes the next unit off the front of *rest. EMPTY at the end; DAMAGED. */
 weir_err weir_journal_unit_next(weir_bytes *rest, weir_journal_unit *unit);
-/* Writes an entry's head; its body begins ENTRY_HEAD_BYTES further. */
-void weir_journal_entry_encode(uint8_t *out, uint16_t type, uint8_t version, uint32_t body_bytes);
 
 #endif

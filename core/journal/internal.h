@@ -42,6 +42,7 @@ typedef struct weir_journal_write {
     weir_journal *journal;
     /* What is asked. */
     weir_journal_buffer *buffer; /* NULL: only a sync */
+    bool beside;                 /* the units refer to bytes in other files: these first */
     bool sync;
     bool sync_before;    /* the old file has unsynced blocks, and the file changes */
     uint64_t number;     /* of the file to change to; 0: stay */
@@ -53,7 +54,8 @@ typedef struct weir_journal_write {
     weir_journal_block block;
     /* What came of it. */
     weir_err err;
-    bool unchanged; /* err came before anything was written: it may be tried again */
+    bool unchanged;   /* err came before a byte of the block was written: it may be tried again */
+    bool beside_full; /* it came from the other files */
     bool synced_before;
     uint64_t span_bytes;
     uint64_t took_ns;
@@ -80,6 +82,7 @@ struct weir_journal {
     weir_sync_mode sync_mode;
     void (*wake)(void *arg);
     void *wake_arg;
+    weir_journal_beside beside;
 
     uint64_t journal_id;
     uint64_t number_next; /* the next name to give; above every name in the folder */
@@ -112,11 +115,12 @@ struct weir_journal {
     bool want_write;
     bool want_sync;
     bool busy;
-    bool lanes_used; /* a job was submitted: its lane may still be about to wake somebody */
-    bool threaded;   /* AUTO's present choice */
-    bool failed;     /* [J3] */
-    bool blocked;    /* a write waits for a file */
-    bool disk_full;  /* the last attempt to make a file found no room */
+    bool lanes_used;  /* a job was submitted: its lane may still be about to wake somebody */
+    bool threaded;    /* AUTO's present choice */
+    bool failed;      /* [J3] */
+    bool blocked;     /* a write waits for a file, */
+    bool beside_full; /* or for room in the files beside */
+    bool disk_full;   /* the last attempt to make a file found no room */
     uint64_t retry_at_ns;
     weir_journal_write write;
     weir_journal_prepare prepare;
@@ -128,6 +132,14 @@ weir_err weir_journal_recover(weir_journal *journal, uint64_t from_unit,
                               weir_err (*replay)(void *arg, const weir_journal_unit *unit,
                                                  weir_fault *fault),
                               void *arg, weir_fault *fault);
+
+/* carry.c: a block as it goes into the new file, with only units up to `last`, and with what they
+ * refer to taken in. *span: its bytes on disk; 0 when no unit is left; *same: it is the block as it
+ * stands. `out`, unless NULL, has room for the span and gets the units behind BLOCK_HEAD_BYTES,
+ * which *carried then tells of. */
+weir_err weir_journal_carry_block(const weir_journal_beside *beside,
+                                  const weir_journal_block *block, uint64_t last, uint8_t *out,
+                                  weir_journal_block *carried, uint64_t *span, bool *same);
 
 /* journal.c */
 /* Room for one more file in files[]. NO_MEMORY. */

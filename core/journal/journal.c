@@ -9,7 +9,8 @@
  * Three numbers only rise: durable <= written <= last. close() brings them together and leaves a
  * mark that says so; abandon() leaves everything as a crash would.
  *
- * [J1] durable moves to u only when a sync that began after the write of u ended has succeeded.
+ * [J1] durable moves to u only when a sync that began after the write of u ended has succeeded, and
+ *      before it one of all that units up to u refer to.
  * [J2] Every block's mark is at most what was durable when it was written.
  * [J3] After a failed write or sync nothing is written, synced or acknowledged any more.
  * [J4] The file being written is never released. */
@@ -109,6 +110,7 @@ static weir_journal *journal_create(const weir_journal_config *config)
     journal->sync_mode = config->sync;
     journal->wake = config->wake;
     journal->wake_arg = config->wake_arg;
+    journal->beside = config->beside;
     journal->active = &journal->buffers[0];
     journal->write.journal = journal;
     journal->prepare.journal = journal;

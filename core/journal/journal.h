@@ -15,6 +15,32 @@
 #include "core/env/env.h"
 
 typedef struct weir_journal weir_journal;
+typedef struct weir_journal_unit weir_journal_unit;
+
+/* Bytes that units refer to and that stand in files of somebody else: on disk before the block with
+ * those units is, synced before a sync counts for them. A set of them goes with each block, and one
+ * set at most is on its way. Zeroed: nothing is referred to. */
+typedef struct weir_journal_beside {
+    void *arg;
+    /* Owner's thread: a write of all units ended so far is about to start. What they refer to, and
+     * no earlier call took, is this call's set. NO_MEMORY: nothing is written now; asked again. */
+    weir_err (*begin)(void *arg);
+    /* Writes the set, unless it did already. Any one thread. DISK_FULL, NO_MEMORY: asked again
+     * later; any other error stops the journal for good. */
+    weir_err (*write)(void *arg);
+    /* Syncs all that write has written and no sync has synced. Any one thread. */
+    weir_err (*sync)(void *arg);
+    /* Owner's thread: the set is written, or (not OK) never will be. */
+    void (*end)(void *arg, weir_err err);
+    /* Recovery, before a unit is replayed: reads and checks what it refers to, and has it ready for
+     * the replay. EMPTY: it is not there, or not whole; the unit is not replayed. Other errors stop
+     * the start with *fault. */
+    weir_err (*find)(void *arg, const weir_journal_unit *unit, weir_fault *fault);
+    /* Recovery: the unit's entries with what they refer to taken in, since no mark proves it
+     * synced; one entry for each. *bytes is their length, 0 when it refers to nothing; written to
+     * `out` unless that is NULL. */
+    weir_err (*carry)(void *arg, const weir_journal_unit *unit, uint8_t *out, size_t *bytes);
+} weir_journal_beside;
 
 typedef struct weir_journal_config {
     weir_env *env;
@@ -29,15 +55,16 @@ typedef struct weir_journal_config {
     void (*wake)(void *arg); /* a background write has finished: call weir_journal_poll soon.
                               * Called on a lane's thread. */
     void *wake_arg;
+    weir_journal_beside beside;
 } weir_journal_config;
 
 /* One unit as recovery reads it; borrowed for the call. */
-typedef struct weir_journal_unit {
+struct weir_journal_unit {
     uint64_t number;
     uint64_t term;
     int64_t engine_ms;  /* engine time, Unix milliseconds */
     weir_bytes entries; /* walk with weir_journal_entry_next */
-} weir_journal_unit;
+};
 
 typedef struct weir_journal_entry {
     uint16_t type;
@@ -48,6 +75,9 @@ typedef struct weir_journal_entry {
 /* Takes the next entry off the front of *rest (begin with unit->entries). EMPTY at the end;
  * DAMAGED when the lengths do not fit (cannot happen behind a good CRC, but is checked). */
 weir_err weir_journal_entry_next(weir_bytes *rest, weir_journal_entry *entry);
+enum { WEIR_JOURNAL_ENTRY_HEAD_BYTES = 8 };
+/* Writes an entry's head; its body begins ENTRY_HEAD_BYTES further. */
+void weir_journal_entry_encode(uint8_t *out, uint16_t type, uint8_t version, uint32_t body_bytes);
 
 /* Reads every whole unit with number >= from_unit in order, stops at the first bad block, tells a
  * torn tail (cut) from damage (WEIR_DAMAGED, nothing changed on disk), starts a new file whose

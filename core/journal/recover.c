@@ -23,7 +23,12 @@
  * [R2] The head's `durable` covers the blocks re-written before it: they are never written twice.
  * [R3] Nothing is removed before the new head is synced; then only what no chain can name.
  * [R4] The new file's number is above every number in the folder: no stale block has its
- *      generation. */
+ *      generation.
+ * [R5] A unit counts only when all that it refers to in other files is there and whole; the first
+ *      that is not is treated like a bad block: cut with all behind it, or damage when a mark tells
+ *      that it was synced.
+ * [R6] What units above every mark refer to goes into the new file with them (carry.c): its own
+ *      file may never have been synced. */
 #include "core/journal/internal.h"
 #include "core/journal/reader.h"
 
@@ -56,6 +61,7 @@ typedef struct recovery {
     uint64_t last;         /* the newest whole unit so far */
     uint64_t sequence;     /* the next block's */
     uint64_t mark;         /* the highest durable unit anything tells of */
+    bool cut;              /* what the unit after `last` refers to is not there */
 } recovery;
 
 /* Faults. */
@@ -217,6 +223,18 @@ static weir_err chain_find(recovery *r)
 
 /* Reading. */
 
+/* EMPTY: what it refers to is not there. */
+static weir_err unit_replay(recovery *r, const weir_journal_unit *unit)
+{
+    const weir_journal_beside *beside = &r->journal->beside;
+    weir_err err = WEIR_OK;
+    if (beside->find != NULL) {
+        err = beside->find(beside->arg, unit, r->fault);
+    }
+    return err == WEIR_OK ? r->replay(r->arg, unit, r->fault) : err;
+}
+
+/* Sets r->cut at the first unit that refers to what is not there. */
 static weir_err units_replay(recovery *r, const weir_journal_block *block, uint64_t number,
                              uint64_t position)
 {
@@ -224,14 +242,15 @@ static weir_err units_replay(recovery *r, const weir_journal_block *block, uint6
     weir_journal_unit unit;
     while (weir_journal_unit_next(&rest, &unit) == WEIR_OK) {
         if (unit.number >= r->from_unit) {
-            weir_err err = r->replay(r->arg, &unit, r->fault);
-            if (err != WEIR_OK && r->fault->err == WEIR_OK) {
+            weir_err err = unit_replay(r, &unit);
+            r->cut = err == WEIR_EMPTY;
+            if (err != WEIR_OK && err != WEIR_EMPTY && r->fault->err == WEIR_OK) {
                 return fault_fill(r, err, number, position,
                                   "a unit of the journal cannot be applied; start the version that "
                                   "wrote it; nothing was changed");
             }
             if (err != WEIR_OK) {
-                return err;
+                return r->cut ? WEIR_OK : err;
             }
         }
         r->last = unit.number;
@@ -240,12 +259,13 @@ static weir_err units_replay(recovery *r, const weir_journal_block *block, uint6
 }
 
 /* Reads one file's blocks up to `end`; *position is where it stopped. OK: all of it, or as far as
- * blocks are good. */
+ * blocks are good and what they refer to is there; of the last block it may be that only some units
+ * count. */
 static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
 {
     weir_journal_block block;
     *position = WEIR_JOURNAL_PAGE_BYTES;
-    while (*position < end) {
+    while (*position < end && !r->cut) {
         weir_err err =
             weir_journal_reader_block(&r->reader, r->journal->journal_id, *position, end, &block);
         bool next = err == WEIR_OK && block.sequence == r->sequence &&
@@ -259,11 +279,17 @@ static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
             return err;
         }
         r->mark = block.durable > r->mark ? block.durable : r->mark;
+        if (r->cut && r->last < block.first_unit) {
+            break;
+        }
         r->sequence++;
         *position += block.span_bytes;
     }
     return WEIR_OK;
 }
+
+/* [R5] Above every mark it would have been a torn tail. */
+static const char MISSING_TEXT[] = "records that were safely stored beside the journal are missing";
 
 static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
 {
@@ -278,6 +304,9 @@ static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
     }
     uint64_t position;
     err = blocks_replay(r, is_last ? r->reader.bytes : link->end, &position);
+    if (err == WEIR_OK && !is_last && r->cut) {
+        return damaged(r, number, position, MISSING_TEXT);
+    }
     if (err == WEIR_OK && !is_last && position != link->end) {
         return damaged(r, number, position, "a block of the journal is damaged");
     }
@@ -355,7 +384,8 @@ static weir_err tail_judge(recovery *r)
     weir_journal_block head;
     weir_bytes bytes;
     if (r->mark > r->last || r->from_unit > r->last + 1) {
-        return damaged(r, number, link->end, "units that were safely stored are missing here");
+        return damaged(r, number, link->end,
+                       r->cut ? MISSING_TEXT : "units that were safely stored are missing here");
     }
     weir_err err =
         weir_journal_reader_span(&r->reader, link->end, WEIR_JOURNAL_BLOCK_HEAD_BYTES, &bytes);
@@ -364,12 +394,13 @@ static weir_err tail_judge(recovery *r)
     err = err != WEIR_OK ? err : proof_search(r, link->end, &cut);
     err = err != WEIR_OK ? err : later_search(r, number, &cut);
     if (err == WEIR_DAMAGED) {
-        return damaged(r, number, link->end, "a block of the journal is damaged");
+        return damaged(r, number, link->end,
+                       r->cut ? MISSING_TEXT : "a block of the journal is damaged");
     }
     if (err != WEIR_OK) {
         return unreadable(r, err, r->reader.number, 0);
     }
-    if (torn || cut > 0) {
+    if (torn || cut > 0 || r->cut) {
         weir_log(WEIR_LOG_INFO, "journal",
                  "torn tail cut file=%016llx position=%llu last_unit=%llu blocks_after=%llu: "
                  "nothing in it had been acknowledged as synced",
@@ -438,31 +469,95 @@ static weir_err unproven_find(recovery *r, uint64_t *position, weir_journal_head
     return err == WEIR_OK ? WEIR_OK : unreadable(r, err, link->head.number, *position);
 }
 
+/* The block at *at, which moves behind it, and how it is carried over. */
+static weir_err unproven_next(recovery *r, uint64_t *at, uint64_t end, weir_journal_block *block,
+                              weir_journal_block *carried, uint64_t *span, bool *same)
+{
+    const weir_journal *journal = r->journal;
+    weir_err err = weir_journal_reader_block(&r->reader, journal->journal_id, *at, end, block);
+    *at += err == WEIR_OK ? block->span_bytes : 0;
+    return err == WEIR_OK ? weir_journal_carry_block(&journal->beside, block, r->last, NULL,
+                                                     carried, span, same)
+                          : err;
+}
+
+/* How much room the blocks from position on take in the new file. */
+static weir_err unproven_span(recovery *r, uint64_t from, uint64_t end, uint64_t *bytes)
+{
+    *bytes = 0;
+    for (uint64_t at = from; at < end;) {
+        weir_journal_block block;
+        weir_journal_block carried;
+        uint64_t span;
+        bool same;
+        uint64_t position = at;
+        weir_err err = unproven_next(r, &at, end, &block, &carried, &span, &same);
+        if (err != WEIR_OK) {
+            return unreadable(r, err, r->reader.number, position);
+        }
+        *bytes += span;
+    }
+    return WEIR_OK;
+}
+
+/* A block that is not carried over as it stands, in memory of its own. */
+static weir_err block_rebuild(recovery *r, const weir_journal_block *block, uint64_t span,
+                              uint64_t sequence, uint64_t generation, uint8_t **out)
+{
+    weir_journal *journal = r->journal;
+    weir_journal_block carried;
+    bool same;
+    uint8_t *made = malloc((size_t)span);
+    weir_err err = made == NULL ? WEIR_NO_MEMORY
+                                : weir_journal_carry_block(&journal->beside, block, r->last, made,
+                                                           &carried, &span, &same);
+    if (err != WEIR_OK) {
+        free(made);
+        return err;
+    }
+    carried.sequence = sequence;
+    carried.durable = r->mark;
+    (void)weir_journal_block_encode(made, journal->journal_id, generation, &carried);
+    *out = made;
+    return WEIR_OK;
+}
+
 /* Copies the blocks with units from position on; the journal's position and sequence follow. */
 static weir_err unproven_copy(recovery *r, uint64_t from, uint64_t end, uint64_t generation)
 {
     weir_journal *journal = r->journal;
     for (uint64_t at = from; at < end;) {
         weir_journal_block block;
-        weir_err err = weir_journal_reader_block(&r->reader, journal->journal_id, at, end, &block);
+        weir_journal_block carried;
+        uint64_t span;
+        bool same;
+        uint8_t *made = NULL;
+        weir_err err = unproven_next(r, &at, end, &block, &carried, &span, &same);
+        if (err == WEIR_OK && span == 0) {
+            continue;
+        }
+        uint8_t *ptr = r->reader.ptr + (at - block.span_bytes - r->reader.start);
+        if (err == WEIR_OK && !same) {
+            err = block_rebuild(r, &block, span, journal->sequence_next, generation,
+                                &made); /* [R6] */
+            ptr = made;
+        } else if (err == WEIR_OK) {
+            block.sequence = journal->sequence_next;
+            block.durable = r->mark;
+            (void)weir_journal_block_encode(ptr, journal->journal_id, generation, &block);
+        }
         if (err != WEIR_OK) {
             return unreadable(r, err, r->reader.number, at);
         }
-        at += block.span_bytes;
-        if (block.unit_count == 0) {
-            continue;
-        }
-        block.sequence = journal->sequence_next++;
-        block.durable = r->mark;
-        uint8_t *ptr = r->reader.ptr + (at - block.span_bytes - r->reader.start);
-        (void)weir_journal_block_encode(ptr, journal->journal_id, generation, &block);
-        struct iovec part = {ptr, block.span_bytes};
+        struct iovec part = {ptr, (size_t)span};
         err =
             journal->env->ops->file_write(journal->env, journal->file, &part, 1, journal->position);
+        free(made);
         if (err != WEIR_OK) {
             return unwritable(r, err, generation);
         }
-        journal->position += block.span_bytes;
+        journal->sequence_next++;
+        journal->position += span;
     }
     return WEIR_OK;
 }
@@ -516,6 +611,7 @@ static weir_err new_file_make(recovery *r)
     weir_journal *journal = r->journal;
     uint64_t from = 0;
     uint64_t end = 0;
+    uint64_t bytes = 0;
     weir_journal_head head = {
         .journal_id = journal->journal_id,
         .number = journal->number_next++, /* [R4] */
@@ -530,9 +626,13 @@ static weir_err new_file_make(recovery *r)
             return err;
         }
         end = r->links[r->link_count - 1].end;
+        err = unproven_span(r, from, end, &bytes);
+        if (err != WEIR_OK) {
+            return err;
+        }
         previous_tell(r, from, &head);
     }
-    head.file_bytes = new_file_bytes(journal, end - from);
+    head.file_bytes = new_file_bytes(journal, bytes);
     weir_err err =
         weir_journal_file_create(&journal->dir, head.number, head.file_bytes, true, &journal->file);
     if (err != WEIR_OK) {

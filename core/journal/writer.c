@@ -15,9 +15,14 @@
  * would succeed without them. A file that could not be made for want of space is tried again,
  * because nothing was written.
  *
- * [W1] A head is written only after every block of the files before it is synced.
+ * What units refer to in other files (journal.h, beside) is written before their block and synced
+ * before the journal's own sync, by the same job.
+ *
+ * [W1] A head is written only after every block of the files before it is synced, and all that they
+ *      refer to.
  * [W2] One write is under way at most, and blocks reach the disk in the order of their sequence.
- * [W3] What was asked for while a write was under way is remembered, the stronger wish winning. */
+ * [W3] What was asked for while a write was under way is remembered, the stronger wish winning.
+ * [W4] No block is written before what its units refer to, and none is called synced before it. */
 #include "core/journal/internal.h"
 
 #include "core/base/assert.h"
@@ -36,6 +41,31 @@ enum {
 
 /* Running a write: on whichever thread. */
 
+/* What units refer to, then the journal's file: [W4]. */
+static weir_err run_sync(const weir_journal_write *write)
+{
+    const weir_journal *journal = write->journal;
+    weir_err err = WEIR_OK;
+    if (journal->beside.sync != NULL) {
+        err = journal->beside.sync(journal->beside.arg);
+        err = err == WEIR_OK ? WEIR_FAILPOINT(straight_synced) : err;
+    }
+    return err == WEIR_OK ? journal->env->ops->file_sync(journal->env, journal->file) : err;
+}
+
+/* What the block's units refer to. For want of room it is tried again, together with the block. */
+static weir_err run_beside(weir_journal_write *write)
+{
+    const weir_journal_beside *beside = &write->journal->beside;
+    if (!write->beside || beside->write == NULL) {
+        return WEIR_OK;
+    }
+    weir_err err = beside->write(beside->arg);
+    write->unchanged = err == WEIR_DISK_FULL || err == WEIR_NO_MEMORY;
+    write->beside_full = write->unchanged;
+    return err == WEIR_OK ? WEIR_FAILPOINT(straight_written) : err;
+}
+
 /* Leaves the old file synced and journal->file at the new one. */
 static weir_err run_change_file(weir_journal_write *write)
 {
@@ -44,7 +74,7 @@ static weir_err run_change_file(weir_journal_write *write)
     weir_file *file;
     weir_err err;
     if (write->sync_before) { /* [W1] */
-        err = env->ops->file_sync(env, journal->file);
+        err = run_sync(write);
         if (err != WEIR_OK) {
             return err;
         }
@@ -85,20 +115,23 @@ static weir_err run_block(weir_journal_write *write)
 static weir_err run_parts(weir_journal_write *write)
 {
     weir_env *env = write->journal->env;
-    if (write->number != 0) {
-        weir_err err = run_change_file(write);
-        if (err != WEIR_OK) {
-            return err;
-        }
-    }
     uint64_t begun_ns = env->ops->monotonic_ns(env);
-    weir_err err = write->buffer != NULL ? run_block(write) : WEIR_OK;
+    weir_err err = run_beside(write); /* first: when it has to wait, the file has not changed */
+    uint64_t beside_ns = env->ops->monotonic_ns(env) - begun_ns;
+    if (err == WEIR_OK && write->number != 0) {
+        err = run_change_file(write);
+    }
+    if (err != WEIR_OK) {
+        return err;
+    }
+    begun_ns = env->ops->monotonic_ns(env);
+    err = write->buffer != NULL ? run_block(write) : WEIR_OK;
     err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_block_written);
     if (err == WEIR_OK && write->sync) {
-        err = env->ops->file_sync(env, write->journal->file);
+        err = run_sync(write);
         err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_block_synced);
     }
-    write->took_ns = env->ops->monotonic_ns(env) - begun_ns;
+    write->took_ns = env->ops->monotonic_ns(env) - begun_ns + beside_ns;
     return err;
 }
 
@@ -144,7 +177,8 @@ static void file_full(weir_journal *journal)
     journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
 }
 
-/* The block waits in its buffer until a file can be made. */
+/* The block waits in its buffer until a file can be made, or there is room for what it refers to.
+ */
 static void finish_blocked(weir_journal *journal)
 {
     weir_journal_write *write = &journal->write;
@@ -152,7 +186,15 @@ static void finish_blocked(weir_journal *journal)
     journal->blocked = true;
     journal->want_write = true;
     journal->want_sync |= write->sync;
-    file_full(journal);
+    journal->beside_full = write->beside_full;
+    if (!write->beside_full) {
+        file_full(journal);
+        return;
+    }
+    journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
+    if (write->spare != 0 && journal->spare_count < WEIR_JOURNAL_SPARES_MAX) {
+        journal->spares[journal->spare_count++] = write->spare; /* it was not used */
+    }
 }
 
 static void finish_file(weir_journal *journal)
@@ -190,12 +232,20 @@ static void finish_block(weir_journal *journal)
     buffer->unit_count = 0;
 }
 
+static void beside_end(weir_journal *journal, weir_err err)
+{
+    if (journal->write.beside && journal->beside.end != NULL) {
+        journal->beside.end(journal->beside.arg, err);
+    }
+}
+
 static void write_finish(weir_journal *journal)
 {
     weir_journal_write *write = &journal->write;
     journal->busy = false;
     if (write->err != WEIR_OK && !write->unchanged) {
         journal->failed = true; /* [J3] */
+        beside_end(journal, write->err);
         return;
     }
     if (write->synced_before) {
@@ -208,7 +258,9 @@ static void write_finish(weir_journal *journal)
         return;
     }
     journal->blocked = false;
+    journal->beside_full = false;
     journal->retained = NULL;
+    beside_end(journal, WEIR_OK);
     if (write->number != 0) {
         finish_file(journal);
     }
@@ -283,6 +335,7 @@ static void plan(weir_journal *journal, weir_journal_buffer *buffer, bool sync)
         return;
     }
     bool units = buffer->unit_count > 0;
+    write->beside = units;
     size_t payload = units ? buffer->len - WEIR_JOURNAL_BLOCK_HEAD_BYTES : 0;
     uint64_t span = weir_journal_block_span(payload);
     write->block = (weir_journal_block){
@@ -327,8 +380,18 @@ static weir_journal_buffer *buffer_next(weir_journal *journal)
 
 static bool retry_waits(const weir_journal *journal)
 {
-    return journal->blocked && journal->spare_count == 0 &&
+    return journal->blocked && (journal->spare_count == 0 || journal->beside_full) &&
            journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns;
+}
+
+/* Takes what the units of the next block refer to. False: there is no memory; another time. */
+static bool beside_begin(const weir_journal *journal)
+{
+    if (journal->beside.begin == NULL || journal->retained != NULL ||
+        journal->active->unit_count == 0) {
+        return true; /* a block that waited has its set */
+    }
+    return journal->beside.begin(journal->beside.arg) == WEIR_OK;
 }
 
 /* Starts what is wished for, until nothing is, or a write is under way, or none can be. */
@@ -336,7 +399,8 @@ static void pump(weir_journal *journal)
 {
     WEIR_ASSERT(!journal->unit_open);
     while (!journal->busy && !journal->failed && (journal->want_write || journal->want_sync) &&
-           !retry_waits(journal) && weir_journal_files_reserve(journal) == WEIR_OK) {
+           !retry_waits(journal) && weir_journal_files_reserve(journal) == WEIR_OK &&
+           beside_begin(journal)) {
         bool sync = journal->want_sync;
         bool more_waits = journal->retained != NULL && journal->active->unit_count > 0;
         weir_journal_buffer *buffer = buffer_next(journal);

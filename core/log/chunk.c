@@ -58,6 +58,7 @@ static void chunk_init(weir_chunk *chunk, weir_topic_ref *topic, uint32_t partit
     chunk->topic = weir_topic_ref_keep(topic); /* [C2] */
     chunk->partition = partition;
     chunk->count = 0;
+    chunk->holes = 0;
     chunk->base_offset = 0;
     chunk->timestamp_ms = 0;
     chunk->unit = 0;
@@ -123,10 +124,44 @@ weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_b
     memcpy(made->batch, batch.ptr, batch.len);
     made->batch_bytes = (uint32_t)batch.len;
     made->count = (uint32_t)head.record_count;
+    made->holes = (uint32_t)(head.last_offset_delta - (head.record_count - 1));
     made->base_offset = head.base_offset;
     made->timestamp_ms = head.max_timestamp;
     *chunk = made;
     return WEIR_OK;
+}
+
+int64_t weir_chunk_offset_at(const weir_chunk *chunk, uint32_t index)
+{
+    if (chunk->holes == 0) {
+        return chunk->base_offset + index;
+    }
+    weir_record record;
+    weir_chunk_record(chunk, index, &record);
+    return record.offset;
+}
+
+uint32_t weir_chunk_index_at(const weir_chunk *chunk, int64_t offset)
+{
+    if (offset <= chunk->base_offset) {
+        return 0;
+    }
+    if (offset >= weir_chunk_end(chunk)) {
+        return chunk->count;
+    }
+    if (chunk->holes == 0) {
+        return (uint32_t)(offset - chunk->base_offset);
+    }
+    uint32_t low = 0, high = chunk->count;
+    while (low < high) { /* offsets rise from record to record */
+        uint32_t middle = low + (high - low) / 2;
+        if (weir_chunk_offset_at(chunk, middle) < offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 weir_chunk *weir_chunk_keep(weir_chunk *chunk)

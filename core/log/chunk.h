@@ -39,6 +39,7 @@ struct weir_chunk {
     weir_chunk_pool *pool;
     uint32_t partition;
     uint32_t count; /* records */
+    uint32_t holes; /* offsets of it that have no record (any more): compaction leaves those */
     int64_t base_offset;
     int64_t timestamp_ms;
     uint64_t unit;     /* the journal's; 0 for live and for chunks read from disk */
@@ -51,6 +52,16 @@ struct weir_chunk {
     struct weir_chunk *next; /* the pool's free stack */
     size_t memory_bytes;
 };
+
+/* The offset behind its last one: the next chunk of the log begins there. */
+static inline int64_t weir_chunk_end(const weir_chunk *chunk)
+{
+    return chunk->base_offset + (int64_t)chunk->count + chunk->holes;
+}
+/* The index of the first record at or after `offset`; count when there is none. Any thread. */
+uint32_t weir_chunk_index_at(const weir_chunk *chunk, int64_t offset);
+/* The offset of record `index`, below count. Any thread. */
+int64_t weir_chunk_offset_at(const weir_chunk *chunk, uint32_t index);
 
 /* An empty chunk with room for at least `capacity` bytes of batch (at most INT32_MAX; what its size
  * class gives beyond is in chunk->capacity) and for `position_max` records, one count. Keeps

@@ -3,7 +3,7 @@
  *   file head, 64 bytes   "WEIRHEAD" | version u16 | least reader u16 | 0 u32 | base offset i64 |
  *                         0 x 36 | CRC32C of the 60 before u32
  *   entry, 40 bytes       position u64 | length u32 | head CRC32C u32 | base offset i64 |
- *                         max timestamp i64 | records u32 | CRC32C of the 36 before u32
+ *                         max timestamp i64 | offsets u32 | CRC32C of the 36 before u32
  *
  * All big-endian. Entries are in the order of the batches and nothing lies between them, so entry n
  * is at 64 + 40 n, and a batch that lacks its entry can be found between its neighbours'.
@@ -32,7 +32,7 @@ enum {
     ENTRY_HEAD_CRC = 12,
     ENTRY_BASE_OFFSET = 16,
     ENTRY_MAX_TIMESTAMP = 24,
-    ENTRY_RECORDS = 32,
+    ENTRY_OFFSETS = 32,
     ENTRY_CRC = 36,
     PLACES_MIN = 64,
 };
@@ -69,7 +69,7 @@ void weir_heads_entry_encode(const weir_heads_entry *entry, uint8_t out[WEIR_HEA
     weir_put_u32(out + ENTRY_HEAD_CRC, entry->head_crc);
     weir_put_u64(out + ENTRY_BASE_OFFSET, (uint64_t)entry->base_offset);
     weir_put_u64(out + ENTRY_MAX_TIMESTAMP, (uint64_t)entry->max_timestamp_ms);
-    weir_put_u32(out + ENTRY_RECORDS, entry->records);
+    weir_put_u32(out + ENTRY_OFFSETS, entry->offsets);
     weir_put_u32(out + ENTRY_CRC, weir_crc32c(0, out, ENTRY_CRC));
 }
 
@@ -83,7 +83,7 @@ weir_err weir_heads_entry_decode(const uint8_t *in, weir_heads_entry *entry)
     entry->head_crc = weir_get_u32(in + ENTRY_HEAD_CRC);
     entry->base_offset = (int64_t)weir_get_u64(in + ENTRY_BASE_OFFSET);
     entry->max_timestamp_ms = (int64_t)weir_get_u64(in + ENTRY_MAX_TIMESTAMP);
-    entry->records = weir_get_u32(in + ENTRY_RECORDS);
+    entry->offsets = weir_get_u32(in + ENTRY_OFFSETS);
     return WEIR_OK;
 }
 

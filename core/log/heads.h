@@ -18,7 +18,7 @@ typedef struct weir_heads_entry {
     uint32_t head_crc; /* of its 61 bytes */
     int64_t base_offset;
     int64_t max_timestamp_ms;
-    uint32_t records;
+    uint32_t offsets; /* from its first to its last: as many as its records, until compacted */
 } weir_heads_entry;
 
 void weir_heads_file_head_encode(int64_t base_offset, uint8_t out[WEIR_HEADS_FILE_HEAD_BYTES]);

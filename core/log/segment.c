@@ -16,9 +16,12 @@
  *
  * [S1] state.bytes and state.head_count move together, and only over what both files have.
  * [S2] Chunks are appended in dense order: each begins at state.end_offset.
- * [S3] After an error of append the segment answers READ_ONLY for good.
+ * [S3] After an error of append the segment answers READ_ONLY for good; after one of write too,
+ *      unless it was for want of room: then the same chunks go to the same place again.
  * [S4] `log` does not change between the first use and the last drop, so that a reader may use it
- *      without the mutex. */
+ *      without the mutex.
+ * [S5] A file is called dirty after each write to it and clean before each sync of it: what a sync
+ *      may have missed is dirty still. */
 #include "core/base/assert.h"
 #include "core/base/hash.h"
 #include "core/log/segment_parts.h"
@@ -65,6 +68,7 @@ weir_err weir_segment_open(weir_env *env, const char *dir, const weir_segment_st
     }
     atomic_init(&made->refs, 1);
     (void)pthread_mutex_init(&made->mutex, NULL);
+    (void)pthread_mutex_init(&made->sync_mutex, NULL);
     made->env = env;
     made->state = *state;
     made->writable = writable;
@@ -95,6 +99,7 @@ void weir_segment_drop(weir_segment *segment)
     file_close(segment, segment->heads);
     weir_heads_fini(&segment->table);
     (void)pthread_mutex_destroy(&segment->mutex);
+    (void)pthread_mutex_destroy(&segment->sync_mutex);
     free(segment->dir);
     free(segment);
 }
@@ -209,7 +214,7 @@ static weir_err file_cut(weir_segment *segment, weir_file *file, uint64_t bytes)
     if (size < bytes) {
         return WEIR_DAMAGED; /* appending would leave a hole */
     }
-    segment->dirty = true;
+    atomic_store(file == segment->log ? &segment->log_dirty : &segment->heads_dirty, true);
     return segment->env->ops->file_truncate(segment->env, file, bytes);
 }
 
@@ -247,17 +252,17 @@ static weir_heads_entry state_advance(weir_segment_state *state, const weir_chun
     weir_err err = weir_batch_head_decode(weir_chunk_batch(chunk), &head);
     WEIR_ASSERT(err == WEIR_OK && head.batch_bytes == chunk->batch_bytes);
     WEIR_ASSERT(head.base_offset == state->end_offset); /* [S2] */
-    WEIR_ASSERT((uint32_t)head.record_count == chunk->count);
+    WEIR_ASSERT(head.base_offset + head.last_offset_delta + 1 == weir_chunk_end(chunk));
     weir_heads_entry entry = {
         .position = state->bytes,
         .batch_bytes = head.batch_bytes,
         .head_crc = weir_crc32c(0, chunk->batch, WEIR_BATCH_HEAD_BYTES),
         .base_offset = head.base_offset,
         .max_timestamp_ms = head.max_timestamp,
-        .records = chunk->count,
+        .offsets = (uint32_t)head.last_offset_delta + 1,
     };
     state->bytes += head.batch_bytes;
-    state->end_offset += head.record_count;
+    state->end_offset = weir_chunk_end(chunk);
     state->head_count++;
     if (head.max_timestamp > state->max_timestamp_ms) {
         state->max_timestamp_ms = head.max_timestamp;
@@ -277,9 +282,11 @@ static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, ui
     }
     const struct iovec entries = {scratch->entries, (size_t)count * WEIR_HEADS_ENTRY_BYTES};
     weir_env *env = segment->env;
-    segment->dirty = true;
     weir_err err = env->ops->file_write(env, segment->log, scratch->iov, (int)count, log_at);
-    return err == WEIR_OK ? env->ops->file_write(env, segment->heads, &entries, 1, heads_at) : err;
+    atomic_store(&segment->log_dirty, true); /* [S5] */
+    err = err == WEIR_OK ? env->ops->file_write(env, segment->heads, &entries, 1, heads_at) : err;
+    atomic_store(&segment->heads_dirty, true);
+    return err;
 }
 
 static weir_err groups_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
@@ -295,73 +302,101 @@ static weir_err groups_write(weir_segment *segment, weir_chunk *const *chunks, u
     return err;
 }
 
-/* One place for each chunk; the room is there. */
-static void table_extend(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+/* The room is there. */
+static void table_extend(weir_segment *segment, const weir_heads_entry *entry)
 {
-    weir_segment_state at = segment->state;
-    for (uint32_t i = 0; i < count; i++) {
-        weir_heads_entry entry = state_advance(&at, chunks[i]);
-        const weir_heads_place place = {.position = entry.position,
-                                        .base_offset = entry.base_offset,
-                                        .head_crc = entry.head_crc};
-        weir_heads_push(&segment->table, &place, entry.max_timestamp_ms);
-    }
+    const weir_heads_place place = {.position = entry->position,
+                                    .base_offset = entry->base_offset,
+                                    .head_crc = entry->head_crc};
+    weir_heads_push(&segment->table, &place, entry->max_timestamp_ms);
 }
 
 /* Everything is in the files: readers may see it. Cannot fail: a table that a reader has loaded
  * since append_prepare, and that cannot grow now, is forgotten and loaded again by the next reader.
  */
-static void append_publish(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
-                           const weir_segment_state *state)
+static void append_publish(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
 {
     (void)pthread_mutex_lock(&segment->mutex);
     if (segment->loaded && weir_heads_reserve(&segment->table, count) != WEIR_OK) {
         weir_heads_fini(&segment->table);
         segment->loaded = false;
     }
-    if (segment->loaded) {
-        table_extend(segment, chunks, count);
+    for (uint32_t i = 0; i < count; i++) {
+        weir_heads_entry entry = state_advance(&segment->state, chunks[i]); /* [S1] */
+        if (segment->loaded) {
+            table_extend(segment, &entry);
+        }
     }
-    segment->state = *state; /* [S1] */
     (void)pthread_mutex_unlock(&segment->mutex);
 }
 
-weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
 {
-    if (!segment->writable || segment->refused) {
+    if (!segment->writable || atomic_load(&segment->refused)) {
         return WEIR_READ_ONLY; /* [S3] */
     }
-    if (count == 0) {
-        return WEIR_OK;
-    }
-    weir_segment_state state = segment->state; /* only this job changes it */
+    weir_segment_state state = segment->state; /* whoever changes it does so while nobody writes */
     weir_err err = append_prepare(segment, count);
     if (err == WEIR_OK) {
         err = groups_write(segment, chunks, count, &state);
     }
-    if (err == WEIR_OK) {
-        append_publish(segment, chunks, count, &state);
+    if (err != WEIR_OK && err != WEIR_DISK_FULL && err != WEIR_NO_MEMORY) {
+        atomic_store(&segment->refused, true); /* [S3] */
     }
-    segment->refused = err != WEIR_OK; /* [S3] */
+    return err;
+}
+
+void weir_segment_count(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+{
+    append_publish(segment, chunks, count);
+}
+
+weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+{
+    if (count == 0 && segment->writable && !atomic_load(&segment->refused)) {
+        return WEIR_OK;
+    }
+    weir_err err = weir_segment_write(segment, chunks, count);
+    if (err == WEIR_OK) {
+        append_publish(segment, chunks, count);
+    } else {
+        atomic_store(&segment->refused, true); /* [S3] */
+    }
+    return err;
+}
+
+/* Syncing. */
+
+static weir_err file_sync(weir_segment *segment, weir_file *file, atomic_bool *dirty)
+{
+    if (segment->sync_failed) {
+        return WEIR_READ_ONLY;
+    }
+    if (!atomic_exchange(dirty, false)) { /* [S5] */
+        return WEIR_OK;
+    }
+    weir_err err = segment->env->ops->file_sync(segment->env, file);
+    if (err != WEIR_OK) {
+        segment->sync_failed = true;
+        atomic_store(&segment->refused, true);
+    }
+    return err;
+}
+
+weir_err weir_segment_sync_log(weir_segment *segment)
+{
+    (void)pthread_mutex_lock(&segment->sync_mutex);
+    weir_err err = file_sync(segment, segment->log, &segment->log_dirty);
+    (void)pthread_mutex_unlock(&segment->sync_mutex);
     return err;
 }
 
 weir_err weir_segment_sync(weir_segment *segment)
 {
-    if (segment->sync_failed) {
-        return WEIR_READ_ONLY;
-    }
-    if (!segment->dirty) {
-        return WEIR_OK;
-    }
-    weir_env *env = segment->env;
-    weir_err err = env->ops->file_sync(env, segment->log);
-    if (err == WEIR_OK) {
-        err = env->ops->file_sync(env, segment->heads);
-    }
-    segment->sync_failed = err != WEIR_OK;
-    segment->refused = segment->refused || segment->sync_failed;
-    segment->dirty = segment->sync_failed;
+    (void)pthread_mutex_lock(&segment->sync_mutex);
+    weir_err err = file_sync(segment, segment->log, &segment->log_dirty);
+    err = err == WEIR_OK ? file_sync(segment, segment->heads, &segment->heads_dirty) : err;
+    (void)pthread_mutex_unlock(&segment->sync_mutex);
     return err;
 }
 

@@ -1,10 +1,10 @@
 /* core/log/segment.h - one segment of a partition on disk: batches in "<base, 20 digits>.log", and
  * beside it ".heads" (for each batch: position u64, length u32, CRC32C of its 61-byte head u32,
- * base offset i64, max timestamp i64, records u32, CRC32C of this entry u32; 40 bytes, big-endian;
+ * base offset i64, max timestamp i64, offsets u32, CRC32C of this entry u32; 40 bytes, big-endian;
  * behind a 64-byte file head with magic, version, least reader version, base offset). Any Kafka
  * tool can read the .log.
  *
- * Writing: one background job at a time. Reading: any thread, on a counted handle; a batch is
+ * Writing: one job at a time. Reading: any thread, on a counted handle; a batch is
  * checked against its CRC, its heads entry and its place before anything of it is served. A segment
  * is as long as the engine's state says (valid bytes): bytes beyond it are not there. */
 #ifndef WEIR_CORE_LOG_SEGMENT_H
@@ -45,7 +45,15 @@ void weir_segment_drop(weir_segment *segment); /* closes its files with the last
  * After an error nothing of the call counts and the segment takes no more (READ_ONLY). Background
  * job only. */
 weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
-weir_err weir_segment_sync(weir_segment *segment); /* both files, when anything was written since */
+/* Both files, where anything was written since. Any one thread beside the writing one. */
+weir_err weir_segment_sync(weir_segment *segment);
+
+/* Straight-written batches: written behind what was appended, without counting them; counted later,
+ * by whoever appends or owns the state, while nobody writes. Order and errors as append, but after
+ * DISK_FULL and NO_MEMORY the same chunks may be written again. Any one thread. */
+weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
+void weir_segment_count(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
+weir_err weir_segment_sync_log(weir_segment *segment); /* the .log alone */
 /* What was appended so far (thread-safe snapshot; bytes and offsets move together). */
 void weir_segment_state_of(const weir_segment *segment, weir_segment_state *state);
 

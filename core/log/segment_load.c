@@ -98,7 +98,7 @@ static bool batch_fits(const loader *load, const weir_batch_head *head, bool aft
                        int64_t to_offset)
 {
     return (after_bad ? head->base_offset > load->offset : head->base_offset == load->offset) &&
-           head->record_count <= to_offset - head->base_offset;
+           head->last_offset_delta < to_offset - head->base_offset;
 }
 
 /* Fills [load->position, to_position) from the .log. */
@@ -123,7 +123,7 @@ static weir_err gap_scan(loader *load, uint64_t to_position, int64_t to_offset)
                 err = place_push(load, at, head.base_offset, crc, head.max_timestamp, false);
             }
             load->position = at + batch_bytes;
-            load->offset = head.base_offset + head.record_count;
+            load->offset = head.base_offset + head.last_offset_delta + 1;
         }
         at += batch_bytes;
     }
@@ -150,11 +150,11 @@ static weir_err gap_fill(loader *load, uint64_t to_position, int64_t to_offset)
 static bool entry_fits(const loader *load, const weir_heads_entry *entry)
 {
     const weir_segment_state *state = &load->segment->state;
-    if (entry->batch_bytes < WEIR_SEGMENT_BATCH_BYTES_MIN || entry->records == 0 ||
+    if (entry->batch_bytes < WEIR_SEGMENT_BATCH_BYTES_MIN || entry->offsets == 0 ||
         entry->position < load->position || entry->position > state->bytes ||
         entry->batch_bytes > state->bytes - entry->position || entry->base_offset < load->offset ||
         entry->base_offset > state->end_offset ||
-        entry->records > (uint64_t)(state->end_offset - entry->base_offset)) {
+        entry->offsets > (uint64_t)(state->end_offset - entry->base_offset)) {
         return false;
     }
     if (load->missing == 0) {
@@ -180,7 +180,7 @@ static weir_err entry_take(loader *load, const uint8_t *bytes)
                          entry.max_timestamp_ms, false);
     }
     load->position = entry.position + entry.batch_bytes;
-    load->offset = entry.base_offset + entry.records;
+    load->offset = entry.base_offset + entry.offsets;
     return err;
 }
 

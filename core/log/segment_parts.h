@@ -26,11 +26,14 @@ struct weir_segment {
     bool loaded;      /* `table` has every batch of `state` */
     weir_heads table;
 
-    /* The background job's alone. */
-    bool cut;         /* the files end where the state does */
-    bool dirty;       /* written since the last sync */
-    bool refused;     /* an append failed: READ_ONLY from then on */
-    bool sync_failed; /* and no sync is tried again */
+    /* The writing job's alone. */
+    bool cut; /* the files end where the state does */
+
+    atomic_bool log_dirty; /* written since the last sync */
+    atomic_bool heads_dirty;
+    atomic_bool refused;        /* an append failed: READ_ONLY from then on */
+    pthread_mutex_t sync_mutex; /* who finds nothing to sync has waited for the sync under way */
+    bool sync_failed;           /* guarded by it: no sync is tried again */
 };
 
 /* All three with the mutex held. */

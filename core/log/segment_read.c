@@ -92,7 +92,6 @@ static weir_err batch_serve(const reader *from, const weir_heads_place *place, w
                             weir_chunk **chunk)
 {
     weir_chunk *made;
-    int64_t records = place[1].base_offset - place->base_offset;
     if (bytes.len != place[1].position - place->position || bytes.len < WEIR_BATCH_HEAD_BYTES ||
         weir_crc32c(0, bytes.ptr, WEIR_BATCH_HEAD_BYTES) != place->head_crc) {
         return WEIR_DAMAGED;
@@ -101,7 +100,7 @@ static weir_err batch_serve(const reader *from, const weir_heads_place *place, w
     if (err != WEIR_OK) {
         return err == WEIR_NO_MEMORY || err == WEIR_UNSUPPORTED ? err : WEIR_DAMAGED;
     }
-    if (made->base_offset != place->base_offset || (int64_t)made->count != records) {
+    if (made->base_offset != place->base_offset || weir_chunk_end(made) != place[1].base_offset) {
         weir_chunk_drop(made);
         return WEIR_DAMAGED;
     }

@@ -20,7 +20,7 @@ enum { CAPACITY_MIN = 8 };
 
 static int64_t last_offset(const weir_chunk *chunk)
 {
-    return chunk->base_offset + (int64_t)chunk->count - 1;
+    return weir_chunk_end(chunk) - 1;
 }
 
 void weir_tail_fini(weir_tail *tail)

@@ -214,8 +214,8 @@ static void each_rule_of_the_format_has_its_error(void **state)
     small.bytes[22] |= 4;
     assert_int_equal(check_renewed(&small), WEIR_UNSUPPORTED); /* zstd */
     small = small_make();
-    small.bytes[26] = 3;
-    assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* last delta is not count - 1 */
+    small.bytes[26] = 1;
+    assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* last delta below count - 1 */
     small = small_make();
     small.bytes[60] = 2;
     small.bytes[26] = 1;
@@ -228,7 +228,7 @@ static void each_rule_of_the_format_has_its_error(void **state)
     assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* more than could be in it */
     small = small_make();
     small.bytes[small.positions[1] + 3] = 0;
-    assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* offset deltas not dense */
+    assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* offset deltas do not rise */
     small = small_make();
     small.bytes[0] = 0x80;
     assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* a negative offset */
@@ -247,6 +247,24 @@ static void each_rule_of_the_format_has_its_error(void **state)
     assert_non_null(name);
     name[1] = 0xff;
     assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* a header's name is not UTF-8 */
+}
+
+static void compaction_may_leave_offsets_out_but_a_client_may_not(void **state)
+{
+    (void)state;
+    small_batch small = small_make();
+    const char *reason = NULL;
+    weir_batch_head head;
+    small.bytes[26] = 9; /* the last offset delta of three records */
+    small.bytes[small.positions[2] + 3] = 2 * 5;
+    assert_int_equal(check_renewed(&small), WEIR_OK);
+    weir_bytes batch = {small.bytes, small.len};
+    assert_int_equal(weir_batch_check(batch, &head, NULL, 0), WEIR_OK);
+    assert_int_equal(head.last_offset_delta, 9);
+    assert_int_equal(weir_batch_check_client(batch, 1 << 20, 100, &reason), WEIR_INVALID);
+    assert_non_null(reason);
+    small.bytes[small.positions[2] + 3] = 2 * 10; /* behind the last one */
+    assert_int_equal(check_renewed(&small), WEIR_MALFORMED);
 }
 
 static void create_time_is_base_plus_delta_and_never_overflows(void **state)
@@ -354,6 +372,7 @@ int main(void)
         cmocka_unit_test(any_byte_changed_under_a_good_crc_is_refused_or_read_safely),
         cmocka_unit_test(more_records_than_positions_is_a_limit),
         cmocka_unit_test(each_rule_of_the_format_has_its_error),
+        cmocka_unit_test(compaction_may_leave_offsets_out_but_a_client_may_not),
         cmocka_unit_test(create_time_is_base_plus_delta_and_never_overflows),
         cmocka_unit_test(a_clients_batch_obeys_the_further_rules),
         cmocka_unit_test(headers_that_are_cut_end_the_walk),

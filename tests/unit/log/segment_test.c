@@ -558,9 +558,9 @@ static void entries_that_lie_about_their_batches_serve_nothing_wrong(void **test
     weir_heads_entry first, second;
     assert_int_equal(weir_heads_entry_decode(at, &first), WEIR_OK);
     assert_int_equal(weir_heads_entry_decode(at + 40, &second), WEIR_OK);
-    first.records++; /* the boundary between their offsets is moved */
+    first.offsets++; /* the boundary between their offsets is moved */
     second.base_offset++;
-    second.records--;
+    second.offsets--;
     weir_heads_entry_encode(&first, at);
     weir_heads_entry_encode(&second, at + 40);
     file_store(f->heads_path, heads, len);

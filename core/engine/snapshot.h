@@ -1,0 +1,131 @@
+/* core/engine/snapshot.h - what a checkpoint's payload is written and read with: objects of tagged
+ * fields. Only for the files of this room; snapshot.c draws the bytes and says how to add a field.
+ */
+#ifndef WEIR_CORE_ENGINE_SNAPSHOT_H
+#define WEIR_CORE_ENGINE_SNAPSHOT_H
+
+#include "core/engine/ops.h"
+
+#include "core/base/buffer.h"
+#include "core/base/varint.h"
+
+/* ---- Bytes out ----------------------------------------------------------------------------------
+ * The first error stays: one look at the end of an object. */
+
+typedef struct weir_writer {
+    weir_buffer *out;
+    weir_err err;
+} weir_writer;
+
+static inline void weir_writer_bytes(weir_writer *to, const void *bytes, size_t len)
+{
+    if (to->err == WEIR_OK && len > 0) {
+        to->err = weir_buffer_append(to->out, bytes, len);
+    }
+}
+
+static inline void weir_writer_u8(weir_writer *to, uint8_t value)
+{
+    weir_writer_bytes(to, &value, 1);
+}
+
+static inline void weir_writer_u16(weir_writer *to, uint16_t value)
+{
+    uint8_t bytes[2];
+    weir_put_u16(bytes, value);
+    weir_writer_bytes(to, bytes, sizeof(bytes));
+}
+
+static inline void weir_writer_u32(weir_writer *to, uint32_t value)
+{
+    uint8_t bytes[4];
+    weir_put_u32(bytes, value);
+    weir_writer_bytes(to, bytes, sizeof(bytes));
+}
+
+static inline void weir_writer_u64(weir_writer *to, uint64_t value)
+{
+    uint8_t bytes[8];
+    weir_put_u64(bytes, value);
+    weir_writer_bytes(to, bytes, sizeof(bytes));
+}
+
+/* ---- Bytes in -----------------------------------------------------------------------------------
+ * A reader remembers that it ran out, and gives zeros from then on. */
+
+typedef struct weir_reader {
+    weir_bytes rest;
+    bool failed;
+} weir_reader;
+
+weir_bytes weir_reader_bytes(weir_reader *from, size_t len);
+
+static inline uint8_t weir_reader_u8(weir_reader *from)
+{
+    weir_bytes bytes = weir_reader_bytes(from, 1);
+    return from->failed ? 0 : bytes.ptr[0];
+}
+
+static inline uint16_t weir_reader_u16(weir_reader *from)
+{
+    weir_bytes bytes = weir_reader_bytes(from, 2);
+    return from->failed ? 0 : weir_get_u16(bytes.ptr);
+}
+
+static inline uint32_t weir_reader_u32(weir_reader *from)
+{
+    weir_bytes bytes = weir_reader_bytes(from, 4);
+    return from->failed ? 0 : weir_get_u32(bytes.ptr);
+}
+
+static inline uint64_t weir_reader_u64(weir_reader *from)
+{
+    weir_bytes bytes = weir_reader_bytes(from, 8);
+    return from->failed ? 0 : weir_get_u64(bytes.ptr);
+}
+
+/* ---- Objects ------------------------------------------------------------------------------------
+ */
+
+typedef enum weir_snapshot_kind {
+    WEIR_SNAPSHOT_ENGINE = 1,
+    WEIR_SNAPSHOT_TOPIC = 2,
+    WEIR_SNAPSHOT_PARTITION = 3,
+    WEIR_SNAPSHOT_RETAINED = 4,
+} weir_snapshot_kind;
+
+/* A topic while its fields are read, before it exists. */
+typedef struct weir_topic_draft {
+    weir_bytes name;
+    weir_topic_options options;
+} weir_topic_draft;
+
+/* One tagged field of an object. `put` writes its bytes, or none: the field is then left out, and
+ * whoever reads keeps what the object begins with. `take` gets all bytes of one that is there; what
+ * it leaves is DAMAGED, and so is a reader that failed. What stands behind `object`:
+ *
+ *            put                    take
+ *   engine     weir_engine            weir_engine
+ *   topic      const weir_topic       weir_topic_draft
+ *   partition  const weir_partition   weir_partition, fields with lower tags already read
+ *   retained   const weir_retained    weir_retained_draft (snapshot.c) */
+typedef struct weir_snapshot_field {
+    uint16_t tag; /* rising in a table, and in the bytes */
+    bool required;
+    void (*put)(weir_engine *engine, const void *object, weir_writer *to);
+    weir_err (*take)(weir_engine *engine, void *object, weir_reader *from);
+} weir_snapshot_field;
+
+/* Versions 1 and 2 (snapshot_old.c). `from` stands behind the version. */
+weir_err weir_snapshot_old_decode(weir_engine *engine, uint16_t version, weir_reader *from);
+
+/* Shared by both readers. */
+void weir_snapshot_segment_take(weir_reader *from, bool has_term, weir_segment_state *state);
+weir_err weir_snapshot_segment_add(weir_engine *engine, weir_partition *partition,
+                                   const weir_segment_state *state, bool last);
+weir_err weir_snapshot_retained_add(weir_engine *engine, uint32_t topic_id, weir_bytes topic,
+                                    uint32_t partition, weir_bytes batch, const weir_bytes *name);
+weir_err weir_snapshot_options_check(const weir_engine *engine, uint32_t id, weir_bytes name,
+                                     const weir_topic_options *options);
+
+#endif
