@@ -33,6 +33,8 @@ typedef enum weir_key_type {
       "Where the journal is synced: `inline`, on a `thread` of its own, or `auto`, which measures.") \
     X(sync_every_ms, "", "sync_every_ms", UINT, "50", 1, 60000, "milliseconds",                      \
       "How long records of level `os` may stay unsynced.")                                           \
+    X(producer_expiry_ms, "", "producer_expiry_ms", UINT, "604800000", 1000, 31536000000,           \
+      "milliseconds", "Producers and publishing ids not used for so long are forgotten.")            \
     X(live_durability, "", "live_durability", LEVEL, "disk", 0, 0, "",                               \
       "Durability of retained values under names that no topic covers.")                             \
     X(journal_file_bytes, "", "journal_file_bytes", UINT, "67108864", 65536, 4294967296, "bytes",    \

@@ -127,6 +127,11 @@ weir_err weir_client_publish_large(weir_client *client, const weir_publish *reco
                                 "A value this large cannot be retained from here: make it smaller, "
                                 "or raise packet_bytes_max.");
     }
+    if (record->producer.ptr != NULL) {
+        return weir_client_fail(client, WEIR_TOO_LARGE,
+                                "A value this large cannot have a publishing id: make it smaller, "
+                                "or raise packet_bytes_max.");
+    }
     weir_err err = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
     if (err != WEIR_OK) {
         return err;

@@ -76,12 +76,17 @@ static void write_record(weir_v1_writer *writer, const weir_publish *record)
     if ((record->attributes & WEIR_RECORD_RETAIN) != 0) {
         weir_v1_write_raw(writer, ",\"retain\":true");
     }
+    if (record->producer.ptr != NULL) {
+        weir_client_text_member(writer, "producer", record->producer);
+        weir_client_number_member(writer, "publishing_id", record->publishing_id);
+    }
 }
 
 /* Names must be text before they are put into JSON. */
 static weir_err record_check(weir_client *client, const weir_publish *record)
 {
-    if (!weir_v1_is_text(record->name) || !weir_v1_is_text(record->topic)) {
+    if (!weir_v1_is_text(record->name) || !weir_v1_is_text(record->topic) ||
+        !weir_v1_is_text(record->producer)) {
         return weir_client_fail(client, WEIR_NAME_INVALID,
                                 "A name is UTF-8 text without NUL; spell it so.");
     }
@@ -108,8 +113,9 @@ void weir_client_published_of(const weir_v1_node *answer, weir_published *publis
     weir_v1_node_text(weir_v1_node_member(answer, "level"), &level);
     (void)weir_level_parse(level, &published->level);
     weir_v1_node_boolean(weir_v1_node_member(answer, "live"), &published->live);
+    weir_v1_node_boolean(weir_v1_node_member(answer, "duplicate"), &published->duplicate);
     published->partition = (uint32_t)weir_client_integer(answer, "partition");
-    published->offset = weir_client_integer(answer, "offset");
+    published->offset = published->duplicate ? -1 : weir_client_integer(answer, "offset");
     published->timestamp_ms = weir_client_integer(answer, "time");
 }
 
@@ -410,6 +416,7 @@ weir_err weir_client_produce(weir_client *client, weir_bytes topic, uint32_t par
     if (err == WEIR_OK && published != NULL) {
         *published = (weir_published){.level = answer.level,
                                       .partition = answer.partition,
+                                      .duplicate = answer.duplicate,
                                       .offset = answer.offset,
                                       .timestamp_ms = answer.time_ms};
     }

@@ -37,6 +37,10 @@ export interface RecordOptions {
   traceparent?: string;
   /** The value becomes the retained one of its name; an empty one or null clears it. */
   retain?: boolean;
+  /** Effectively once: a name of your own, and a number that rises with each record of that name. A
+   *  record whose number is not above the last one is not stored again, and told as `duplicate`. */
+  producer?: string;
+  publishingId?: number;
 }
 
 export interface PublishOptions extends RecordOptions {
@@ -50,6 +54,8 @@ export interface Published {
   offset: number | null;
   level: Level;
   live: boolean;
+  /** It was stored before, and not again; offset and time are null. */
+  duplicate: boolean;
   /** Unix milliseconds. */
   time: number | null;
 }
@@ -176,6 +182,7 @@ export interface Weir {
   subscribe(filter: string, options?: SubscribeOptions): Subscription;
   fetch(topic: string, partition?: number, offset?: number, options?: { maxBytes?: number; waitMs?: number }):
     Promise<{ records: Message[]; start: number; end: number; next: number }>;
+  lastPublishingId(producer: string, topic: string, partition?: number): Promise<number | null>;
   topics(): Promise<Topic[]>;
   offsets(topic: string, options?: { time?: number | string | Date }): Promise<Offsets[]>;
   createTopic(topic: string, options?: TopicOptions): Promise<Topic>;

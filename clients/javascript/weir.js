@@ -129,7 +129,8 @@ function headersOf(headers) {
 }
 
 const SAME_IN_BOTH = [["contentType", "content_type"], ["reply", "reply"], ["correlation", "correlation"],
-  ["traceparent", "traceparent"], ["expiry", "expiry"], ["retain", "retain"]];
+  ["traceparent", "traceparent"], ["expiry", "expiry"], ["retain", "retain"],
+  ["producer", "producer"], ["publishingId", "publishing_id"]];
 
 /* The record part of a publish command. With a key, `target` is a topic, otherwise a full name. */
 function recordOf(target, data, options) {
@@ -228,6 +229,7 @@ function published(answer) {
     offset: answer.offset ?? null,
     level: answer.level,
     live: answer.live === true,
+    duplicate: answer.duplicate === true,
     time: answer.time ?? null,
   };
 }
@@ -1197,6 +1199,12 @@ class Weir extends Emitter {
     const answer = await this._ask(command, { again: true });
     const { start, end, next } = answer;
     return { records: answer.records.map((record) => new Message({ topic, partition, ...record })), start, end, next };
+  }
+
+  /** How far a named producer got: the last publishingId it published to a partition, or null. */
+  async lastPublishingId(producer, topic, partition = 0) {
+    const command = { cmd: "producer", action: "where", producer, topic, partition };
+    return (await this._ask(command, { again: true })).publishing_id;
   }
 
   /** All declared topics: [{topic, partitions, durability, nested, ...}]. */

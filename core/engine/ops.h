@@ -182,6 +182,11 @@ void weir_publishing_apply(weir_engine *engine, weir_publishing *publishing, uin
 void weir_publishing_unreserve(weir_engine *engine, weir_publishing *publishing);
 void weir_publishing_write(weir_engine *engine); /* the open unit's entries */
 void weir_producers_expire(weir_engine *engine);
+/* What a snapshot has, in place of what was there. Room for one more place; takes `producer`. */
+weir_err weir_producer_reserve(weir_producer *producer);
+weir_err weir_producer_put(weir_engine *engine, weir_producer *producer, uint64_t unit);
+weir_err weir_publishing_put(weir_engine *engine, weir_bytes key, uint64_t last, int64_t used_ms,
+                             uint64_t unit);
 void weir_producers_op(weir_engine *engine, weir_port *port, const weir_op *op);
 
 /* retained.c */
@@ -250,7 +255,8 @@ weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, o
 weir_err weir_flush_inline(weir_engine *engine); /* recovery */
 
 /* open.c */
-weir_err weir_engine_make(const weir_engine_config *config, weir_engine **engine); /* no files yet */
+weir_err weir_engine_make(const weir_engine_config *config,
+                          weir_engine **engine); /* no files yet */
 void weir_engine_free(weir_engine *engine);
 
 /* snapshot.c */

@@ -32,10 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    PUBLISHING_HEAD_BYTES = 8, /* of a key: topic id, partition */
-    EXPIRE_PRODUCERS = 1,
-};
+enum { EXPIRE_PRODUCERS = 1 };
 
 #define SEQUENCE_MASK 0x7fffffffu /* after the largest comes 0 */
 
@@ -193,7 +190,7 @@ static weir_producer_place *place_find(const weir_producer *producer, uint32_t t
     return &producer->places[index];
 }
 
-static weir_err place_reserve(weir_producer *producer)
+weir_err weir_producer_reserve(weir_producer *producer)
 {
     if (producer->place_count < producer->place_capacity) {
         return WEIR_OK;
@@ -274,7 +271,7 @@ weir_err weir_producers_decide(weir_engine *engine, const weir_partition *partit
         engine->stats.refused_producers++;
         return WEIR_LIMIT;
     }
-    return place_reserve(producer); /* [P1] */
+    return weir_producer_reserve(producer); /* [P1] */
 }
 
 static void producer_apply(weir_engine *engine, weir_producer *producer,
@@ -322,7 +319,7 @@ weir_err weir_producers_replay_batch(weir_engine *engine, const weir_partition *
     if (producer == NULL || chunk->unit <= producer->unit) {
         return WEIR_OK; /* the snapshot has it, or it has expired since */
     }
-    err = place_reserve(producer);
+    err = weir_producer_reserve(producer);
     if (err == WEIR_OK) {
         producer_apply(engine, producer, partition, &head, chunk->timestamp_ms, chunk->unit);
     }
@@ -335,14 +332,14 @@ static size_t publishing_key(uint8_t *out, uint32_t topic_id, uint32_t partition
 {
     weir_put_u32(out, topic_id);
     weir_put_u32(out + 4, partition);
-    memcpy(out + PUBLISHING_HEAD_BYTES, name.ptr, name.len);
-    return PUBLISHING_HEAD_BYTES + name.len;
+    memcpy(out + WEIR_PUBLISHING_HEAD_BYTES, name.ptr, name.len);
+    return WEIR_PUBLISHING_HEAD_BYTES + name.len;
 }
 
 static weir_publishing *publishing_find(const weir_engine *engine, const weir_partition *partition,
                                         weir_bytes name)
 {
-    uint8_t key[PUBLISHING_HEAD_BYTES + WEIR_PRODUCER_NAME_BYTES_MAX];
+    uint8_t key[WEIR_PUBLISHING_HEAD_BYTES + WEIR_PRODUCER_NAME_BYTES_MAX];
     size_t len = publishing_key(key, partition->topic->id, partition->index, name);
     return weir_map_get(&engine->producers.publishing, (weir_bytes){key, len});
 }
@@ -385,7 +382,7 @@ weir_err weir_publishing_decide(weir_engine *engine, const weir_partition *parti
 weir_err weir_publishing_reserve(weir_engine *engine, const weir_partition *partition,
                                  weir_bytes name, weir_publishing **out)
 {
-    uint8_t key[PUBLISHING_HEAD_BYTES + WEIR_PRODUCER_NAME_BYTES_MAX];
+    uint8_t key[WEIR_PUBLISHING_HEAD_BYTES + WEIR_PRODUCER_NAME_BYTES_MAX];
     *out = publishing_find(engine, partition, name);
     if (*out != NULL) {
         return WEIR_OK;
@@ -427,22 +424,23 @@ void weir_publishing_write(weir_engine *engine)
         weir_publishing *at = WEIR_OWNER_OF(unwritten->next, weir_publishing, unwritten_link);
         weir_link_remove(&at->unwritten_link);
         uint8_t *to = weir_engine_entry(engine, WEIR_ENTRY_PUBLISHING, at->key_bytes + 8);
-        memcpy(to, at->key, PUBLISHING_HEAD_BYTES);
-        weir_put_u64(to + PUBLISHING_HEAD_BYTES, at->last);
-        memcpy(to + PUBLISHING_HEAD_BYTES + 8, at->key + PUBLISHING_HEAD_BYTES,
-               at->key_bytes - PUBLISHING_HEAD_BYTES);
+        memcpy(to, at->key, WEIR_PUBLISHING_HEAD_BYTES);
+        weir_put_u64(to + WEIR_PUBLISHING_HEAD_BYTES, at->last);
+        memcpy(to + WEIR_PUBLISHING_HEAD_BYTES + 8, at->key + WEIR_PUBLISHING_HEAD_BYTES,
+               at->key_bytes - WEIR_PUBLISHING_HEAD_BYTES);
     }
 }
 
 weir_err weir_producers_replay_publishing(weir_engine *engine, weir_bytes body,
                                           const weir_journal_unit *unit)
 {
-    uint8_t key[PUBLISHING_HEAD_BYTES + WEIR_PRODUCER_NAME_BYTES_MAX];
-    if (body.len <= PUBLISHING_HEAD_BYTES + 8 ||
-        body.len > PUBLISHING_HEAD_BYTES + 8 + WEIR_PRODUCER_NAME_BYTES_MAX) {
+    uint8_t key[WEIR_PUBLISHING_HEAD_BYTES + WEIR_PRODUCER_NAME_BYTES_MAX];
+    if (body.len <= WEIR_PUBLISHING_HEAD_BYTES + 8 ||
+        body.len > WEIR_PUBLISHING_HEAD_BYTES + 8 + WEIR_PRODUCER_NAME_BYTES_MAX) {
         return WEIR_DAMAGED;
     }
-    weir_bytes name = {body.ptr + PUBLISHING_HEAD_BYTES + 8, body.len - PUBLISHING_HEAD_BYTES - 8};
+    weir_bytes name = {body.ptr + WEIR_PUBLISHING_HEAD_BYTES + 8,
+                       body.len - WEIR_PUBLISHING_HEAD_BYTES - 8};
     size_t len = publishing_key(key, weir_get_u32(body.ptr), weir_get_u32(body.ptr + 4), name);
     weir_bytes whole = {key, len};
     weir_publishing *known = weir_map_get(&engine->producers.publishing, whole);
@@ -451,8 +449,67 @@ weir_err weir_producers_replay_publishing(weir_engine *engine, weir_bytes body,
     }
     weir_err err = known == NULL ? publishing_make(engine, whole, &known) : WEIR_OK;
     if (err == WEIR_OK) {
-        publishing_apply(engine, known, weir_get_u64(body.ptr + PUBLISHING_HEAD_BYTES),
+        publishing_apply(engine, known, weir_get_u64(body.ptr + WEIR_PUBLISHING_HEAD_BYTES),
                          unit->engine_ms, unit->number);
+    }
+    return err;
+}
+
+/* ---- From a snapshot -------------------------------------------------------------------------- */
+
+/* Behind the last one that was used no later [P2]. */
+static void link_by_use(weir_link *list, weir_link *link, int64_t used_ms,
+                        int64_t (*used_of)(const weir_link *link))
+{
+    weir_link *before = list->previous;
+    while (before != list && used_of(before) > used_ms) {
+        before = before->previous;
+    }
+    link->previous = before;
+    link->next = before->next;
+    before->next->previous = link;
+    before->next = link;
+}
+
+static int64_t producer_used(const weir_link *link)
+{
+    return WEIR_OWNER_OF(link, const weir_producer, used_link)->used_ms;
+}
+
+static int64_t publishing_used(const weir_link *link)
+{
+    return WEIR_OWNER_OF(link, const weir_publishing, used_link)->used_ms;
+}
+
+weir_err weir_producer_put(weir_engine *engine, weir_producer *producer, uint64_t unit)
+{
+    weir_producer *before = producer_find(engine, producer->id);
+    if (before != NULL) {
+        producer_forget(engine, before);
+    }
+    weir_err err = weir_map_set(&engine->producers.by_id, id_key(producer), producer);
+    if (err == WEIR_OK) {
+        producer->unit = unit;
+        link_by_use(&engine->producers.used, &producer->used_link, producer->used_ms,
+                    producer_used);
+        engine->producers.place_count += producer->place_count;
+        engine->stats.producers++;
+    }
+    return err;
+}
+
+weir_err weir_publishing_put(weir_engine *engine, weir_bytes key, uint64_t last, int64_t used_ms,
+                             uint64_t unit)
+{
+    weir_publishing *publishing = weir_map_get(&engine->producers.publishing, key);
+    weir_err err = publishing == NULL ? publishing_make(engine, key, &publishing) : WEIR_OK;
+    if (err == WEIR_OK) {
+        publishing->last = last;
+        publishing->used_ms = used_ms;
+        publishing->unit = unit;
+        weir_link_remove(&publishing->used_link);
+        link_by_use(&engine->producers.publishing_used, &publishing->used_link, used_ms,
+                    publishing_used);
     }
     return err;
 }

@@ -141,7 +141,7 @@ struct weir_route {
 
 /* ---- Producers (producers.c) ------------------------------------------------------------------ */
 
-enum { WEIR_SEQUENCES_KEPT = 5 };
+enum { WEIR_SEQUENCES_KEPT = 5, WEIR_PUBLISHING_HEAD_BYTES = 8 };
 
 typedef struct weir_sequence {
     int32_t first;

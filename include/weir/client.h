@@ -83,6 +83,16 @@ WEIR_API void weir_client_timeout(weir_client *client, uint32_t timeout_ms);
 WEIR_API weir_err weir_client_publish(weir_client *client, const weir_publish *record,
                                       weir_published *published);
 
+/* Effectively once: a record with `producer` and a rising `publishing_id` is stored once, however
+ * often it is sent; published->duplicate tells that it was there. where: the last id that `producer`
+ * published to a partition; *known false: none. */
+WEIR_API weir_err weir_client_producer_where(weir_client *client, weir_bytes producer,
+                                             weir_bytes topic, uint32_t partition, bool *known,
+                                             uint64_t *publishing_id);
+/* An id for the heads of idempotent batches (weir_port_produce_batch tells their rules). */
+WEIR_API weir_err weir_client_producer_open(weir_client *client, int64_t *producer_id,
+                                            int16_t *epoch);
+
 /* Many records: send gathers and sends them in batches, with a window of batches under way; it
  * waits only while the window is full. Results are told in the order of their batches' answers. */
 typedef struct weir_client_result {

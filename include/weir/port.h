@@ -125,9 +125,9 @@ typedef struct weir_published {
     weir_level level; /* reached */
     bool live;        /* no topic: offset and partition mean nothing */
     uint32_t partition;
-    bool duplicate; /* it was stored before, and not again; offset: of then, -1 when unknown */
     int64_t offset; /* of the first record of a batch */
     int64_t timestamp_ms;
+    bool duplicate; /* it was stored before, and not again; offset: of then, -1 when unknown */
 } weir_published;
 
 typedef struct weir_producer_info {

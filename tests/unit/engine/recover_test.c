@@ -370,11 +370,11 @@ static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
                                                        .countdown = 1,
                                                        .err = WEIR_DISK_FULL,
                                                        .os_errno = 28});
-    for (int i = 0; i < 2000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
+    for (int i = 0; i < 100000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
         publish(f.port, "t/k", "value");
     }
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
-    for (int i = 0; i < 500 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
+    for (int i = 0; i < 6000 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
         weir_port_wait(f.port, 10);
     }
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
