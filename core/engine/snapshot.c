@@ -6,7 +6,7 @@
  *   field     tag u16 | bytes u32 | bytes              tags rise within an object
  *
  *   kind          identity                     fields
- *   1 engine      -                            1 next topic id u32  2 next producer id i64
+ *   1 engine      -                            1 next topic id u32
  *   2 topic       id u32                       1 name  2 partitions u32  3 partition levels u32
  *                                              4 level u8  5 nested u8
  *   3 partition   topic id u32 | index u32     1 positions: start i64 | flushed i64 | next i64
@@ -15,7 +15,6 @@
  *                                                term u64
  *   4 retained    name bytes u16 | full name   1 source: topic id u32 | partition u32 | topic name
  *                                              2 the record, a RecordBatch v2 of one
- *   5, 6          producers, publishing ids: snapshot_producers.c
  *
  * Big-endian. `unit`: the object is as it was after that unit, and replay skips for it what is at
  * or below. A topic stands before its partitions. An object that was already read is replaced: the
@@ -88,24 +87,8 @@ static weir_err take_topic_id_next(weir_engine *engine, void *object, weir_reade
     return WEIR_OK;
 }
 
-static void put_producer_id_next(weir_engine *engine, const void *object, weir_writer *to)
-{
-    (void)object;
-    if (engine->producers.id_next > 1) {
-        weir_writer_u64(to, (uint64_t)engine->producers.id_next);
-    }
-}
-
-static weir_err take_producer_id_next(weir_engine *engine, void *object, weir_reader *from)
-{
-    (void)object;
-    engine->producers.id_next = (int64_t)weir_reader_u64(from);
-    return engine->producers.id_next > 0 ? WEIR_OK : WEIR_DAMAGED;
-}
-
 static const weir_snapshot_field ENGINE_FIELDS[] = {
     {1, true, put_topic_id_next, take_topic_id_next},
-    {2, false, put_producer_id_next, take_producer_id_next},
 };
 
 /* ---- Fields: topic
@@ -309,7 +292,9 @@ static const weir_snapshot_field RETAINED_FIELDS[] = {
 /* ---- Encoding
  * ----------------------------------------------------------------------------------------- */
 
-size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit)
+#define FIELDS(table) (table), sizeof(table) / sizeof((table)[0])
+
+static size_t object_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit)
 {
     weir_writer_u8(to, (uint8_t)kind);
     weir_writer_u64(to, unit);
@@ -318,7 +303,7 @@ size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t un
 }
 
 /* Writes how many bytes followed the length that ends at `begin`. */
-void weir_snapshot_end(weir_writer *to, size_t begin)
+static void length_set(weir_writer *to, size_t begin)
 {
     size_t len = to->out->len - begin;
     if (to->err == WEIR_OK && len > UINT32_MAX) {
@@ -329,8 +314,8 @@ void weir_snapshot_end(weir_writer *to, size_t begin)
     }
 }
 
-void weir_snapshot_put_fields(weir_engine *engine, const void *object,
-                              const weir_snapshot_field *fields, size_t count, weir_writer *to)
+static void put_fields(weir_engine *engine, const void *object, const weir_snapshot_field *fields,
+                       size_t count, weir_writer *to)
 {
     for (size_t i = 0; i < count && to->err == WEIR_OK; i++) {
         size_t before = to->out->len;
@@ -341,7 +326,7 @@ void weir_snapshot_put_fields(weir_engine *engine, const void *object,
         if (to->err == WEIR_OK && to->out->len == begin && !fields[i].required) {
             to->out->len = before;
         } else {
-            weir_snapshot_end(to, begin);
+            length_set(to, begin);
         }
     }
 }
@@ -349,30 +334,30 @@ void weir_snapshot_put_fields(weir_engine *engine, const void *object,
 static void encode_topic(weir_engine *engine, const weir_topic *topic, uint64_t unit,
                          weir_writer *to)
 {
-    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_TOPIC, unit);
+    size_t begin = object_begin(to, WEIR_SNAPSHOT_TOPIC, unit);
     weir_writer_u32(to, topic->id);
-    weir_snapshot_put_fields(engine, topic, WEIR_FIELDS(TOPIC_FIELDS), to);
-    weir_snapshot_end(to, begin);
+    put_fields(engine, topic, FIELDS(TOPIC_FIELDS), to);
+    length_set(to, begin);
 }
 
 static void encode_partition(weir_engine *engine, const weir_partition *partition, uint64_t unit,
                              weir_writer *to)
 {
-    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_PARTITION, unit);
+    size_t begin = object_begin(to, WEIR_SNAPSHOT_PARTITION, unit);
     weir_writer_u32(to, partition->topic->id);
     weir_writer_u32(to, partition->index);
-    weir_snapshot_put_fields(engine, partition, WEIR_FIELDS(PARTITION_FIELDS), to);
-    weir_snapshot_end(to, begin);
+    put_fields(engine, partition, FIELDS(PARTITION_FIELDS), to);
+    length_set(to, begin);
 }
 
 static void encode_retained(weir_engine *engine, const weir_retained *value, uint64_t unit,
                             weir_writer *to)
 {
-    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_RETAINED, unit);
+    size_t begin = object_begin(to, WEIR_SNAPSHOT_RETAINED, unit);
     weir_writer_u16(to, (uint16_t)value->name_bytes);
     weir_writer_bytes(to, value->name, value->name_bytes);
-    weir_snapshot_put_fields(engine, value, WEIR_FIELDS(RETAINED_FIELDS), to);
-    weir_snapshot_end(to, begin);
+    put_fields(engine, value, FIELDS(RETAINED_FIELDS), to);
+    length_set(to, begin);
 }
 
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
@@ -380,9 +365,9 @@ weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
     uint64_t unit = engine->journal != NULL ? weir_journal_last(engine->journal) : 0;
     weir_writer to = {.out = payload};
     weir_writer_u16(&to, SNAPSHOT_VERSION);
-    size_t begin = weir_snapshot_begin(&to, WEIR_SNAPSHOT_ENGINE, unit);
-    weir_snapshot_put_fields(engine, engine, WEIR_FIELDS(ENGINE_FIELDS), &to);
-    weir_snapshot_end(&to, begin);
+    size_t begin = object_begin(&to, WEIR_SNAPSHOT_ENGINE, unit);
+    put_fields(engine, engine, FIELDS(ENGINE_FIELDS), &to);
+    length_set(&to, begin);
     size_t position = 0;
     const weir_topic *topic = NULL;
     while (to.err == WEIR_OK &&
@@ -395,17 +380,6 @@ weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
     for (weir_link *at = engine->retained_list.next;
          at != &engine->retained_list && to.err == WEIR_OK; at = at->next) {
         encode_retained(engine, WEIR_OWNER_OF(at, weir_retained, link), unit, &to);
-    }
-    const weir_producers *producers = &engine->producers;
-    for (weir_link *at = producers->used.next; at != &producers->used && to.err == WEIR_OK;
-         at = at->next) {
-        weir_snapshot_producer_encode(engine, WEIR_OWNER_OF(at, weir_producer, used_link), unit,
-                                      &to);
-    }
-    for (weir_link *at = producers->publishing_used.next;
-         at != &producers->publishing_used && to.err == WEIR_OK; at = at->next) {
-        weir_snapshot_publishing_encode(engine, WEIR_OWNER_OF(at, weir_publishing, used_link), unit,
-                                        &to);
     }
     return to.err;
 }
@@ -493,9 +467,8 @@ static const weir_snapshot_field *field_of(const weir_snapshot_field *fields, si
 }
 
 /* All fields of `body`, in the order of their tags, and each that is required. */
-weir_err weir_snapshot_take_fields(weir_engine *engine, void *object,
-                                   const weir_snapshot_field *fields, size_t count,
-                                   weir_reader *body)
+static weir_err take_fields(weir_engine *engine, void *object, const weir_snapshot_field *fields,
+                            size_t count, weir_reader *body)
 {
     uint16_t before = 0;
     size_t required = 0;
@@ -529,7 +502,7 @@ static weir_err decode_topic(weir_engine *engine, weir_reader *body)
 {
     weir_topic_draft draft = {0};
     uint32_t id = weir_reader_u32(body);
-    weir_err err = weir_snapshot_take_fields(engine, &draft, WEIR_FIELDS(TOPIC_FIELDS), body);
+    weir_err err = take_fields(engine, &draft, FIELDS(TOPIC_FIELDS), body);
     if (err != WEIR_OK || id == WEIR_LIVE_TOPIC_ID) {
         return err != WEIR_OK ? err : WEIR_DAMAGED;
     }
@@ -572,14 +545,14 @@ static weir_err decode_partition(weir_engine *engine, weir_reader *body)
     }
     weir_partition *partition = topic->partitions[index];
     partition_empty(engine, partition);
-    return weir_snapshot_take_fields(engine, partition, WEIR_FIELDS(PARTITION_FIELDS), body);
+    return take_fields(engine, partition, FIELDS(PARTITION_FIELDS), body);
 }
 
 static weir_err decode_retained(weir_engine *engine, weir_reader *body)
 {
     weir_retained_draft draft = {0};
     draft.name = weir_reader_bytes(body, weir_reader_u16(body));
-    weir_err err = weir_snapshot_take_fields(engine, &draft, WEIR_FIELDS(RETAINED_FIELDS), body);
+    weir_err err = take_fields(engine, &draft, FIELDS(RETAINED_FIELDS), body);
     if (err == WEIR_OK && weir_name_check(draft.name) != WEIR_OK) {
         err = WEIR_DAMAGED;
     }
@@ -591,24 +564,20 @@ static weir_err decode_retained(weir_engine *engine, weir_reader *body)
 static weir_err decode_object(weir_engine *engine, weir_reader *from)
 {
     uint8_t kind = weir_reader_u8(from);
-    uint64_t unit = weir_reader_u64(from);
+    (void)weir_reader_u64(from); /* all are of the checkpoint's unit so far */
     weir_reader body = {.rest = weir_reader_bytes(from, weir_reader_u32(from))};
     if (from->failed) {
         return WEIR_DAMAGED;
     }
     switch (kind) {
     case WEIR_SNAPSHOT_ENGINE:
-        return weir_snapshot_take_fields(engine, engine, WEIR_FIELDS(ENGINE_FIELDS), &body);
+        return take_fields(engine, engine, FIELDS(ENGINE_FIELDS), &body);
     case WEIR_SNAPSHOT_TOPIC:
         return decode_topic(engine, &body);
     case WEIR_SNAPSHOT_PARTITION:
         return decode_partition(engine, &body);
     case WEIR_SNAPSHOT_RETAINED:
         return decode_retained(engine, &body);
-    case WEIR_SNAPSHOT_PRODUCER:
-        return weir_snapshot_producer_decode(engine, unit, &body);
-    case WEIR_SNAPSHOT_PUBLISHING:
-        return weir_snapshot_publishing_decode(engine, unit, &body);
     default:
         return WEIR_VERSION;
     }

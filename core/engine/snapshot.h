@@ -92,8 +92,6 @@ typedef enum weir_snapshot_kind {
     WEIR_SNAPSHOT_TOPIC = 2,
     WEIR_SNAPSHOT_PARTITION = 3,
     WEIR_SNAPSHOT_RETAINED = 4,
-    WEIR_SNAPSHOT_PRODUCER = 5,
-    WEIR_SNAPSHOT_PUBLISHING = 6,
 } weir_snapshot_kind;
 
 /* A topic while its fields are read, before it exists. */
@@ -110,35 +108,13 @@ typedef struct weir_topic_draft {
  *   engine     weir_engine            weir_engine
  *   topic      const weir_topic       weir_topic_draft
  *   partition  const weir_partition   weir_partition, fields with lower tags already read
- *   retained   const weir_retained    weir_retained_draft (snapshot.c)
- *   producer   const weir_producer    weir_producer
- *   publishing const weir_publishing  its draft (snapshot_producers.c) */
+ *   retained   const weir_retained    weir_retained_draft (snapshot.c) */
 typedef struct weir_snapshot_field {
     uint16_t tag; /* rising in a table, and in the bytes */
     bool required;
     void (*put)(weir_engine *engine, const void *object, weir_writer *to);
     weir_err (*take)(weir_engine *engine, void *object, weir_reader *from);
 } weir_snapshot_field;
-
-#define WEIR_FIELDS(table) (table), sizeof(table) / sizeof((table)[0])
-
-/* An object: begin, its identity, its fields, end (with what begin gave). */
-size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit);
-void weir_snapshot_put_fields(weir_engine *engine, const void *object,
-                              const weir_snapshot_field *fields, size_t count, weir_writer *to);
-void weir_snapshot_end(weir_writer *to, size_t begin);
-/* All fields of `body`, in the order of their tags, and each that is required. */
-weir_err weir_snapshot_take_fields(weir_engine *engine, void *object,
-                                   const weir_snapshot_field *fields, size_t count,
-                                   weir_reader *body);
-
-/* snapshot_producers.c */
-void weir_snapshot_producer_encode(weir_engine *engine, const weir_producer *producer,
-                                   uint64_t unit, weir_writer *to);
-weir_err weir_snapshot_producer_decode(weir_engine *engine, uint64_t unit, weir_reader *body);
-void weir_snapshot_publishing_encode(weir_engine *engine, const weir_publishing *publishing,
-                                     uint64_t unit, weir_writer *to);
-weir_err weir_snapshot_publishing_decode(weir_engine *engine, uint64_t unit, weir_reader *body);
 
 /* Versions 1 and 2 (snapshot_old.c). `from` stands behind the version. */
 weir_err weir_snapshot_old_decode(weir_engine *engine, uint16_t version, weir_reader *from);
