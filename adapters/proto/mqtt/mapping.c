@@ -7,8 +7,9 @@
  *   Response Topic            reply             its text
  *   Correlation Data          correlation       its bytes
  *   Payload Format Indicator  payload-format    "1"; 0 says nothing and becomes nothing
- *   User Property             of its name       its text; weir-key is the record's key, weir-id is
- * used up, other names that begin with weir- are refused
+ *   User Property             of its name       its text; weir-key is the record's key, weir-id its
+ *                                               publishing id, other names that begin with weir- are
+ *                                               refused
  *
  * The way out is not always the way in reversed: headers come from every front end. One whose bytes
  * cannot be the property becomes a user property, and one that is no text at all is left out and
@@ -42,6 +43,21 @@ static void header_add(mqtt_mapped *mapped, weir_bytes name, weir_bytes value)
     mapped->headers[mapped->count++] = (weir_header){name, value};
 }
 
+/* Digits alone, up to the largest 64-bit number. */
+static bool id_parse(weir_bytes text, uint64_t *id)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint64_t digit = (uint64_t)(text.ptr[i] - '0');
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *id = value;
+    return text.len > 0;
+}
+
 static const char *pair_map_in(const weir_mqtt_property *pair, mqtt_mapped *mapped)
 {
     bool reserved = pair->text.len >= 5 && memcmp(pair->text.ptr, "weir-", 5) == 0;
@@ -50,7 +66,11 @@ static const char *pair_map_in(const weir_mqtt_property *pair, mqtt_mapped *mapp
         return NULL;
     }
     if (weir_bytes_equal(pair->text, WEIR_TEXT("weir-id"))) {
-        return NULL;
+        bool first = !mapped->has_id;
+        mapped->has_id = true;
+        return first && id_parse(pair->value, &mapped->id)
+                   ? NULL
+                   : "The user property weir-id is one whole number, in decimal digits.";
     }
     if (!weir_bytes_equal(pair->text, WEIR_TEXT("weir-key"))) {
         return "User property names that begin with weir- are reserved.";
@@ -85,6 +105,7 @@ const char *weir_mqtt_map_in(weir_bytes raw, mqtt_mapped *mapped)
     const char *refused = NULL;
     mapped->count = 0;
     mapped->has_key = false;
+    mapped->has_id = false;
     while (refused == NULL && weir_mqtt_property_next(&raw, &property)) {
         if (mapped->count == MAPPED_HEADERS_MAX) {
             refused = "Too many user properties.";

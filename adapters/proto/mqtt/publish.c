@@ -119,6 +119,8 @@ static uint8_t reason_of(weir_err err)
         return WEIR_MQTT_NAME_INVALID;
     case WEIR_NOT_AUTHORIZED:
         return WEIR_MQTT_NOT_AUTHORIZED;
+    case WEIR_NOT_OFFERED: /* weir-id, and the name is live */
+        return WEIR_MQTT_IMPLEMENTATION_SPECIFIC;
     default:
         return WEIR_MQTT_UNSPECIFIED;
     }
@@ -270,6 +272,15 @@ static weir_err publish_mapped(weir_mqtt_session *session, const weir_mqtt_publi
         return refuse(session, publish, WEIR_MQTT_IMPLEMENTATION_SPECIFIC, refused, out);
     }
     weir_publish record = {.headers = mapped.headers, .header_count = mapped.count};
+    if (mapped.has_id && session->assigned) {
+        return refuse(session, publish, WEIR_MQTT_IMPLEMENTATION_SPECIFIC,
+                      "weir-id numbers a client's publishes: connect with a client id of your own.",
+                      out);
+    }
+    if (mapped.has_id) {
+        record.producer = weir_mqtt_session_client_id(session);
+        record.publishing_id = mapped.id;
+    }
     if (mapped.has_key) {
         record.topic = publish->name;
         record.key = mapped.key;

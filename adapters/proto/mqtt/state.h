@@ -314,6 +314,8 @@ typedef struct mqtt_mapped {
     uint32_t count;
     bool has_key;
     weir_bytes key;
+    bool has_id;
+    uint64_t id; /* weir-id */
     char expiry[12];
     weir_header headers[MAPPED_HEADERS_MAX];
 } mqtt_mapped;

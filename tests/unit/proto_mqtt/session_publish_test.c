@@ -348,6 +348,39 @@ static void weir_key_makes_the_name_a_topic(void **state)
     rig_close(r);
 }
 
+static void weir_id_is_the_publishing_id_of_the_client(void **state)
+{
+    const weir_mqtt_property list[] = {PAIR("weir-id", "18446744073709551615")};
+    rig *r = rig_connected(5, NULL, 0);
+    (void)state;
+    assert_int_equal(publish_with(r, "a", 1, list, 1), WEIR_OK);
+    fake_op *op = rig_last(r, FAKE_PUBLISH);
+    assert_true(weir_bytes_equal(op->publish.producer, weir_mqtt_session_client_id(r->session)));
+    assert_true(op->publish.publishing_id == UINT64_MAX);
+    assert_int_equal(op->publish.header_count, 0);
+    assert_int_equal(rig_complete(r, op, WEIR_OK, 0), WEIR_OK);
+    expect_puback(r, 1, 0x00);
+    rig_close(r);
+}
+
+static void a_weir_id_that_is_no_number_is_refused(void **state)
+{
+    const char *wrong[] = {"", "x", "1x", "-1", "18446744073709551616"};
+    const weir_mqtt_property twice[] = {PAIR("weir-id", "1"), PAIR("weir-id", "2")};
+    rig *r = rig_connected(5, NULL, 0);
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        weir_mqtt_property one = PAIR("weir-id", "");
+        one.value = weir_bytes_of(wrong[i]);
+        assert_int_equal(publish_with(r, "a", 1, &one, 1), WEIR_OK);
+        expect_puback(r, 1, 0x83);
+    }
+    assert_int_equal(publish_with(r, "a", 1, twice, 2), WEIR_OK);
+    expect_puback(r, 1, 0x83);
+    assert_int_equal(rig_count(r, FAKE_PUBLISH), 0);
+    rig_close(r);
+}
+
 static void reserved_user_properties_are_refused(void **state)
 {
     const weir_mqtt_property other[] = {PAIR("weir-origin", "x")};
@@ -440,6 +473,8 @@ int main(void)
         cmocka_unit_test(properties_become_headers),
         cmocka_unit_test(payload_format_0_says_nothing),
         cmocka_unit_test(weir_key_makes_the_name_a_topic),
+        cmocka_unit_test(weir_id_is_the_publishing_id_of_the_client),
+        cmocka_unit_test(a_weir_id_that_is_no_number_is_refused),
         cmocka_unit_test(reserved_user_properties_are_refused),
         cmocka_unit_test(a_subscription_identifier_from_a_client_is_a_protocol_error),
         cmocka_unit_test(an_alias_stands_for_its_latest_name),
