@@ -93,13 +93,25 @@ void weir_batch_record_trusted(const uint8_t *batch, size_t position, int64_t ba
 /* The whole check of one stored batch: head, CRC, every record, rising offset deltas, nothing left
  * over, header names UTF-8. `positions` (may be NULL) gets the byte position of each record, at
  * most position_max; LIMIT when there are more. Its contents are undefined unless OK. DAMAGED: the
- * CRC does not fit. UNSUPPORTED: compressed. */
+ * CRC does not fit. UNSUPPORTED: compressed, and sound as far as that can be told; its records are
+ * looked at by weir_batch_check_plain. */
 weir_err weir_batch_check(weir_bytes batch, weir_batch_head *head, uint32_t *positions,
                           uint32_t position_max);
-/* Further rules for a batch from a client: no compression yet, no control, transactional or unknown
+/* The records of a compressed batch, whose head and CRC weir_batch_check has found sound, where
+ * weir_batch_inflate has laid them: `plain` begins with the head. Otherwise as above. */
+weir_err weir_batch_check_plain(weir_bytes plain, const weir_batch_head *head, uint32_t *positions,
+                                uint32_t position_max);
+/* A compressed batch without its compression: the head with its new length, then the records, in memory that
+ * is the caller's to free. UNSUPPORTED: a codec other than lz4 and zstd, or none. MALFORMED: broken
+ * data. TOO_LARGE: more than bytes_max. NO_MEMORY. Any thread. */
+weir_err weir_batch_inflate(weir_bytes batch, size_t bytes_max, uint8_t **plain,
+                            size_t *plain_bytes);
+/* The batch was stamped: so is its plain form. */
+void weir_batch_plain_stamp(uint8_t *plain, const uint8_t *batch);
+/* Further rules for a batch from a client (`batch` may be a plain one): no control, transactional or unknown
  * bit, record attributes 0, at most headers_max headers and none whose name begins with "weir-",
  * the bytes of key, value, header names and header values together within record_bytes_max. INVALID
- * with *reason (a sentence, static). Run weir_batch_check first. */
+ * with *reason (a sentence, static). Run weir_batch_check, or weir_batch_check_plain, first. */
 weir_err weir_batch_check_client(weir_bytes batch, uint64_t record_bytes_max, uint64_t headers_max,
                                  const char **reason);
 

@@ -65,35 +65,37 @@ weir_err weir_batch_check(weir_bytes batch, weir_batch_head *head, uint32_t *pos
     if (weir_crc32c(0, batch.ptr + HEAD_ATTRIBUTES, batch.len - HEAD_ATTRIBUTES) != made.crc) {
         return WEIR_DAMAGED;
     }
-    if ((made.attributes & WEIR_BATCH_COMPRESSION_MASK) != 0) {
-        return WEIR_UNSUPPORTED;
-    }
-    if (made.last_offset_delta < made.record_count - 1) {
-        return WEIR_MALFORMED; /* [K1] */
-    }
-    if (positions != NULL && (uint32_t)made.record_count > position_max) {
-        return WEIR_LIMIT;
-    }
-    err = records_check(batch, &made, positions);
-    if (err == WEIR_OK) {
+    bool compressed = (made.attributes & WEIR_BATCH_COMPRESSION_MASK) != 0;
+    err = compressed ? WEIR_UNSUPPORTED
+                     : weir_batch_check_plain(batch, &made, positions, position_max);
+    if (err == WEIR_OK || compressed) {
         *head = made;
     }
     return err;
 }
 
+weir_err weir_batch_check_plain(weir_bytes plain, const weir_batch_head *head, uint32_t *positions,
+                                uint32_t position_max)
+{
+    if (head->last_offset_delta < head->record_count - 1) {
+        return WEIR_MALFORMED; /* [K1] */
+    }
+    if (positions != NULL && (uint32_t)head->record_count > position_max) {
+        return WEIR_LIMIT;
+    }
+    return records_check(plain, head, positions);
+}
+
 /* NULL: nothing is wrong with the head. */
 static const char *head_objection(const weir_batch_head *head)
 {
-    if ((head->attributes & WEIR_BATCH_COMPRESSION_MASK) != 0) {
-        return "The batch is compressed; send it uncompressed.";
-    }
     if ((head->attributes & WEIR_BATCH_CONTROL) != 0) {
         return "The batch is a control batch; only the engine writes those.";
     }
     if ((head->attributes & WEIR_BATCH_TRANSACTIONAL) != 0) {
         return "The batch is transactional, but no transaction is open for it.";
     }
-    if ((head->attributes & ~WEIR_BATCH_LOG_APPEND_TIME) != 0) {
+    if ((head->attributes & ~(WEIR_BATCH_LOG_APPEND_TIME | WEIR_BATCH_COMPRESSION_MASK)) != 0) {
         return "The batch sets attribute bits that have no meaning.";
     }
     if (head->last_offset_delta != head->record_count - 1) {

@@ -352,6 +352,7 @@ static void show_stats(weir_engine *engine)
     engine->stats.refused_record_bytes =
         engine->records_too_large + atomic_load(&engine->refused_record_bytes);
     engine->stats.paused_port = atomic_load(&engine->paused_port);
+    engine->stats.refused_batch_plain = atomic_load(&engine->refused_batch_plain);
     engine->stats.refused_headers = atomic_load(&engine->refused_headers);
     engine->stats.refused_name = engine->names_refused + atomic_load(&engine->refused_name);
     const uint64_t *from = (const uint64_t *)(const void *)&engine->stats;

@@ -49,6 +49,7 @@ typedef struct weir_op {
             uint32_t partition;
             uint32_t batch_bytes;
             uint32_t record_count;
+            uint32_t plain_bytes; /* its plain form lies behind it; 0: it is not compressed */
         } batch;
         struct {
             int64_t offset;

@@ -177,35 +177,60 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
     return WEIR_OK;
 }
 
-weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t partition,
-                                 weir_bytes batch, void *user, uint64_t token)
+/* The whole check of a client's batch. A compressed one's plain form is in *plain, to be freed. */
+static weir_err batch_check(weir_port *port, weir_bytes batch, weir_batch_head *head,
+                            uint8_t **plain, size_t *plain_bytes)
 {
     const weir_limits *limits = &port->engine->limits;
-    weir_batch_head head;
     const char *reason = NULL;
-    weir_err err = weir_batch_check(batch, &head, NULL, 0);
-    if (err == WEIR_OK && head.batch_bytes != batch.len) {
-        err = WEIR_MALFORMED;
+    weir_err err = weir_batch_check(batch, head, NULL, 0);
+    if (err == WEIR_UNSUPPORTED) {
+        err = weir_batch_inflate(batch, limits->batch_plain_bytes_max, plain, plain_bytes);
+        if (err == WEIR_TOO_LARGE) {
+            count(&port->engine->refused_batch_plain);
+        }
+        batch = (weir_bytes){*plain, *plain_bytes};
+        err = err == WEIR_OK ? weir_batch_check_plain(batch, head, NULL, 0) : err;
     }
     if (err == WEIR_OK) {
         err =
             weir_batch_check_client(batch, limits->record_bytes_max, limits->headers_max, &reason);
     }
-    if (err != WEIR_OK) {
-        return err == WEIR_MORE ? WEIR_MALFORMED : err;
-    }
+    return err == WEIR_MORE ? WEIR_MALFORMED : err;
+}
+
+static weir_err batch_submit(weir_port *port, weir_bytes topic, uint32_t partition,
+                             weir_bytes batch, weir_bytes plain, uint32_t record_count, void *user,
+                             uint64_t token)
+{
     weir_op *op = NULL;
-    err = op_begin(port, WEIR_OP_BATCH, topic.len + batch.len, true, user, token, &op);
-    if (err != WEIR_OK) {
-        return err;
+    weir_err err =
+        op_begin(port, WEIR_OP_BATCH, topic.len + batch.len + plain.len, true, user, token, &op);
+    if (err == WEIR_OK) {
+        op->batch.topic_bytes = (uint32_t)topic.len;
+        op->batch.partition = partition;
+        op->batch.batch_bytes = (uint32_t)batch.len;
+        op->batch.record_count = record_count;
+        op->batch.plain_bytes = (uint32_t)plain.len;
+        put_bytes(put_bytes(put_bytes(op->data, topic), batch), plain);
+        op_end(port, op, true);
     }
-    op->batch.topic_bytes = (uint32_t)topic.len;
-    op->batch.partition = partition;
-    op->batch.batch_bytes = (uint32_t)batch.len;
-    op->batch.record_count = (uint32_t)head.record_count;
-    put_bytes(put_bytes(op->data, topic), batch);
-    op_end(port, op, true);
-    return WEIR_OK;
+    return err;
+}
+
+weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t partition,
+                                 weir_bytes batch, void *user, uint64_t token)
+{
+    weir_batch_head head;
+    uint8_t *plain = NULL;
+    size_t plain_bytes = 0;
+    weir_err err = batch_check(port, batch, &head, &plain, &plain_bytes);
+    if (err == WEIR_OK) {
+        err = batch_submit(port, topic, partition, batch, (weir_bytes){plain, plain_bytes},
+                           (uint32_t)head.record_count, user, token);
+    }
+    free(plain);
+    return err;
 }
 
 weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user, uint64_t token)

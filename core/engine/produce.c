@@ -393,21 +393,25 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     }
     err = err == WEIR_OK ? weir_engine_unit(engine, batch.len + 128) : err;
     err = err == WEIR_OK ? weir_tail_reserve(&partition->tail) : err;
-    err = err == WEIR_OK ? weir_chunk_create(engine->pool, topic->ref, partition->index, batch.len,
+    weir_bytes plain = {batch.ptr + batch.len, op->batch.plain_bytes};
+    size_t capacity = plain.len > 0 ? weir_chunk_plain_at(batch.len) + plain.len : batch.len;
+    err = err == WEIR_OK ? weir_chunk_create(engine->pool, topic->ref, partition->index, capacity,
                                              op->batch.record_count, &chunk)
                          : err;
     if (err != WEIR_OK) {
         return err;
     }
     memcpy(chunk->batch, batch.ptr, batch.len);
-    err = weir_batch_check((weir_bytes){chunk->batch, batch.len}, &head, chunk->positions,
-                           op->batch.record_count);
+    err = plain.len > 0 ? weir_chunk_plain_set(chunk, &head, plain)
+                        : weir_batch_check((weir_bytes){chunk->batch, batch.len}, &head,
+                                           chunk->positions, op->batch.record_count);
     if (err != WEIR_OK) {
         weir_chunk_drop(chunk);
         return err; /* cannot happen: it was checked when it was submitted */
     }
     weir_batch_stamp(chunk->batch, batch.len, partition->next_offset,
                      (int32_t)engine->recovery_epoch, engine->engine_ms);
+    weir_chunk_plain_stamp(chunk);
     chunk->count = op->batch.record_count;
     chunk->batch_bytes = (uint32_t)batch.len;
     chunk->base_offset = partition->next_offset;

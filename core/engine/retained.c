@@ -129,7 +129,8 @@ static weir_chunk *copy_of(const weir_chunk *chunk, const weir_record *record, w
 {
     uint32_t index = (uint32_t)(record->offset - chunk->base_offset);
     size_t begin = chunk->positions[index];
-    size_t end = index + 1 < chunk->count ? chunk->positions[index + 1] : chunk->batch_bytes;
+    size_t end =
+        index + 1 < chunk->count ? chunk->positions[index + 1] : weir_chunk_plain_bytes(chunk);
     weir_chunk *copy = NULL;
     weir_err err =
         weir_chunk_create(engine->pool, chunk->topic, chunk->partition,
@@ -137,7 +138,7 @@ static weir_chunk *copy_of(const weir_chunk *chunk, const weir_record *record, w
     WEIR_ASSERT(err == WEIR_OK);
     weir_batch_builder builder;
     weir_batch_begin(&builder, copy->batch, copy->capacity);
-    weir_bytes rest = rest_of((weir_bytes){chunk->batch + begin, end - begin}, record);
+    weir_bytes rest = rest_of((weir_bytes){chunk->plain + begin, end - begin}, record);
     err = weir_batch_add(&builder, record->attributes, record->key, rest, &copy->positions[0]);
     WEIR_ASSERT(err == WEIR_OK);
     copy->count = 1;

@@ -513,6 +513,7 @@ struct weir_engine {
     _Atomic uint64_t stats_shown[WEIR_STATS_COUNT];
     _Atomic uint64_t refused_record_bytes; /* at submission, by the ports' threads */
     _Atomic uint64_t paused_port;
+    _Atomic uint64_t refused_batch_plain;
     _Atomic uint64_t refused_headers;
     _Atomic uint64_t refused_name;
 };

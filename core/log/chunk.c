@@ -8,9 +8,12 @@
  * a stored batch is checked whole and copied into one. From then on it is read only. The last drop
  * sends pooled memory home and frees the other.
  *
+ * A compressed batch stands as it is stored; behind it, in the same memory, its plain form, where its
+ * records are read.
+ *
  * Records are decoded without checks: the builder or weir_batch_check has told every position.
  *
- * [C1] positions[i], i < count, is a record that the builder or the check has placed in `batch`.
+ * [C1] positions[i], i < count, is a record that the builder or the check has placed in `plain`.
  * [C2] A chunk keeps its topic's name; live chunks have an empty one. */
 #include "core/log/chunk.h"
 
@@ -66,6 +69,8 @@ static void chunk_init(weir_chunk *chunk, weir_topic_ref *topic, uint32_t partit
     chunk->position_max = position_max;
     chunk->positions = (uint32_t *)(chunk + 1);
     chunk->batch = (uint8_t *)chunk + before;
+    chunk->plain = chunk->batch;
+    chunk->plain_bytes = 0;
     chunk->note = NULL;
     chunk->next = NULL;
     size_t rest =
@@ -101,6 +106,60 @@ static weir_chunk *chunk_allocate(weir_topic_ref *topic, uint32_t partition, siz
     return made;
 }
 
+static void batch_take(weir_chunk *chunk, const weir_batch_head *head, weir_bytes batch)
+{
+    memcpy(chunk->batch, batch.ptr, batch.len);
+    chunk->batch_bytes = (uint32_t)batch.len;
+    chunk->count = (uint32_t)head->record_count;
+    chunk->holes = (uint32_t)(head->last_offset_delta - (head->record_count - 1));
+    chunk->base_offset = head->base_offset;
+    chunk->timestamp_ms = head->max_timestamp;
+}
+
+weir_err weir_chunk_plain_set(weir_chunk *chunk, const weir_batch_head *head, weir_bytes plain)
+{
+    size_t at = weir_chunk_plain_at(head->batch_bytes);
+    WEIR_ASSERT(at + plain.len <= chunk->capacity && plain.len <= UINT32_MAX);
+    chunk->plain = chunk->batch + at;
+    chunk->plain_bytes = (uint32_t)plain.len;
+    memcpy(chunk->plain, plain.ptr, plain.len);
+    return weir_batch_check_plain(plain, head, chunk->positions, chunk->position_max); /* [C1] */
+}
+
+void weir_chunk_plain_stamp(weir_chunk *chunk)
+{
+    if (chunk->plain != chunk->batch) {
+        weir_batch_plain_stamp(chunk->plain, chunk->batch);
+    }
+}
+
+static weir_err from_compressed(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
+                                const weir_batch_head *head, weir_chunk **chunk)
+{
+    uint8_t *memory = NULL;
+    size_t len = 0;
+    weir_err err = weir_batch_inflate(batch, WEIR_CHUNK_PLAIN_BYTES_MAX, &memory, &len);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_chunk *made = NULL;
+    err = (size_t)head->record_count > len ? WEIR_MALFORMED : WEIR_OK; /* a record is some bytes */
+    if (err == WEIR_OK) {
+        made = chunk_allocate(topic, partition, weir_chunk_plain_at(batch.len) + len,
+                              (uint32_t)head->record_count);
+        err = made == NULL ? WEIR_NO_MEMORY
+                           : weir_chunk_plain_set(made, head, (weir_bytes){memory, len});
+    }
+    free(memory);
+    if (err != WEIR_OK) {
+        weir_chunk_drop(made);
+        return err;
+    }
+    batch_take(made, head, batch);
+    *chunk = made;
+    return WEIR_OK;
+}
+
 weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
                                weir_chunk **chunk)
 {
@@ -109,24 +168,24 @@ weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_b
     if (err != WEIR_OK) {
         return err;
     }
-    /* A compressed batch may claim any count; the check refuses it before a position is stored. */
+    /* A compressed batch may claim any count: it gets its memory when the records are there. */
     bool compressed = (head.attributes & WEIR_BATCH_COMPRESSION_MASK) != 0;
-    uint32_t position_max = compressed ? 0 : (uint32_t)head.record_count;
-    weir_chunk *made = chunk_allocate(topic, partition, batch.len, position_max);
-    if (made == NULL) {
+    weir_chunk *made =
+        compressed ? NULL
+                   : chunk_allocate(topic, partition, batch.len, (uint32_t)head.record_count);
+    if (!compressed && made == NULL) {
         return WEIR_NO_MEMORY;
     }
-    err = weir_batch_check(batch, &head, made->positions, position_max); /* [C1] */
+    err = weir_batch_check(batch, &head, compressed ? NULL : made->positions,
+                           (uint32_t)head.record_count); /* [C1] */
+    if (compressed && err == WEIR_UNSUPPORTED) {
+        return from_compressed(topic, partition, batch, &head, chunk);
+    }
     if (err != WEIR_OK) {
         weir_chunk_drop(made);
         return err;
     }
-    memcpy(made->batch, batch.ptr, batch.len);
-    made->batch_bytes = (uint32_t)batch.len;
-    made->count = (uint32_t)head.record_count;
-    made->holes = (uint32_t)(head.last_offset_delta - (head.record_count - 1));
-    made->base_offset = head.base_offset;
-    made->timestamp_ms = head.max_timestamp;
+    batch_take(made, &head, batch);
     *chunk = made;
     return WEIR_OK;
 }
@@ -224,6 +283,6 @@ weir_bytes weir_chunk_batch(const weir_chunk *chunk)
 void weir_chunk_record(const weir_chunk *chunk, uint32_t index, weir_record *record)
 {
     WEIR_ASSERT(index < chunk->count);
-    weir_batch_record_trusted(chunk->batch, chunk->positions[index], chunk->base_offset,
+    weir_batch_record_trusted(chunk->plain, chunk->positions[index], chunk->base_offset,
                               chunk->timestamp_ms, record); /* [C1] */
 }

@@ -46,8 +46,11 @@ struct weir_chunk {
     uint32_t capacity; /* bytes at `batch` */
     uint32_t batch_bytes;
     uint32_t position_max;
-    uint32_t *positions; /* of each record in `batch` */
+    uint32_t *positions; /* of each record in `plain` */
     uint8_t *batch;
+    uint8_t
+        *plain; /* the batch, or when it is compressed the same without compression, behind it */
+    uint32_t plain_bytes;    /* of the latter; else batch_bytes tells */
     void *note;              /* the engine's while the chunk is being built; NULL afterwards */
     struct weir_chunk *next; /* the pool's free stack */
     size_t memory_bytes;
@@ -69,8 +72,23 @@ int64_t weir_chunk_offset_at(const weir_chunk *chunk, uint32_t index);
  * batch_bytes, base_offset and timestamp_ms before anybody else sees it. */
 weir_err weir_chunk_create(weir_chunk_pool *pool, weir_topic_ref *topic, uint32_t partition,
                            size_t capacity, uint32_t position_max, weir_chunk **chunk);
-/* A chunk from stored bytes: checked whole (weir_batch_check), copied. Any thread (malloc, no
- * pool). Errors as weir_batch_check, and NO_MEMORY. */
+enum { WEIR_CHUNK_PLAIN_BYTES_MAX = 256 << 20 }; /* what a stored batch may inflate to */
+/* Room in a chunk for a compressed batch and its plain form, and where that begins. */
+static inline size_t weir_chunk_plain_at(size_t batch_bytes)
+{
+    return (batch_bytes + 7) & ~(size_t)7;
+}
+static inline uint32_t weir_chunk_plain_bytes(const weir_chunk *chunk)
+{
+    return chunk->plain == chunk->batch ? chunk->batch_bytes : chunk->plain_bytes;
+}
+/* Puts the plain form (weir_batch_inflate) behind `batch`, which is whole; `head` is its. */
+weir_err weir_chunk_plain_set(weir_chunk *chunk, const weir_batch_head *head, weir_bytes plain);
+void weir_chunk_plain_stamp(weir_chunk *chunk); /* the batch was stamped: so is its plain form */
+
+/* A chunk from stored bytes: checked whole (weir_batch_check), copied, and inflated where it is
+ * compressed. Any thread (malloc, no pool). Errors as weir_batch_check and weir_batch_inflate, and
+ * NO_MEMORY. */
 weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
                                weir_chunk **chunk);
 

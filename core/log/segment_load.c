@@ -87,7 +87,8 @@ static weir_err batch_scan(loader *load, uint64_t position, uint64_t to_position
     err = log_read(load, position, len, &got);
     if (err == WEIR_OK) {
         *batch_bytes = len;
-        *sound = weir_batch_check((weir_bytes){load->batch, got}, head, NULL, 0) == WEIR_OK;
+        weir_err found = weir_batch_check((weir_bytes){load->batch, got}, head, NULL, 0);
+        *sound = found == WEIR_OK || found == WEIR_UNSUPPORTED; /* compressed: as far as the CRC */
     }
     return err;
 }

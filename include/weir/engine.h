@@ -104,6 +104,7 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(refused_retained, "weir_refused_retained_total", "Limit retained_max.")                      \
     X(refused_retained_bytes, "weir_refused_retained_bytes_total", "Limit retained_bytes_max.")    \
     X(refused_tail, "weir_refused_tail_total", "Limit tail_bytes_max.")                            \
+    X(refused_batch_plain, "weir_refused_batch_plain_total", "Limit batch_plain_bytes_max.")       \
     X(refused_producers, "weir_refused_producers_total",                                           \
       "Limits producers_max, producer_partitions_max, publishing_names_max.")                      \
     X(paused_port, "weir_paused_port_total", "Times a port was full: limit port_bytes_max.")

@@ -58,6 +58,9 @@
     X(tail_bytes_max, 134217728, "bytes", 1048576, 68719476736, "weir_refused_tail_total",         \
       "Memory for the newest records of all topics and of live names.",                            \
       "reading stops until there is room", "reading stops until there is room")                    \
+    X(batch_plain_bytes_max, 16777216, "bytes", 1048576, 268435456,                                \
+      "weir_refused_batch_plain_total", "What a compressed batch from a client may inflate to.",   \
+      "-", "error too-large")                                                                      \
     X(producers_max, 100000, "producers", 1, 10000000, "weir_refused_producers_total",             \
       "Idempotent producers remembered at once.", "-", "error limit")                              \
     X(producer_partitions_max, 1000000, "pairs", 1, 100000000, "weir_refused_producers_total",     \

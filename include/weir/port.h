@@ -253,7 +253,8 @@ WEIR_API weir_err weir_port_publish(weir_port *port, const weir_publish *publish
                                     uint64_t token);
 
 /* A RecordBatch v2 built by a client for one partition, or several batches back to back of which
- * each is one. It is checked here, on the caller's side (MALFORMED, UNSUPPORTED, DAMAGED); the
+ * each is one. It may be compressed by lz4 or zstd, and is then stored and fetched so; TOO_LARGE:
+ * it inflates to more than batch_plain_bytes_max. It is checked here, on the caller's side (MALFORMED, UNSUPPORTED, DAMAGED); the
  * engine sets base offset, timestamp type and time in the head. Copied.
  *
  * A head with a producer id (see weir_port_producer_open), its epoch and the sequence of its first
