@@ -159,7 +159,8 @@ static bool turn_held_back(weir_engine *engine)
         engine->stats.refused_tail++;
         return true;
     }
-    return weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES);
+    return weir_straight_behind(engine) ||
+           weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES);
 }
 
 static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t max)

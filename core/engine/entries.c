@@ -5,12 +5,16 @@
  * | name bytes u32 | name 3 topic level    id u32 | level u8 4 topic delete   id u32 5 batch topic
  * id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 | RecordBatch v2 6 live
  * retained  RecordBatch v2 of one record whose key is the full name
+ *  10 reference     topic id u32 | partition u32 | flags u8 (1: sets retained values, 2: of a
+ *                   producer) | 0 x 3 | base offset i64 | offsets u32 | bytes u32 | CRC32C u32
+ *                   in place of a batch that stands in a segment (straight.c)
  *
  * Big-endian; version 1 of each. An unknown type or version stops the start [E6]. Replay skips what
  * the snapshot already holds: at or below its unit only batches that are not yet in segments
  * matter. */
 #include "core/engine/ops.h"
 
+#include "core/base/hash.h"
 #include "core/base/varint.h"
 
 #include <stdio.h>
@@ -67,6 +71,66 @@ void weir_entry_batch(weir_engine *engine, const weir_partition *partition, bool
 void weir_entry_live_retained(weir_engine *engine, weir_bytes batch)
 {
     memcpy(weir_engine_entry(engine, WEIR_ENTRY_LIVE_RETAINED, batch.len), batch.ptr, batch.len);
+}
+
+void weir_entry_reference(weir_engine *engine, const weir_partition *partition, bool retained,
+                          const weir_chunk *chunk)
+{
+    weir_batch_head head;
+    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_REFERENCE, WEIR_ENTRY_REFERENCE_BYTES);
+    weir_err err = weir_batch_head_decode(weir_chunk_batch(chunk), &head);
+    WEIR_ASSERT(err == WEIR_OK);
+    weir_put_u32(at, partition->topic->id);
+    weir_put_u32(at + 4, partition->index);
+    memset(at + 8, 0, 4);
+    at[8] = (uint8_t)((retained ? WEIR_ENTRY_SETS_RETAINED : 0) |
+                      (head.producer_id >= 0 ? WEIR_ENTRY_HAS_PRODUCER : 0));
+    weir_put_u64(at + 12, (uint64_t)chunk->base_offset);
+    weir_put_u32(at + 20, (uint32_t)(weir_chunk_end(chunk) - chunk->base_offset));
+    weir_put_u32(at + 24, chunk->batch_bytes);
+    weir_put_u32(at + 28, weir_crc32c(0, chunk->batch, chunk->batch_bytes));
+}
+
+weir_err weir_entry_reference_decode(const weir_journal_entry *entry,
+                                     weir_straight_reference *reference)
+{
+    const uint8_t *at = entry->body.ptr;
+    if (entry->type != WEIR_ENTRY_REFERENCE) {
+        return WEIR_EMPTY;
+    }
+    if (entry->version != 1) {
+        return WEIR_VERSION;
+    }
+    if (entry->body.len != WEIR_ENTRY_REFERENCE_BYTES) {
+        return WEIR_DAMAGED;
+    }
+    weir_straight_reference read = {
+        .topic_id = weir_get_u32(at),
+        .partition = weir_get_u32(at + 4),
+        .flags = at[8],
+        .base_offset = (int64_t)weir_get_u64(at + 12),
+        .offsets = weir_get_u32(at + 20),
+        .bytes = weir_get_u32(at + 24),
+        .crc = weir_get_u32(at + 28),
+    };
+    if (read.base_offset < 0 || read.offsets == 0 || read.bytes < WEIR_BATCH_HEAD_BYTES ||
+        read.bytes > INT32_MAX || read.base_offset > INT64_MAX - read.offsets) {
+        return WEIR_DAMAGED;
+    }
+    *reference = read;
+    return WEIR_OK;
+}
+
+uint8_t *weir_entry_batch_encode(uint8_t *out, const weir_straight_reference *reference)
+{
+    uint8_t *at = out + WEIR_JOURNAL_ENTRY_HEAD_BYTES;
+    weir_journal_entry_encode(out, WEIR_ENTRY_BATCH, 1,
+                              WEIR_ENTRY_BATCH_HEAD_BYTES + reference->bytes);
+    weir_put_u32(at, reference->topic_id);
+    weir_put_u32(at + 4, reference->partition);
+    memset(at + 8, 0, 4);
+    at[8] = (reference->flags & WEIR_ENTRY_SETS_RETAINED) != 0 ? 1 : 0;
+    return at + WEIR_ENTRY_BATCH_HEAD_BYTES;
 }
 
 /* ---- Replaying
@@ -139,28 +203,13 @@ static weir_err replay_old_batch(weir_engine *engine, weir_partition *partition,
     return WEIR_OK;
 }
 
-static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_journal_unit *unit,
-                             uint64_t snapshot_unit)
+/* Takes the chunk. */
+static weir_err replay_chunk(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
+                             bool retained, const weir_journal_unit *unit, uint64_t snapshot_unit)
 {
-    if (body.len < WEIR_ENTRY_BATCH_HEAD_BYTES) {
-        return WEIR_DAMAGED;
-    }
-    weir_topic *topic = weir_topics_find_id(engine, weir_get_u32(body.ptr));
-    uint32_t index = weir_get_u32(body.ptr + 4);
     bool old = unit->number <= snapshot_unit;
-    if (topic == NULL || index >= topic->partition_count) {
-        return old && topic == NULL ? WEIR_OK : WEIR_DAMAGED; /* deleted before the snapshot */
-    }
-    weir_partition *partition = topic->partitions[index];
-    weir_bytes batch = {body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
-                        body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
-    weir_chunk *chunk = NULL;
-    weir_err err = weir_chunk_from_batch(topic->ref, index, batch, &chunk);
-    if (err != WEIR_OK) {
-        return err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
-    }
     chunk->unit = unit->number;
-    err = weir_producers_replay_batch(engine, partition, chunk);
+    weir_err err = weir_producers_replay_batch(engine, partition, chunk);
     if (err != WEIR_OK) {
         weir_chunk_drop(chunk);
         return err;
@@ -173,9 +222,64 @@ static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_jo
         weir_chunk_drop(chunk);
         return WEIR_DAMAGED;
     }
-    weir_produce_apply(engine, partition, chunk, NULL, body.ptr[8] != 0);
+    weir_produce_apply(engine, partition, chunk, NULL, retained);
     return engine->unflushed_bytes > engine->limits.tail_bytes_max / 2 ? weir_flush_inline(engine)
                                                                        : WEIR_OK;
+}
+
+/* Where a batch goes; EMPTY: its topic was deleted before the snapshot. */
+static weir_err replay_place(const weir_engine *engine, uint32_t topic_id, uint32_t index, bool old,
+                             weir_partition **out)
+{
+    const weir_topic *topic = weir_topics_find_id(engine, topic_id);
+    if (topic == NULL || index >= topic->partition_count) {
+        return old && topic == NULL ? WEIR_EMPTY : WEIR_DAMAGED;
+    }
+    *out = topic->partitions[index];
+    return WEIR_OK;
+}
+
+static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_journal_unit *unit,
+                             uint64_t snapshot_unit)
+{
+    weir_partition *partition = NULL;
+    if (body.len < WEIR_ENTRY_BATCH_HEAD_BYTES) {
+        return WEIR_DAMAGED;
+    }
+    weir_err err = replay_place(engine, weir_get_u32(body.ptr), weir_get_u32(body.ptr + 4),
+                                unit->number <= snapshot_unit, &partition);
+    if (err != WEIR_OK) {
+        return err == WEIR_EMPTY ? WEIR_OK : err;
+    }
+    weir_bytes batch = {body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
+                        body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
+    weir_chunk *chunk = NULL;
+    err = weir_chunk_from_batch(partition->topic->ref, partition->index, batch, &chunk);
+    if (err != WEIR_OK) {
+        return err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
+    }
+    return replay_chunk(engine, partition, chunk, body.ptr[8] != 0, unit, snapshot_unit);
+}
+
+/* The journal had the batch found before; what was not looked for the state has. */
+static weir_err replay_reference(weir_engine *engine, const weir_journal_entry *entry,
+                                 const weir_journal_unit *unit, uint64_t snapshot_unit)
+{
+    weir_straight_reference reference;
+    weir_partition *partition = NULL;
+    weir_err err = weir_entry_reference_decode(entry, &reference);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    err = replay_place(engine, reference.topic_id, reference.partition,
+                       unit->number <= snapshot_unit, &partition);
+    if (err != WEIR_OK) {
+        return err == WEIR_EMPTY ? WEIR_OK : err;
+    }
+    weir_chunk *chunk = weir_straight_found(engine, &reference);
+    bool retained = (reference.flags & WEIR_ENTRY_SETS_RETAINED) != 0;
+    return chunk == NULL ? WEIR_OK
+                         : replay_chunk(engine, partition, chunk, retained, unit, snapshot_unit);
 }
 
 static weir_err replay_live_retained(weir_engine *engine, weir_bytes body)
@@ -199,6 +303,8 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
     switch (entry->type) {
     case WEIR_ENTRY_BATCH:
         return replay_batch(engine, entry->body, unit, snapshot_unit);
+    case WEIR_ENTRY_REFERENCE:
+        return replay_reference(engine, entry, unit, snapshot_unit);
     case WEIR_ENTRY_START:
         if (entry->body.len != 8) {
             return WEIR_DAMAGED;

@@ -32,7 +32,8 @@ enum {
 /* ---- The flush job (background lane)
  * ---------------------------------------------------------------------- */
 
-static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t partition)
+static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
+                          uint64_t term)
 {
     const weir_env_ops *ops = engine->env->ops;
     char path[PATH_BYTES];
@@ -50,12 +51,11 @@ static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t
     weir_topics_segments_dir(engine, topic_id, partition, 0, path, sizeof(path));
     err = ops->dir_make(engine->env, path);
     err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
-    if (err != WEIR_OK || engine->segments_term == 0) {
+    if (err != WEIR_OK || term == 0) {
         return err;
     }
     snprintf(parent, sizeof(parent), "%s", path);
-    weir_topics_segments_dir(engine, topic_id, partition, engine->segments_term, path,
-                             sizeof(path));
+    weir_topics_segments_dir(engine, topic_id, partition, term, path, sizeof(path));
     err = ops->dir_make(engine->env, path);
     return err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
 }
@@ -69,11 +69,10 @@ static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
         return WEIR_AGAIN; /* the rest goes with the next job */
     }
     weir_err err = *current != NULL ? weir_segment_sync(*current) : WEIR_OK;
-    err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index) : err;
-    weir_topics_segments_dir(engine, item->topic_id, item->index, engine->segments_term, dir,
-                             sizeof(dir));
+    err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index, item->term) : err;
+    weir_topics_segments_dir(engine, item->topic_id, item->index, item->term, dir, sizeof(dir));
     if (err == WEIR_OK) {
-        err = weir_segment_create(engine->env, dir, engine->segments_term, first->base_offset,
+        err = weir_segment_create(engine->env, dir, item->term, first->base_offset,
                                   first->timestamp_ms, current);
     }
     if (err == WEIR_OK) {
@@ -104,7 +103,8 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     uint32_t count = 0;
     if (*current != NULL) {
         weir_segment_state_of(*current, &state);
-        count = chunks_that_fit(engine, item, state.bytes);
+        /* One of another owner's folder is left as it is: straight.c, [X1]. */
+        count = state.term == item->term ? chunks_that_fit(engine, item, state.bytes) : 0;
     }
     if (count == 0) {
         weir_err err = new_segment(engine, item, current);
@@ -156,8 +156,8 @@ static void flush_run(weir_job *job)
 /* ---- Starting and finishing a flush (owner)
  * ------------------------------------------------------------------ */
 
-static weir_err item_fill(weir_flush_item *item, weir_partition *partition, uint64_t mark,
-                          uint64_t *bytes)
+static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
+                          weir_partition *partition, uint64_t mark, uint64_t *bytes)
 {
     uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
     uint32_t count = 0;
@@ -179,6 +179,8 @@ static weir_err item_fill(weir_flush_item *item, weir_partition *partition, uint
     }
     item->chunk_count = count;
     item->partition = partition;
+    item->term = weir_straight_term(engine, partition);
+    partition->flushing = true;
     item->topic_id = partition->topic->id;
     item->index = partition->index;
     item->end_offset = partition->flushed_offset;
@@ -205,7 +207,8 @@ static bool flush_collect(weir_engine *engine, uint64_t mark)
          at = at->next) {
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
         weir_flush_item *item = &flush->items[flush->item_count];
-        if (item_fill(item, partition, mark, &flush->bytes) == WEIR_OK) {
+        if (!weir_straight_busy(partition) &&
+            item_fill(engine, item, partition, mark, &flush->bytes) == WEIR_OK) {
             flush->item_count++;
         }
     }
@@ -220,6 +223,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
 {
     weir_partition *partition = item->partition;
     weir_err err = item->err;
+    partition->flushing = false;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
             weir_segment_drop(item->made[i]); /* the next one is made in its place */
@@ -388,7 +392,7 @@ static uint64_t journal_bytes(const weir_engine *engine)
 {
     weir_journal_counts counts;
     weir_journal_counts_of(engine->journal, &counts);
-    return counts.bytes;
+    return counts.bytes + engine->stats.straight_bytes; /* all that a start reads */
 }
 
 static bool checkpoint_due(const weir_engine *engine)
@@ -488,6 +492,7 @@ static void checkpoint_done(weir_engine *engine)
     engine->stats.checkpoints++;
     weir_buffer_fini(&engine->save.payload);
     memset(&engine->save.payload, 0, sizeof(engine->save.payload));
+    engine->straight.keep_from = engine->save.keep_from;
     weir_journal_release(engine->journal, engine->save.keep_from);
 }
 
@@ -527,7 +532,8 @@ static void work_flush(weir_engine *engine)
 {
     uint64_t least = engine->limits.tail_bytes_max / 4;
     least = least < FLUSH_BYTES_LEAST ? least : FLUSH_BYTES_LEAST;
-    bool wanted = engine->unflushed_bytes > least || engine->phase == WEIR_CHECKPOINT_FLUSH;
+    bool wanted = engine->unflushed_bytes > least || engine->straight.flush_wanted ||
+                  engine->phase == WEIR_CHECKPOINT_FLUSH;
     bool may = !engine->flush.running && engine->phase != WEIR_CHECKPOINT_SYNC &&
                engine->now_ns >= engine->retry_ns;
     if (!wanted || !may || weir_link_empty(&engine->unflushed)) {
@@ -542,6 +548,7 @@ static void work_flush(weir_engine *engine)
     engine->flush.job = (weir_job){.run = flush_run, .done = weir_engine_job_done};
     engine->flush.engine = engine;
     engine->flush.running = true;
+    engine->straight.flush_wanted = false;
     engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &engine->flush.job);
 }
 

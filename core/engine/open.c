@@ -76,6 +76,9 @@ static void config_default(weir_engine_config *config)
     if (config->journal_file_bytes == 0) {
         config->journal_file_bytes = 64ull << 20;
     }
+    if (config->journal_inline_bytes_max == 0) {
+        config->journal_inline_bytes_max = 256 << 10;
+    }
     if (config->segment_bytes_max == 0) {
         config->segment_bytes_max = 1ull << 30;
     }
@@ -140,6 +143,8 @@ void weir_engine_free(weir_engine *engine)
     if (engine->filters != NULL) {
         weir_trie_destroy(engine->filters);
     }
+    weir_straight_found_fini(engine);
+    weir_straight_fini(engine);
     if (engine->pool != NULL) {
         weir_chunk_pool_destroy(engine->pool);
     }
@@ -261,7 +266,9 @@ static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpo
         .sync = engine->config.sync,
         .wake = (void (*)(void *))weir_engine_wake,
         .wake_arg = engine,
+        .beside = weir_straight_beside(engine),
     };
+    engine->straight.snapshot_unit = checkpoint->unit;
     *state = (recovery){.engine = engine, .snapshot_unit = checkpoint->unit};
     return weir_journal_open(&config, checkpoint->replay_from, replay, state, &engine->journal,
                              fault);
@@ -350,6 +357,8 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     if (err != WEIR_OK) {
         return err;
     }
+    engine->straight.open_unit = weir_journal_last(engine->journal);
+    weir_straight_found_fini(engine);
     start_clock(engine);
     weir_partition_show_all(engine);
     engine->checkpoint_units_at = checkpoint.unit;

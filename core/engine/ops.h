@@ -247,6 +247,37 @@ weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t
                          weir_subscriber *subscriber, weir_read **read);
 void weir_read_finished(weir_engine *engine, weir_read *read);
 
+/* straight.c */
+/* Whether the closed batch, not yet applied, goes straight to its segment: the open unit then gets
+ * a reference to it. */
+bool weir_straight_take(weir_engine *engine, weir_partition *partition, weir_chunk *chunk);
+bool weir_straight_busy(const weir_partition *partition); /* something of it waits or goes: [X2] */
+bool weir_straight_behind(const weir_engine *engine);     /* too much waits: take in less */
+/* Names the folder of the partition's next segment. */
+uint64_t weir_straight_term(const weir_engine *engine, const weir_partition *partition);
+/* Whether a start from a checkpoint that is kept may read the segment by reference: then it is
+ * neither removed nor rewritten. */
+bool weir_straight_refers(const weir_engine *engine, const weir_segment *segment);
+weir_journal_beside weir_straight_beside(weir_engine *engine);
+void weir_straight_fini(weir_engine *engine);
+
+/* straight_find.c */
+/* What a unit has in place of a large batch. */
+typedef struct weir_straight_reference {
+    uint32_t topic_id;
+    uint32_t partition;
+    uint8_t flags; /* WEIR_ENTRY_SETS_RETAINED, WEIR_ENTRY_HAS_PRODUCER */
+    int64_t base_offset;
+    uint32_t offsets; /* that it takes */
+    uint32_t bytes;
+    uint32_t crc; /* CRC32C of all its bytes */
+} weir_straight_reference;
+weir_err weir_straight_find(void *arg, const weir_journal_unit *unit, weir_fault *fault);
+weir_err weir_straight_carry(void *arg, const weir_journal_unit *unit, uint8_t *out, size_t *bytes);
+/* What was found for the entry being replayed, with its count; NULL: the state has it already. */
+weir_chunk *weir_straight_found(weir_engine *engine, const weir_straight_reference *reference);
+void weir_straight_found_fini(weir_engine *engine); /* when recovery is over */
+
 /* flush.c */
 void weir_flush_work(weir_engine *engine);
 void weir_flush_finished(weir_engine *engine);
@@ -272,10 +303,12 @@ enum {
     WEIR_ENTRY_TOPIC_DELETE = 4,
     WEIR_ENTRY_BATCH = 5,
     WEIR_ENTRY_LIVE_RETAINED = 6,
+    WEIR_ENTRY_REFERENCE = 10,
     WEIR_ENTRY_PRODUCER = 11,
     WEIR_ENTRY_EXPIRE = 12,
     WEIR_ENTRY_PUBLISHING = 13,
     WEIR_ENTRY_BATCH_HEAD_BYTES = 12,
+    WEIR_ENTRY_REFERENCE_BYTES = 32,
     WEIR_ENTRY_TOPIC_HEAD_BYTES = 20,
 };
 weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit,
@@ -288,5 +321,14 @@ void weir_entry_topic_delete(weir_engine *engine, uint32_t id);
 void weir_entry_batch(weir_engine *engine, const weir_partition *partition, bool retained,
                       weir_bytes batch);
 void weir_entry_live_retained(weir_engine *engine, weir_bytes batch);
+enum { WEIR_ENTRY_SETS_RETAINED = 1, WEIR_ENTRY_HAS_PRODUCER = 2 }; /* flags of a reference */
+void weir_entry_reference(weir_engine *engine, const weir_partition *partition, bool retained,
+                          const weir_chunk *chunk);
+/* EMPTY: it is no reference; VERSION, DAMAGED. */
+weir_err weir_entry_reference_decode(const weir_journal_entry *entry,
+                                     weir_straight_reference *reference);
+/* The entry of the whole batch, head included, that a reference stands for; returns where the
+ * batch's bytes go. */
+uint8_t *weir_entry_batch_encode(uint8_t *out, const weir_straight_reference *reference);
 
 #endif

@@ -55,6 +55,17 @@ static void guess_bytes(weir_partition *partition, size_t bytes)
         (uint32_t)(guess > WEIR_BATCH_BYTES_MOST ? WEIR_BATCH_BYTES_MOST : guess);
 }
 
+/* The batch's entry in the open unit: itself, or where it stands. */
+static void journal_chunk(weir_engine *engine, weir_partition *partition, bool retained,
+                          weir_chunk *chunk)
+{
+    if (weir_straight_take(engine, partition, chunk)) {
+        weir_entry_reference(engine, partition, retained, chunk);
+    } else {
+        weir_entry_batch(engine, partition, retained, weir_chunk_batch(chunk));
+    }
+}
+
 static void close_batch(weir_engine *engine, weir_partition *partition)
 {
     weir_chunk *chunk = partition->open;
@@ -70,7 +81,7 @@ static void close_batch(weir_engine *engine, weir_partition *partition)
     weir_link_remove(&partition->open_link);
     if (!live) {
         chunk->unit = weir_engine_unit_now(engine);
-        weir_entry_batch(engine, partition, partition->open_retained, batch);
+        journal_chunk(engine, partition, partition->open_retained, chunk);
         engine->disk_wanted |= partition->topic->options.level == WEIR_LEVEL_DISK;
     }
     weir_produce_apply(engine, partition, chunk, partition->notes, partition->open_retained);
@@ -84,6 +95,40 @@ void weir_produce_close_all(weir_engine *engine)
     weir_publishing_write(engine);
 }
 
+/* Moves the open batch into a chunk of twice its size, so that a turn brings one batch. False: it
+ * is as large as batches get, or there is no memory. */
+static bool grow_batch(weir_engine *engine, weir_partition *partition, size_t record_bytes)
+{
+    weir_chunk *open = partition->open;
+    weir_chunk *grown = NULL;
+    size_t need = partition->builder.len + record_bytes + WEIR_RECORD_OVERHEAD_MAX;
+    size_t capacity = 2 * (size_t)open->capacity > need ? 2 * (size_t)open->capacity : need;
+    uint32_t records = 2 * open->position_max;
+    if (need > WEIR_BATCH_BYTES_MOST) {
+        return false;
+    }
+    if (partition->note_capacity < records) {
+        weir_note *notes = realloc(partition->notes, records * sizeof(*notes));
+        if (notes == NULL) {
+            return false;
+        }
+        partition->notes = notes;
+        partition->note_capacity = records;
+    }
+    if (weir_chunk_create(engine->pool, partition->topic->ref, partition->index, capacity, records,
+                          &grown) != WEIR_OK) {
+        return false;
+    }
+    memcpy(grown->batch, open->batch, partition->builder.len);
+    memcpy(grown->positions, open->positions,
+           (size_t)partition->builder.count * sizeof(grown->positions[0]));
+    partition->builder.memory = grown->batch;
+    partition->builder.capacity = grown->capacity;
+    partition->open = grown;
+    weir_chunk_drop(open);
+    return true;
+}
+
 /* Adds one record to the partition's open batch. Fails before anything changes. */
 static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8_t attributes,
                            weir_bytes key, weir_bytes rest, weir_note note)
@@ -95,12 +140,11 @@ static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8
         err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
     }
     if (err == WEIR_MORE) {
-        if (partition->open != NULL) {
-            size_t bytes = partition->builder.len;
+        bool grown = partition->open != NULL && grow_batch(engine, partition, key.len + rest.len);
+        if (partition->open != NULL && !grown) {
             close_batch(engine, partition);
-            guess_bytes(partition, 2 * bytes); /* this turn brings more than the last one did */
         }
-        err = open_batch(engine, partition, key.len + rest.len);
+        err = grown ? WEIR_OK : open_batch(engine, partition, key.len + rest.len);
         if (err == WEIR_OK) {
             err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
             WEIR_ASSERT(err == WEIR_OK); /* the chunk was made large enough for it */
@@ -419,7 +463,7 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     chunk->unit = weir_engine_unit_now(engine);
     done->published.offset = chunk->base_offset;
     done->published.partition = partition->index;
-    weir_entry_batch(engine, partition, false, (weir_bytes){chunk->batch, batch.len});
+    journal_chunk(engine, partition, false, chunk);
     engine->disk_wanted |= topic->options.level == WEIR_LEVEL_DISK;
     weir_produce_apply(engine, partition, chunk, NULL, false);
     weir_producers_apply(engine, partition, chunk);

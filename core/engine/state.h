@@ -12,7 +12,8 @@
  * [E2] A chunk leaves the tail only below `flushed`, or from the live log.
  * [E3] Nothing is delivered or fetched at or above `visible`; visible moves only with the marks.
  * [E4] A completion leaves only when its unit has reached its level.
- * [E5] Segments hold only units the journal has synced; what state says of them is what counts.
+ * [E5] Segments hold only units the journal has synced, but for what goes straight to them
+ *      (straight.c); what state says of them is what counts.
  * [E6] apply reads no clock, configuration, chance or file, and cannot fail. */
 #ifndef WEIR_CORE_ENGINE_STATE_H
 #define WEIR_CORE_ENGINE_STATE_H
@@ -25,6 +26,7 @@
 #include "core/base/map.h"
 #include "core/base/trie.h"
 #include "core/batch/batch.h"
+#include "core/engine/straight.h"
 #include "core/env/env.h"
 #include "core/journal/checkpoint.h"
 #include "core/journal/journal.h"
@@ -45,7 +47,7 @@ enum {
         40 << 20, /* what a turn must have room for: two of the largest records */
     WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
     WEIR_BATCH_BYTES_LEAST = 1 << 10,
-    WEIR_BATCH_BYTES_MOST = 256 << 10,
+    WEIR_BATCH_BYTES_MOST = 1 << 20, /* a turn that brings more makes several */
     WEIR_ROUTES_MAX = 65536,         /* names remembered with where they go */
     WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
     WEIR_COLD_CHUNKS_MAX = 32,
@@ -87,7 +89,11 @@ struct weir_partition {
     weir_segment **segments; /* oldest first; the last one may be written to */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool segment_continues; /* the last one may be appended to (not after a take-over) */
+    bool segment_continues;  /* the last one may be appended to (not after a take-over) */
+    bool flushing;           /* a flush has it in hand */
+    bool straight_wanted;    /* large batches come: its segments stand in this owner's folder */
+    int64_t straight_end;    /* what is on its way straight to the segment ends here, */
+    uint64_t straight_bytes; /* and the segment's bytes will then be so many */
     uint32_t batch_bytes_guess;
     weir_chunk *open; /* the batch this turn builds, or NULL */
     weir_batch_builder builder;
@@ -363,6 +369,7 @@ typedef struct weir_flush_item {
     weir_partition *partition; /* for the owner when it is done */
     uint32_t topic_id;
     uint32_t index;        /* of the partition */
+    uint64_t term;         /* names the folder of segments it may append to or make */
     weir_segment *segment; /* to append to; NULL: make one. Kept. */
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
@@ -494,6 +501,7 @@ struct weir_engine {
     weir_link reads;
     uint32_t read_count;
 
+    weir_straight straight;
     weir_flush flush;
     weir_save save;
     weir_checkpoint_phase phase;

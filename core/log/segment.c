@@ -365,6 +365,16 @@ weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, u
     return err;
 }
 
+void weir_segment_refer(weir_segment *segment, uint64_t unit)
+{
+    segment->referred = unit > segment->referred ? unit : segment->referred;
+}
+
+uint64_t weir_segment_referred(const weir_segment *segment)
+{
+    return segment->referred;
+}
+
 /* Syncing. */
 
 static weir_err file_sync(weir_segment *segment, weir_file *file, atomic_bool *dirty)

@@ -54,6 +54,9 @@ weir_err weir_segment_sync(weir_segment *segment);
 weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
 void weir_segment_count(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
 weir_err weir_segment_sync_log(weir_segment *segment); /* the .log alone */
+/* The newest unit that refers to a batch of it; 0: none since it was opened. The engine's owner. */
+void weir_segment_refer(weir_segment *segment, uint64_t unit);
+uint64_t weir_segment_referred(const weir_segment *segment);
 /* What was appended so far (thread-safe snapshot; bytes and offsets move together). */
 void weir_segment_state_of(const weir_segment *segment, weir_segment_state *state);
 

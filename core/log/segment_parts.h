@@ -26,6 +26,8 @@ struct weir_segment {
     bool loaded;      /* `table` has every batch of `state` */
     weir_heads table;
 
+    uint64_t referred; /* the engine's owner's */
+
     /* The writing job's alone. */
     bool cut; /* the files end where the state does */
 

@@ -32,6 +32,9 @@ typedef struct weir_engine_config {
     weir_level live_durability;   /* DISK: retained values of live names */
     uint32_t os_sync_every_ms;    /* 50: how long `os` records may stay unsynced */
     uint64_t journal_file_bytes;  /* 64 MiB */
+    /* 256 KiB: batches of this size or more are written once, straight to their segment, and the
+     * journal refers to them. */
+    uint64_t journal_inline_bytes_max;
     uint64_t segment_bytes_max;   /* 1 GiB */
     uint64_t checkpoint_bytes;    /* 256 MiB of journal between checkpoints */
     uint32_t checkpoint_every_ms; /* 300,000; a checkpoint when anything changed */
@@ -81,6 +84,7 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(journal_writes, "weir_journal_writes_total", "Writes to the journal.")                       \
     X(journal_syncs, "weir_journal_syncs_total", "Syncs of the journal.")                          \
     X(segment_bytes, "weir_segment_bytes_total", "Bytes written to segments.")                     \
+    X(straight_bytes, "weir_straight_bytes_total", "Bytes of batches the journal only refers to.") \
     X(checkpoints, "weir_checkpoints_total", "Checkpoints completed.")                             \
     X(cold_reads, "weir_cold_reads_total", "Reads that went to disk.")                             \
     X(steps, "weir_engine_steps_total", "Turns of the engine.")                                    \

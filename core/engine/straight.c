@@ -1,0 +1,345 @@
+/* core/engine/straight.c - large batches are written once: straight to their segment, and the
+ * journal only refers to them.
+ *
+ *   close of a large batch --take--> waiting --begin--> going --write--> segment, then the block
+ *                               (the unit has a            \               that refers to it
+ *                                reference, not the bytes)  +-- sync: segment, then the journal
+ *                                                           +-- end: counted, flushed moves
+ *
+ * The journal calls begin, write, sync and end (journal.h, beside), so that the order on disk is
+ * its business: bytes, then the unit that refers to them, and no mark before both are synced. What
+ * the segment lacks before such a batch goes in front of it, so that a segment stays dense in the
+ * order of offsets; those records are in the journal as well. Only a little of that is taken along:
+ * when more waits, or the partition has no segment that may be written to, the batch goes through
+ * the journal like any other, and a flush is asked for, which makes the segment. So nothing here
+ * makes files, and no loop waits longer than for a journal write of the same bytes.
+ *
+ * Such segments stand in a folder of this owner's term, so that whoever recovers knows where the
+ * batches of a unit are, by the unit's term, and no later owner cuts or replaces them.
+ *
+ * Failures: for want of room the block waits, with its bytes, and publishes are refused; any other
+ * error stops the journal, and with it all acknowledging.
+ *
+ * [X1] A batch that a unit of term t refers to is in a segment of t's folder, behind all batches
+ *      before it from that segment's base on.
+ * [X2] While a partition has something waiting or going no flush touches it, and the other way
+ *      round.
+ * [X3] A segment may be removed or rewritten only when weir_straight_refers says no: no start from
+ *      a checkpoint that is kept reads it by reference.
+ * [X4] What a snapshot counts of a segment is synced, .heads and all, before the journal's mark
+ *      reaches the snapshot's unit. */
+#include "core/engine/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TAKEN_ALONG_BYTES_MAX = 1 << 20, /* of records that the journal has as well */
+    WAITING_BYTES_MAX = 32 << 20,
+    ITEMS_START = 8,
+    CHUNKS_START = 4,
+};
+
+/* ---- Whether
+ * ---------------------------------------------------------------------------------------------- */
+
+bool weir_straight_busy(const weir_partition *partition)
+{
+    return partition->straight_end > partition->flushed_offset;
+}
+
+bool weir_straight_behind(const weir_engine *engine)
+{
+    return engine->straight.waiting_bytes > WAITING_BYTES_MAX;
+}
+
+uint64_t weir_straight_term(const weir_engine *engine, const weir_partition *partition)
+{
+    return partition->straight_wanted ? weir_owner_term(engine->owner_file) : engine->segments_term;
+}
+
+bool weir_straight_refers(const weir_engine *engine, const weir_segment *segment)
+{
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    if (state.term == 0) {
+        return false; /* [X1] */
+    }
+    bool ours = state.term == weir_owner_term(engine->owner_file);
+    uint64_t unit = ours ? weir_segment_referred(segment) : engine->straight.open_unit;
+    return unit >= engine->straight.keep_from;
+}
+
+/* Where, in the tail, that begins which no segment has and nothing carries there yet. */
+static uint32_t lacking_from(const weir_partition *partition)
+{
+    int64_t end =
+        weir_straight_busy(partition) ? partition->straight_end : partition->flushed_offset;
+    return weir_tail_index_of(&partition->tail, end);
+}
+
+/* The bytes of it; TAKEN_ALONG_BYTES_MAX + 1 and stopping when it is more than that. */
+static uint64_t lacking_bytes(const weir_partition *partition)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = lacking_from(partition);
+         i < partition->tail.count && bytes <= TAKEN_ALONG_BYTES_MAX; i++) {
+        bytes += weir_tail_at(&partition->tail, i)->batch_bytes;
+    }
+    return bytes;
+}
+
+/* The segment it may go to, with room for it and for what goes before; NULL: none. */
+static weir_segment *segment_for(const weir_engine *engine, const weir_partition *partition,
+                                 uint64_t bytes, uint64_t before)
+{
+    if (partition->segment_count == 0 || !partition->segment_continues || partition->flushing ||
+        before > TAKEN_ALONG_BYTES_MAX) {
+        return NULL; /* [X2] */
+    }
+    weir_segment *last = partition->segments[partition->segment_count - 1];
+    weir_segment_state state;
+    weir_segment_state_of(last, &state);
+    uint64_t end = weir_straight_busy(partition) ? partition->straight_bytes : state.bytes;
+    bool fits = state.term == weir_owner_term(engine->owner_file) &&
+                end + before + bytes <= engine->config.segment_bytes_max; /* [X1] */
+    return fits ? last : NULL;
+}
+
+/* ---- Taking
+ * ----------------------------------------------------------------------------------------------- */
+
+static weir_straight_item *item_of(weir_straight_set *set, weir_partition *partition)
+{
+    for (uint32_t i = set->count; i > 0; i--) {
+        if (set->items[i - 1].partition == partition) {
+            return &set->items[i - 1];
+        }
+    }
+    if (set->count == set->capacity) {
+        uint32_t capacity = set->capacity == 0 ? ITEMS_START : set->capacity * 2;
+        weir_straight_item *grown = realloc(set->items, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return NULL;
+        }
+        set->items = grown;
+        set->capacity = capacity;
+    }
+    weir_straight_item *item = &set->items[set->count];
+    *item = (weir_straight_item){.partition = partition};
+    return item; /* counted when it has something */
+}
+
+static bool chunks_reserve(weir_straight_item *item, uint32_t more)
+{
+    uint32_t need = item->chunk_count + more;
+    if (need <= item->chunk_capacity) {
+        return true;
+    }
+    uint32_t capacity = item->chunk_capacity == 0 ? CHUNKS_START : item->chunk_capacity * 2;
+    capacity = capacity < need ? need : capacity;
+    weir_chunk **grown = realloc(item->chunks, capacity * sizeof(weir_chunk *));
+    if (grown != NULL) {
+        item->chunks = grown;
+        item->chunk_capacity = capacity;
+    }
+    return grown != NULL;
+}
+
+static void item_add(weir_engine *engine, weir_straight_item *item, weir_chunk *chunk)
+{
+    item->chunks[item->chunk_count++] = weir_chunk_keep(chunk);
+    item->unit = chunk->unit;
+    engine->straight.waiting_bytes += chunk->memory_bytes;
+    item->partition->straight_bytes += chunk->batch_bytes;
+    item->partition->straight_end = weir_chunk_end(chunk);
+}
+
+/* Everything the segment lacks before the chunk, and the chunk. False: no memory. */
+static bool item_fill(weir_engine *engine, weir_partition *partition, weir_segment *segment,
+                      weir_chunk *chunk)
+{
+    weir_straight_set *set = &engine->straight.waiting;
+    weir_straight_item *item = item_of(set, partition);
+    uint32_t from = lacking_from(partition);
+    if (item == NULL || !chunks_reserve(item, partition->tail.count - from + 1)) {
+        return false;
+    }
+    if (item->segment == NULL) {
+        item->segment = weir_segment_keep(segment);
+        set->count++;
+    }
+    if (!weir_straight_busy(partition)) {
+        weir_segment_state state;
+        weir_segment_state_of(segment, &state);
+        partition->straight_bytes = state.bytes;
+    }
+    for (uint32_t i = from; i < partition->tail.count; i++) {
+        item_add(engine, item, weir_tail_at(&partition->tail, i));
+    }
+    item_add(engine, item, chunk);
+    engine->stats.straight_bytes += chunk->batch_bytes;
+    return true;
+}
+
+bool weir_straight_take(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
+{
+    if (chunk->batch_bytes < engine->config.journal_inline_bytes_max) {
+        return false;
+    }
+    weir_segment *segment =
+        segment_for(engine, partition, chunk->batch_bytes, lacking_bytes(partition));
+    if (segment == NULL) {
+        partition->straight_wanted = true;
+        engine->straight.flush_wanted = true;
+        return false;
+    }
+    return item_fill(engine, partition, segment, chunk);
+}
+
+/* ---- What the journal calls
+ * --------------------------------------------------------------------------------- */
+
+static weir_err straight_begin(void *arg)
+{
+    weir_engine *engine = arg;
+    weir_straight *straight = &engine->straight;
+    WEIR_ASSERT(straight->going.count == 0);
+    uint32_t need = straight->unsynced_count + straight->waiting.count;
+    if (need > straight->unsynced_capacity) {
+        weir_segment **grown = realloc(straight->unsynced, need * 2 * sizeof(weir_segment *));
+        if (grown == NULL) {
+            return WEIR_NO_MEMORY;
+        }
+        straight->unsynced = grown;
+        straight->unsynced_capacity = need * 2;
+    }
+    weir_straight_set taken = straight->waiting;
+    straight->waiting = straight->going;
+    straight->going = taken;
+    straight->going.written = false;
+    straight->heads_too |= engine->phase != WEIR_CHECKPOINT_IDLE; /* [X4] */
+    return WEIR_OK;
+}
+
+static void unsynced_add(weir_straight *straight, weir_segment *segment)
+{
+    for (uint32_t i = 0; i < straight->unsynced_count; i++) {
+        if (straight->unsynced[i] == segment) {
+            return;
+        }
+    }
+    WEIR_ASSERT(straight->unsynced_count < straight->unsynced_capacity);
+    straight->unsynced[straight->unsynced_count++] = weir_segment_keep(segment);
+}
+
+static weir_err straight_write(void *arg)
+{
+    weir_straight *straight = &((weir_engine *)arg)->straight;
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < straight->going.count && !straight->going.written && err == WEIR_OK;
+         i++) {
+        weir_straight_item *item = &straight->going.items[i];
+        unsynced_add(straight, item->segment);
+        err = weir_segment_write(item->segment, item->chunks, item->chunk_count);
+    }
+    straight->going.written = err == WEIR_OK;
+    return err;
+}
+
+static weir_err straight_sync(void *arg)
+{
+    weir_straight *straight = &((weir_engine *)arg)->straight;
+    weir_err err = WEIR_OK;
+    while (straight->unsynced_count > 0 && err == WEIR_OK) {
+        weir_segment *segment = straight->unsynced[straight->unsynced_count - 1];
+        err = straight->heads_too ? weir_segment_sync(segment) : weir_segment_sync_log(segment);
+        if (err == WEIR_OK) {
+            weir_segment_drop(segment);
+            straight->unsynced_count--;
+        }
+    }
+    straight->heads_too = straight->heads_too && err != WEIR_OK;
+    return err == WEIR_DISK_FULL ? WEIR_IO : err; /* a sync is never tried again */
+}
+
+static void item_drop(weir_engine *engine, weir_straight_item *item)
+{
+    for (uint32_t i = 0; i < item->chunk_count; i++) {
+        engine->straight.waiting_bytes -= item->chunks[i]->memory_bytes;
+        weir_chunk_drop(item->chunks[i]);
+    }
+    weir_segment_drop(item->segment);
+    free(item->chunks);
+}
+
+/* It is in the segment: counted, and flushed. */
+static void item_count(weir_engine *engine, const weir_straight_item *item)
+{
+    weir_partition *partition = item->partition;
+    weir_segment_count(item->segment, item->chunks, item->chunk_count);
+    weir_segment_refer(item->segment, item->unit);
+    bool alive = partition->topic->deleted_unit == 0;
+    for (uint32_t i = 0; i < item->chunk_count; i++) {
+        const weir_chunk *chunk = item->chunks[i];
+        engine->stats.segment_bytes += chunk->batch_bytes;
+        if (alive) {
+            partition->flushed_offset = weir_chunk_end(chunk);
+            engine->unflushed_bytes -= chunk->memory_bytes;
+        }
+    }
+    if (alive && partition->flushed_offset == partition->next_offset) {
+        weir_link_remove(&partition->unflushed_link);
+    }
+}
+
+static void straight_end(void *arg, weir_err err)
+{
+    weir_engine *engine = arg;
+    weir_straight_set *set = &engine->straight.going;
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (err == WEIR_OK) {
+            item_count(engine, &set->items[i]);
+        } else {
+            set->items[i].partition->segment_continues = false;
+        }
+        item_drop(engine, &set->items[i]);
+    }
+    set->count = 0;
+    set->written = false;
+}
+
+weir_journal_beside weir_straight_beside(weir_engine *engine)
+{
+    return (weir_journal_beside){
+        .arg = engine,
+        .begin = straight_begin,
+        .write = straight_write,
+        .sync = straight_sync,
+        .end = straight_end,
+        .find = weir_straight_find,
+        .carry = weir_straight_carry,
+    };
+}
+
+static void set_fini(weir_engine *engine, weir_straight_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        item_drop(engine, &set->items[i]);
+    }
+    free(set->items);
+    *set = (weir_straight_set){0};
+}
+
+void weir_straight_fini(weir_engine *engine)
+{
+    weir_straight *straight = &engine->straight;
+    set_fini(engine, &straight->waiting);
+    set_fini(engine, &straight->going);
+    for (uint32_t i = 0; i < straight->unsynced_count; i++) {
+        weir_segment_drop(straight->unsynced[i]);
+    }
+    free(straight->unsynced);
+    weir_straight_found_fini(engine);
+    *straight = (weir_straight){0};
+}
