@@ -321,7 +321,6 @@ static void a_clients_batch_obeys_the_further_rules(void **state)
         uint64_t headers_max;
         const char *says;
     } refused[] = {
-        {1, 0, NULL, 100, 1, "compressed"},
         {WEIR_BATCH_CONTROL, 0, NULL, 100, 1, "control"},
         {WEIR_BATCH_TRANSACTIONAL, 0, NULL, 100, 1, "transactional"},
         {0x40, 0, NULL, 100, 1, "no meaning"},

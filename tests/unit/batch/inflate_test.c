@@ -110,6 +110,7 @@ static void more_than_the_bound_is_too_large_whatever_was_promised(void **state)
     static const unsigned codecs[] = {CODEC_LZ4, CODEC_ZSTD};
     made *batch = malloc(sizeof(*batch));
     uint8_t *zeros = calloc(1, 8 << 20);
+    uint8_t *packed = malloc(9 << 20);
     uint8_t *plain = NULL;
     size_t len = 0;
     (void)state;
@@ -120,11 +121,13 @@ static void more_than_the_bound_is_too_large_whatever_was_promised(void **state)
         assert_int_equal(inflate(batch, batch->plain_len, &plain, &len), WEIR_OK);
         free(plain);
         assert_int_equal(inflate(batch, 10, &plain, &len), WEIR_TOO_LARGE);
-        head_put(batch, codecs[i],
-                 compress_part(codecs[i], batch->bytes + WEIR_BATCH_HEAD_BYTES,
-                               sizeof(batch->bytes) - WEIR_BATCH_HEAD_BYTES, zeros, 8 << 20));
+        size_t bomb = compress_part(codecs[i], packed, 9 << 20, zeros, 8 << 20);
+        assert_true(bomb < sizeof(batch->bytes) - WEIR_BATCH_HEAD_BYTES);
+        memcpy(batch->bytes + WEIR_BATCH_HEAD_BYTES, packed, bomb);
+        head_put(batch, codecs[i], bomb);
         assert_int_equal(inflate(batch, 1 << 20, &plain, &len), WEIR_TOO_LARGE);
     }
+    free(packed);
     free(zeros);
     free(batch);
 }

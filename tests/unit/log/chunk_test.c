@@ -106,6 +106,9 @@ static void a_stored_batch_becomes_the_same_chunk_or_none(void **state)
     weir_put_u16(made->batch + 21, 4);         /* zstd, */
     weir_put_u32(made->batch + 57, INT32_MAX); /* claiming 8 GiB of positions */
     weir_put_u32(made->batch + 17, weir_crc32c(0, made->batch + 21, batch.len - 21));
+    assert_int_equal(weir_chunk_from_batch(topic, 9, batch, &copy), WEIR_MALFORMED);
+    weir_put_u16(made->batch + 21, 1); /* gzip */
+    weir_put_u32(made->batch + 17, weir_crc32c(0, made->batch + 21, batch.len - 21));
     assert_int_equal(weir_chunk_from_batch(topic, 9, batch, &copy), WEIR_UNSUPPORTED);
     assert_null(copy);
     assert_int_equal(atomic_load(&topic->refs), 2);
