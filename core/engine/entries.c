@@ -31,8 +31,9 @@ void weir_entry_start(weir_engine *engine)
 void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
                              const weir_topic_options *options)
 {
-    uint8_t *at =
-        weir_engine_entry(engine, WEIR_ENTRY_TOPIC_CREATE, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
+    size_t settings = weir_topic_settings_bytes(options);
+    uint8_t *at = weir_engine_entry_of(engine, WEIR_ENTRY_TOPIC_CREATE, settings > 0 ? 2 : 1,
+                                       WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len + settings);
     weir_put_u32(at, id);
     weir_put_u32(at + 4, options->partitions);
     weir_put_u32(at + 8, options->partition_levels);
@@ -42,6 +43,7 @@ void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
     at[15] = 0;
     weir_put_u32(at + 16, (uint32_t)name.len);
     memcpy(at + WEIR_ENTRY_TOPIC_HEAD_BYTES, name.ptr, name.len);
+    weir_topic_settings_encode(options, at + WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
 }
 
 void weir_entry_topic_level(weir_engine *engine, uint32_t id, weir_level level)
@@ -136,21 +138,30 @@ uint8_t *weir_entry_batch_encode(uint8_t *out, const weir_straight_reference *re
 /* ---- Replaying
  * ------------------------------------------------------------------------------------------ */
 
-static weir_err replay_create(weir_engine *engine, weir_bytes body)
+static weir_err replay_create(weir_engine *engine, weir_bytes body, uint8_t version)
 {
     if (body.len < WEIR_ENTRY_TOPIC_HEAD_BYTES) {
         return WEIR_DAMAGED;
     }
-    weir_bytes name = {body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES,
+    weir_bytes rest = {body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES,
                        body.len - WEIR_ENTRY_TOPIC_HEAD_BYTES};
+    weir_bytes name = {rest.ptr, weir_get_u32(body.ptr + 16)};
+    if (name.len > rest.len || (version == 1 && name.len != rest.len)) {
+        return WEIR_DAMAGED;
+    }
     weir_topic_options options = {.partitions = weir_get_u32(body.ptr + 4),
                                   .partition_levels = weir_get_u32(body.ptr + 8),
                                   .level = (weir_level)body.ptr[12],
                                   .nested = body.ptr[13] != 0};
     uint32_t id = weir_get_u32(body.ptr);
-    if (weir_get_u32(body.ptr + 16) != name.len || weir_topic_name_check(name) != WEIR_OK ||
-        options.partitions == 0 || options.partitions > 16384 ||
-        weir_topics_find(engine, name) != NULL || weir_topics_find_id(engine, id) != NULL) {
+    weir_err err = weir_topic_settings_decode(
+        (weir_bytes){rest.ptr + name.len, rest.len - name.len}, &options);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (weir_topic_name_check(name) != WEIR_OK || options.partitions == 0 ||
+        options.partitions > 16384 || weir_topics_find(engine, name) != NULL ||
+        weir_topics_find_id(engine, id) != NULL) {
         return WEIR_DAMAGED;
     }
     weir_topic *topic = NULL;
@@ -297,7 +308,7 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
                              const weir_journal_entry *entry, uint64_t snapshot_unit)
 {
     bool old = unit->number <= snapshot_unit;
-    if (entry->version != 1) {
+    if (entry->version != 1 && !(entry->type == WEIR_ENTRY_TOPIC_CREATE && entry->version == 2)) {
         return WEIR_VERSION;
     }
     switch (entry->type) {
@@ -312,11 +323,17 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
         engine->recovery_epoch = old ? engine->recovery_epoch : weir_get_u64(entry->body.ptr);
         return WEIR_OK;
     case WEIR_ENTRY_TOPIC_CREATE:
-        return old ? WEIR_OK : replay_create(engine, entry->body);
+        return old ? WEIR_OK : replay_create(engine, entry->body, entry->version);
     case WEIR_ENTRY_TOPIC_LEVEL:
         return old ? WEIR_OK : replay_level(engine, entry->body);
     case WEIR_ENTRY_TOPIC_DELETE:
         return old ? WEIR_OK : replay_delete(engine, entry->body, unit->number);
+    case WEIR_ENTRY_TOPIC_SETTINGS:
+        return old ? WEIR_OK : weir_change_replay_settings(engine, entry->body);
+    case WEIR_ENTRY_TOPIC_PARTITIONS:
+        return old ? WEIR_OK : weir_change_replay_partitions(engine, entry->body);
+    case WEIR_ENTRY_TRIM:
+        return old ? WEIR_OK : weir_life_replay_trim(engine, entry->body);
     case WEIR_ENTRY_PRODUCER:
         return weir_producers_replay_open(engine, entry->body, unit);
     case WEIR_ENTRY_EXPIRE:

@@ -82,13 +82,12 @@ static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
 }
 
 /* How many chunks from the item's next one on still fit the segment. */
-static uint32_t chunks_that_fit(const weir_engine *engine, const weir_flush_item *item,
-                                uint64_t segment_bytes)
+static uint32_t chunks_that_fit(const weir_flush_item *item, uint64_t segment_bytes)
 {
     uint32_t count = 0;
     while (item->done_count + count < item->chunk_count) {
         uint64_t bytes = item->chunks[item->done_count + count]->batch_bytes;
-        if (segment_bytes + bytes > engine->config.segment_bytes_max && segment_bytes + count > 0) {
+        if (segment_bytes + bytes > item->segment_bytes_max && segment_bytes + count > 0) {
             break;
         }
         segment_bytes += bytes;
@@ -104,14 +103,15 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     if (*current != NULL) {
         weir_segment_state_of(*current, &state);
         /* One of another owner's folder is left as it is: straight.c, [X1]. */
-        count = state.term == item->term ? chunks_that_fit(engine, item, state.bytes) : 0;
+        bool old = (item->closed && *current == item->segment) || state.term != item->term;
+        count = old ? 0 : chunks_that_fit(item, state.bytes);
     }
     if (count == 0) {
         weir_err err = new_segment(engine, item, current);
         if (err != WEIR_OK) {
             return err;
         }
-        count = chunks_that_fit(engine, item, 0);
+        count = chunks_that_fit(item, 0);
     }
     weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
     if (err == WEIR_NOT_FOUND && *current == item->segment) {
@@ -184,6 +184,9 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     item->topic_id = partition->topic->id;
     item->index = partition->index;
     item->end_offset = partition->flushed_offset;
+    weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
+    item->segment_bytes_max = (uint64_t)options.segment_bytes;
+    item->closed = partition->segment_closed || weir_life_roll_due(engine, partition, &options);
     if (partition->segment_count > 0 && partition->segment_continues) {
         item->segment = weir_segment_keep(partition->segments[partition->segment_count - 1]);
     }
@@ -233,6 +236,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
             item->done_count = 0;
         } else {
             partition->segment_continues = true;
+            partition->segment_closed = false;
         }
     }
     bool alive = partition->topic->deleted_unit == 0;

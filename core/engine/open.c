@@ -24,6 +24,8 @@ enum {
     DEFAULT_SYNC_EVERY_MS = 50,
     DEFAULT_PRODUCER_EXPIRY_MS = 7 * 24 * 3600 * 1000,
     DEFAULT_CHECKPOINT_EVERY_MS = 300000,
+    DEFAULT_CLEANUP_EVERY_MS = 10000,
+    DEFAULT_COMPACTION_BYTES = 64 << 20,
     PATH_BYTES = 4096,
     DATA_DIR_BYTES_MAX = 3000,
 };
@@ -91,6 +93,12 @@ static void config_default(weir_engine_config *config)
     if (config->producer_expiry_ms == 0) {
         config->producer_expiry_ms = DEFAULT_PRODUCER_EXPIRY_MS;
     }
+    if (config->cleanup_every_ms == 0) {
+        config->cleanup_every_ms = DEFAULT_CLEANUP_EVERY_MS;
+    }
+    if (config->compaction_bytes_max == 0) {
+        config->compaction_bytes_max = DEFAULT_COMPACTION_BYTES;
+    }
     limits_default(&config->limits);
 }
 
@@ -123,6 +131,8 @@ void weir_engine_free(weir_engine *engine)
     size_t position = 0;
     weir_topic *topic = NULL;
     weir_routes_fini(engine);
+    weir_life_fini(engine);
+    weir_compact_fini(engine);
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         weir_topic_free(engine, topic);
     }
@@ -186,9 +196,9 @@ weir_err weir_engine_make(const weir_engine_config *config, weir_engine **out)
     engine->limits = engine->config.limits;
     engine->topic_id_next = 1;
     atomic_store(&engine->deadline_ns, UINT64_MAX);
-    weir_link *lists[] = {&engine->retained_list, &engine->scans,     &engine->open_partitions,
-                          &engine->hidden,        &engine->unflushed, &engine->fetches,
-                          &engine->reads};
+    weir_link *lists[] = {&engine->retained_list, &engine->scans,       &engine->open_partitions,
+                          &engine->hidden,        &engine->unflushed,   &engine->fetches,
+                          &engine->reads,         &engine->life.trimmed};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         weir_link_init(lists[i]);
     }
@@ -359,6 +369,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     }
     engine->straight.open_unit = weir_journal_last(engine->journal);
     weir_straight_found_fini(engine);
+    int64_t journalled_ms = engine->engine_base_ms;
     start_clock(engine);
     weir_partition_show_all(engine);
     engine->checkpoint_units_at = checkpoint.unit;
@@ -371,6 +382,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
         return fault_set(fault, err, weir_err_text(err));
     }
     remove_orphans(engine);
+    weir_life_start(engine, journalled_ms);
     weir_log(WEIR_LOG_INFO, "engine",
              "data=%s term=%" PRIu64 " epoch=%" PRIu64 " topics=%zu units_replayed=%" PRIu64,
              engine->data_dir, weir_engine_term(engine), engine->recovery_epoch,
@@ -438,7 +450,13 @@ static void drop_jobs(weir_engine *engine)
     weir_job *job = atomic_exchange(&engine->jobs_done, NULL);
     while (job != NULL) {
         weir_job *next = job->next;
-        if (job != &engine->flush.job && job != &engine->save.job) {
+        if (job == &engine->life.job) {
+            weir_life_finished(engine);
+        } else if (job == &engine->sweep.job) {
+            weir_sweep_finished(engine);
+        } else if (job == &engine->compaction.job) {
+            weir_compact_abandon(engine);
+        } else if (job != &engine->flush.job && job != &engine->save.job) {
             weir_read_finished(engine, WEIR_OWNER_OF(job, weir_read, job));
         } else if (job == &engine->flush.job) {
             weir_flush_finished(engine);

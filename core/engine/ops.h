@@ -16,7 +16,8 @@ typedef enum weir_op_type {
     WEIR_OP_UNSUBSCRIBE,
     WEIR_OP_CREDIT,
     WEIR_OP_TOPIC_CREATE,
-    WEIR_OP_TOPIC_LEVEL,
+    WEIR_OP_TOPIC_ALTER,
+    WEIR_OP_TOPIC_TRIM,
     WEIR_OP_TOPIC_DELETE,
     WEIR_OP_TOPICS,
     WEIR_OP_OFFSETS,
@@ -79,7 +80,8 @@ typedef struct weir_op {
         struct {
             weir_topic_options options;
             uint32_t name_bytes;
-            int64_t time_ms;
+            int64_t time_ms; /* trim: before which offset */
+            uint32_t partition;
             uint8_t offsets_kind;
         } topic;
     };
@@ -109,7 +111,8 @@ void weir_port_wake(weir_port *port);
 /* engine.c */
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
-uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len);
+uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
+uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
 uint64_t weir_engine_mark(const weir_engine *engine, weir_level level);
 void weir_engine_wake(weir_engine *engine); /* any thread */
@@ -132,6 +135,62 @@ void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* 
 weir_err weir_topic_grow(weir_topic *topic, uint32_t count);
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
 
+/* options.c */
+weir_err weir_topic_settings_check(const weir_topic_options *options); /* INVALID */
+/* Whether the topic is as asked: what is 0 there is not asked for. */
+bool weir_topic_settings_allow(const weir_topic_options *asked, const weir_topic_options *is);
+void weir_topic_settings_merge(weir_topic_options *into, const weir_topic_options *change);
+/* The options with every default filled in. */
+weir_topic_options weir_topic_in_force(const weir_engine *engine,
+                                       const weir_topic_options *options);
+size_t weir_topic_settings_bytes(const weir_topic_options *options);
+void weir_topic_settings_encode(const weir_topic_options *options, uint8_t *out);
+weir_err weir_topic_settings_decode(weir_bytes in, weir_topic_options *options);
+
+/* change.c */
+weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change,
+                           weir_topic *topic);
+/* An epoch with bounds of 0, newest. NO_MEMORY. */
+weir_err weir_topic_epoch_add(weir_topic *topic, uint32_t partitions, weir_epoch **out);
+void weir_topic_epochs_free(weir_topic *topic);
+weir_err weir_change_replay_settings(weir_engine *engine, weir_bytes body);
+weir_err weir_change_replay_partitions(weir_engine *engine, weir_bytes body);
+
+/* life.c */
+weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *topic);
+weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body);
+void weir_life_start(weir_engine *engine, int64_t journalled_ms); /* recovered; the clock runs */
+void weir_life_work(weir_engine *engine);
+void weir_life_finished(weir_engine *engine);
+void weir_life_fini(weir_engine *engine);
+uint64_t weir_life_deadline(const weir_engine *engine); /* monotonic; UINT64_MAX: none */
+/* Takes the segment's count: its files go when no start can want them. `replaced`: others hold its
+ * records since `unit`; else they were trimmed in it. NO_MEMORY. */
+weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t unit,
+                            bool replaced);
+weir_err weir_life_obsolete_reserve(weir_engine *engine, uint32_t more);
+/* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. */
+weir_err weir_life_note(weir_engine *engine, weir_partition *partition);
+/* The last segment is as old as one may be. */
+bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partition,
+                        const weir_topic_options *options);
+
+/* sweep.c */
+void weir_sweep_work(weir_engine *engine);
+void weir_sweep_finished(weir_engine *engine);
+void weir_sweep_fini(weir_engine *engine);
+
+/* compact.c */
+/* Whether the partition is worth a compaction: it is remembered as the next one then. */
+void weir_compact_look(weir_engine *engine, weir_partition *partition,
+                       const weir_topic_options *options);
+void weir_compact_work(weir_engine *engine);
+void weir_compact_finished(weir_engine *engine);
+void weir_compact_abandon(weir_engine *engine); /* at the end: nothing of it counts */
+void weir_compact_fini(weir_engine *engine);
+void weir_compact_forget(weir_engine *engine, const weir_topic *topic); /* it is deleted */
+uint64_t weir_compact_deadline(const weir_engine *engine);
+
 /* route.c */
 const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
 /* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free
@@ -153,6 +212,8 @@ void weir_partition_show(weir_engine *engine);     /* moves visible with the mar
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
 void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
+/* Lets go of the chunks that end by its start. No flush has it in hand. */
+void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
 
 /* producers.c */
 void weir_producers_init(weir_engine *engine);
@@ -213,13 +274,17 @@ void weir_slots_drop(struct weir_slots *slots);
 /* cursor.c */
 weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir_op *op);
 void weir_cursors_topic(weir_engine *engine, weir_topic *topic); /* a new topic: filters meet it */
+/* The topic has more partitions than `before` now. */
+void weir_cursors_grown(weir_engine *engine, weir_topic *topic, uint32_t before);
 void weir_cursor_stop(weir_cursor *cursor);
 bool weir_cursors_deliver(weir_engine *engine, weir_subscriber *subscriber); /* false: waits */
-/* Its next record is visible, and before its end. */
+/* The offset behind the last one that it may hand out now. */
+int64_t weir_cursor_limit(const weir_cursor *cursor);
+/* Its next record may be handed out. */
 static inline bool weir_cursor_due(const weir_cursor *cursor)
 {
-    int64_t visible = cursor->partition->visible_offset;
-    return cursor->next < (visible < cursor->end ? visible : cursor->end);
+    return cursor->next < cursor->partition->visible_offset &&
+           cursor->next < weir_cursor_limit(cursor);
 }
 bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index);
 
@@ -302,6 +367,9 @@ enum {
     WEIR_ENTRY_TOPIC_DELETE = 4,
     WEIR_ENTRY_BATCH = 5,
     WEIR_ENTRY_LIVE_RETAINED = 6,
+    WEIR_ENTRY_TOPIC_SETTINGS = 7,
+    WEIR_ENTRY_TOPIC_PARTITIONS = 8,
+    WEIR_ENTRY_TRIM = 9,
     WEIR_ENTRY_REFERENCE = 10,
     WEIR_ENTRY_PRODUCER = 11,
     WEIR_ENTRY_EXPIRE = 12,

@@ -686,6 +686,29 @@ void weir_tail_shrink(weir_engine *engine)
     weir_chunk_pool_trim(engine->pool, engine->limits.tail_bytes_max / 8);
 }
 
+void weir_partition_drop_below(weir_engine *engine, weir_partition *partition)
+{
+    while (partition->tail.count > 0) {
+        const weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
+        if (weir_chunk_end(oldest) > partition->start_offset) {
+            break;
+        }
+        if (oldest->base_offset >= partition->flushed_offset) {
+            engine->unflushed_bytes -= oldest->memory_bytes;
+        }
+        pop_chunk(engine, partition);
+    }
+    int64_t first = partition->tail.count > 0 ? weir_tail_at(&partition->tail, 0)->base_offset
+                                              : partition->next_offset;
+    int64_t flushed = first < partition->start_offset ? first : partition->start_offset;
+    if (flushed > partition->flushed_offset) {
+        partition->flushed_offset = flushed; /* nothing below it will be read, or written */
+    }
+    if (partition->flushed_offset == partition->next_offset) {
+        weir_link_remove(&partition->unflushed_link);
+    }
+}
+
 /* A deleted topic, or the end: nothing of it is kept in memory. */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition)
 {

@@ -9,10 +9,12 @@
  *   1 engine      -                            1 next topic id u32
  *   2 topic       id u32                       1 name  2 partitions u32  3 partition levels u32
  *                                              4 level u8  5 nested u8
+ *                                              6 settings  7 epochs (snapshot_life.c)
  *   3 partition   topic id u32 | index u32     1 positions: start i64 | flushed i64 | next i64
  *                                              2 segments, each: base i64 | end i64 | bytes u64 |
  *                                                heads u64 | max timestamp i64 | created i64 |
  *                                                term u64
+ *                                              10 compacted (snapshot_life.c)
  *   4 retained    name bytes u16 | full name   1 source: topic id u32 | partition u32 | topic name
  *                                              2 the record, a RecordBatch v2 of one
  *
@@ -167,9 +169,13 @@ static weir_err take_nested(weir_engine *engine, void *object, weir_reader *from
 }
 
 static const weir_snapshot_field TOPIC_FIELDS[] = {
-    {1, true, put_name, take_name},      {2, true, put_partitions, take_partitions},
-    {3, false, put_levels, take_levels}, {4, true, put_level, take_level},
+    {1, true, put_name, take_name},
+    {2, true, put_partitions, take_partitions},
+    {3, false, put_levels, take_levels},
+    {4, true, put_level, take_level},
     {5, false, put_nested, take_nested},
+    {6, false, weir_snapshot_put_settings, weir_snapshot_take_settings},
+    {7, false, weir_snapshot_put_epochs, weir_snapshot_take_epochs},
 };
 
 /* ---- Fields: partition
@@ -191,7 +197,7 @@ static weir_err take_positions(weir_engine *engine, void *object, weir_reader *f
     int64_t flushed = (int64_t)weir_reader_u64(from);
     int64_t next = (int64_t)weir_reader_u64(from);
     (void)engine;
-    if (from->failed || start < 0 || flushed < start || next < flushed) {
+    if (from->failed || start < 0 || flushed < 0 || next < flushed || next < start) {
         return WEIR_DAMAGED; /* [E1] */
     }
     partition->start_offset = start;
@@ -245,6 +251,7 @@ static weir_err take_segments(weir_engine *engine, void *object, weir_reader *fr
 static const weir_snapshot_field PARTITION_FIELDS[] = {
     {1, true, put_positions, take_positions},
     {2, false, put_segments, take_segments},
+    {10, false, weir_snapshot_put_compacted, weir_snapshot_take_compacted},
 };
 
 /* ---- Fields: retained value
@@ -519,7 +526,7 @@ static weir_err decode_topic(weir_engine *engine, weir_reader *body)
         engine->stats.partitions += err == WEIR_OK ? more : 0;
         topic->options = draft.options;
     }
-    return err;
+    return err == WEIR_OK ? weir_snapshot_epochs_set(topic, draft.epochs) : err;
 }
 
 /* As it was when its topic was made: what is read next replaces all of it. */
@@ -534,6 +541,8 @@ static void partition_empty(weir_engine *engine, weir_partition *partition)
     partition->start_offset = 0;
     partition->flushed_offset = 0;
     partition->next_offset = 0;
+    partition->clean_offset = 0;
+    partition->tombstones_due_ms = INT64_MAX;
 }
 
 static weir_err decode_partition(weir_engine *engine, weir_reader *body)

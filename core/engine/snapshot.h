@@ -98,6 +98,7 @@ typedef enum weir_snapshot_kind {
 typedef struct weir_topic_draft {
     weir_bytes name;
     weir_topic_options options;
+    weir_bytes epochs;
 } weir_topic_draft;
 
 /* One tagged field of an object. `put` writes its bytes, or none: the field is then left out, and
@@ -118,6 +119,15 @@ typedef struct weir_snapshot_field {
 
 /* Versions 1 and 2 (snapshot_old.c). `from` stands behind the version. */
 weir_err weir_snapshot_old_decode(weir_engine *engine, uint16_t version, weir_reader *from);
+
+/* snapshot_life.c */
+void weir_snapshot_put_settings(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_settings(weir_engine *engine, void *object, weir_reader *from);
+void weir_snapshot_put_epochs(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_epochs(weir_engine *engine, void *object, weir_reader *from);
+weir_err weir_snapshot_epochs_set(weir_topic *topic, weir_bytes epochs);
+void weir_snapshot_put_compacted(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_compacted(weir_engine *engine, void *object, weir_reader *from);
 
 /* Shared by both readers. */
 void weir_snapshot_segment_take(weir_reader *from, bool has_term, weir_segment_state *state);

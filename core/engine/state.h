@@ -89,11 +89,16 @@ struct weir_partition {
     weir_segment **segments; /* oldest first; the last one may be written to */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool segment_continues;  /* the last one may be appended to (not after a take-over) */
-    bool flushing;           /* a flush has it in hand */
-    bool straight_wanted;    /* large batches come: its segments stand in this owner's folder */
-    int64_t straight_end;    /* what is on its way straight to the segment ends here, */
-    uint64_t straight_bytes; /* and the segment's bytes will then be so many */
+    bool segment_continues;    /* the last one may be appended to (not after a take-over) */
+    bool flushing;             /* a flush has it in hand */
+    bool straight_wanted;      /* large batches come: its segments stand in this owner's folder */
+    int64_t straight_end;      /* what is on its way straight to the segment ends here, */
+    uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
+    bool segment_closed;       /* it is old: the next record begins another one */
+    int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
+    int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
+    uint64_t compact_after_ns; /* not before: it failed */
+    weir_link trimmed_link;    /* engine.life.trimmed: there may be something below its start */
     uint32_t batch_bytes_guess;
     weir_chunk *open; /* the batch this turn builds, or NULL */
     weir_batch_builder builder;
@@ -107,12 +112,20 @@ struct weir_partition {
     weir_link cursors;        /* cursors that read it */
 };
 
+/* Partitions were added: each that there was before, up to which offset. */
+typedef struct weir_epoch {
+    uint32_t partitions;
+    int64_t bounds[];
+} weir_epoch;
+
 struct weir_topic {
     uint32_t id;
     weir_topic_options options;
     weir_topic_ref *ref;
     uint32_t round_robin;
     uint32_t partition_count;
+    weir_epoch **epochs; /* oldest first */
+    uint32_t epoch_count;
     weir_partition **partitions; /* each on its own: adding some moves none */
     weir_level level_before;     /* of records up to level_unit, when the level was lowered since */
     uint64_t level_unit;
@@ -371,6 +384,8 @@ typedef struct weir_flush_item {
     uint32_t index;        /* of the partition */
     uint64_t term;         /* names the folder of segments it may append to or make */
     weir_segment *segment; /* to append to; NULL: make one. Kept. */
+    bool closed;           /* ... but it takes no more */
+    uint64_t segment_bytes_max;
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
     weir_chunk **chunks; /* kept */
@@ -409,6 +424,63 @@ typedef struct weir_save {
     weir_topic *grave;
     weir_err err;
 } weir_save;
+
+/* ---- How records end (life.c, sweep.c, compact.c) ----------------------------------------------
+ */
+
+/* A segment that is in no partition's list any more. */
+typedef struct weir_obsolete {
+    weir_segment *segment; /* kept */
+    uint64_t unit;         /* of the trim, or when others took its place */
+    bool replaced;
+} weir_obsolete;
+
+enum { WEIR_REMOVING_MAX = 32 };
+
+typedef struct weir_life {
+    weir_job job;
+    weir_engine *engine;
+    bool running; /* files are removed */
+    weir_segment *removing[WEIR_REMOVING_MAX];
+    uint32_t removing_count;
+    weir_err err;
+    weir_link trimmed;
+    weir_obsolete *obsolete;
+    uint32_t obsolete_count;
+    uint32_t obsolete_capacity;
+    size_t walk_position;  /* in topics_by_name */
+    uint64_t walk_ns;      /* when the next walk begins */
+    int64_t held_until_ms; /* nothing is old before that */
+    bool clock_told;
+    uint64_t recovered_unit; /* the last one at the start */
+} weir_life;
+
+typedef struct weir_sweep {
+    weir_job job;
+    weir_engine *engine;
+    bool running;
+    bool done; /* once since the start */
+    struct weir_sweep_item *items;
+    uint32_t item_count;
+    size_t position; /* in topics_by_name */
+    const weir_topic *topic;
+    uint64_t generation; /* topics_generation when `topic` was taken */
+    uint32_t partition;
+} weir_sweep;
+
+struct weir_compaction_work; /* compact.c */
+
+typedef struct weir_compaction {
+    weir_job job;
+    weir_engine *engine;
+    bool running;              /* a slice is under way */
+    weir_partition *partition; /* whose turn it is; NULL: none */
+    struct weir_compaction_work *work;
+    uint64_t generation; /* names its folder */
+    uint64_t next_ns;    /* when the next slice may run */
+    weir_partition *next_partition;
+    int64_t next_dirty; /* how much it would gain */
+} weir_compaction;
 
 typedef enum weir_checkpoint_phase {
     WEIR_CHECKPOINT_IDLE,
@@ -504,6 +576,9 @@ struct weir_engine {
     weir_straight straight;
     weir_flush flush;
     weir_save save;
+    weir_life life;
+    weir_sweep sweep;
+    weir_compaction compaction;
     weir_checkpoint_phase phase;
     uint64_t checkpoint_number;
     uint64_t checkpoint_target;       /* flush everything up to this unit */
