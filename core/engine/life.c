@@ -177,8 +177,8 @@ static void settle(weir_engine *engine)
          at = next) {
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, trimmed_link);
         next = at->next;
-        if (partition == engine->compaction.partition) {
-            continue; /* [X2] */
+        if (partition == engine->compaction.partition || weir_straight_busy(partition)) {
+            continue; /* they have its segments or chunks in hand */
         }
         if (settle_segments(engine, partition) != WEIR_OK) {
             return; /* no memory: next time */
@@ -221,13 +221,11 @@ void weir_life_finished(weir_engine *engine)
 /* [F2] */
 static bool removable(const weir_engine *engine, const weir_obsolete *old)
 {
-    uint64_t used = weir_segment_referred(old->segment);
-    used = used < engine->life.recovered_unit ? engine->life.recovered_unit : used;
-    if (old->replaced) {
-        return engine->checkpoint_units_before >= old->unit;
+    if (weir_straight_refers(engine, old->segment)) {
+        return false;
     }
-    return old->unit <= weir_journal_durable(engine->journal) &&
-           used <= engine->checkpoint_units_before;
+    return old->replaced ? engine->checkpoint_units_before >= old->unit
+                         : old->unit <= weir_journal_durable(engine->journal);
 }
 
 static void work_removal(weir_engine *engine)

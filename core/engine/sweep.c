@@ -220,7 +220,8 @@ void weir_sweep_work(weir_engine *engine)
 {
     weir_sweep *sweep = &engine->sweep;
     bool due = !sweep->done && !sweep->running && !engine->flush.running && !engine->old_alive &&
-               engine->compaction.partition == NULL && engine->stats.checkpoints > 0;
+               engine->compaction.partition == NULL && engine->stats.checkpoints > 0 &&
+               engine->straight.keep_from > engine->life.recovered_unit;
     if (!due) {
         return;
     }

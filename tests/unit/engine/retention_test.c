@@ -194,7 +194,7 @@ static void files_go_only_when_no_start_can_want_them(void **state)
     unsigned before = life_files(&l, 1, 0, ".log");
     assert_true(before >= 10);
     assert_int_equal(life_trim(&l, "t", 40), WEIR_OK);
-    for (int i = 0; i < 4000 && life_files(&l, 1, 0, ".log") >= before - 1; i++) {
+    for (int i = 0; i < 4000 && life_files(&l, 1, 0, ".log") > 1; i++) {
         life_turn_clock(20000);
         (void)weir_port_wait(l.f.port, 5);
     }
@@ -227,8 +227,10 @@ static void leftovers_of_a_killed_run_are_swept(void **state)
     assert_int_equal(system(command), 0);
     fixture_open(&l.f);
     unsigned before = life_files(&l, 1, 0, ".log");
-    life_fill(&l, "t/a", 1, 100, &number);
-    life_checkpoints(&l, 1);
+    for (int i = 0; i < 3; i++) {
+        life_fill(&l, "t/a", 1, 100, &number);
+        life_checkpoints(&l, 1);
+    }
     for (int i = 0; i < 1000 && life_files(&l, 1, 0, ".log") > before - 2; i++) {
         (void)weir_port_wait(l.f.port, 5);
     }
