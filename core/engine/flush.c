@@ -261,6 +261,17 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     return err;
 }
 
+/* Health only gets worse here: a gateway that was replaced stays so whatever fails afterwards, or it
+ * would give out the answers that it holds back; one that stopped does not resume. */
+static bool health_worsens(weir_engine *engine, weir_engine_health health)
+{
+    if (atomic_load(&engine->health) >= (int)health) {
+        return false;
+    }
+    atomic_store(&engine->health, (int)health);
+    return true;
+}
+
 /* What an error of the background means: a full disk is tried again, anything else stops writing.
  */
 static void background_failed(weir_engine *engine, weir_err err, const char *what)
@@ -271,8 +282,7 @@ static void background_failed(weir_engine *engine, weir_err err, const char *wha
     }
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
-        if (err == WEIR_DISK_FULL &&
-            atomic_exchange(&engine->health, WEIR_HEALTH_DISK_FULL) != WEIR_HEALTH_DISK_FULL) {
+        if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
             weir_log(
                 WEIR_LOG_ERROR, "engine",
                 "the disk is full (%s): writing has stopped, reading goes on; free some space, "
@@ -281,7 +291,7 @@ static void background_failed(weir_engine *engine, weir_err err, const char *wha
         }
         return;
     }
-    if (atomic_exchange(&engine->health, WEIR_HEALTH_STOPPED) != WEIR_HEALTH_STOPPED) {
+    if (health_worsens(engine, WEIR_HEALTH_STOPPED)) {
         weir_log(
             WEIR_LOG_ERROR, "engine",
             "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
