@@ -41,6 +41,8 @@ typedef enum weir_key_type {
       "Size of one journal file.")                                                                   \
     X(segment_bytes_max, "", "segment_bytes_max", UINT, "1073741824", 65536, 2147483647, "bytes",    \
       "Size at which a partition begins a new segment.")                                             \
+    X(segment_files_max, "", "segment_files_max", UINT, "512", 16, 1000000, "files",                 \
+      "Segment files that stay open while nothing uses them.")                                       \
     X(checkpoint_bytes, "", "checkpoint_bytes", UINT, "268435456", 65536, 68719476736, "bytes",      \
       "Journal written between two checkpoints.")                                                    \
     X(checkpoint_every_ms, "", "checkpoint_every_ms", UINT, "300000", 100, 86400000,                 \

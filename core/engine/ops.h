@@ -133,6 +133,7 @@ void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint
                               uint64_t term, char *out, size_t size);
 void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* what can be */
 weir_err weir_topic_grow(weir_topic *topic, uint32_t count);
+weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id); /* deleted, and remembered */
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
 
 /* options.c */
@@ -209,11 +210,22 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
 void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
+/* Every record of the chunk that sets or clears a retained value. */
+void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
 void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 /* Lets go of the chunks that end by its start. No flush has it in hand. */
 void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
+
+/* unflushed.c: what no segment has yet */
+/* The chunk is in the tail, and in no segment. */
+void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
+uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
+/* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
+void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
+/* Recovery: a chunk that the state counts already. Takes it. DAMAGED: it is not the next one. */
+weir_err weir_partition_tail_add(weir_engine *engine, weir_partition *partition, weir_chunk *chunk);
 
 /* producers.c */
 void weir_producers_init(weir_engine *engine);
@@ -253,6 +265,7 @@ void weir_producers_op(weir_engine *engine, weir_port *port, const weir_op *op);
 /* retained.c */
 weir_err weir_retained_decide(weir_engine *engine, weir_bytes name, uint64_t bytes);
 void weir_retained_apply_chunk(weir_engine *engine, weir_chunk *chunk);
+void weir_retained_forget(weir_engine *engine, weir_bytes name); /* a checkpoint says so */
 /* `record` of `chunk` sets or clears the value retained under its full name. */
 void weir_retained_apply(weir_engine *engine, weir_chunk *chunk, const weir_record *record);
 void weir_retained_fini(weir_engine *engine);
@@ -348,12 +361,32 @@ void weir_flush_finished(weir_engine *engine);
 void weir_save_finished(weir_engine *engine);
 weir_err
 weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
-weir_err weir_flush_inline(weir_engine *engine); /* recovery */
+/* Recovery, and the clean stop: all of this class and above (unflushed.c), on this thread. */
+weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
+/* What an error of background work means: a full disk is tried again, anything else stops writing. */
+void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
+void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
+
+/* save.c */
+void weir_save_work(weir_engine *engine);
+/* Whether a checkpoint waits for a flush: of partitions of this class and above, and of records up
+ * to this unit. */
+bool weir_save_flushes(const weir_engine *engine, uint32_t *class_least, uint64_t *target);
+bool weir_save_bars_flush(const weir_engine *engine);
 
 /* open.c */
 weir_err weir_engine_make(const weir_engine_config *config,
                           weir_engine **engine); /* no files yet */
 void weir_engine_free(weir_engine *engine);
+
+/* saved.c: of every object that checkpoints hold */
+/* It changed, or is new. */
+void weir_saved_changed(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
+/* It was read from a checkpoint as it is. */
+void weir_saved_loaded(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
+/* It is no more; `identity` is what its kind's forget (snapshot.c) knows it by. Free it afterwards. */
+void weir_saved_gone(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved,
+                     weir_bytes identity);
 
 /* snapshot.c */
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload);

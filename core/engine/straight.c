@@ -290,8 +290,9 @@ static void item_count(weir_engine *engine, const weir_straight_item *item)
             engine->unflushed_bytes -= chunk->memory_bytes;
         }
     }
-    if (alive && partition->flushed_offset == partition->next_offset) {
-        weir_link_remove(&partition->unflushed_link);
+    if (alive) {
+        weir_unflushed_settle(engine, partition);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
 }
 

@@ -189,6 +189,15 @@ static weir_topic *topic_make(uint32_t id, weir_bytes name, const weir_topic_opt
     return topic;
 }
 
+weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id)
+{
+    weir_topic *topic = engine->graves;
+    while (topic != NULL && topic->id != id) {
+        topic = topic->grave_next;
+    }
+    return topic;
+}
+
 weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes name,
                                   const weir_topic_options *options, weir_topic **out)
 {
@@ -212,6 +221,7 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
     engine->topics_generation++;
     engine->stats.topics++;
     engine->stats.partitions += topic->partition_count;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     *out = topic;
     return WEIR_OK;
 }
@@ -219,11 +229,19 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
 /* ---- Delete
  * ------------------------------------------------------------------------------------------ */
 
+/* No checkpoint writes or syncs it any more. */
+static void partition_forget(weir_engine *engine, weir_partition *partition)
+{
+    weir_link_remove(&partition->saved.link);
+    weir_unsynced_remove(engine, partition);
+}
+
 void weir_topic_free(weir_engine *engine, weir_topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         weir_partition *partition = topic->partitions[i];
         weir_partition_drop_chunks(engine, partition);
+        partition_forget(engine, partition);
         for (uint32_t s = 0; s < partition->segment_count; s++) {
             weir_segment_drop(partition->segments[s]);
         }
@@ -231,6 +249,7 @@ void weir_topic_free(weir_engine *engine, weir_topic *topic)
         free(partition->notes);
         free(partition);
     }
+    weir_link_remove(&topic->saved.link);
     weir_topic_epochs_free(topic);
     weir_topic_ref_drop(topic->ref);
     free(topic->partitions);
@@ -246,6 +265,7 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
         weir_fetches_end(engine, partition, NULL);
         weir_partition_drop_chunks(engine, partition);
         weir_link_remove(&partition->hidden_link);
+        partition_forget(engine, partition);
         weir_link_remove(&partition->trimmed_link);
     }
     weir_map_remove(&engine->topics_by_name,
@@ -255,6 +275,7 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
     engine->stats.partitions -= topic->partition_count;
     engine->topics_generation++;
     topic->deleted_unit = unit;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     topic->grave_next = engine->graves;
     engine->graves = topic;
 }

@@ -20,6 +20,7 @@
     X(straight_written, "after what units refer to is written, before their block")                \
     X(straight_synced, "after what units refer to is synced, before the journal's own sync")       \
     X(journal_file_prepared, "after a journal file got its bytes, before its name is durable")     \
+    X(checkpoint_added, "after a slice of a checkpoint is written")                                   \
     X(checkpoint_written, "after a checkpoint's bytes are written, before their sync")             \
     X(checkpoint_renamed, "after a checkpoint has its name, before the folder's sync")             \
     X(flush_appended, "after a job appended chunks to a segment")                                  \

@@ -35,13 +35,14 @@ typedef struct weir_engine_config {
     /* 256 KiB: batches of this size or more are written once, straight to their segment, and the
      * journal refers to them. */
     uint64_t journal_inline_bytes_max;
-    uint64_t segment_bytes_max;    /* 1 GiB */
-    uint64_t checkpoint_bytes;     /* 256 MiB of journal between checkpoints */
-    uint32_t checkpoint_every_ms;  /* 300,000; a checkpoint when anything changed */
-    uint32_t cleanup_every_ms;     /* 10,000; between two looks for what retention removes */
+    uint64_t segment_bytes_max;   /* 1 GiB */
+    uint32_t segment_files_max;   /* 512 descriptors of segments, when more are not in use */
+    uint64_t checkpoint_bytes;    /* 256 MiB of journal between checkpoints */
+    uint32_t checkpoint_every_ms; /* 300,000; a checkpoint when anything changed */
+    uint32_t cleanup_every_ms;    /* 10,000; between two looks for what retention removes */
     uint64_t compaction_bytes_max; /* 64 MiB: memory for the keys of one compaction */
-    uint64_t producer_expiry_ms;   /* 604,800,000: producers not used for so long are forgotten */
-    weir_limits limits;            /* a field that is 0 takes its default */
+    uint64_t producer_expiry_ms;  /* 604,800,000: producers not used for so long are forgotten */
+    weir_limits limits;           /* a field that is 0 takes its default */
 } weir_engine_config;
 
 /* Opens or creates the data directory, recovers it, and owns it until close. Blocks; fills *fault
