@@ -96,6 +96,17 @@ static void bounds_text(const weir_key_row *row, char *text, size_t size)
     }
 }
 
+static void topic_settings_print(void)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        printf("| `%s` | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name, rows[i].unit,
+               (long long)rows[i].least, (long long)rows[i].most, rows[i].endless ? ", or -1" : "",
+               (long long)rows[i].fallback, rows[i].help);
+    }
+}
+
 static void config_markdown(void)
 {
     const char *section = NULL;
@@ -132,6 +143,9 @@ static void config_markdown(void)
         "| `nested` | true or false | `false` | It may stand above or below another topic. |\n"
         "| `partition_levels` | number | `0` | Only the first N levels of a key choose the "
         "partition; 0: all. |\n"
+        "| `cleanup` | delete, compact, compact,delete | `delete` | What old records come to. |\n");
+    topic_settings_print();
+    printf(
         "\n## adapters:\n\nA list of front ends in shared objects.\n\n"
         "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
         "| `name` | text | required | What the object calls itself; its part of `--set`. |\n"

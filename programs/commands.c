@@ -60,8 +60,26 @@ static const weir_option topic_create_options[] = {
     {0, NULL, NULL, NULL},
 };
 
-static const weir_option topic_set_options[] = {
+static const weir_option topic_settings_options[] = {
+    {0, "cleanup", "HOW", "what old records come to: delete, compact or compact,delete"},
+    {0, "retention-ms", "MS", "age at which records may go (default 7 days; -1: never)"},
+    {0, "retention-bytes", "BYTES", "bytes a partition may keep (-1, the default: any number)"},
+    {0, "segment-bytes", "BYTES", "size at which a partition begins a new segment"},
+    {0, "segment-ms", "MS", "age at which it does (default 7 days; -1: never)"},
+    {0, "delete-retention-ms", "MS", "how long compaction leaves tombstones (default a day)"},
+    {0, "min-compaction-lag-ms", "MS", "age a record has before compaction may remove it"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option topic_alter_options[] = {
     {'d', "durability", "LEVEL", "memory, os or disk"},
+    {'p', "partitions", "N", "have so many partitions: more than there are"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option topic_trim_options[] = {
+    {0, "before", "OFFSET", "the first offset to keep; `end`: keep none"},
+    {'p', "partition", "N", "of this partition (default 0)"},
     {0, NULL, NULL, NULL},
 };
 
@@ -168,10 +186,11 @@ static const weir_command commands[] = {
      "declare a topic",
      "Records published under NAME, or under NAME/KEY, are kept from then on. Declaring a topic that "
      "is there with the same settings changes nothing; with others it is refused.",
-     "weir topic create site --partitions 4 --durability disk\n",
+     "weir topic create site --partitions 4 --durability disk\n"
+     "weir topic create state --cleanup compact\n",
      1,
      1,
-     {topic_create_options, client_options},
+     {topic_create_options, topic_settings_options, client_options},
      weir_run_topic_create},
     {"topic ls",
      "",
@@ -191,15 +210,46 @@ static const weir_command commands[] = {
      1,
      {client_options},
      weir_run_topic_info},
+    {"topic describe",
+     "NAME",
+     "show what a topic was told, defaults included",
+     "",
+     "weir topic describe site\n",
+     1,
+     1,
+     {client_options},
+     weir_run_topic_describe},
+    {"topic alter",
+     "NAME",
+     "change a topic that lives: durability, retention, partitions",
+     "Records that are there keep the level they have reached. With more partitions keys go to other "
+     "ones from then on; `weir sub --from` hands out a key's older records before its newer ones all "
+     "the same.",
+     "weir topic alter site --durability os --retention-ms 86400000\n"
+     "weir topic alter site --partitions 8\n",
+     1,
+     1,
+     {topic_alter_options, topic_settings_options, client_options},
+     weir_run_topic_set},
     {"topic set",
      "NAME",
-     "change a topic's durability",
-     "Records that are there keep the level they have reached.",
+     "the same as `topic alter`",
+     "",
      "weir topic set site --durability os\n",
      1,
      1,
-     {topic_set_options, client_options},
+     {topic_alter_options, topic_settings_options, client_options},
      weir_run_topic_set},
+    {"topic trim",
+     "NAME",
+     "remove the oldest records of a partition",
+     "Those below --before are not read any more once this returns, and cannot be had back. Their "
+     "disk is freed by and by.",
+     "weir topic trim site --before 1000\n",
+     1,
+     1,
+     {topic_trim_options, client_options},
+     weir_run_topic_trim},
     {"topic rm",
      "NAME",
      "delete a topic and its records",

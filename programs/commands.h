@@ -64,6 +64,8 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments);
 weir_exit weir_run_topic_ls(const weir_arguments *arguments);
 weir_exit weir_run_topic_info(const weir_arguments *arguments);
 weir_exit weir_run_topic_set(const weir_arguments *arguments);
+weir_exit weir_run_topic_describe(const weir_arguments *arguments);
+weir_exit weir_run_topic_trim(const weir_arguments *arguments);
 weir_exit weir_run_topic_rm(const weir_arguments *arguments);
 weir_exit weir_run_pub(const weir_arguments *arguments);
 weir_exit weir_run_sub(const weir_arguments *arguments);

@@ -41,10 +41,16 @@ typedef enum weir_key_type {
       "Size of one journal file.")                                                                   \
     X(segment_bytes_max, "", "segment_bytes_max", UINT, "1073741824", 65536, 2147483647, "bytes",    \
       "Size at which a partition begins a new segment.")                                             \
+    X(segment_files_max, "", "segment_files_max", UINT, "512", 16, 1000000, "files",                 \
+      "Segment files that stay open while nothing uses them.")                                       \
     X(checkpoint_bytes, "", "checkpoint_bytes", UINT, "268435456", 65536, 68719476736, "bytes",      \
       "Journal written between two checkpoints.")                                                    \
     X(checkpoint_every_ms, "", "checkpoint_every_ms", UINT, "300000", 100, 86400000,                 \
       "milliseconds", "Time between two checkpoints when anything changed.")                         \
+    X(cleanup_every_ms, "", "cleanup_every_ms", UINT, "10000", 100, 86400000, "milliseconds",          \
+      "How often retention and compaction look for what they may remove.")                           \
+    X(compaction_bytes_max, "", "compaction_bytes_max", UINT, "67108864", 4194304, 4294967296,         \
+      "bytes", "Memory for the keys of one compaction; more keys take more than one.")               \
     X(mqtt_enabled, "mqtt", "enabled", BOOL, "true", 0, 0, "", "Serve MQTT.")                        \
     X(mqtt_address, "mqtt", "address", TEXT, "127.0.0.1", 1, 0, "address",                           \
       "Numeric address to listen on.")                                                               \

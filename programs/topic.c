@@ -1,4 +1,4 @@
-/* programs/topic.c - `weir topic create | ls | info | set | rm`. */
+/* programs/topic.c - `weir topic create | ls | info | describe | alter | set | trim | rm`. */
 #include "programs/topic.h"
 
 #include "programs/connect.h"
@@ -19,6 +19,56 @@ static bool level_read(const weir_arguments *arguments, weir_level missing, weir
         return false;
     }
     return true;
+}
+
+/* The flag of a setting: "retention_ms" is --retention-ms. */
+static void flag_of(const weir_topic_setting *setting, char flag[64])
+{
+    snprintf(flag, 64, "%s", setting->name);
+    for (char *at = flag; *at != '\0'; at++) {
+        *at = *at == '_' ? '-' : *at;
+    }
+}
+
+/* --cleanup and the settings; what is not given is 0. False, with the sentence printed, when one
+ * does not fit. */
+static bool settings_read(const weir_arguments *arguments, weir_topic_options *options)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    const char *cleanup = weir_arguments_text(arguments, "cleanup");
+    if (cleanup != NULL &&
+        weir_cleanup_parse(weir_bytes_of(cleanup), &options->cleanup) != WEIR_OK) {
+        weir_say("--cleanup takes delete, compact or compact,delete, not \"%s\"", cleanup);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char flag[64];
+        long long value = 0;
+        flag_of(&rows[i], flag);
+        if (!weir_arguments_number(arguments, flag, rows[i].endless ? WEIR_UNLIMITED : 0,
+                                   rows[i].most, 0, &value)) {
+            return false;
+        }
+        if (!weir_topic_setting_fits(&rows[i], value)) {
+            weir_say("--%s: %lld is not from %lld to %lld %s", flag, value,
+                     (long long)rows[i].least, (long long)rows[i].most, rows[i].unit);
+            return false;
+        }
+        weir_topic_setting_put(options, &rows[i], value);
+    }
+    return true;
+}
+
+static bool settings_given(const weir_topic_options *options)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    bool given = options->cleanup != WEIR_CLEANUP_DEFAULT;
+    for (size_t i = 0; i < count; i++) {
+        given = given || weir_topic_setting_get(options, &rows[i]) != 0;
+    }
+    return given;
 }
 
 /* Says what was done, unless --quiet. */
@@ -52,6 +102,27 @@ static void differ_number(char *text, const char *what, uint32_t is, uint32_t as
     differ(text, what, is_text, asked_text);
 }
 
+/* What is not asked for does not differ. */
+static void settings_differ(char *text, const weir_topic_options *is,
+                            const weir_topic_options *asked)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    if (asked->cleanup != WEIR_CLEANUP_DEFAULT) {
+        differ(text, "cleanup", weir_cleanup_name(is->cleanup), weir_cleanup_name(asked->cleanup));
+    }
+    for (size_t i = 0; i < count; i++) {
+        char is_text[24];
+        char asked_text[24];
+        int64_t wanted = weir_topic_setting_get(asked, &rows[i]);
+        snprintf(is_text, sizeof(is_text), "%" PRId64, weir_topic_setting_get(is, &rows[i]));
+        snprintf(asked_text, sizeof(asked_text), "%" PRId64, wanted);
+        if (wanted != 0) {
+            differ(text, rows[i].name, is_text, asked_text);
+        }
+    }
+}
+
 void weir_topic_difference(const weir_topic_options *is, const weir_topic_options *asked,
                            char text[WEIR_TOPIC_DIFFERENCE_MAX])
 {
@@ -60,6 +131,7 @@ void weir_topic_difference(const weir_topic_options *is, const weir_topic_option
     differ(text, "durability", weir_level_name(is->level), weir_level_name(asked->level));
     differ(text, "nested", is->nested ? "true" : "false", asked->nested ? "true" : "false");
     differ_number(text, "partition levels", is->partition_levels, asked->partition_levels);
+    settings_differ(text, is, asked);
 }
 
 /* Says in what the topic that is there differs from what was asked. False when that cannot be told.
@@ -72,9 +144,9 @@ static bool difference_say(weir_client *client, const char *name, const weir_top
                 topics.count == 1;
     if (told) {
         weir_topic_difference(&topics.topics[0].options, asked, text);
-        weir_say("%s: it exists with other settings: %s; `weir topic set %s --durability LEVEL` "
-                 "changes the durability, the rest stays until `weir topic rm %s`",
-                 name, text, name, name);
+        weir_say("%s: it exists with other settings: %s; `weir topic alter %s` changes all but "
+                 "nested and partition levels, and partitions only to more",
+                 name, text, name);
     }
     weir_client_topics_free(&topics);
     return told;
@@ -90,7 +162,8 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     weir_err err;
     if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
         !weir_arguments_number(arguments, "partition-levels", 0, LEVELS_MAX, 0, &levels) ||
-        !level_read(arguments, WEIR_LEVEL_DISK, &options.level)) {
+        !level_read(arguments, WEIR_LEVEL_DISK, &options.level) ||
+        !settings_read(arguments, &options)) {
         return WEIR_EXIT_USAGE;
     }
     options.partitions = (uint32_t)partitions;
@@ -108,22 +181,56 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
 
 weir_exit weir_run_topic_set(const weir_arguments *arguments)
 {
+    weir_topic_options change = {0};
     weir_client *client = NULL;
-    weir_level level;
+    long long partitions = 0;
     weir_exit code;
     weir_err err;
-    if (!level_read(arguments, WEIR_LEVEL_DEFAULT, &level)) {
+    if (!level_read(arguments, WEIR_LEVEL_DEFAULT, &change.level) ||
+        !weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 0, &partitions) ||
+        !settings_read(arguments, &change)) {
         return WEIR_EXIT_USAGE;
     }
-    if (level == WEIR_LEVEL_DEFAULT) {
-        weir_say("nothing to change: say --durability LEVEL");
+    change.partitions = (uint32_t)partitions;
+    if (change.level == WEIR_LEVEL_DEFAULT && partitions == 0 && !settings_given(&change)) {
+        weir_say("nothing to change: say --durability LEVEL, --partitions N, --retention-ms MS or "
+                 "another setting");
         return WEIR_EXIT_USAGE;
     }
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
-    err = weir_client_topic_alter(client, weir_bytes_of(arguments->operands[0]), level);
+    err = weir_client_topic_change(client, weir_bytes_of(arguments->operands[0]), &change);
+    if (err == WEIR_INVALID && partitions > 0) {
+        weir_say("%s: a topic can be given more partitions, not fewer", arguments->operands[0]);
+        weir_client_close(client);
+        return weir_exit_of(err);
+    }
     return done(arguments, client, err, "changed");
+}
+
+weir_exit weir_run_topic_trim(const weir_arguments *arguments)
+{
+    const char *before = weir_arguments_text(arguments, "before");
+    weir_client *client = NULL;
+    long long partition = 0;
+    long long offset = WEIR_UNLIMITED;
+    weir_exit code;
+    if (before == NULL) {
+        weir_say("say which records go: --before OFFSET, or --before end");
+        return WEIR_EXIT_USAGE;
+    }
+    if (!weir_arguments_number(arguments, "partition", 0, PARTITIONS_MAX - 1, 0, &partition) ||
+        (strcmp(before, "end") != 0 &&
+         !weir_arguments_number(arguments, "before", 0, INT64_MAX, 0, &offset))) {
+        return WEIR_EXIT_USAGE;
+    }
+    if (!weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    weir_err err = weir_client_topic_trim(client, weir_bytes_of(arguments->operands[0]),
+                                          (uint32_t)partition, offset);
+    return done(arguments, client, err, "trimmed");
 }
 
 weir_exit weir_run_topic_rm(const weir_arguments *arguments)
@@ -230,6 +337,60 @@ weir_exit weir_run_topic_info(const weir_arguments *arguments)
     }
     weir_client_topics_free(&topics);
     weir_client_topics_free(&bounds);
+    weir_client_close(client);
+    return code;
+}
+
+static void describe_row(weir_rows *rows, const char *name, const char *value, const char *unit)
+{
+    const char *cells[] = {name, value, unit};
+    weir_rows_add(rows, cells);
+}
+
+static void describe_number(weir_rows *rows, const char *name, int64_t value, const char *unit)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%" PRId64, value);
+    describe_row(rows, name, text, unit);
+}
+
+static void describe_print(const weir_topic_info *topic, weir_output output)
+{
+    static const char *const columns[] = {"setting", "value", "unit"};
+    const weir_topic_options *options = &topic->options;
+    size_t count;
+    const weir_topic_setting *settings = weir_topic_settings(&count);
+    weir_rows *rows = weir_rows_create(columns, 3);
+    describe_row(rows, "topic", topic->name, "");
+    describe_number(rows, "partitions", options->partitions, "");
+    describe_row(rows, "durability", weir_level_name(options->level), "");
+    describe_row(rows, "nested", options->nested ? "true" : "false", "");
+    describe_number(rows, "partition_levels", options->partition_levels, "levels");
+    describe_row(rows, "cleanup", weir_cleanup_name(options->cleanup), "");
+    for (size_t i = 0; i < count; i++) {
+        describe_number(rows, settings[i].name, weir_topic_setting_get(options, &settings[i]),
+                        settings[i].unit);
+    }
+    weir_rows_print(rows, output, stdout);
+    weir_rows_destroy(rows);
+}
+
+weir_exit weir_run_topic_describe(const weir_arguments *arguments)
+{
+    weir_client_topics topics = {0};
+    weir_output output = WEIR_OUTPUT_TABLE;
+    weir_client *client = NULL;
+    weir_exit code = WEIR_EXIT_USAGE;
+    if (!weir_output_read(arguments, &output) || !weir_connect(arguments, &client, &code)) {
+        return code;
+    }
+    weir_err err =
+        weir_client_topic_list(client, weir_bytes_of(arguments->operands[0]), &topics);
+    code = weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, arguments->operands[0]);
+    if (err == WEIR_OK && topics.count == 1) {
+        describe_print(&topics.topics[0], output);
+    }
+    weir_client_topics_free(&topics);
     weir_client_close(client);
     return code;
 }

@@ -33,6 +33,10 @@ typedef struct raw_topic {
     char *durability;
     char *nested;
     char *partition_levels;
+    char *cleanup;
+#define RAW_SETTING(field, tag, value, endless, least, most, unit, help) char *field;
+    WEIR_TOPIC_SETTINGS_LIST(RAW_SETTING)
+#undef RAW_SETTING
 } raw_topic;
 
 typedef struct raw_adapter {
@@ -58,6 +62,11 @@ static const cyaml_schema_field_t topic_fields[] = {
     CYAML_FIELD_STRING_PTR("nested", FIELD_FLAGS, raw_topic, nested, 0, CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("partition_levels", FIELD_FLAGS, raw_topic, partition_levels, 0,
                            CYAML_UNLIMITED),
+    CYAML_FIELD_STRING_PTR("cleanup", FIELD_FLAGS, raw_topic, cleanup, 0, CYAML_UNLIMITED),
+#define SETTING_FIELD(field, tag, value, endless, least, most, unit, help)                         \
+    CYAML_FIELD_STRING_PTR(#field, FIELD_FLAGS, raw_topic, field, 0, CYAML_UNLIMITED),
+    WEIR_TOPIC_SETTINGS_LIST(SETTING_FIELD)
+#undef SETTING_FIELD
     CYAML_FIELD_END,
 };
 
@@ -458,6 +467,54 @@ static weir_err topic_field(const weir_config *config, const char *key, weir_key
                            sentence);
 }
 
+/* One of WEIR_TOPIC_SETTINGS_LIST: decimal digits, or -1. */
+static weir_err setting_read(const weir_config *config, const weir_topic_setting *setting,
+                             const char *text, weir_place place, weir_topic_options *options,
+                             weir_fault *fault)
+{
+    char *end = NULL;
+    if (text == NULL) {
+        return WEIR_OK;
+    }
+    bool digits = text[0] >= '0' && text[0] <= '9';
+    errno = 0;
+    long long value = digits || strcmp(text, "-1") == 0 ? strtoll(text, &end, 10) : 0;
+    if (end == NULL || *end != '\0' || errno != 0 || !weir_topic_setting_fits(setting, value)) {
+        return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
+                               "%s: \"%.64s\" is not a number from %lld to %lld %s%s", setting->name,
+                               text, (long long)setting->least, (long long)setting->most,
+                               setting->unit, setting->endless ? ", or -1 for no limit" : "");
+    }
+    weir_topic_setting_put(options, setting, value);
+    return WEIR_OK;
+}
+
+static weir_err settings_read(const weir_config *config, const raw_topic *raw,
+                              yaml_document_t *document, const yaml_node_t *node,
+                              weir_topic_options *options, weir_fault *fault)
+{
+    const char *const texts[] = {
+#define SETTING_TEXT(field, tag, value, endless, least, most, unit, help) raw->field,
+        WEIR_TOPIC_SETTINGS_LIST(SETTING_TEXT)
+#undef SETTING_TEXT
+    };
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    weir_err err = WEIR_OK;
+    if (raw->cleanup != NULL &&
+        weir_cleanup_parse(weir_bytes_of(raw->cleanup), &options->cleanup) != WEIR_OK) {
+        weir_place place = place_of(map_get(document, node, "cleanup"));
+        return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
+                               "cleanup: \"%.64s\" is not delete, compact or compact,delete",
+                               raw->cleanup);
+    }
+    for (size_t i = 0; i < count && err == WEIR_OK; i++) {
+        err = setting_read(config, &rows[i], texts[i],
+                           place_of(map_get(document, node, rows[i].name)), options, fault);
+    }
+    return err;
+}
+
 static weir_err topic_read(const weir_config *config, const raw_topic *raw,
                            yaml_document_t *document, const yaml_node_t *node,
                            weir_topic_options *options, weir_fault *fault)
@@ -493,7 +550,7 @@ static weir_err topic_read(const weir_config *config, const raw_topic *raw,
     options->level = (weir_level)level;
     options->nested = nested != 0;
     options->partition_levels = (uint32_t)levels;
-    return err;
+    return err == WEIR_OK ? settings_read(config, raw, document, node, options, fault) : err;
 }
 
 static weir_err topics_take(weir_config *config, const raw_config *raw, yaml_document_t *document,

@@ -29,6 +29,25 @@ static weir_v1_writer topic_begin(weir_client *client, const char *action, weir_
     return writer;
 }
 
+static void settings_write(weir_v1_writer *writer, const weir_topic_options *options)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    if (options->cleanup != WEIR_CLEANUP_DEFAULT) {
+        weir_client_text_member(writer, "cleanup",
+                                weir_bytes_of(weir_cleanup_name(options->cleanup)));
+    }
+    for (size_t i = 0; i < count; i++) {
+        int64_t value = weir_topic_setting_get(options, &rows[i]);
+        if (value != 0) {
+            weir_v1_write_raw(writer, ",\"");
+            weir_v1_write_raw(writer, rows[i].name);
+            weir_v1_write_raw(writer, "\":");
+            weir_v1_write_integer(writer, value);
+        }
+    }
+}
+
 weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
                                   const weir_topic_options *options)
 {
@@ -47,10 +66,18 @@ weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
     if (options->partition_levels > 0) {
         weir_client_number_member(&writer, "partition_levels", options->partition_levels);
     }
+    settings_write(&writer, options);
     return weir_client_run(client, &writer, id);
 }
 
 weir_err weir_client_topic_alter(weir_client *client, weir_bytes topic, weir_level level)
+{
+    const weir_topic_options change = {.level = level};
+    return weir_client_topic_change(client, topic, &change);
+}
+
+weir_err weir_client_topic_change(weir_client *client, weir_bytes topic,
+                                  const weir_topic_options *change)
 {
     uint64_t id = 0;
     weir_err err = name_check(client, topic);
@@ -58,7 +85,33 @@ weir_err weir_client_topic_alter(weir_client *client, weir_bytes topic, weir_lev
         return err;
     }
     weir_v1_writer writer = topic_begin(client, "alter", topic, &id);
-    weir_client_text_member(&writer, "durability", weir_bytes_of(weir_level_name(level)));
+    if (change->level != WEIR_LEVEL_DEFAULT) {
+        weir_client_text_member(&writer, "durability",
+                                weir_bytes_of(weir_level_name(change->level)));
+    }
+    if (change->partitions > 0) {
+        weir_client_number_member(&writer, "partitions", change->partitions);
+    }
+    settings_write(&writer, change);
+    return weir_client_run(client, &writer, id);
+}
+
+weir_err weir_client_topic_trim(weir_client *client, weir_bytes topic, uint32_t partition,
+                                int64_t before)
+{
+    uint64_t id = 0;
+    weir_err err = name_check(client, topic);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_v1_writer writer = topic_begin(client, "trim", topic, &id);
+    weir_client_number_member(&writer, "partition", partition);
+    if (before == WEIR_UNLIMITED) {
+        weir_client_text_member(&writer, "before", WEIR_TEXT("end"));
+    } else {
+        weir_v1_write_raw(&writer, ",\"before\":");
+        weir_v1_write_integer(&writer, before);
+    }
     return weir_client_run(client, &writer, id);
 }
 
@@ -105,6 +158,15 @@ static weir_err partitions_decode(const weir_v1_node *offsets, weir_topic_info *
     return WEIR_OK;
 }
 
+static void settings_read(const weir_v1_node *node, weir_topic_options *options)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        weir_topic_setting_put(options, &rows[i], weir_client_integer(node, rows[i].name));
+    }
+}
+
 static weir_err topic_decode(const weir_v1_node *node, weir_topic_info *topic)
 {
     weir_bytes text = WEIR_BYTES_NULL;
@@ -119,6 +181,10 @@ static weir_err topic_decode(const weir_v1_node *node, weir_topic_info *topic)
     if (weir_v1_node_text(weir_v1_node_member(node, "durability"), &text)) {
         (void)weir_level_parse(text, &topic->options.level);
     }
+    if (weir_v1_node_text(weir_v1_node_member(node, "cleanup"), &text)) {
+        (void)weir_cleanup_parse(text, &topic->options.cleanup);
+    }
+    settings_read(node, &topic->options);
     return partitions_decode(weir_v1_node_member(node, "offsets"), topic);
 }
 

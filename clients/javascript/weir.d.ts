@@ -145,11 +145,31 @@ export interface Topic {
   durability: Level;
   nested: boolean;
   partition_levels: number;
+  cleanup: Cleanup;
+  retention_ms: number;
+  retention_bytes: number;
+  segment_bytes: number;
+  segment_ms: number;
+  delete_retention_ms: number;
+  min_compaction_lag_ms: number;
 }
 
-export interface TopicOptions {
+export type Cleanup = "delete" | "compact" | "compact,delete";
+
+/** What a living topic can be changed to. -1: no limit. */
+export interface TopicChange {
   partitions?: number;
   durability?: Level;
+  cleanup?: Cleanup;
+  retentionMs?: number;
+  retentionBytes?: number;
+  segmentBytes?: number;
+  segmentMs?: number;
+  deleteRetentionMs?: number;
+  minCompactionLagMs?: number;
+}
+
+export interface TopicOptions extends TopicChange {
   nested?: boolean;
   partitionLevels?: number;
 }
@@ -186,7 +206,8 @@ export interface Weir {
   topics(): Promise<Topic[]>;
   offsets(topic: string, options?: { time?: number | string | Date }): Promise<Offsets[]>;
   createTopic(topic: string, options?: TopicOptions): Promise<Topic>;
-  alterTopic(topic: string, options: { durability: Level }): Promise<Topic>;
+  alterTopic(topic: string, options: TopicChange): Promise<Topic>;
+  trimTopic(topic: string, before: number | "end", partition?: number): Promise<Topic>;
   deleteTopic(topic: string): Promise<void>;
   query(what: "stats" | "limits" | "topics" | "health"): Promise<any>;
   ping(): Promise<number>;

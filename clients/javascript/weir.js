@@ -1223,14 +1223,20 @@ class Weir extends Emitter {
   }
 
   /** Declares a topic; also succeeds when it exists with the same settings. */
-  async createTopic(topic, { partitions, durability, nested, partitionLevels } = {}) {
-    const command = { cmd: "topic", action: "create", topic, partitions, durability, nested,
-      partition_levels: partitionLevels };
+  async createTopic(topic, { nested, partitionLevels, ...options } = {}) {
+    const command = { cmd: "topic", action: "create", topic, nested, partition_levels: partitionLevels,
+      ...topicChange(options) };
     return (await this._ask(command)).topic;
   }
 
-  async alterTopic(topic, { durability }) {
-    return (await this._ask({ cmd: "topic", action: "alter", topic, durability })).topic;
+  /** Changes what `options` names: durability, partitions (only up), cleanup, retentionMs and so on. */
+  async alterTopic(topic, options) {
+    return (await this._ask({ cmd: "topic", action: "alter", topic, ...topicChange(options) })).topic;
+  }
+
+  /** Removes the records of a partition below `before`; "end": all of them. */
+  async trimTopic(topic, before, partition = 0) {
+    return (await this._ask({ cmd: "topic", action: "trim", topic, partition, before })).topic;
   }
 
   async deleteTopic(topic) {
@@ -1248,6 +1254,14 @@ class Weir extends Emitter {
     await this._ask({ cmd: "ping" }, { again: true });
     return performance.now() - began;
   }
+}
+
+/* Options that a topic can be created with and changed to, as weir.v1 names them. */
+function topicChange({ partitions, durability, cleanup, retentionMs, retentionBytes, segmentBytes,
+  segmentMs, deleteRetentionMs, minCompactionLagMs } = {}) {
+  return { partitions, durability, cleanup, retention_ms: retentionMs, retention_bytes: retentionBytes,
+    segment_bytes: segmentBytes, segment_ms: segmentMs, delete_retention_ms: deleteRetentionMs,
+    min_compaction_lag_ms: minCompactionLagMs };
 }
 
 /** Connects to a gateway; in a page without `url` to the one that served it. Resolves to a Weir once the

@@ -23,6 +23,7 @@ enum {
     WEIR_BATCH_LOG_APPEND_TIME = 0x08,
     WEIR_BATCH_TRANSACTIONAL = 0x10,
     WEIR_BATCH_CONTROL = 0x20,
+    WEIR_BATCH_DELETE_HORIZON = 0x40, /* the base timestamp is when its tombstones may go */
     WEIR_RECORD_OVERHEAD_MAX = 40, /* what a record's own fields take at most, beside its bytes */
 };
 
@@ -78,6 +79,26 @@ weir_bytes weir_batch_finish(weir_batch_builder *builder, int64_t base_offset, i
  * otherwise). */
 void weir_batch_stamp(uint8_t *batch, size_t len, int64_t base_offset, int32_t leader_epoch,
                       int64_t timestamp_ms);
+
+/* ---- Filtering: what compaction leaves of a batch ----------------------------------------------
+ */
+
+typedef struct weir_batch_filter_plan {
+    int64_t base_offset; /* at or below the batch's own */
+    int64_t end_offset;  /* behind its last offset; at most INT32_MAX above base_offset */
+    int64_t horizon_ms;  /* when its tombstones may go; 0: as the batch has it */
+} weir_batch_filter_plan;
+
+/* Bytes that weir_batch_filter may write. */
+size_t weir_batch_filter_room(weir_bytes batch, uint32_t count);
+/* Writes the records of a checked, uncompressed batch for which keep[i] is true, at least one, as a
+ * batch of their own to `out`, and returns its bytes. Offsets, times and all else stay. */
+size_t weir_batch_filter(weir_bytes batch, const uint32_t *positions, const bool *keep,
+                         const weir_batch_filter_plan *plan, uint8_t *out);
+/* The batch covers the offsets up to `end_offset` from now on; renews its CRC. */
+void weir_batch_stretch(uint8_t *batch, size_t len, int64_t end_offset);
+/* Renews the CRC. */
+void weir_batch_seal(uint8_t *batch, size_t len);
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 

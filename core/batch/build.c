@@ -93,6 +93,11 @@ static uint32_t batch_crc(const uint8_t *batch, size_t len)
     return weir_crc32c(0, batch + HEAD_ATTRIBUTES, len - HEAD_ATTRIBUTES);
 }
 
+void weir_batch_seal(uint8_t *batch, size_t len)
+{
+    weir_put_u32(batch + HEAD_CRC, batch_crc(batch, len));
+}
+
 weir_bytes weir_batch_finish(weir_batch_builder *builder, int64_t base_offset, int32_t leader_epoch,
                              int64_t timestamp_ms)
 {
@@ -111,7 +116,7 @@ weir_bytes weir_batch_finish(weir_batch_builder *builder, int64_t base_offset, i
         .record_count = builder->count,
     };
     weir_batch_head_encode(&head, builder->memory);
-    weir_put_u32(builder->memory + HEAD_CRC, batch_crc(builder->memory, builder->len));
+    weir_batch_seal(builder->memory, builder->len);
     return (weir_bytes){builder->memory, builder->len};
 }
 
@@ -124,5 +129,5 @@ void weir_batch_stamp(uint8_t *batch, size_t len, int64_t base_offset, int32_t l
     weir_put_u32(batch + HEAD_LEADER_EPOCH, (uint32_t)leader_epoch);
     weir_put_u16(batch + HEAD_ATTRIBUTES, attributes);
     weir_put_u64(batch + HEAD_MAX_TIMESTAMP, (uint64_t)timestamp_ms);
-    weir_put_u32(batch + HEAD_CRC, batch_crc(batch, len));
+    weir_batch_seal(batch, len);
 }

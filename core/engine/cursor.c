@@ -164,6 +164,67 @@ void weir_cursors_topic(weir_engine *engine, weir_topic *topic)
     }
 }
 
+/* Those filters that had read the topic from its beginning on meet its new partitions. */
+static void grown_for_subscriber(weir_subscriber *subscriber, weir_topic *topic, uint32_t before)
+{
+    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+    for (uint32_t i = 0; i < subscriber->filter_count; i++) {
+        weir_filter *filter = subscriber->filters[i];
+        bool wanted = filter->from_log && !filter->until_end &&
+                      weir_filter_reaches((weir_bytes){filter->text, filter->text_bytes}, name);
+        for (uint32_t p = before; wanted && p < topic->partition_count; p++) {
+            if (cursor_add(filter, topic->partitions[p], 0) != WEIR_OK) {
+                subscriber->dropped++; /* told as a loss: its records will not come */
+            }
+        }
+    }
+}
+
+void weir_cursors_grown(weir_engine *engine, weir_topic *topic, uint32_t before)
+{
+    for (uint32_t i = 0; i < engine->port_count; i++) {
+        weir_link *list = &engine->ports[i]->subscribers;
+        for (weir_link *at = list->next; at != list; at = at->next) {
+            grown_for_subscriber(WEIR_OWNER_OF(at, weir_subscriber, port_link), topic, before);
+        }
+    }
+}
+
+static int64_t epoch_bound(const weir_epoch *epoch, uint32_t partition)
+{
+    return partition < epoch->partitions ? epoch->bounds[partition] : 0;
+}
+
+/* [V1] Whether every cursor of this filter and topic has reached its bound, or will get nothing
+ * more below it. */
+static bool epoch_reached(const weir_cursor *self, const weir_epoch *epoch)
+{
+    const weir_link *list = &self->filter->cursors;
+    for (const weir_link *at = list->next; at != list; at = at->next) {
+        const weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, filter_link);
+        if (cursor->partition->topic == self->partition->topic && cursor->next < cursor->end &&
+            cursor->next < epoch_bound(epoch, cursor->partition->index)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int64_t weir_cursor_limit(const weir_cursor *cursor)
+{
+    const weir_topic *topic = cursor->partition->topic;
+    for (uint32_t i = 0; i < topic->epoch_count; i++) {
+        int64_t bound = epoch_bound(topic->epochs[i], cursor->partition->index);
+        if (bound >= cursor->end) {
+            break;
+        }
+        if (!epoch_reached(cursor, topic->epochs[i])) {
+            return bound;
+        }
+    }
+    return cursor->end;
+}
+
 void weir_cursor_stop(weir_cursor *cursor)
 {
     weir_link_remove(&cursor->partition_link);
@@ -222,7 +283,8 @@ static bool advance(weir_engine *engine, weir_cursor *cursor)
 {
     weir_subscriber *subscriber = cursor->filter->subscriber;
     weir_partition *partition = cursor->partition;
-    int64_t end = partition->visible_offset < cursor->end ? partition->visible_offset : cursor->end;
+    int64_t limit = weir_cursor_limit(cursor);
+    int64_t end = partition->visible_offset < limit ? partition->visible_offset : limit;
     if (cursor->next >= end || !weir_subscriber_can_emit(subscriber)) {
         return false;
     }

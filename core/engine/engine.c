@@ -59,7 +59,12 @@ weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
 
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len)
 {
-    uint8_t *at = weir_journal_entry_add(engine->journal, type, 1, len);
+    return weir_engine_entry_of(engine, type, 1, len);
+}
+
+uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len)
+{
+    uint8_t *at = weir_journal_entry_add(engine->journal, type, version, len);
     WEIR_ASSERT(at != NULL); /* room was asked before anything changed */
     return at;
 }
@@ -320,6 +325,12 @@ static void turn_jobs(weir_engine *engine)
             weir_flush_finished(engine);
         } else if (job == &engine->save.job) {
             weir_save_finished(engine);
+        } else if (job == &engine->life.job) {
+            weir_life_finished(engine);
+        } else if (job == &engine->sweep.job) {
+            weir_sweep_finished(engine);
+        } else if (job == &engine->compaction.job) {
+            weir_compact_finished(engine);
         } else {
             weir_read_finished(engine, WEIR_OWNER_OF(job, weir_read, job));
         }
@@ -374,6 +385,7 @@ void weir_engine_turn(weir_engine *engine)
     turn_take(engine);
     weir_producers_expire(engine);
     weir_produce_close_all(engine);
+    weir_life_work(engine);
     turn_write(engine);
     turn_mark(engine);
     turn_give(engine);
@@ -399,6 +411,8 @@ static void set_deadline(weir_engine *engine)
     if (engine->retry_ns != 0 && engine->retry_ns < deadline) {
         deadline = engine->retry_ns;
     }
+    uint64_t life = weir_life_deadline(engine);
+    deadline = life < deadline ? life : deadline;
     uint64_t compare = engine->compared_ns + IDLE_COMPARE_NS;
     deadline = compare < deadline ? compare : deadline;
     uint64_t checkpoint =

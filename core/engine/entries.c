@@ -10,8 +10,10 @@
  *                   in place of a batch that stands in a segment (straight.c)
  *
  * Big-endian; version 1 of each. An unknown type or version stops the start [E6]. Replay skips what
- * the snapshot already holds: at or below its unit only batches that are not yet in segments
- * matter. */
+ * the snapshot already holds, by object: an object is as it was after its own unit, which is the
+ * snapshot's or a later one (saved.c). Of batches that a partition counts already, those that are not
+ * in segments fill its tail. Retained values are set again from the snapshot's unit on: the last one
+ * holds, however often that is done. */
 #include "core/engine/ops.h"
 
 #include "core/base/hash.h"
@@ -31,8 +33,9 @@ void weir_entry_start(weir_engine *engine)
 void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
                              const weir_topic_options *options)
 {
-    uint8_t *at =
-        weir_engine_entry(engine, WEIR_ENTRY_TOPIC_CREATE, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
+    size_t settings = weir_topic_settings_bytes(options);
+    uint8_t *at = weir_engine_entry_of(engine, WEIR_ENTRY_TOPIC_CREATE, settings > 0 ? 2 : 1,
+                                       WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len + settings);
     weir_put_u32(at, id);
     weir_put_u32(at + 4, options->partitions);
     weir_put_u32(at + 8, options->partition_levels);
@@ -42,6 +45,7 @@ void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
     at[15] = 0;
     weir_put_u32(at + 16, (uint32_t)name.len);
     memcpy(at + WEIR_ENTRY_TOPIC_HEAD_BYTES, name.ptr, name.len);
+    weir_topic_settings_encode(options, at + WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
 }
 
 void weir_entry_topic_level(weir_engine *engine, uint32_t id, weir_level level)
@@ -136,86 +140,108 @@ uint8_t *weir_entry_batch_encode(uint8_t *out, const weir_straight_reference *re
 /* ---- Replaying
  * ------------------------------------------------------------------------------------------ */
 
-static weir_err replay_create(weir_engine *engine, weir_bytes body)
+/* What an entry is measured by. Of a snapshot that was made while the engine went on, an object may
+ * be newer than the snapshot: held_unit. */
+typedef struct replaying {
+    const weir_journal_unit *unit;
+    uint64_t snapshot_unit;
+} replaying;
+
+/* The snapshot has all of it, whatever it is about. */
+static bool is_old(const replaying *at)
+{
+    return at->unit->number <= at->snapshot_unit;
+}
+
+/* Its topic was deleted in a unit that the snapshot knows; nothing else may be missing. */
+static weir_err replay_missing(const weir_engine *engine, uint32_t id, const replaying *at)
+{
+    const weir_topic *grave = weir_topics_grave(engine, id);
+    bool gone = grave != NULL && grave->deleted_unit >= at->unit->number;
+    return is_old(at) || gone ? WEIR_OK : WEIR_DAMAGED;
+}
+
+static weir_err replay_create(weir_engine *engine, weir_bytes body, uint8_t version,
+                              const replaying *at)
 {
     if (body.len < WEIR_ENTRY_TOPIC_HEAD_BYTES) {
         return WEIR_DAMAGED;
     }
-    weir_bytes name = {body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES,
+    weir_bytes rest = {body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES,
                        body.len - WEIR_ENTRY_TOPIC_HEAD_BYTES};
+    weir_bytes name = {rest.ptr, weir_get_u32(body.ptr + 16)};
+    if (name.len > rest.len || (version == 1 && name.len != rest.len)) {
+        return WEIR_DAMAGED;
+    }
     weir_topic_options options = {.partitions = weir_get_u32(body.ptr + 4),
                                   .partition_levels = weir_get_u32(body.ptr + 8),
                                   .level = (weir_level)body.ptr[12],
                                   .nested = body.ptr[13] != 0};
     uint32_t id = weir_get_u32(body.ptr);
-    if (weir_get_u32(body.ptr + 16) != name.len || weir_topic_name_check(name) != WEIR_OK ||
-        options.partitions == 0 || options.partitions > 16384 ||
-        weir_topics_find(engine, name) != NULL || weir_topics_find_id(engine, id) != NULL) {
+    const weir_topic *known = weir_topics_find_id(engine, id);
+    if (is_old(at) || (known != NULL && known->held_unit >= at->unit->number) ||
+        (known == NULL && weir_topics_grave(engine, id) != NULL)) {
+        return WEIR_OK;
+    }
+    weir_err err = weir_topic_settings_decode(
+        (weir_bytes){rest.ptr + name.len, rest.len - name.len}, &options);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (weir_topic_name_check(name) != WEIR_OK || options.partitions == 0 ||
+        options.partitions > 16384 || weir_topics_find(engine, name) != NULL ||
+        weir_topics_find_id(engine, id) != NULL) {
         return WEIR_DAMAGED;
     }
     weir_topic *topic = NULL;
     return weir_topics_apply_create(engine, id, name, &options, &topic);
 }
 
-static weir_err replay_level(weir_engine *engine, weir_bytes body)
+static weir_err replay_level(weir_engine *engine, weir_bytes body, const replaying *at)
 {
     weir_topic *topic = body.len == 5 ? weir_topics_find_id(engine, weir_get_u32(body.ptr)) : NULL;
+    if (topic == NULL && body.len == 5) {
+        return replay_missing(engine, weir_get_u32(body.ptr), at);
+    }
+    if (topic != NULL && topic->held_unit >= at->unit->number) {
+        return WEIR_OK;
+    }
     if (topic == NULL || body.ptr[4] == WEIR_LEVEL_DEFAULT || body.ptr[4] >= WEIR_LEVEL_COUNT) {
         return WEIR_DAMAGED;
     }
     topic->options.level = (weir_level)body.ptr[4];
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     return WEIR_OK;
 }
 
-static weir_err replay_delete(weir_engine *engine, weir_bytes body, uint64_t unit)
+static weir_err replay_delete(weir_engine *engine, weir_bytes body, const replaying *at)
 {
     weir_topic *topic = body.len == 4 ? weir_topics_find_id(engine, weir_get_u32(body.ptr)) : NULL;
     if (topic == NULL) {
-        return WEIR_DAMAGED;
+        return body.len == 4 ? replay_missing(engine, weir_get_u32(body.ptr), at) : WEIR_DAMAGED;
     }
-    weir_topics_apply_delete(engine, topic, unit);
-    return WEIR_OK;
-}
-
-/* At or below the snapshot's unit the offsets are already counted: only the tail is filled again.
- */
-static weir_err replay_old_batch(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
-{
-    int64_t end = weir_chunk_end(chunk);
-    const weir_chunk *newest = partition->tail.count > 0
-                                   ? weir_tail_at(&partition->tail, partition->tail.count - 1)
-                                   : NULL;
-    int64_t expected = newest != NULL ? weir_chunk_end(newest) : partition->flushed_offset;
-    if (end <= partition->flushed_offset) {
-        weir_chunk_drop(chunk);
-        return WEIR_OK;
+    if (topic->held_unit >= at->unit->number) {
+        return WEIR_DAMAGED; /* it was written as alive behind its deletion */
     }
-    if (chunk->base_offset != expected || weir_tail_reserve(&partition->tail) != WEIR_OK) {
-        weir_chunk_drop(chunk);
-        return WEIR_DAMAGED;
-    }
-    weir_tail_push(&partition->tail, chunk);
-    engine->tail_bytes += chunk->memory_bytes;
-    engine->unflushed_bytes += chunk->memory_bytes;
-    if (!weir_link_in(&partition->unflushed_link)) {
-        weir_link_append(&engine->unflushed, &partition->unflushed_link);
-    }
+    weir_topics_apply_delete(engine, topic, at->unit->number);
     return WEIR_OK;
 }
 
 /* Takes the chunk. */
 static weir_err replay_chunk(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
-                             bool retained, const weir_journal_unit *unit, uint64_t snapshot_unit)
+                             bool retained, const replaying *at)
 {
-    bool old = unit->number <= snapshot_unit;
-    chunk->unit = unit->number;
+    chunk->unit = at->unit->number;
     weir_err err = weir_producers_replay_batch(engine, partition, chunk);
     if (err != WEIR_OK) {
         weir_chunk_drop(chunk);
         return err;
     }
-    if (old) {
-        return replay_old_batch(engine, partition, chunk);
+    if (at->unit->number <= partition->held_unit) {
+        if (retained && !is_old(at)) { /* its value may be older than its partition */
+            weir_produce_apply_retained(engine, chunk);
+        }
+        return weir_partition_tail_add(engine, partition, chunk);
     }
     if (chunk->base_offset != partition->next_offset ||
         weir_tail_reserve(&partition->tail) != WEIR_OK) {
@@ -223,63 +249,85 @@ static weir_err replay_chunk(weir_engine *engine, weir_partition *partition, wei
         return WEIR_DAMAGED;
     }
     weir_produce_apply(engine, partition, chunk, NULL, retained);
-    return engine->unflushed_bytes > engine->limits.tail_bytes_max / 2 ? weir_flush_inline(engine)
-                                                                       : WEIR_OK;
+    return engine->unflushed_bytes > engine->limits.tail_bytes_max / 2
+               ? weir_flush_inline(engine, 0)
+               : WEIR_OK;
 }
 
-/* Where a batch goes; EMPTY: its topic was deleted before the snapshot. */
-static weir_err replay_place(const weir_engine *engine, uint32_t topic_id, uint32_t index, bool old,
-                             weir_partition **out)
+/* Where a batch goes; *partition NULL: its topic is no more, of which *name is left when the
+ * snapshot does not have yet what the batch retained. */
+static weir_err replay_place(const weir_engine *engine, uint32_t topic_id, uint32_t index,
+                             const replaying *at, weir_partition **partition, weir_topic_ref **name)
 {
     const weir_topic *topic = weir_topics_find_id(engine, topic_id);
-    if (topic == NULL || index >= topic->partition_count) {
-        return old && topic == NULL ? WEIR_EMPTY : WEIR_DAMAGED;
+    *partition = NULL;
+    *name = NULL;
+    if (topic == NULL) {
+        const weir_topic *grave = weir_topics_grave(engine, topic_id);
+        *name = grave != NULL && !is_old(at) ? grave->ref : NULL;
+        return replay_missing(engine, topic_id, at);
     }
-    *out = topic->partitions[index];
+    if (index >= topic->partition_count) {
+        return WEIR_DAMAGED;
+    }
+    *partition = topic->partitions[index];
+    *name = topic->ref;
     return WEIR_OK;
 }
 
-static weir_err replay_batch(weir_engine *engine, weir_bytes body, const weir_journal_unit *unit,
-                             uint64_t snapshot_unit)
+/* Takes the chunk of a topic that is no more: what it retained stays. */
+static weir_err replay_gone(weir_engine *engine, weir_chunk *chunk, bool retained)
+{
+    if (retained) {
+        weir_produce_apply_retained(engine, chunk);
+    }
+    weir_chunk_drop(chunk);
+    return WEIR_OK;
+}
+
+static weir_err replay_batch(weir_engine *engine, weir_bytes body, const replaying *at)
 {
     weir_partition *partition = NULL;
+    weir_topic_ref *name = NULL;
     if (body.len < WEIR_ENTRY_BATCH_HEAD_BYTES) {
         return WEIR_DAMAGED;
     }
-    weir_err err = replay_place(engine, weir_get_u32(body.ptr), weir_get_u32(body.ptr + 4),
-                                unit->number <= snapshot_unit, &partition);
-    if (err != WEIR_OK) {
-        return err == WEIR_EMPTY ? WEIR_OK : err;
+    uint32_t index = weir_get_u32(body.ptr + 4);
+    weir_err err = replay_place(engine, weir_get_u32(body.ptr), index, at, &partition, &name);
+    if (err != WEIR_OK || name == NULL) {
+        return err;
     }
     weir_bytes batch = {body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
                         body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
     weir_chunk *chunk = NULL;
-    err = weir_chunk_from_batch(partition->topic->ref, partition->index, batch, &chunk);
+    err = weir_chunk_from_batch(name, index, batch, &chunk);
     if (err != WEIR_OK) {
         return err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
     }
-    return replay_chunk(engine, partition, chunk, body.ptr[8] != 0, unit, snapshot_unit);
+    bool retained = body.ptr[8] != 0;
+    return partition == NULL ? replay_gone(engine, chunk, retained)
+                             : replay_chunk(engine, partition, chunk, retained, at);
 }
 
 /* The journal had the batch found before; what was not looked for the state has. */
 static weir_err replay_reference(weir_engine *engine, const weir_journal_entry *entry,
-                                 const weir_journal_unit *unit, uint64_t snapshot_unit)
+                                 const replaying *at)
 {
     weir_straight_reference reference;
     weir_partition *partition = NULL;
+    weir_topic_ref *name = NULL;
     weir_err err = weir_entry_reference_decode(entry, &reference);
-    if (err != WEIR_OK) {
-        return err;
+    if (err == WEIR_OK) {
+        err = replay_place(engine, reference.topic_id, reference.partition, at, &partition, &name);
     }
-    err = replay_place(engine, reference.topic_id, reference.partition,
-                       unit->number <= snapshot_unit, &partition);
-    if (err != WEIR_OK) {
-        return err == WEIR_EMPTY ? WEIR_OK : err;
+    if (err != WEIR_OK || name == NULL) {
+        return err;
     }
     weir_chunk *chunk = weir_straight_found(engine, &reference);
     bool retained = (reference.flags & WEIR_ENTRY_SETS_RETAINED) != 0;
-    return chunk == NULL ? WEIR_OK
-                         : replay_chunk(engine, partition, chunk, retained, unit, snapshot_unit);
+    return chunk == NULL       ? WEIR_OK
+           : partition == NULL ? replay_gone(engine, chunk, retained)
+                               : replay_chunk(engine, partition, chunk, retained, at);
 }
 
 static weir_err replay_live_retained(weir_engine *engine, weir_bytes body)
@@ -293,18 +341,46 @@ static weir_err replay_live_retained(weir_engine *engine, weir_bytes body)
     return err == WEIR_NO_MEMORY || err == WEIR_OK ? err : WEIR_DAMAGED;
 }
 
-static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
-                             const weir_journal_entry *entry, uint64_t snapshot_unit)
+/* A change of a topic, or of one of its partitions; each is skipped by whoever holds it already. */
+static weir_err replay_change(weir_engine *engine, const weir_journal_entry *entry,
+                              const replaying *at)
 {
-    bool old = unit->number <= snapshot_unit;
-    if (entry->version != 1) {
+    weir_bytes body = entry->body;
+    if (body.len < 8) {
+        return WEIR_DAMAGED;
+    }
+    const weir_topic *topic = weir_topics_find_id(engine, weir_get_u32(body.ptr));
+    if (topic == NULL) {
+        return replay_missing(engine, weir_get_u32(body.ptr), at);
+    }
+    uint64_t held = topic->held_unit;
+    if (entry->type == WEIR_ENTRY_TRIM) {
+        uint32_t index = weir_get_u32(body.ptr + 4);
+        if (index >= topic->partition_count) {
+            return WEIR_DAMAGED;
+        }
+        held = topic->partitions[index]->held_unit;
+    }
+    if (held >= at->unit->number) {
+        return WEIR_OK;
+    }
+    return entry->type == WEIR_ENTRY_TRIM             ? weir_life_replay_trim(engine, body)
+           : entry->type == WEIR_ENTRY_TOPIC_SETTINGS ? weir_change_replay_settings(engine, body)
+                                                      : weir_change_replay_partitions(engine, body);
+}
+
+static weir_err replay_entry(weir_engine *engine, const weir_journal_entry *entry,
+                             const replaying *at)
+{
+    bool old = is_old(at);
+    if (entry->version != 1 && !(entry->type == WEIR_ENTRY_TOPIC_CREATE && entry->version == 2)) {
         return WEIR_VERSION;
     }
     switch (entry->type) {
     case WEIR_ENTRY_BATCH:
-        return replay_batch(engine, entry->body, unit, snapshot_unit);
+        return replay_batch(engine, entry->body, at);
     case WEIR_ENTRY_REFERENCE:
-        return replay_reference(engine, entry, unit, snapshot_unit);
+        return replay_reference(engine, entry, at);
     case WEIR_ENTRY_START:
         if (entry->body.len != 8) {
             return WEIR_DAMAGED;
@@ -312,17 +388,21 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
         engine->recovery_epoch = old ? engine->recovery_epoch : weir_get_u64(entry->body.ptr);
         return WEIR_OK;
     case WEIR_ENTRY_TOPIC_CREATE:
-        return old ? WEIR_OK : replay_create(engine, entry->body);
+        return replay_create(engine, entry->body, entry->version, at);
     case WEIR_ENTRY_TOPIC_LEVEL:
-        return old ? WEIR_OK : replay_level(engine, entry->body);
+        return old ? WEIR_OK : replay_level(engine, entry->body, at);
     case WEIR_ENTRY_TOPIC_DELETE:
-        return old ? WEIR_OK : replay_delete(engine, entry->body, unit->number);
+        return old ? WEIR_OK : replay_delete(engine, entry->body, at);
+    case WEIR_ENTRY_TOPIC_SETTINGS:
+    case WEIR_ENTRY_TOPIC_PARTITIONS:
+    case WEIR_ENTRY_TRIM:
+        return old ? WEIR_OK : replay_change(engine, entry, at);
     case WEIR_ENTRY_PRODUCER:
-        return weir_producers_replay_open(engine, entry->body, unit);
+        return weir_producers_replay_open(engine, entry->body, at->unit);
     case WEIR_ENTRY_EXPIRE:
-        return weir_producers_replay_expire(engine, entry->body, unit);
+        return weir_producers_replay_expire(engine, entry->body, at->unit);
     case WEIR_ENTRY_PUBLISHING:
-        return weir_producers_replay_publishing(engine, entry->body, unit);
+        return weir_producers_replay_publishing(engine, entry->body, at->unit);
     case WEIR_ENTRY_LIVE_RETAINED:
         return old ? WEIR_OK : replay_live_retained(engine, entry->body);
     default:
@@ -333,11 +413,12 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_unit *unit,
 weir_err weir_entry_replay(weir_engine *engine, const weir_journal_unit *unit,
                            uint64_t snapshot_unit, weir_fault *fault)
 {
+    const replaying at = {unit, snapshot_unit};
     weir_bytes rest = unit->entries;
     weir_journal_entry entry;
     weir_err err = WEIR_OK;
     while (err == WEIR_OK && (err = weir_journal_entry_next(&rest, &entry)) == WEIR_OK) {
-        err = replay_entry(engine, unit, &entry, snapshot_unit);
+        err = replay_entry(engine, &entry, &at);
     }
     if (err == WEIR_EMPTY) {
         engine->engine_base_ms =

@@ -1,15 +1,10 @@
-/* core/engine/flush.c - segments and checkpoints, in the background, from the same chunks.
+/* core/engine/flush.c - segments, in the background, from the chunks that readers share.
  *
- *   unflushed chunks (unit durable) --flush job--> segments ----------+
- *                                                                     v
- *   IDLE --due--> FLUSH --all up to the target--> SYNC --> encode --> READY --unit durable--> WRITE
- * --> IDLE
+ *   unflushed chunks (unit durable) --collect--> job: append to segments --finish--> flushed moves
  *
- * A flush appends whole chunks of many partitions in one job and advances `flushed`. A checkpoint
- * is due after so many bytes of journal or so much time; its state counts only on segments that
- * were synced before it was encoded, so no flush runs between SYNC and the encoding [E5]. It is
- * written only when its own unit is durable: a checkpoint is never ahead of the journal. The
- * journal keeps what the older of the two checkpoints needs. A full disk pauses all this and is
+ * A flush appends whole chunks of many partitions in one job and advances `flushed`. It begins when
+ * memory holds much that no segment has, and ends with half of that; or when a checkpoint asks for
+ * it (save.c). Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
  * tried again; any other error stops writing, and a restart recovers from the journal. */
 #include "core/engine/ops.h"
 
@@ -22,7 +17,8 @@
 
 enum {
     FLUSH_BYTES_MAX = 64 << 20,   /* of one job */
-    FLUSH_ITEMS_MAX = 4096,       /* partitions of one job */
+    FLUSH_ITEMS_MAX = 512,        /* partitions of one job */
+    FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
     FLUSH_BYTES_LEAST = 32 << 20, /* unflushed bytes that start one */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
@@ -76,19 +72,19 @@ static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
                                   first->timestamp_ms, current);
     }
     if (err == WEIR_OK) {
+        weir_segment_files_join(engine->files, *current);
         item->made[item->made_count++] = *current;
     }
     return err;
 }
 
 /* How many chunks from the item's next one on still fit the segment. */
-static uint32_t chunks_that_fit(const weir_engine *engine, const weir_flush_item *item,
-                                uint64_t segment_bytes)
+static uint32_t chunks_that_fit(const weir_flush_item *item, uint64_t segment_bytes)
 {
     uint32_t count = 0;
     while (item->done_count + count < item->chunk_count) {
         uint64_t bytes = item->chunks[item->done_count + count]->batch_bytes;
-        if (segment_bytes + bytes > engine->config.segment_bytes_max && segment_bytes + count > 0) {
+        if (segment_bytes + bytes > item->segment_bytes_max && segment_bytes + count > 0) {
             break;
         }
         segment_bytes += bytes;
@@ -104,14 +100,15 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     if (*current != NULL) {
         weir_segment_state_of(*current, &state);
         /* One of another owner's folder is left as it is: straight.c, [X1]. */
-        count = state.term == item->term ? chunks_that_fit(engine, item, state.bytes) : 0;
+        bool old = (item->closed && *current == item->segment) || state.term != item->term;
+        count = old ? 0 : chunks_that_fit(item, state.bytes);
     }
     if (count == 0) {
         weir_err err = new_segment(engine, item, current);
         if (err != WEIR_OK) {
             return err;
         }
-        count = chunks_that_fit(engine, item, 0);
+        count = chunks_that_fit(item, 0);
     }
     weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
     if (err == WEIR_NOT_FOUND && *current == item->segment) {
@@ -184,6 +181,9 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     item->topic_id = partition->topic->id;
     item->index = partition->index;
     item->end_offset = partition->flushed_offset;
+    weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
+    item->segment_bytes_max = (uint64_t)options.segment_bytes;
+    item->closed = partition->segment_closed || weir_life_roll_due(engine, partition, &options);
     if (partition->segment_count > 0 && partition->segment_continues) {
         item->segment = weir_segment_keep(partition->segments[partition->segment_count - 1]);
     }
@@ -191,32 +191,74 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     return WEIR_OK;
 }
 
-/* Collects what may be written: chunks whose unit the journal has synced [E5]. */
-static bool flush_collect(weir_engine *engine, uint64_t mark)
+/* Whether a checkpoint with this target needs it in segments. */
+static bool wanted_below(const weir_partition *partition, uint64_t target)
+{
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    return first < partition->tail.count && weir_tail_at(&partition->tail, first)->unit <= target;
+}
+
+/* From one class; what is not taken goes to its end, so that others are looked at the next time. */
+static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark, uint64_t target,
+                          uint32_t *looked)
 {
     weir_flush *flush = &engine->flush;
-    flush->items = calloc(FLUSH_ITEMS_MAX, sizeof(*flush->items));
+    weir_link *list = &engine->unflushed[class];
+    weir_link *last = list->previous;
+    for (weir_link *at = list->next, *next = NULL;
+         at != list && flush->item_count < FLUSH_ITEMS_MAX && flush->bytes < FLUSH_BYTES_MAX &&
+         *looked < FLUSH_LOOKED_MAX;
+         at = next) {
+        weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
+        weir_flush_item *item = &flush->items[flush->item_count];
+        next = at == last ? list : at->next;
+        (*looked)++;
+        if (!weir_straight_busy(partition) && wanted_below(partition, target) &&
+            item_fill(engine, item, partition, mark, &flush->bytes) == WEIR_OK) {
+            flush->item_count++;
+        } else {
+            weir_link_remove(at);
+            weir_link_append(list, at);
+        }
+    }
+}
+
+/* Collects what may be written: chunks whose unit the journal has synced [E5], of partitions of this
+ * class and those above. */
+static bool flush_collect(weir_engine *engine, uint64_t mark, uint32_t class_least, uint64_t target)
+{
+    weir_flush *flush = &engine->flush;
+    uint32_t looked = 0;
     flush->item_count = 0;
     flush->bytes = 0;
+    flush->items = calloc(FLUSH_ITEMS_MAX, sizeof(*flush->items));
     if (flush->items == NULL) {
         return false;
     }
-    for (weir_link *at = engine->unflushed.next;
-         at != &engine->unflushed && flush->item_count < FLUSH_ITEMS_MAX &&
-         flush->bytes < FLUSH_BYTES_MAX;
-         at = at->next) {
-        weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
-        weir_flush_item *item = &flush->items[flush->item_count];
-        if (!weir_straight_busy(partition) &&
-            item_fill(engine, item, partition, mark, &flush->bytes) == WEIR_OK) {
-            flush->item_count++;
-        }
+    for (uint32_t class = WEIR_UNFLUSHED_CLASSES; class > class_least; class --) {
+        collect_class(engine, class - 1, mark, target, &looked);
     }
     if (flush->item_count == 0) {
         free(flush->items);
         flush->items = NULL;
     }
     return flush->item_count > 0;
+}
+
+void weir_unsynced_remove(weir_engine *engine, weir_partition *partition)
+{
+    if (weir_link_in(&partition->unsynced_link)) {
+        weir_link_remove(&partition->unsynced_link);
+        engine->unsynced_count--;
+    }
+}
+
+static void unsynced_add(weir_engine *engine, weir_partition *partition)
+{
+    if (!weir_link_in(&partition->unsynced_link)) {
+        weir_link_append(&engine->unsynced, &partition->unsynced_link);
+        engine->unsynced_count++;
+    }
 }
 
 static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
@@ -233,15 +275,16 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
             item->done_count = 0;
         } else {
             partition->segment_continues = true;
+            partition->segment_closed = false;
         }
     }
     bool alive = partition->topic->deleted_unit == 0;
     if (alive && item->done_count > 0) {
         partition->flushed_offset = item->end_offset;
         engine->unflushed_bytes -= item->memory_bytes;
-        if (partition->flushed_offset == partition->next_offset) {
-            weir_link_remove(&partition->unflushed_link);
-        }
+        weir_unflushed_settle(engine, partition);
+        unsynced_add(engine, partition);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
     for (uint32_t i = 0; i < item->chunk_count; i++) {
         engine->stats.segment_bytes += i < item->done_count ? item->chunks[i]->batch_bytes : 0;
@@ -257,9 +300,18 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     return err;
 }
 
-/* What an error of the background means: a full disk is tried again, anything else stops writing.
- */
-static void background_failed(weir_engine *engine, weir_err err, const char *what)
+/* Health only gets worse here: a gateway that was replaced stays so whatever fails afterwards, or it
+ * would give out the answers that it holds back; one that stopped does not resume. */
+static bool health_worsens(weir_engine *engine, weir_engine_health health)
+{
+    if (atomic_load(&engine->health) >= (int)health) {
+        return false;
+    }
+    atomic_store(&engine->health, (int)health);
+    return true;
+}
+
+void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
 {
     if (err == WEIR_FENCED) {
         engine->written_compared = UINT64_MAX; /* this turn compares too, and tells */
@@ -267,8 +319,7 @@ static void background_failed(weir_engine *engine, weir_err err, const char *wha
     }
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
-        if (err == WEIR_DISK_FULL &&
-            atomic_exchange(&engine->health, WEIR_HEALTH_DISK_FULL) != WEIR_HEALTH_DISK_FULL) {
+        if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
             weir_log(
                 WEIR_LOG_ERROR, "engine",
                 "the disk is full (%s): writing has stopped, reading goes on; free some space, "
@@ -277,7 +328,7 @@ static void background_failed(weir_engine *engine, weir_err err, const char *wha
         }
         return;
     }
-    if (atomic_exchange(&engine->health, WEIR_HEALTH_STOPPED) != WEIR_HEALTH_STOPPED) {
+    if (health_worsens(engine, WEIR_HEALTH_STOPPED)) {
         weir_log(
             WEIR_LOG_ERROR, "engine",
             "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
@@ -304,17 +355,17 @@ void weir_flush_finished(weir_engine *engine)
     engine->flush.running = false;
     weir_err err = flush_take_in(engine);
     if (err != WEIR_OK) {
-        background_failed(engine, err, "writing segments");
+        weir_background_failed(engine, err, "writing segments");
     } else {
         engine->retry_ns = 0;
     }
 }
 
-weir_err weir_flush_inline(weir_engine *engine)
+weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least)
 {
     weir_err err = WEIR_OK;
     engine->flush.engine = engine;
-    while (err == WEIR_OK && flush_collect(engine, UINT64_MAX)) {
+    while (err == WEIR_OK && flush_collect(engine, UINT64_MAX, class_least, UINT64_MAX)) {
         flush_run(&engine->flush.job);
         err = flush_take_in(engine);
     }
@@ -324,315 +375,55 @@ weir_err weir_flush_inline(weir_engine *engine)
     return err;
 }
 
-/* ---- The save job (background lane)
- * ---------------------------------------------------------------------------- */
-
-static weir_err remove_topic(const weir_engine *engine, weir_topic *topic)
-{
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
-        weir_partition *partition = topic->partitions[i];
-        for (uint32_t s = 0; s < partition->segment_count; s++) {
-            weir_segment_remove(partition->segments[s]);
-        }
-    }
-    weir_topics_files_remove(engine, topic->id);
-    return WEIR_OK; /* what could not be removed is found and removed at the next start */
-}
-
-/* Only the owner writes and removes; and only what it had when it wrote lets it release the
- * journal. */
-static weir_err save_write(weir_engine *engine, weir_save *save)
-{
-    char dir[PATH_BYTES];
-    snprintf(dir, sizeof(dir), "%s/state", engine->data_dir);
-    weir_err err = weir_owner_compare(engine->owner_file);
-    err = err == WEIR_OK ? weir_checkpoint_write(engine->env, dir, &save->checkpoint) : err;
-    err = err == WEIR_OK ? WEIR_FAILPOINT(checkpoint_finished) : err;
-    err = err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
-    return err == WEIR_OK ? weir_owner_compare(engine->owner_file) : err;
-}
-
-static void save_run(weir_job *job)
-{
-    weir_save *save = WEIR_OWNER_OF(job, weir_save, job);
-    weir_engine *engine = save->engine;
-    switch (save->kind) {
-    case WEIR_SAVE_SYNC:
-        for (uint32_t i = 0; i < save->segment_count && save->err == WEIR_OK; i++) {
-            save->err = weir_segment_sync(save->segments[i]);
-        }
-        save->err = save->err != WEIR_OK ? save->err : WEIR_FAILPOINT(checkpoint_segments_synced);
-        break;
-    case WEIR_SAVE_WRITE:
-        save->err = save_write(engine, save);
-        break;
-    case WEIR_SAVE_REMOVE:
-        save->err = weir_owner_compare(engine->owner_file);
-        save->err = save->err == WEIR_OK ? remove_topic(engine, save->grave) : save->err;
-        break;
-    }
-}
-
-static void save_submit(weir_engine *engine, weir_save_kind kind)
-{
-    weir_save *save = &engine->save;
-    save->job = (weir_job){.run = save_run, .done = weir_engine_job_done};
-    save->engine = engine;
-    save->kind = kind;
-    save->err = WEIR_OK;
-    save->running = true;
-    engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &save->job);
-}
-
-/* ---- Checkpoints
- * ----------------------------------------------------------------------------------------------------
- */
-
-static uint64_t journal_bytes(const weir_engine *engine)
-{
-    weir_journal_counts counts;
-    weir_journal_counts_of(engine->journal, &counts);
-    return counts.bytes + engine->stats.straight_bytes; /* all that a start reads */
-}
-
-static bool checkpoint_due(const weir_engine *engine)
-{
-    if (engine->checkpoint_again) {
-        return true;
-    }
-    if (weir_journal_last(engine->journal) == engine->checkpoint_units_at) {
-        return false;
-    }
-    if (journal_bytes(engine) - engine->checkpoint_bytes_at >= engine->config.checkpoint_bytes) {
-        return true;
-    }
-    return engine->now_ns - engine->checkpoint_ns >=
-           (uint64_t)engine->config.checkpoint_every_ms * 1000000;
-}
-
-/* The oldest unit that holds a record no segment has. */
-static uint64_t first_unflushed_unit(const weir_engine *engine)
-{
-    uint64_t unit = UINT64_MAX;
-    for (weir_link *at = engine->unflushed.next; at != &engine->unflushed; at = at->next) {
-        const weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
-        uint32_t index = weir_tail_index_of(&partition->tail, partition->flushed_offset);
-        if (index < partition->tail.count) {
-            uint64_t first = weir_tail_at(&partition->tail, index)->unit;
-            unit = first < unit ? first : unit;
-        }
-    }
-    return unit;
-}
-
-static bool collect_segments(weir_engine *engine)
-{
-    weir_save *save = &engine->save;
-    uint64_t most = engine->stats.partitions == 0 ? 1 : engine->stats.partitions;
-    save->segments = malloc(most * sizeof(*save->segments));
-    save->segment_count = 0;
-    if (save->segments == NULL) {
-        return false;
-    }
-    size_t position = 0;
-    weir_topic *topic = NULL;
-    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        for (uint32_t i = 0; i < topic->partition_count; i++) {
-            const weir_partition *partition = topic->partitions[i];
-            if (partition->segment_count > 0) { /* older ones were synced when they were left */
-                save->segments[save->segment_count++] =
-                    weir_segment_keep(partition->segments[partition->segment_count - 1]);
-            }
-        }
-    }
-    return true;
-}
-
-static void drop_segments(weir_save *save)
-{
-    for (uint32_t i = 0; i < save->segment_count; i++) {
-        weir_segment_drop(save->segments[i]);
-    }
-    free(save->segments);
-    save->segments = NULL;
-    save->segment_count = 0;
-}
-
-static weir_err checkpoint_encode(weir_engine *engine, bool clean)
-{
-    weir_save *save = &engine->save;
-    save->payload.len = 0;
-    weir_err err = weir_snapshot_encode(engine, &save->payload);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    uint64_t unflushed = first_unflushed_unit(engine);
-    uint64_t unit = weir_journal_last(engine->journal);
-    save->checkpoint = (weir_checkpoint){
-        .number = engine->checkpoint_number + 1,
-        .unit = unit,
-        .replay_from = unflushed < unit + 1 ? unflushed : unit + 1,
-        .term = weir_owner_term(engine->owner_file),
-        .recovery_epoch = engine->recovery_epoch,
-        .engine_ms = engine->engine_ms,
-        .clean = clean,
-        .payload = weir_buffer_bytes(&save->payload),
-    };
-    return WEIR_OK;
-}
-
-static void checkpoint_done(weir_engine *engine)
-{
-    engine->checkpoint_number = engine->save.checkpoint.number;
-    engine->checkpoint_units_before = engine->checkpoint_units_at;
-    engine->checkpoint_bytes_at = journal_bytes(engine);
-    engine->checkpoint_units_at = engine->save.checkpoint.unit;
-    engine->checkpoint_ns = engine->now_ns;
-    engine->checkpoint_again = false;
-    engine->stats.checkpoints++;
-    weir_buffer_fini(&engine->save.payload);
-    memset(&engine->save.payload, 0, sizeof(engine->save.payload));
-    engine->straight.keep_from = engine->save.keep_from;
-    weir_journal_release(engine->journal, engine->save.keep_from);
-}
-
-void weir_save_finished(weir_engine *engine)
-{
-    weir_save *save = &engine->save;
-    save->running = false;
-    if (save->kind == WEIR_SAVE_REMOVE) {
-        weir_topic_free(engine, save->grave);
-        save->grave = NULL;
-        return;
-    }
-    if (save->kind == WEIR_SAVE_SYNC) {
-        drop_segments(save);
-    }
-    weir_err err = save->err;
-    if (err == WEIR_OK && save->kind == WEIR_SAVE_SYNC) {
-        err = checkpoint_encode(engine, false);
-        engine->phase = WEIR_CHECKPOINT_READY;
-    } else if (err == WEIR_OK) {
-        checkpoint_done(engine);
-        engine->phase = WEIR_CHECKPOINT_IDLE;
-        engine->retry_ns = 0;
-    }
-    if (err != WEIR_OK) {
-        engine->phase = WEIR_CHECKPOINT_IDLE;
-        engine->checkpoint_again = true; /* as soon as background_failed allows */
-        background_failed(engine, err, "a checkpoint");
-    }
-}
-
 /* ---- What there is to do
  * -----------------------------------------------------------------------------------------------
  */
 
-static void work_flush(weir_engine *engine)
+static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *target)
 {
-    uint64_t least = engine->limits.tail_bytes_max / 4;
-    least = least < FLUSH_BYTES_LEAST ? least : FLUSH_BYTES_LEAST;
-    bool wanted = engine->unflushed_bytes > least || engine->straight.flush_wanted ||
-                  engine->phase == WEIR_CHECKPOINT_FLUSH;
-    bool may = !engine->flush.running && engine->phase != WEIR_CHECKPOINT_SYNC &&
-               engine->now_ns >= engine->retry_ns;
-    if (!wanted || !may || weir_link_empty(&engine->unflushed)) {
-        return;
+    uint64_t most = engine->limits.tail_bytes_max / 4;
+    most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
+    engine->flush_going = engine->unflushed_bytes > (engine->flush_going ? most / 2 : most);
+    if (weir_save_flushes(engine, class_least, target)) {
+        return true; /* up to its target only, so that it comes to its end while more comes in */
     }
-    if (!flush_collect(engine, weir_journal_durable(engine->journal))) {
-        engine->disk_wanted = true; /* what is not synced yet is not written to segments */
-        engine->more_work |=
-            weir_journal_last(engine->journal) > weir_journal_durable(engine->journal);
-        return;
-    }
-    engine->flush.job = (weir_job){.run = flush_run, .done = weir_engine_job_done};
-    engine->flush.engine = engine;
-    engine->flush.running = true;
-    engine->straight.flush_wanted = false;
-    engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &engine->flush.job);
+    *class_least = 0;
+    *target = UINT64_MAX;
+    return engine->flush_going || engine->straight.flush_wanted;
 }
 
-static void work_checkpoint(weir_engine *engine)
+/* Nothing to write was found: what waits for the journal's sync, or nothing at all. */
+static void flush_found_nothing(weir_engine *engine, uint64_t target)
 {
-    switch (engine->phase) {
-    case WEIR_CHECKPOINT_IDLE:
-        if (engine->now_ns >= engine->retry_ns && checkpoint_due(engine)) {
-            engine->phase = WEIR_CHECKPOINT_FLUSH;
-            engine->checkpoint_target = weir_journal_last(engine->journal);
-        }
-        break;
-    case WEIR_CHECKPOINT_FLUSH:
-        if (!engine->flush.running && !engine->save.running &&
-            first_unflushed_unit(engine) > engine->checkpoint_target && collect_segments(engine)) {
-            engine->phase = WEIR_CHECKPOINT_SYNC;
-            save_submit(engine, WEIR_SAVE_SYNC);
-        }
-        break;
-    case WEIR_CHECKPOINT_READY:
-        if (weir_journal_durable(engine->journal) >= engine->save.checkpoint.unit) {
-            engine->phase = WEIR_CHECKPOINT_WRITE;
-            save_submit(engine, WEIR_SAVE_WRITE);
-        } else {
-            engine->disk_wanted = true;
-            engine->more_work = true;
-        }
-        break;
-    case WEIR_CHECKPOINT_SYNC:
-    case WEIR_CHECKPOINT_WRITE:
-        break;
-    }
-}
-
-/* A deleted topic's files go when no checkpoint that is kept knows the topic any more: a start may
- * have to replay what came before its deletion. No job has it in hand then. */
-static void work_graves(weir_engine *engine)
-{
-    if (engine->save.running || engine->flush.running || engine->phase == WEIR_CHECKPOINT_READY) {
-        return;
-    }
-    for (weir_topic **at = &engine->graves; *at != NULL; at = &(*at)->grave_next) {
-        weir_topic *topic = *at;
-        if (topic->deleted_unit <= engine->checkpoint_units_before) {
-            *at = topic->grave_next;
-            engine->save.grave = topic;
-            save_submit(engine, WEIR_SAVE_REMOVE);
-            return;
-        }
-    }
+    uint64_t durable = weir_journal_durable(engine->journal);
+    uint64_t last = weir_journal_last(engine->journal);
+    bool waits = last > durable && target > durable;
+    engine->flush_empty = !waits;
+    engine->disk_wanted |= waits;
+    engine->more_work |= waits;
 }
 
 void weir_flush_work(weir_engine *engine)
 {
+    uint32_t class_least = 0;
+    uint64_t target = 0;
     int health = atomic_load_explicit(&engine->health, memory_order_relaxed);
     if (health == WEIR_HEALTH_STOPPED || health == WEIR_HEALTH_FENCED) {
         return;
     }
-    work_checkpoint(engine);
-    work_flush(engine);
-    work_graves(engine);
-}
-
-/* The clean stop: everything into segments, and a checkpoint after which nothing has to be
- * replayed. */
-weir_err weir_flush_everything(weir_engine *engine)
-{
-    weir_save *save = &engine->save;
-    weir_err err = weir_flush_inline(engine);
-    save->engine = engine;
-    save->err = err == WEIR_OK && !collect_segments(engine) ? WEIR_NO_MEMORY : err;
-    if (save->err == WEIR_OK) {
-        save->kind = WEIR_SAVE_SYNC;
-        save_run(&save->job);
+    bool may = !engine->flush.running && !weir_save_bars_flush(engine) &&
+               engine->now_ns >= engine->retry_ns;
+    engine->flush_empty = false;
+    if (may && flush_wanted(engine, &class_least, &target)) {
+        if (!flush_collect(engine, weir_journal_durable(engine->journal), class_least, target)) {
+            flush_found_nothing(engine, target);
+        } else {
+            engine->flush.job = (weir_job){.run = flush_run, .done = weir_engine_job_done};
+            engine->flush.engine = engine;
+            engine->flush.running = true;
+            engine->straight.flush_wanted = false;
+            engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &engine->flush.job);
+        }
     }
-    drop_segments(save);
-    if (save->err == WEIR_OK) {
-        save->err = checkpoint_encode(engine, true);
-    }
-    if (save->err == WEIR_OK) {
-        save->kind = WEIR_SAVE_WRITE;
-        save_run(&save->job);
-    }
-    weir_buffer_fini(&save->payload);
-    memset(&save->payload, 0, sizeof(save->payload));
-    return save->err;
+    weir_save_work(engine);
 }

@@ -9,7 +9,7 @@
  * Nothing is deleted because something else could not be read: damage stops the start with a fault
  * that says what to do. The recovery epoch rises at every start that does not follow a clean stop.
  */
-#include "core/engine/ops.h"
+#include "core/engine/saved.h"
 
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -24,6 +24,9 @@ enum {
     DEFAULT_SYNC_EVERY_MS = 50,
     DEFAULT_PRODUCER_EXPIRY_MS = 7 * 24 * 3600 * 1000,
     DEFAULT_CHECKPOINT_EVERY_MS = 300000,
+    DEFAULT_SEGMENT_FILES_MAX = 512,
+    DEFAULT_CLEANUP_EVERY_MS = 10000,
+    DEFAULT_COMPACTION_BYTES = 64 << 20,
     PATH_BYTES = 4096,
     DATA_DIR_BYTES_MAX = 3000,
 };
@@ -82,6 +85,9 @@ static void config_default(weir_engine_config *config)
     if (config->segment_bytes_max == 0) {
         config->segment_bytes_max = 1ull << 30;
     }
+    if (config->segment_files_max == 0) {
+        config->segment_files_max = DEFAULT_SEGMENT_FILES_MAX;
+    }
     if (config->checkpoint_bytes == 0) {
         config->checkpoint_bytes = 256ull << 20;
     }
@@ -90,6 +96,12 @@ static void config_default(weir_engine_config *config)
     }
     if (config->producer_expiry_ms == 0) {
         config->producer_expiry_ms = DEFAULT_PRODUCER_EXPIRY_MS;
+    }
+    if (config->cleanup_every_ms == 0) {
+        config->cleanup_every_ms = DEFAULT_CLEANUP_EVERY_MS;
+    }
+    if (config->compaction_bytes_max == 0) {
+        config->compaction_bytes_max = DEFAULT_COMPACTION_BYTES;
     }
     limits_default(&config->limits);
 }
@@ -123,6 +135,8 @@ void weir_engine_free(weir_engine *engine)
     size_t position = 0;
     weir_topic *topic = NULL;
     weir_routes_fini(engine);
+    weir_life_fini(engine);
+    weir_compact_fini(engine);
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         weir_topic_free(engine, topic);
     }
@@ -151,10 +165,16 @@ void weir_engine_free(weir_engine *engine)
     if (engine->owner_file != NULL) {
         weir_owner_close(engine->owner_file);
     }
+    weir_checkpoint_abandon(engine->save.writer);
+    weir_buffer_fini(&engine->save.slice);
+    weir_saved_fini(engine);
+    weir_segment_files_destroy(engine->files);
+    if (engine->volume != NULL) {
+        engine->env->ops->file_close(engine->env, engine->volume);
+    }
     if (engine->env_ours) {
         weir_env_posix_destroy(engine->env);
     }
-    weir_buffer_fini(&engine->save.payload);
     free(engine->data_dir);
     free(engine);
 }
@@ -187,11 +207,15 @@ weir_err weir_engine_make(const weir_engine_config *config, weir_engine **out)
     engine->topic_id_next = 1;
     atomic_store(&engine->deadline_ns, UINT64_MAX);
     weir_link *lists[] = {&engine->retained_list, &engine->scans,     &engine->open_partitions,
-                          &engine->hidden,        &engine->unflushed, &engine->fetches,
-                          &engine->reads};
+                          &engine->hidden,        &engine->evictable, &engine->unsynced,
+                          &engine->fetches,       &engine->reads,     &engine->life.trimmed};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         weir_link_init(lists[i]);
     }
+    for (int class = 0; class < WEIR_UNFLUSHED_CLASSES; class ++) {
+        weir_link_init(&engine->unflushed[class]);
+    }
+    weir_saved_init(engine);
     weir_producers_init(engine);
     engine->env = config->env;
     weir_err err = engine->env == NULL ? weir_env_posix_create(&engine->env) : WEIR_OK;
@@ -228,27 +252,73 @@ static weir_err replay(void *arg, const weir_journal_unit *unit, weir_fault *fau
     return weir_entry_replay(state->engine, unit, state->snapshot_unit, fault);
 }
 
+static weir_err load_one(void *arg, const weir_checkpoint *checkpoint, weir_fault *fault)
+{
+    weir_engine *engine = arg;
+    engine->saving.begin_unit = checkpoint->unit;
+    return weir_snapshot_decode(engine, checkpoint->payload, fault);
+}
+
 static weir_err load_checkpoint(weir_engine *engine, weir_checkpoint *checkpoint, weir_fault *fault)
 {
     char dir[PATH_BYTES];
-    void *memory = NULL;
     snprintf(dir, sizeof(dir), "%s/state", engine->data_dir);
-    weir_err err = weir_checkpoint_load(engine->env, dir, checkpoint, &memory, fault);
+    weir_err err = weir_checkpoint_load(engine->env, dir, load_one, engine, checkpoint, fault);
     if (err == WEIR_NOT_FOUND) {
         memset(checkpoint, 0, sizeof(*checkpoint));
         checkpoint->replay_from = 1;
         return WEIR_OK;
     }
-    if (err != WEIR_OK) {
-        return err;
+    if (err == WEIR_OK) {
+        engine->checkpoint_number = checkpoint->number;
+        engine->recovery_epoch = checkpoint->recovery_epoch;
+        engine->engine_base_ms = checkpoint->engine_ms;
     }
-    engine->checkpoint_number = checkpoint->number;
-    engine->recovery_epoch = checkpoint->recovery_epoch;
-    engine->engine_base_ms = checkpoint->engine_ms;
-    err = weir_snapshot_decode(engine, checkpoint->payload, fault);
-    free(memory);
-    checkpoint->payload = WEIR_BYTES_NULL;
     return err;
+}
+
+/* Every record that the state counts is in a segment or in memory. */
+static weir_err tails_check(const weir_engine *engine, weir_fault *fault)
+{
+    size_t position = 0;
+    const weir_topic *topic = NULL;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            const weir_partition *partition = topic->partitions[i];
+            const weir_tail *tail = &partition->tail;
+            int64_t end = tail->count > 0 ? weir_chunk_end(weir_tail_at(tail, tail->count - 1)) : 0;
+            end = end > partition->flushed_offset ? end : partition->flushed_offset;
+            if (end != partition->next_offset) {
+                snprintf(fault->text, sizeof(fault->text),
+                         "the journal lacks records of topic %.*s, partition %u, from offset "
+                         "%" PRId64 " on: nothing was changed; restore the data directory from a "
+                         "copy",
+                         (int)topic->ref->name_bytes, (const char *)topic->ref->name, i, end);
+                return fault->err = WEIR_DAMAGED;
+            }
+        }
+    }
+    return WEIR_OK;
+}
+
+/* What many segments are synced through, open from before the first write to any; and the bound on
+ * their files. */
+static weir_err open_files(weir_engine *engine)
+{
+    char path[PATH_BYTES];
+    const weir_env_ops *ops = engine->env->ops;
+    weir_err err = WEIR_OK;
+    if (ops->volume_sync != NULL && ops->volume_sync(engine->env, NULL) == WEIR_OK) {
+        snprintf(path, sizeof(path), "%s/log", engine->data_dir);
+        err = ops->dir_make(engine->env, path);
+        snprintf(path, sizeof(path), "%s/log/volume", engine->data_dir);
+        err = err == WEIR_OK ? ops->file_open(engine->env, path, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE,
+                                              &engine->volume)
+                             : err;
+    } /* else they are synced one by one */
+    return err == WEIR_OK ? weir_segment_files_create(engine->config.segment_files_max,
+                                                      engine->volume != NULL, &engine->files)
+                          : err;
 }
 
 static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpoint,
@@ -309,16 +379,6 @@ typedef struct orphans {
     uint32_t count;
 } orphans;
 
-/* Deleted since the newest checkpoint: its files go when no checkpoint knows it. */
-static bool in_grave(const weir_engine *engine, uint32_t id)
-{
-    const weir_topic *topic = engine->graves;
-    while (topic != NULL && topic->id != id) {
-        topic = topic->grave_next;
-    }
-    return topic != NULL;
-}
-
 static bool orphan_seen(void *arg, const char *name)
 {
     orphans *found = arg;
@@ -326,7 +386,7 @@ static bool orphan_seen(void *arg, const char *name)
     unsigned long id = strtoul(name, &end, 10);
     if (*end == '\0' && id > 0 && id < found->engine->topic_id_next &&
         weir_topics_find_id(found->engine, (uint32_t)id) == NULL &&
-        !in_grave(found->engine, (uint32_t)id) && found->count < 64) {
+        weir_topics_grave(found->engine, (uint32_t)id) == NULL && found->count < 64) {
         found->ids[found->count++] = (uint32_t)id;
     }
     return true;
@@ -352,13 +412,16 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
 {
     weir_checkpoint checkpoint = {0};
     recovery state = {0};
-    weir_err err = load_checkpoint(engine, &checkpoint, fault);
+    weir_err err = open_files(engine);
+    err = err == WEIR_OK ? load_checkpoint(engine, &checkpoint, fault) : err;
     err = err == WEIR_OK ? open_journal(engine, &checkpoint, &state, fault) : err;
+    err = err == WEIR_OK ? tails_check(engine, fault) : err;
     if (err != WEIR_OK) {
         return err;
     }
     engine->straight.open_unit = weir_journal_last(engine->journal);
     weir_straight_found_fini(engine);
+    int64_t journalled_ms = engine->engine_base_ms;
     start_clock(engine);
     weir_partition_show_all(engine);
     engine->checkpoint_units_at = checkpoint.unit;
@@ -371,6 +434,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
         return fault_set(fault, err, weir_err_text(err));
     }
     remove_orphans(engine);
+    weir_life_start(engine, journalled_ms);
     weir_log(WEIR_LOG_INFO, "engine",
              "data=%s term=%" PRIu64 " epoch=%" PRIu64 " topics=%zu units_replayed=%" PRIu64,
              engine->data_dir, weir_engine_term(engine), engine->recovery_epoch,
@@ -438,7 +502,13 @@ static void drop_jobs(weir_engine *engine)
     weir_job *job = atomic_exchange(&engine->jobs_done, NULL);
     while (job != NULL) {
         weir_job *next = job->next;
-        if (job != &engine->flush.job && job != &engine->save.job) {
+        if (job == &engine->life.job) {
+            weir_life_finished(engine);
+        } else if (job == &engine->sweep.job) {
+            weir_sweep_finished(engine);
+        } else if (job == &engine->compaction.job) {
+            weir_compact_abandon(engine);
+        } else if (job != &engine->flush.job && job != &engine->save.job) {
             weir_read_finished(engine, WEIR_OWNER_OF(job, weir_read, job));
         } else if (job == &engine->flush.job) {
             weir_flush_finished(engine);

@@ -16,7 +16,8 @@ typedef enum weir_op_type {
     WEIR_OP_UNSUBSCRIBE,
     WEIR_OP_CREDIT,
     WEIR_OP_TOPIC_CREATE,
-    WEIR_OP_TOPIC_LEVEL,
+    WEIR_OP_TOPIC_ALTER,
+    WEIR_OP_TOPIC_TRIM,
     WEIR_OP_TOPIC_DELETE,
     WEIR_OP_TOPICS,
     WEIR_OP_OFFSETS,
@@ -80,7 +81,8 @@ typedef struct weir_op {
         struct {
             weir_topic_options options;
             uint32_t name_bytes;
-            int64_t time_ms;
+            int64_t time_ms; /* trim: before which offset */
+            uint32_t partition;
             uint8_t offsets_kind;
         } topic;
     };
@@ -110,7 +112,8 @@ void weir_port_wake(weir_port *port);
 /* engine.c */
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
-uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len);
+uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
+uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
 uint64_t weir_engine_mark(const weir_engine *engine, weir_level level);
 void weir_engine_wake(weir_engine *engine); /* any thread */
@@ -131,7 +134,64 @@ void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint
                               uint64_t term, char *out, size_t size);
 void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* what can be */
 weir_err weir_topic_grow(weir_topic *topic, uint32_t count);
+weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id); /* deleted, and remembered */
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
+
+/* options.c */
+weir_err weir_topic_settings_check(const weir_topic_options *options); /* INVALID */
+/* Whether the topic is as asked: what is 0 there is not asked for. */
+bool weir_topic_settings_allow(const weir_topic_options *asked, const weir_topic_options *is);
+void weir_topic_settings_merge(weir_topic_options *into, const weir_topic_options *change);
+/* The options with every default filled in. */
+weir_topic_options weir_topic_in_force(const weir_engine *engine,
+                                       const weir_topic_options *options);
+size_t weir_topic_settings_bytes(const weir_topic_options *options);
+void weir_topic_settings_encode(const weir_topic_options *options, uint8_t *out);
+weir_err weir_topic_settings_decode(weir_bytes in, weir_topic_options *options);
+
+/* change.c */
+weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change,
+                           weir_topic *topic);
+/* An epoch with bounds of 0, newest. NO_MEMORY. */
+weir_err weir_topic_epoch_add(weir_topic *topic, uint32_t partitions, weir_epoch **out);
+void weir_topic_epochs_free(weir_topic *topic);
+weir_err weir_change_replay_settings(weir_engine *engine, weir_bytes body);
+weir_err weir_change_replay_partitions(weir_engine *engine, weir_bytes body);
+
+/* life.c */
+weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *topic);
+weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body);
+void weir_life_start(weir_engine *engine, int64_t journalled_ms); /* recovered; the clock runs */
+void weir_life_work(weir_engine *engine);
+void weir_life_finished(weir_engine *engine);
+void weir_life_fini(weir_engine *engine);
+uint64_t weir_life_deadline(const weir_engine *engine); /* monotonic; UINT64_MAX: none */
+/* Takes the segment's count: its files go when no start can want them. `replaced`: others hold its
+ * records since `unit`; else they were trimmed in it. NO_MEMORY. */
+weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t unit,
+                            bool replaced);
+weir_err weir_life_obsolete_reserve(weir_engine *engine, uint32_t more);
+/* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. */
+weir_err weir_life_note(weir_engine *engine, weir_partition *partition);
+/* The last segment is as old as one may be. */
+bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partition,
+                        const weir_topic_options *options);
+
+/* sweep.c */
+void weir_sweep_work(weir_engine *engine);
+void weir_sweep_finished(weir_engine *engine);
+void weir_sweep_fini(weir_engine *engine);
+
+/* compact.c */
+/* Whether the partition is worth a compaction: it is remembered as the next one then. */
+void weir_compact_look(weir_engine *engine, weir_partition *partition,
+                       const weir_topic_options *options);
+void weir_compact_work(weir_engine *engine);
+void weir_compact_finished(weir_engine *engine);
+void weir_compact_abandon(weir_engine *engine); /* at the end: nothing of it counts */
+void weir_compact_fini(weir_engine *engine);
+void weir_compact_forget(weir_engine *engine, const weir_topic *topic); /* it is deleted */
+uint64_t weir_compact_deadline(const weir_engine *engine);
 
 /* route.c */
 const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
@@ -151,9 +211,22 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
 void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
+/* Every record of the chunk that sets or clears a retained value. */
+void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
 void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
+/* Lets go of the chunks that end by its start. No flush has it in hand. */
+void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
+
+/* unflushed.c: what no segment has yet */
+/* The chunk is in the tail, and in no segment. */
+void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
+uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
+/* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
+void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
+/* Recovery: a chunk that the state counts already. Takes it. DAMAGED: it is not the next one. */
+weir_err weir_partition_tail_add(weir_engine *engine, weir_partition *partition, weir_chunk *chunk);
 
 /* producers.c */
 void weir_producers_init(weir_engine *engine);
@@ -193,6 +266,7 @@ void weir_producers_op(weir_engine *engine, weir_port *port, const weir_op *op);
 /* retained.c */
 weir_err weir_retained_decide(weir_engine *engine, weir_bytes name, uint64_t bytes);
 void weir_retained_apply_chunk(weir_engine *engine, weir_chunk *chunk);
+void weir_retained_forget(weir_engine *engine, weir_bytes name); /* a checkpoint says so */
 /* `record` of `chunk` sets or clears the value retained under its full name. */
 void weir_retained_apply(weir_engine *engine, weir_chunk *chunk, const weir_record *record);
 void weir_retained_fini(weir_engine *engine);
@@ -214,13 +288,17 @@ void weir_slots_drop(struct weir_slots *slots);
 /* cursor.c */
 weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir_op *op);
 void weir_cursors_topic(weir_engine *engine, weir_topic *topic); /* a new topic: filters meet it */
+/* The topic has more partitions than `before` now. */
+void weir_cursors_grown(weir_engine *engine, weir_topic *topic, uint32_t before);
 void weir_cursor_stop(weir_cursor *cursor);
 bool weir_cursors_deliver(weir_engine *engine, weir_subscriber *subscriber); /* false: waits */
-/* Its next record is visible, and before its end. */
+/* The offset behind the last one that it may hand out now. */
+int64_t weir_cursor_limit(const weir_cursor *cursor);
+/* Its next record may be handed out. */
 static inline bool weir_cursor_due(const weir_cursor *cursor)
 {
-    int64_t visible = cursor->partition->visible_offset;
-    return cursor->next < (visible < cursor->end ? visible : cursor->end);
+    return cursor->next < cursor->partition->visible_offset &&
+           cursor->next < weir_cursor_limit(cursor);
 }
 bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index);
 
@@ -284,12 +362,32 @@ void weir_flush_finished(weir_engine *engine);
 void weir_save_finished(weir_engine *engine);
 weir_err
 weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
-weir_err weir_flush_inline(weir_engine *engine); /* recovery */
+/* Recovery, and the clean stop: all of this class and above (unflushed.c), on this thread. */
+weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
+/* What an error of background work means: a full disk is tried again, anything else stops writing. */
+void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
+void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
+
+/* save.c */
+void weir_save_work(weir_engine *engine);
+/* Whether a checkpoint waits for a flush: of partitions of this class and above, and of records up
+ * to this unit. */
+bool weir_save_flushes(const weir_engine *engine, uint32_t *class_least, uint64_t *target);
+bool weir_save_bars_flush(const weir_engine *engine);
 
 /* open.c */
 weir_err weir_engine_make(const weir_engine_config *config,
                           weir_engine **engine); /* no files yet */
 void weir_engine_free(weir_engine *engine);
+
+/* saved.c: of every object that checkpoints hold */
+/* It changed, or is new. */
+void weir_saved_changed(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
+/* It was read from a checkpoint as it is. */
+void weir_saved_loaded(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
+/* It is no more; `identity` is what its kind's forget (snapshot.c) knows it by. Free it afterwards. */
+void weir_saved_gone(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved,
+                     weir_bytes identity);
 
 /* snapshot.c */
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload);
@@ -303,6 +401,9 @@ enum {
     WEIR_ENTRY_TOPIC_DELETE = 4,
     WEIR_ENTRY_BATCH = 5,
     WEIR_ENTRY_LIVE_RETAINED = 6,
+    WEIR_ENTRY_TOPIC_SETTINGS = 7,
+    WEIR_ENTRY_TOPIC_PARTITIONS = 8,
+    WEIR_ENTRY_TRIM = 9,
     WEIR_ENTRY_REFERENCE = 10,
     WEIR_ENTRY_PRODUCER = 11,
     WEIR_ENTRY_EXPIRE = 12,

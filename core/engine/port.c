@@ -429,8 +429,32 @@ weir_err weir_port_topic_create(weir_port *port, weir_bytes name, const weir_top
 weir_err weir_port_topic_set_level(weir_port *port, weir_bytes name, weir_level level, void *user,
                                    uint64_t token)
 {
+    if (level == WEIR_LEVEL_DEFAULT) {
+        return WEIR_INVALID;
+    }
     weir_topic_options options = {.level = level};
-    return submit_topic(port, WEIR_OP_TOPIC_LEVEL, name, user, token, &options, 0, 0);
+    return submit_topic(port, WEIR_OP_TOPIC_ALTER, name, user, token, &options, 0, 0);
+}
+
+weir_err weir_port_topic_alter(weir_port *port, weir_bytes name, const weir_topic_options *change,
+                               void *user, uint64_t token)
+{
+    return submit_topic(port, WEIR_OP_TOPIC_ALTER, name, user, token, change, 0, 0);
+}
+
+weir_err weir_port_topic_trim(weir_port *port, weir_bytes name, uint32_t partition, int64_t before,
+                              void *user, uint64_t token)
+{
+    weir_op *op = NULL;
+    weir_err err = op_begin(port, WEIR_OP_TOPIC_TRIM, name.len, true, user, token, &op);
+    if (err == WEIR_OK) {
+        op->topic.name_bytes = (uint32_t)name.len;
+        op->topic.time_ms = before;
+        op->topic.partition = partition;
+        put_bytes(op->data, name);
+        op_end(port, op, true);
+    }
+    return err;
 }
 
 weir_err weir_port_topic_delete(weir_port *port, weir_bytes name, void *user, uint64_t token)

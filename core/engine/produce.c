@@ -539,7 +539,7 @@ static void owe_unnoted(weir_engine *engine, weir_partition *partition, const we
     }
 }
 
-static void apply_retained(weir_engine *engine, weir_chunk *chunk)
+void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk)
 {
     for (uint32_t i = 0; i < chunk->count; i++) {
         weir_record record;
@@ -561,10 +561,8 @@ void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chu
     if (live) {
         engine->live_bytes += chunk->memory_bytes;
     } else {
-        engine->unflushed_bytes += chunk->memory_bytes;
-        if (!weir_link_in(&partition->unflushed_link)) {
-            weir_link_append(&engine->unflushed, &partition->unflushed_link);
-        }
+        weir_unflushed_add(engine, partition, chunk);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
     if (!weir_link_in(&partition->hidden_link)) {
         weir_link_append(&engine->hidden, &partition->hidden_link);
@@ -575,7 +573,7 @@ void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chu
         owe_unnoted(engine, partition, chunk);
     }
     if (retained && !live) {
-        apply_retained(engine, chunk);
+        weir_produce_apply_retained(engine, chunk);
     }
 }
 
@@ -635,71 +633,4 @@ void weir_partition_show_all(weir_engine *engine)
             weir_link_remove(&partition->hidden_link);
         }
     }
-}
-
-static void pop_chunk(weir_engine *engine, weir_partition *partition)
-{
-    weir_chunk *chunk = weir_tail_pop(&partition->tail);
-    engine->tail_bytes -= chunk->memory_bytes;
-    if (partition == &engine->live) {
-        engine->live_bytes -= chunk->memory_bytes;
-        partition->start_offset = weir_chunk_end(chunk);
-    }
-    weir_chunk_drop(chunk);
-}
-
-/* Live records go as soon as nobody is owed any, or when they take more than a quarter of the
- * limit. */
-static void shrink_live(weir_engine *engine)
-{
-    weir_partition *live = &engine->live;
-    bool owed = engine->live_owed > 0;
-    uint64_t most = engine->limits.tail_bytes_max / 4;
-    while (live->tail.count > 0 && (!owed || engine->live_bytes > most)) {
-        pop_chunk(engine, live);
-    }
-}
-
-static void shrink_partition(weir_engine *engine, weir_partition *partition)
-{
-    while (engine->tail_bytes > engine->limits.tail_bytes_max && partition->tail.count > 0) {
-        const weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
-        int64_t end = weir_chunk_end(oldest);
-        if (end > partition->flushed_offset || end > partition->visible_offset) {
-            return; /* [E2] */
-        }
-        pop_chunk(engine, partition);
-    }
-}
-
-void weir_tail_shrink(weir_engine *engine)
-{
-    shrink_live(engine);
-    bool evictable = engine->tail_bytes > engine->unflushed_bytes + engine->live_bytes;
-    if (engine->tail_bytes <= engine->limits.tail_bytes_max || !evictable) {
-        return;
-    }
-    size_t position = 0;
-    weir_topic *topic = NULL;
-    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL &&
-           engine->tail_bytes > engine->limits.tail_bytes_max) {
-        for (uint32_t i = 0; i < topic->partition_count; i++) {
-            shrink_partition(engine, topic->partitions[i]);
-        }
-    }
-    weir_chunk_pool_trim(engine->pool, engine->limits.tail_bytes_max / 8);
-}
-
-/* A deleted topic, or the end: nothing of it is kept in memory. */
-void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition)
-{
-    while (partition->tail.count > 0) {
-        weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
-        if (oldest->base_offset >= partition->flushed_offset && partition != &engine->live) {
-            engine->unflushed_bytes -= oldest->memory_bytes;
-        }
-        pop_chunk(engine, partition);
-    }
-    weir_link_remove(&partition->unflushed_link);
-    weir_tail_fini(&partition->tail);
 }

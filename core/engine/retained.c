@@ -62,13 +62,28 @@ weir_err weir_retained_decide(weir_engine *engine, weir_bytes name, uint64_t byt
     return WEIR_OK;
 }
 
+static void retained_remove(weir_engine *engine, weir_retained *value)
+{
+    scans_move_off(engine, value);
+    weir_link_remove(&value->link);
+    retained_free(engine, value);
+}
+
 static void retained_clear(weir_engine *engine, weir_bytes name)
 {
     weir_retained *old = weir_map_remove(&engine->retained, name);
     if (old != NULL) {
-        scans_move_off(engine, old);
-        weir_link_remove(&old->link);
-        retained_free(engine, old);
+        weir_saved_gone(engine, WEIR_SNAPSHOT_RETAINED, &old->saved, name);
+        retained_remove(engine, old);
+    }
+}
+
+void weir_retained_forget(weir_engine *engine, weir_bytes name)
+{
+    weir_retained *old = weir_map_remove(&engine->retained, name);
+    if (old != NULL) {
+        weir_link_remove(&old->saved.link);
+        retained_remove(engine, old);
     }
 }
 
@@ -81,7 +96,13 @@ static void retained_set(weir_engine *engine, weir_bytes name, weir_chunk *chunk
     value->chunk = weir_chunk_keep(chunk);
     value->name_bytes = (uint32_t)name.len;
     memcpy(value->name, name.ptr, name.len);
-    retained_clear(engine, name);
+    weir_retained *old = weir_map_remove(&engine->retained, name);
+    if (old != NULL) { /* checkpoints know the name, or not, as they did */
+        value->saved.pass = old->saved.pass;
+        weir_link_remove(&old->saved.link);
+        retained_remove(engine, old);
+    }
+    weir_saved_changed(engine, WEIR_SNAPSHOT_RETAINED, &value->saved);
     weir_err err =
         weir_map_set(&engine->retained, (weir_bytes){value->name, value->name_bytes}, value);
     WEIR_ASSERT(err == WEIR_OK);

@@ -9,22 +9,30 @@
  *   1 engine      -                            1 next topic id u32
  *   2 topic       id u32                       1 name  2 partitions u32  3 partition levels u32
  *                                              4 level u8  5 nested u8
+ *                                              6 settings  7 epochs (snapshot_life.c)
  *   3 partition   topic id u32 | index u32     1 positions: start i64 | flushed i64 | next i64
  *                                              2 segments, each: base i64 | end i64 | bytes u64 |
  *                                                heads u64 | max timestamp i64 | created i64 |
  *                                                term u64
+ *                                              3 tail: the batches that no segment has, each:
+ *                                                bytes u32 | RecordBatch v2
+ *                                              10 compacted (snapshot_life.c)
  *   4 retained    name bytes u16 | full name   1 source: topic id u32 | partition u32 | topic name
  *                                              2 the record, a RecordBatch v2 of one
+ *   5 topic gone  id u32                       1 name  2 deleted unit u64
+ *   6 gone        kind u8 | its identity       -
  *
  * Big-endian. `unit`: the object is as it was after that unit, and replay skips for it what is at
  * or below. A topic stands before its partitions. An object that was already read is replaced: the
  * later one holds.
  *
- * To add something to an object, add a row to its table below (the next free tag; never one that
+ * To add something to an object, add a row to its table of fields (the next free tag; never one that
  * was used before), with a put and a take; they may stand in a file of their own. A field that
  * writes no bytes is left out, so that a default costs nothing. An older reader stops at a tag or
- * kind it does not know (VERSION): that is meant. A new kind of object: a number in snapshot.h, an
- * encoder called by weir_snapshot_encode, a row in decode_object.
+ * kind it does not know (VERSION): that is meant. A new kind of object: a number in
+ * weir_snapshot_kind, a row in KINDS, a place in the ORDER of saved.c, a weir_saved in the object;
+ * and calls of weir_saved_changed, weir_saved_loaded and weir_saved_gone where it changes, is read,
+ * and goes.
  *
  * Decoding trusts nothing: every length is checked, and what does not fit is DAMAGED. Versions 1
  * and 2 are read by snapshot_old.c. */
@@ -167,9 +175,13 @@ static weir_err take_nested(weir_engine *engine, void *object, weir_reader *from
 }
 
 static const weir_snapshot_field TOPIC_FIELDS[] = {
-    {1, true, put_name, take_name},      {2, true, put_partitions, take_partitions},
-    {3, false, put_levels, take_levels}, {4, true, put_level, take_level},
+    {1, true, put_name, take_name},
+    {2, true, put_partitions, take_partitions},
+    {3, false, put_levels, take_levels},
+    {4, true, put_level, take_level},
     {5, false, put_nested, take_nested},
+    {6, false, weir_snapshot_put_settings, weir_snapshot_take_settings},
+    {7, false, weir_snapshot_put_epochs, weir_snapshot_take_epochs},
 };
 
 /* ---- Fields: partition
@@ -191,7 +203,7 @@ static weir_err take_positions(weir_engine *engine, void *object, weir_reader *f
     int64_t flushed = (int64_t)weir_reader_u64(from);
     int64_t next = (int64_t)weir_reader_u64(from);
     (void)engine;
-    if (from->failed || start < 0 || flushed < start || next < flushed) {
+    if (from->failed || start < 0 || flushed < 0 || next < flushed || next < start) {
         return WEIR_DAMAGED; /* [E1] */
     }
     partition->start_offset = start;
@@ -242,9 +254,65 @@ static weir_err take_segments(weir_engine *engine, void *object, weir_reader *fr
     return err;
 }
 
+static void put_tail(weir_engine *engine, const void *object, weir_writer *to)
+{
+    const weir_partition *partition = object;
+    if (!engine->saving.carry) {
+        return; /* replay brings them */
+    }
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    for (uint32_t i = first; i < partition->tail.count; i++) {
+        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
+        weir_writer_u32(to, chunk->batch_bytes);
+        weir_writer_bytes(to, chunk->batch, chunk->batch_bytes);
+    }
+}
+
+static weir_err take_tail(weir_engine *engine, void *object, weir_reader *from)
+{
+    weir_partition *partition = object;
+    weir_err err = WEIR_OK;
+    while (err == WEIR_OK && !from->failed && from->rest.len > 0) {
+        weir_chunk *chunk = NULL;
+        weir_bytes batch = weir_reader_bytes(from, weir_reader_u32(from));
+        if (from->failed) {
+            return WEIR_DAMAGED;
+        }
+        err = weir_chunk_from_batch(partition->topic->ref, partition->index, batch, &chunk);
+        if (err == WEIR_OK) {
+            chunk->unit = partition->held_unit;
+            err = weir_partition_tail_add(engine, partition, chunk);
+        }
+    }
+    return err == WEIR_OK || err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
+}
+
 static const weir_snapshot_field PARTITION_FIELDS[] = {
     {1, true, put_positions, take_positions},
     {2, false, put_segments, take_segments},
+    {3, false, put_tail, take_tail},
+    {10, false, weir_snapshot_put_compacted, weir_snapshot_take_compacted},
+};
+
+/* ---- Fields: topic that is no more
+ * ------------------------------------------------------------------------- */
+
+static void put_deleted_unit(weir_engine *engine, const void *object, weir_writer *to)
+{
+    (void)engine;
+    weir_writer_u64(to, ((const weir_topic *)object)->deleted_unit);
+}
+
+static weir_err take_deleted_unit(weir_engine *engine, void *object, weir_reader *from)
+{
+    (void)engine;
+    ((weir_topic_draft *)object)->deleted_unit = weir_reader_u64(from);
+    return WEIR_OK;
+}
+
+static const weir_snapshot_field TOPIC_GONE_FIELDS[] = {
+    {1, true, put_name, take_name},
+    {2, true, put_deleted_unit, take_deleted_unit},
 };
 
 /* ---- Fields: retained value
@@ -331,18 +399,24 @@ static void put_fields(weir_engine *engine, const void *object, const weir_snaps
     }
 }
 
-static void encode_topic(weir_engine *engine, const weir_topic *topic, uint64_t unit,
-                         weir_writer *to)
+static void put_topic(weir_engine *engine, const weir_saved *saved, uint64_t unit, weir_writer *to)
 {
-    size_t begin = object_begin(to, WEIR_SNAPSHOT_TOPIC, unit);
+    const weir_topic *topic = WEIR_OWNER_OF(saved, weir_topic, saved);
+    bool gone = topic->deleted_unit != 0;
+    size_t begin = object_begin(to, gone ? WEIR_SNAPSHOT_TOPIC_GONE : WEIR_SNAPSHOT_TOPIC, unit);
     weir_writer_u32(to, topic->id);
-    put_fields(engine, topic, FIELDS(TOPIC_FIELDS), to);
+    if (gone) {
+        put_fields(engine, topic, FIELDS(TOPIC_GONE_FIELDS), to);
+    } else {
+        put_fields(engine, topic, FIELDS(TOPIC_FIELDS), to);
+    }
     length_set(to, begin);
 }
 
-static void encode_partition(weir_engine *engine, const weir_partition *partition, uint64_t unit,
-                             weir_writer *to)
+static void put_partition(weir_engine *engine, const weir_saved *saved, uint64_t unit,
+                          weir_writer *to)
 {
+    const weir_partition *partition = WEIR_OWNER_OF(saved, weir_partition, saved);
     size_t begin = object_begin(to, WEIR_SNAPSHOT_PARTITION, unit);
     weir_writer_u32(to, partition->topic->id);
     weir_writer_u32(to, partition->index);
@@ -350,9 +424,10 @@ static void encode_partition(weir_engine *engine, const weir_partition *partitio
     length_set(to, begin);
 }
 
-static void encode_retained(weir_engine *engine, const weir_retained *value, uint64_t unit,
-                            weir_writer *to)
+static void put_retained(weir_engine *engine, const weir_saved *saved, uint64_t unit,
+                         weir_writer *to)
 {
+    const weir_retained *value = WEIR_OWNER_OF(saved, weir_retained, saved);
     size_t begin = object_begin(to, WEIR_SNAPSHOT_RETAINED, unit);
     weir_writer_u16(to, (uint16_t)value->name_bytes);
     weir_writer_bytes(to, value->name, value->name_bytes);
@@ -360,26 +435,46 @@ static void encode_retained(weir_engine *engine, const weir_retained *value, uin
     length_set(to, begin);
 }
 
+void weir_snapshot_put_gone(weir_snapshot_kind kind, weir_bytes identity, uint64_t unit,
+                            weir_writer *to)
+{
+    size_t begin = object_begin(to, WEIR_SNAPSHOT_GONE, unit);
+    weir_writer_u8(to, (uint8_t)kind);
+    weir_writer_bytes(to, identity.ptr, identity.len);
+    length_set(to, begin);
+}
+
+void weir_snapshot_put_version(weir_writer *to)
+{
+    weir_writer_u16(to, SNAPSHOT_VERSION);
+}
+
+void weir_snapshot_put_engine(weir_engine *engine, uint64_t unit, weir_writer *to)
+{
+    size_t begin = object_begin(to, WEIR_SNAPSHOT_ENGINE, unit);
+    put_fields(engine, engine, FIELDS(ENGINE_FIELDS), to);
+    length_set(to, begin);
+}
+
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
 {
     uint64_t unit = engine->journal != NULL ? weir_journal_last(engine->journal) : 0;
     weir_writer to = {.out = payload};
-    weir_writer_u16(&to, SNAPSHOT_VERSION);
-    size_t begin = object_begin(&to, WEIR_SNAPSHOT_ENGINE, unit);
-    put_fields(engine, engine, FIELDS(ENGINE_FIELDS), &to);
-    length_set(&to, begin);
+    weir_snapshot_put_version(&to);
+    weir_snapshot_put_engine(engine, unit, &to);
+    engine->saving.carry = true;
     size_t position = 0;
     const weir_topic *topic = NULL;
     while (to.err == WEIR_OK &&
            (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        encode_topic(engine, topic, unit, &to);
+        put_topic(engine, &topic->saved, unit, &to);
         for (uint32_t i = 0; i < topic->partition_count && to.err == WEIR_OK; i++) {
-            encode_partition(engine, topic->partitions[i], unit, &to);
+            put_partition(engine, &topic->partitions[i]->saved, unit, &to);
         }
     }
     for (weir_link *at = engine->retained_list.next;
          at != &engine->retained_list && to.err == WEIR_OK; at = at->next) {
-        encode_retained(engine, WEIR_OWNER_OF(at, weir_retained, link), unit, &to);
+        put_retained(engine, &WEIR_OWNER_OF(at, weir_retained, link)->saved, unit, &to);
     }
     return to.err;
 }
@@ -403,6 +498,7 @@ weir_err weir_snapshot_segment_add(weir_engine *engine, weir_partition *partitio
                              sizeof(dir));
     weir_err err = weir_segment_open(engine->env, dir, state, last && !engine->old_alive, &segment);
     if (err == WEIR_OK) {
+        weir_segment_files_join(engine->files, segment);
         err = weir_partition_segment_add(partition, segment);
         if (err != WEIR_OK) {
             weir_segment_drop(segment);
@@ -433,6 +529,17 @@ static bool name_is(const weir_chunk *chunk, weir_bytes name)
     return len == name.len && len <= sizeof(made) && memcmp(made, name.ptr, len) == 0;
 }
 
+/* The value that was set last, unless the chunk cleared one. */
+static void retained_loaded(weir_engine *engine, const weir_chunk *chunk)
+{
+    if (!weir_link_empty(&engine->retained_list)) {
+        weir_retained *value = WEIR_OWNER_OF(engine->retained_list.previous, weir_retained, link);
+        if (value->chunk == chunk) {
+            weir_saved_loaded(engine, WEIR_SNAPSHOT_RETAINED, &value->saved);
+        }
+    }
+}
+
 weir_err weir_snapshot_retained_add(weir_engine *engine, uint32_t topic_id, weir_bytes topic_name,
                                     uint32_t partition, weir_bytes batch, const weir_bytes *name)
 {
@@ -449,6 +556,7 @@ weir_err weir_snapshot_retained_add(weir_engine *engine, uint32_t topic_id, weir
     }
     if (err == WEIR_OK) {
         weir_retained_apply_chunk(engine, chunk);
+        retained_loaded(engine, chunk);
     }
     weir_chunk_drop(chunk);
     weir_topic_ref_drop(ref);
@@ -498,7 +606,7 @@ static weir_err take_fields(weir_engine *engine, void *object, const weir_snapsh
     return body->failed || required > 0 ? WEIR_DAMAGED : WEIR_OK;
 }
 
-static weir_err decode_topic(weir_engine *engine, weir_reader *body)
+static weir_err decode_topic(weir_engine *engine, uint64_t unit, weir_reader *body)
 {
     weir_topic_draft draft = {0};
     uint32_t id = weir_reader_u32(body);
@@ -519,6 +627,39 @@ static weir_err decode_topic(weir_engine *engine, weir_reader *body)
         engine->stats.partitions += err == WEIR_OK ? more : 0;
         topic->options = draft.options;
     }
+    err = err == WEIR_OK ? weir_snapshot_epochs_set(topic, draft.epochs) : err;
+    if (err == WEIR_OK) {
+        topic->held_unit = unit;
+        weir_saved_loaded(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
+    }
+    return err;
+}
+
+/* Replay may pass through its last units: it waits with the graves until no checkpoint knows it. */
+static weir_err decode_topic_gone(weir_engine *engine, uint64_t unit, weir_reader *body)
+{
+    weir_topic_draft draft = {0};
+    uint32_t id = weir_reader_u32(body);
+    weir_err err = take_fields(engine, &draft, FIELDS(TOPIC_GONE_FIELDS), body);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (id == WEIR_LIVE_TOPIC_ID || draft.deleted_unit == 0 || draft.deleted_unit > unit ||
+        weir_topics_grave(engine, id) != NULL || weir_topic_name_check(draft.name) != WEIR_OK) {
+        return WEIR_DAMAGED;
+    }
+    weir_topic *topic = weir_topics_find_id(engine, id);
+    if (topic == NULL && weir_topics_find(engine, draft.name) != NULL) {
+        return WEIR_DAMAGED;
+    }
+    if (topic == NULL) {
+        weir_topic_options none = {.level = WEIR_LEVEL_DISK};
+        err = weir_topics_apply_create(engine, id, draft.name, &none, &topic);
+    }
+    if (err == WEIR_OK) {
+        weir_topics_apply_delete(engine, topic, draft.deleted_unit);
+        weir_link_remove(&topic->saved.link);
+    }
     return err;
 }
 
@@ -534,22 +675,32 @@ static void partition_empty(weir_engine *engine, weir_partition *partition)
     partition->start_offset = 0;
     partition->flushed_offset = 0;
     partition->next_offset = 0;
+    partition->clean_offset = 0;
+    partition->tombstones_due_ms = INT64_MAX;
 }
 
-static weir_err decode_partition(weir_engine *engine, weir_reader *body)
+static weir_err decode_partition(weir_engine *engine, uint64_t unit, weir_reader *body)
 {
-    weir_topic *topic = weir_topics_find_id(engine, weir_reader_u32(body));
+    uint32_t id = weir_reader_u32(body);
     uint32_t index = weir_reader_u32(body);
+    weir_topic *topic = weir_topics_find_id(engine, id);
+    if (!body->failed && topic == NULL && weir_topics_grave(engine, id) != NULL) {
+        return WEIR_OK; /* it was written before its topic went */
+    }
     if (body->failed || topic == NULL || index >= topic->partition_count) {
         return WEIR_DAMAGED;
     }
     weir_partition *partition = topic->partitions[index];
     partition_empty(engine, partition);
-    return take_fields(engine, partition, FIELDS(PARTITION_FIELDS), body);
+    partition->held_unit = unit;
+    weir_err err = take_fields(engine, partition, FIELDS(PARTITION_FIELDS), body);
+    weir_saved_loaded(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+    return err;
 }
 
-static weir_err decode_retained(weir_engine *engine, weir_reader *body)
+static weir_err decode_retained(weir_engine *engine, uint64_t unit, weir_reader *body)
 {
+    (void)unit;
     weir_retained_draft draft = {0};
     draft.name = weir_reader_bytes(body, weir_reader_u16(body));
     weir_err err = take_fields(engine, &draft, FIELDS(RETAINED_FIELDS), body);
@@ -561,26 +712,61 @@ static weir_err decode_retained(weir_engine *engine, weir_reader *body)
                                                        draft.partition, draft.batch, &draft.name);
 }
 
+static weir_err forget_retained(weir_engine *engine, uint64_t unit, weir_reader *identity)
+{
+    (void)unit;
+    weir_bytes name = weir_reader_bytes(identity, identity->rest.len);
+    weir_retained_forget(engine, name);
+    return WEIR_OK;
+}
+
+static weir_err decode_engine(weir_engine *engine, uint64_t unit, weir_reader *body)
+{
+    (void)unit;
+    return take_fields(engine, engine, FIELDS(ENGINE_FIELDS), body);
+}
+
+/* How objects of each kind are written, read, and forgotten. */
+typedef struct object_kind {
+    void (*put)(weir_engine *engine, const weir_saved *saved, uint64_t unit, weir_writer *to);
+    weir_err (*take)(weir_engine *engine, uint64_t unit, weir_reader *body);
+    /* One that is no more; NULL: of this kind none is told so. */
+    weir_err (*forget)(weir_engine *engine, uint64_t unit, weir_reader *identity);
+} object_kind;
+
+static const object_kind KINDS[WEIR_SNAPSHOT_KINDS] = {
+    [WEIR_SNAPSHOT_ENGINE] = {NULL, decode_engine, NULL},
+    [WEIR_SNAPSHOT_TOPIC] = {put_topic, decode_topic, NULL},
+    [WEIR_SNAPSHOT_PARTITION] = {put_partition, decode_partition, NULL},
+    [WEIR_SNAPSHOT_RETAINED] = {put_retained, decode_retained, forget_retained},
+    [WEIR_SNAPSHOT_TOPIC_GONE] = {NULL, decode_topic_gone, NULL},
+};
+
+void weir_snapshot_put(weir_engine *engine, weir_snapshot_kind kind, const weir_saved *saved,
+                       uint64_t unit, weir_writer *to)
+{
+    WEIR_ASSERT(KINDS[kind].put != NULL);
+    KINDS[kind].put(engine, saved, unit, to);
+}
+
 static weir_err decode_object(weir_engine *engine, weir_reader *from)
 {
     uint8_t kind = weir_reader_u8(from);
-    (void)weir_reader_u64(from); /* all are of the checkpoint's unit so far */
+    uint64_t unit = weir_reader_u64(from);
     weir_reader body = {.rest = weir_reader_bytes(from, weir_reader_u32(from))};
     if (from->failed) {
         return WEIR_DAMAGED;
     }
-    switch (kind) {
-    case WEIR_SNAPSHOT_ENGINE:
-        return take_fields(engine, engine, FIELDS(ENGINE_FIELDS), &body);
-    case WEIR_SNAPSHOT_TOPIC:
-        return decode_topic(engine, &body);
-    case WEIR_SNAPSHOT_PARTITION:
-        return decode_partition(engine, &body);
-    case WEIR_SNAPSHOT_RETAINED:
-        return decode_retained(engine, &body);
-    default:
+    if (kind == WEIR_SNAPSHOT_GONE) {
+        kind = weir_reader_u8(&body);
+        bool known = !body.failed && kind < WEIR_SNAPSHOT_KINDS && KINDS[kind].forget != NULL;
+        weir_err err = known ? KINDS[kind].forget(engine, unit, &body) : WEIR_VERSION;
+        return err == WEIR_OK && (body.failed || body.rest.len > 0) ? WEIR_DAMAGED : err;
+    }
+    if (kind >= WEIR_SNAPSHOT_KINDS || KINDS[kind].take == NULL) {
         return WEIR_VERSION;
     }
+    return KINDS[kind].take(engine, unit, &body);
 }
 
 static weir_err decode(weir_engine *engine, weir_reader *from)

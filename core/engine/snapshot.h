@@ -87,17 +87,12 @@ static inline uint64_t weir_reader_u64(weir_reader *from)
 /* ---- Objects ------------------------------------------------------------------------------------
  */
 
-typedef enum weir_snapshot_kind {
-    WEIR_SNAPSHOT_ENGINE = 1,
-    WEIR_SNAPSHOT_TOPIC = 2,
-    WEIR_SNAPSHOT_PARTITION = 3,
-    WEIR_SNAPSHOT_RETAINED = 4,
-} weir_snapshot_kind;
-
 /* A topic while its fields are read, before it exists. */
 typedef struct weir_topic_draft {
     weir_bytes name;
     weir_topic_options options;
+    uint64_t deleted_unit; /* of one that is no more */
+    weir_bytes epochs;
 } weir_topic_draft;
 
 /* One tagged field of an object. `put` writes its bytes, or none: the field is then left out, and
@@ -116,8 +111,26 @@ typedef struct weir_snapshot_field {
     weir_err (*take)(weir_engine *engine, void *object, weir_reader *from);
 } weir_snapshot_field;
 
+/* What saved.c writes a payload with: its beginning, then objects. `unit`: they are as they were
+ * after it. */
+void weir_snapshot_put_version(weir_writer *to);
+void weir_snapshot_put_engine(weir_engine *engine, uint64_t unit, weir_writer *to);
+void weir_snapshot_put(weir_engine *engine, weir_snapshot_kind kind, const weir_saved *saved,
+                       uint64_t unit, weir_writer *to);
+void weir_snapshot_put_gone(weir_snapshot_kind kind, weir_bytes identity, uint64_t unit,
+                            weir_writer *to);
+
 /* Versions 1 and 2 (snapshot_old.c). `from` stands behind the version. */
 weir_err weir_snapshot_old_decode(weir_engine *engine, uint16_t version, weir_reader *from);
+
+/* snapshot_life.c */
+void weir_snapshot_put_settings(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_settings(weir_engine *engine, void *object, weir_reader *from);
+void weir_snapshot_put_epochs(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_epochs(weir_engine *engine, void *object, weir_reader *from);
+weir_err weir_snapshot_epochs_set(weir_topic *topic, weir_bytes epochs);
+void weir_snapshot_put_compacted(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_compacted(weir_engine *engine, void *object, weir_reader *from);
 
 /* Shared by both readers. */
 void weir_snapshot_segment_take(weir_reader *from, bool has_term, weir_segment_state *state);

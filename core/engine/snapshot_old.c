@@ -11,7 +11,8 @@
  *     each: topic id u32 | name bytes u16 | topic name | partition u32 | batch bytes u32 |
  *           RecordBatch v2
  *
- * Big-endian. The objects are as they were after the checkpoint's unit. */
+ * Big-endian. The objects are as they were after the checkpoint's unit, which the caller has put into
+ * engine.saving.begin_unit. */
 #include "core/engine/snapshot.h"
 
 static weir_err old_segment(weir_engine *engine, uint16_t version, weir_reader *from,
@@ -39,6 +40,8 @@ static weir_err old_partition(weir_engine *engine, uint16_t version, weir_reader
         err = old_segment(engine, version, from, partition, i + 1 == segments);
     }
     partition->segment_continues = !engine->old_alive && partition->segment_count == segments;
+    partition->held_unit = engine->saving.begin_unit;
+    weir_saved_loaded(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     return err;
 }
 
@@ -58,6 +61,10 @@ static weir_err old_topic(weir_engine *engine, uint16_t version, weir_reader *fr
         err = WEIR_DAMAGED;
     }
     err = err == WEIR_OK ? weir_topics_apply_create(engine, id, name, &options, &topic) : err;
+    if (err == WEIR_OK) {
+        topic->held_unit = engine->saving.begin_unit;
+        weir_saved_loaded(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
+    }
     for (uint32_t i = 0; err == WEIR_OK && i < options.partitions; i++) {
         err = old_partition(engine, version, from, topic->partitions[i]);
     }

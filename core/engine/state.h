@@ -32,6 +32,7 @@
 #include "core/journal/journal.h"
 #include "core/journal/owner.h"
 #include "core/log/chunk.h"
+#include "core/log/files.h"
 #include "core/log/segment.h"
 #include "core/log/tail.h"
 
@@ -54,6 +55,7 @@ enum {
     WEIR_COLD_BYTES = 512 << 10,
     WEIR_RETAINED_SCAN_MAX = 4096, /* retained values looked at in one turn for one subscriber */
     WEIR_LIVE_TOPIC_ID = 0,
+    WEIR_UNFLUSHED_CLASSES = 16, /* below 2 KiB, 4 KiB, ... of batches outside segments */
 };
 
 typedef struct weir_topic weir_topic;
@@ -68,6 +70,12 @@ typedef struct weir_cursor weir_cursor;
 typedef struct weir_link {
     struct weir_link *next, *previous;
 } weir_link;
+/* What an object has that checkpoints hold: saved.h. */
+typedef struct weir_saved {
+    weir_link link;
+    uint32_t pass; /* in which it was last written; 0: no checkpoint knows it */
+    bool changed;  /* since it was last written */
+} weir_saved;
 #define WEIR_OWNER_OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
 /* ---- Topics and partitions (topics.c, produce.c) -------------------------------------------- */
@@ -81,6 +89,8 @@ typedef struct weir_note {
 struct weir_partition {
     weir_topic *topic;
     uint32_t index;
+    weir_saved saved;
+    uint64_t held_unit; /* a checkpoint gave its state after this unit: replay skips up to there */
     int64_t start_offset;
     int64_t flushed_offset; /* everything below is in segments */
     int64_t next_offset;
@@ -89,11 +99,16 @@ struct weir_partition {
     weir_segment **segments; /* oldest first; the last one may be written to */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool segment_continues;  /* the last one may be appended to (not after a take-over) */
+    bool segment_continues; /* the last one may be appended to (not after a take-over) */
     bool flushing;           /* a flush has it in hand */
     bool straight_wanted;    /* large batches come: its segments stand in this owner's folder */
     int64_t straight_end;    /* what is on its way straight to the segment ends here, */
     uint64_t straight_bytes; /* and the segment's bytes will then be so many */
+    bool segment_closed;       /* it is old: the next record begins another one */
+    int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
+    int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
+    uint64_t compact_after_ns; /* not before: it failed */
+    weir_link trimmed_link;    /* engine.life.trimmed: there may be something below its start */
     uint32_t batch_bytes_guess;
     weir_chunk *open; /* the batch this turn builds, or NULL */
     weir_batch_builder builder;
@@ -103,16 +118,29 @@ struct weir_partition {
     weir_link open_link;      /* engine.open_partitions */
     weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
+    uint64_t unflushed_bytes; /* of its batches that no segment has */
+    weir_link evictable_link; /* engine.evictable: its tail has what segments have */
+    weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */
     weir_link waiting;        /* fetches that wait for a record */
     weir_link cursors;        /* cursors that read it */
 };
 
+/* Partitions were added: each that there was before, up to which offset. */
+typedef struct weir_epoch {
+    uint32_t partitions;
+    int64_t bounds[];
+} weir_epoch;
+
 struct weir_topic {
     uint32_t id;
+    weir_saved saved;
+    uint64_t held_unit; /* as a partition's */
     weir_topic_options options;
     weir_topic_ref *ref;
     uint32_t round_robin;
     uint32_t partition_count;
+    weir_epoch **epochs; /* oldest first */
+    uint32_t epoch_count;
     weir_partition **partitions; /* each on its own: adding some moves none */
     weir_level level_before;     /* of records up to level_unit, when the level was lowered since */
     uint64_t level_unit;
@@ -198,6 +226,7 @@ typedef struct weir_producers {
 /* ---- Retained values (retained.c) ------------------------------------------------------------ */
 
 struct weir_retained {
+    weir_saved saved;
     weir_link link;    /* engine.retained_list, by sequence */
     uint64_t sequence; /* of its last change */
     weir_chunk *chunk; /* one record */
@@ -371,6 +400,8 @@ typedef struct weir_flush_item {
     uint32_t index;        /* of the partition */
     uint64_t term;         /* names the folder of segments it may append to or make */
     weir_segment *segment; /* to append to; NULL: make one. Kept. */
+    bool closed;           /* ... but it takes no more */
+    uint64_t segment_bytes_max;
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
     weir_chunk **chunks; /* kept */
@@ -383,7 +414,8 @@ typedef struct weir_flush_item {
 
 typedef enum weir_save_kind {
     WEIR_SAVE_SYNC,   /* segments, before the state that counts on them is written */
-    WEIR_SAVE_WRITE,  /* the checkpoint */
+    WEIR_SAVE_ADD,    /* a slice of the checkpoint */
+    WEIR_SAVE_WRITE,  /* its head and its name */
     WEIR_SAVE_REMOVE, /* a deleted topic's files */
 } weir_save_kind;
 
@@ -401,22 +433,124 @@ typedef struct weir_save {
     weir_engine *engine;
     bool running;
     weir_save_kind kind;
-    weir_segment **segments;
+    bool volume;             /* all that was written is synced at once, */
+    weir_segment **segments; /* or these */
     uint32_t segment_count;
     weir_checkpoint checkpoint;
-    weir_buffer payload;
+    weir_checkpoint_writer *writer;
+    weir_checkpoint_link link; /* of the newest one written since the start */
+    weir_buffer slice;
     uint64_t keep_from; /* the journal must keep units from here on */
     weir_topic *grave;
     weir_err err;
 } weir_save;
 
+/* ---- How records end (life.c, sweep.c, compact.c) ----------------------------------------------
+ */
+
+/* A segment that is in no partition's list any more. */
+typedef struct weir_obsolete {
+    weir_segment *segment; /* kept */
+    uint64_t unit;         /* of the trim, or when others took its place */
+    bool replaced;
+} weir_obsolete;
+
+enum { WEIR_REMOVING_MAX = 32 };
+
+typedef struct weir_life {
+    weir_job job;
+    weir_engine *engine;
+    bool running; /* files are removed */
+    weir_segment *removing[WEIR_REMOVING_MAX];
+    uint32_t removing_count;
+    weir_err err;
+    weir_link trimmed;
+    weir_obsolete *obsolete;
+    uint32_t obsolete_count;
+    uint32_t obsolete_capacity;
+    size_t walk_position;  /* in topics_by_name */
+    uint64_t walk_ns;      /* when the next walk begins */
+    int64_t held_until_ms; /* nothing is old before that */
+    bool clock_told;
+    uint64_t recovered_unit; /* the last one at the start */
+} weir_life;
+
+typedef struct weir_sweep {
+    weir_job job;
+    weir_engine *engine;
+    bool running;
+    bool done; /* once since the start */
+    struct weir_sweep_item *items;
+    uint32_t item_count;
+    size_t position; /* in topics_by_name */
+    const weir_topic *topic;
+    uint64_t generation; /* topics_generation when `topic` was taken */
+    uint32_t partition;
+} weir_sweep;
+
+struct weir_compaction_work; /* compact.c */
+
+typedef struct weir_compaction {
+    weir_job job;
+    weir_engine *engine;
+    bool running;              /* a slice is under way */
+    weir_partition *partition; /* whose turn it is; NULL: none */
+    struct weir_compaction_work *work;
+    uint64_t generation; /* names its folder */
+    uint64_t next_ns;    /* when the next slice may run */
+    weir_partition *next_partition;
+    int64_t next_dirty; /* how much it would gain */
+} weir_compaction;
+
 typedef enum weir_checkpoint_phase {
     WEIR_CHECKPOINT_IDLE,
-    WEIR_CHECKPOINT_FLUSH, /* until every unit up to the target is in segments */
-    WEIR_CHECKPOINT_SYNC,  /* segments; no flush meanwhile */
-    WEIR_CHECKPOINT_READY, /* encoded; its unit is not durable yet */
+    WEIR_CHECKPOINT_FLUSH,  /* until what is left outside segments may be carried */
+    WEIR_CHECKPOINT_SYNC,   /* segments; no flush from here on, until all is encoded */
+    WEIR_CHECKPOINT_ENCODE, /* slice by slice */
+    WEIR_CHECKPOINT_READY,  /* encoded; the newest unit in it is not durable yet */
     WEIR_CHECKPOINT_WRITE,
 } weir_checkpoint_phase;
+
+/* ---- What a checkpoint has to hold (saved.c) ---------------------------------------------------
+ */
+
+/* The kinds of objects, as the payload has them: snapshot.c. */
+typedef enum weir_snapshot_kind {
+    WEIR_SNAPSHOT_ENGINE = 1,
+    WEIR_SNAPSHOT_TOPIC = 2,
+    WEIR_SNAPSHOT_PARTITION = 3,
+    WEIR_SNAPSHOT_RETAINED = 4,
+    WEIR_SNAPSHOT_TOPIC_GONE = 5,
+    WEIR_SNAPSHOT_GONE = 6, /* any other object that is no more */
+    WEIR_SNAPSHOT_PRODUCER = 7,
+    WEIR_SNAPSHOT_PUBLISHING = 8,
+    WEIR_SNAPSHOT_KINDS,
+} weir_snapshot_kind;
+
+/* Every object is in one list of its kind. */
+typedef struct weir_saved_lists {
+    weir_link clean;   /* the chain has them as they are */
+    weir_link changed; /* since */
+    weir_link passing; /* to be written by the pass that is under way */
+    weir_link passed;  /* written by it */
+} weir_saved_lists;
+
+typedef struct weir_saving {
+    weir_saved_lists lists[WEIR_SNAPSHOT_KINDS];
+    uint32_t pass;
+    bool running;
+    bool base;        /* the pass writes everything */
+    bool base_wanted; /* the next one has to */
+    bool engine_done; /* the engine's own object is written */
+    bool carry;       /* the partition that is being written takes its unflushed batches along */
+    uint64_t begin_unit;
+    uint64_t replay_from;
+    uint64_t carried_bytes; /* in this pass */
+    uint64_t bytes;         /* of this pass */
+    uint64_t base_bytes;    /* of the chain's base, */
+    uint64_t delta_bytes;   /* and of all deltas on it */
+    uint32_t deltas;
+} weir_saving;
 
 /* ---- The engine --------------------------------------------------------------------------------
  */
@@ -492,7 +626,13 @@ struct weir_engine {
     uint64_t os_since_ns;      /* when the oldest unsynced os unit was written; 0: none */
     weir_link open_partitions;
     weir_link hidden;
-    weir_link unflushed;
+    weir_link unflushed[WEIR_UNFLUSHED_CLASSES]; /* by how much they have */
+    uint64_t unflushed_class_bytes[WEIR_UNFLUSHED_CLASSES];
+    weir_link evictable;
+    weir_link unsynced;
+    uint64_t unsynced_count;
+    weir_segment_files *files; /* the bound on open segment files */
+    weir_file *volume; /* open since the start: see weir_env_ops.volume_sync */
     uint64_t tail_bytes;
     uint64_t live_bytes;
     uint64_t unflushed_bytes;
@@ -503,7 +643,13 @@ struct weir_engine {
 
     weir_straight straight;
     weir_flush flush;
+    bool flush_going; /* until half of what started it is written */
+    bool flush_empty; /* this turn found nothing to write */
     weir_save save;
+    weir_saving saving;
+    weir_life life;
+    weir_sweep sweep;
+    weir_compaction compaction;
     weir_checkpoint_phase phase;
     uint64_t checkpoint_number;
     uint64_t checkpoint_target;       /* flush everything up to this unit */

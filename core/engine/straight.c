@@ -93,7 +93,9 @@ static uint64_t lacking_bytes(const weir_partition *partition)
 static weir_segment *segment_for(const weir_engine *engine, const weir_partition *partition,
                                  uint64_t bytes, uint64_t before)
 {
+    weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     if (partition->segment_count == 0 || !partition->segment_continues || partition->flushing ||
+        partition->segment_closed || weir_life_roll_due(engine, partition, &options) ||
         before > TAKEN_ALONG_BYTES_MAX) {
         return NULL; /* [X2] */
     }
@@ -102,7 +104,7 @@ static weir_segment *segment_for(const weir_engine *engine, const weir_partition
     weir_segment_state_of(last, &state);
     uint64_t end = weir_straight_busy(partition) ? partition->straight_bytes : state.bytes;
     bool fits = state.term == weir_owner_term(engine->owner_file) &&
-                end + before + bytes <= engine->config.segment_bytes_max; /* [X1] */
+                end + before + bytes <= (uint64_t)options.segment_bytes; /* [X1] */
     return fits ? last : NULL;
 }
 
@@ -288,8 +290,9 @@ static void item_count(weir_engine *engine, const weir_straight_item *item)
             engine->unflushed_bytes -= chunk->memory_bytes;
         }
     }
-    if (alive && partition->flushed_offset == partition->next_offset) {
-        weir_link_remove(&partition->unflushed_link);
+    if (alive) {
+        weir_unflushed_settle(engine, partition);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
 }
 

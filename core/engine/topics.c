@@ -97,7 +97,7 @@ static bool nests(const weir_engine *engine, weir_bytes name)
 static bool options_equal(const weir_topic_options *a, const weir_topic_options *b)
 {
     return a->partitions == b->partitions && a->level == b->level && a->nested == b->nested &&
-           a->partition_levels == b->partition_levels;
+           a->partition_levels == b->partition_levels && weir_topic_settings_allow(a, b);
 }
 
 weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
@@ -112,7 +112,7 @@ weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
     if (options->level == WEIR_LEVEL_REPLICATED) {
         return WEIR_NOT_OFFERED;
     }
-    if (options->level >= WEIR_LEVEL_COUNT) {
+    if (options->level >= WEIR_LEVEL_COUNT || weir_topic_settings_check(options) != WEIR_OK) {
         return WEIR_INVALID;
     }
     if (options->partitions > engine->limits.partitions_max) {
@@ -144,6 +144,7 @@ static weir_partition *partition_make(weir_topic *topic, uint32_t index)
     partition->index = index;
     partition->segment_continues = true;
     partition->batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
+    partition->tombstones_due_ms = INT64_MAX;
     weir_link_init(&partition->waiting);
     weir_link_init(&partition->cursors);
     return partition;
@@ -188,6 +189,15 @@ static weir_topic *topic_make(uint32_t id, weir_bytes name, const weir_topic_opt
     return topic;
 }
 
+weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id)
+{
+    weir_topic *topic = engine->graves;
+    while (topic != NULL && topic->id != id) {
+        topic = topic->grave_next;
+    }
+    return topic;
+}
+
 weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes name,
                                   const weir_topic_options *options, weir_topic **out)
 {
@@ -211,6 +221,7 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
     engine->topics_generation++;
     engine->stats.topics++;
     engine->stats.partitions += topic->partition_count;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     *out = topic;
     return WEIR_OK;
 }
@@ -218,11 +229,19 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
 /* ---- Delete
  * ------------------------------------------------------------------------------------------ */
 
+/* No checkpoint writes or syncs it any more. */
+static void partition_forget(weir_engine *engine, weir_partition *partition)
+{
+    weir_link_remove(&partition->saved.link);
+    weir_unsynced_remove(engine, partition);
+}
+
 void weir_topic_free(weir_engine *engine, weir_topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         weir_partition *partition = topic->partitions[i];
         weir_partition_drop_chunks(engine, partition);
+        partition_forget(engine, partition);
         for (uint32_t s = 0; s < partition->segment_count; s++) {
             weir_segment_drop(partition->segments[s]);
         }
@@ -230,6 +249,8 @@ void weir_topic_free(weir_engine *engine, weir_topic *topic)
         free(partition->notes);
         free(partition);
     }
+    weir_link_remove(&topic->saved.link);
+    weir_topic_epochs_free(topic);
     weir_topic_ref_drop(topic->ref);
     free(topic->partitions);
     free(topic);
@@ -238,11 +259,14 @@ void weir_topic_free(weir_engine *engine, weir_topic *topic)
 void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t unit)
 {
     weir_subscribers_forget_topic(engine, topic);
+    weir_compact_forget(engine, topic);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         weir_partition *partition = topic->partitions[i];
         weir_fetches_end(engine, partition, NULL);
         weir_partition_drop_chunks(engine, partition);
         weir_link_remove(&partition->hidden_link);
+        partition_forget(engine, partition);
+        weir_link_remove(&partition->trimmed_link);
     }
     weir_map_remove(&engine->topics_by_name,
                     (weir_bytes){topic->ref->name, topic->ref->name_bytes});
@@ -251,6 +275,7 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
     engine->stats.partitions -= topic->partition_count;
     engine->topics_generation++;
     topic->deleted_unit = unit;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     topic->grave_next = engine->graves;
     engine->graves = topic;
 }
@@ -273,7 +298,7 @@ weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *seg
 /* ---- Answers
  * ------------------------------------------------------------------------------------------ */
 
-static weir_err info_fill(const weir_topic *topic, weir_topic_info *info)
+static weir_err info_fill(const weir_engine *engine, const weir_topic *topic, weir_topic_info *info)
 {
     info->partitions = calloc(topic->partition_count, sizeof(*info->partitions));
     if (info->partitions == NULL) {
@@ -282,7 +307,7 @@ static weir_err info_fill(const weir_topic *topic, weir_topic_info *info)
     memcpy(info->name, topic->ref->name, topic->ref->name_bytes);
     info->name[topic->ref->name_bytes] = '\0';
     info->id = topic->id;
-    info->options = topic->options;
+    info->options = weir_topic_in_force(engine, &topic->options);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         info->partitions[i].start_offset = topic->partitions[i]->start_offset;
         info->partitions[i].end_offset = topic->partitions[i]->visible_offset;
@@ -307,7 +332,7 @@ static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_to
     for (uint32_t i = 0; i < count; i++) {
         const weir_topic *topic =
             only != NULL ? only : weir_map_next(&engine->topics_by_name, &position);
-        if (info_fill(topic, &topics->topics[i]) != WEIR_OK) {
+        if (info_fill(engine, topic, &topics->topics[i]) != WEIR_OK) {
             return WEIR_NO_MEMORY; /* the completion's drop frees what there is */
         }
         topics->count = i + 1;
@@ -343,7 +368,8 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
     if (err != WEIR_OK || *topic != NULL) {
         return err;
     }
-    err = weir_engine_unit(engine, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len);
+    err = weir_engine_unit(engine, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len +
+                                       weir_topic_settings_bytes(&options));
     if (err != WEIR_OK) {
         return err;
     }
@@ -352,28 +378,6 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
     if (err == WEIR_OK) {
         weir_entry_topic_create(engine, id, name, &options);
         weir_cursors_topic(engine, *topic);
-    }
-    return err;
-}
-
-static weir_err do_level(weir_engine *engine, const weir_op *op, weir_topic *topic)
-{
-    weir_level level = op->topic.options.level;
-    if (level == WEIR_LEVEL_REPLICATED) {
-        return WEIR_NOT_OFFERED;
-    }
-    if (level == WEIR_LEVEL_DEFAULT || level >= WEIR_LEVEL_COUNT) {
-        return WEIR_INVALID;
-    }
-    weir_err err = weir_engine_unit(engine, 16);
-    if (err == WEIR_OK) {
-        weir_entry_topic_level(engine, topic->id, level);
-        bool pending = topic->level_unit > weir_journal_durable(engine->journal);
-        topic->level_before = pending && topic->level_before > topic->options.level
-                                  ? topic->level_before
-                                  : topic->options.level;
-        topic->level_unit = weir_engine_unit_now(engine);
-        topic->options.level = level;
     }
     return err;
 }
@@ -401,8 +405,11 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
     case WEIR_OP_TOPIC_CREATE:
         done->err = do_create(engine, name, op, &topic);
         break;
-    case WEIR_OP_TOPIC_LEVEL:
-        done->err = do_level(engine, op, topic);
+    case WEIR_OP_TOPIC_ALTER:
+        done->err = weir_topics_alter(engine, &op->topic.options, topic);
+        break;
+    case WEIR_OP_TOPIC_TRIM:
+        done->err = weir_life_trim_op(engine, op, topic);
         break;
     case WEIR_OP_TOPIC_DELETE:
         done->err = topics_fill(engine, topic, &done->topics);

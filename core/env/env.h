@@ -60,6 +60,11 @@ typedef struct weir_env_ops {
     weir_err (*file_write)(weir_env *env, weir_file *file, const struct iovec *iov, int count,
                            uint64_t offset);
     weir_err (*file_sync)(weir_env *env, weir_file *file); /* fdatasync */
+    /* Everything that was written to the volume `file` is on, names included, by whatever descriptor
+     * and whether it is still open. Tells also when something failed to reach the disk since `file`
+     * was opened or since the last call on it; UNSUPPORTED where the system cannot tell that. NULL:
+     * only whether it could. */
+    weir_err (*volume_sync)(weir_env *env, weir_file *file); /* syncfs */
     weir_err (*file_size)(weir_env *env, weir_file *file, uint64_t *bytes);
     weir_err (*file_truncate)(weir_env *env, weir_file *file, uint64_t bytes);
     /* Reserves space, so that later writes inside it meet no full disk. */

@@ -20,11 +20,18 @@
     X(straight_written, "after what units refer to is written, before their block")                \
     X(straight_synced, "after what units refer to is synced, before the journal's own sync")       \
     X(journal_file_prepared, "after a journal file got its bytes, before its name is durable")     \
+    X(checkpoint_added, "after a slice of a checkpoint is written")                                   \
     X(checkpoint_written, "after a checkpoint's bytes are written, before their sync")             \
     X(checkpoint_renamed, "after a checkpoint has its name, before the folder's sync")             \
     X(flush_appended, "after a job appended chunks to a segment")                                  \
     X(checkpoint_segments_synced, "after the segments a checkpoint counts on are synced")          \
-    X(checkpoint_finished, "after a checkpoint is durable, before the journal is released")
+    X(checkpoint_finished, "after a checkpoint is durable, before the journal is released")        \
+    X(segment_removed, "after a segment that is not needed any more is removed")                   \
+    X(sweep_unlinked, "after a leftover of an earlier run is removed")                             \
+    X(compaction_folder_made, "after a compaction's folder is made, before it is durable")         \
+    X(compaction_appended, "after a compaction wrote a batch, before it is synced")                \
+    X(compaction_synced, "after all that a compaction made is synced, before it counts")           \
+    X(heads_rebuilt, "after a .heads file is made again, before it has its name")
 
 typedef enum weir_failpoint {
 #define WEIR_FAILPOINT_ID(name, where) WEIR_FAILPOINT_##name,

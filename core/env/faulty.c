@@ -110,6 +110,15 @@ static weir_err faulty_file_sync(weir_env *env, weir_file *file)
     return err != WEIR_OK ? err : below(env)->ops->file_sync(below(env), file);
 }
 
+static weir_err faulty_volume_sync(weir_env *env, weir_file *file)
+{
+    if (below(env)->ops->volume_sync == NULL) {
+        return WEIR_UNSUPPORTED;
+    }
+    weir_err err = file != NULL ? call_enter(env, WEIR_CALL_SYNC) : WEIR_OK;
+    return err != WEIR_OK ? err : below(env)->ops->volume_sync(below(env), file);
+}
+
 static weir_err faulty_file_size(weir_env *env, weir_file *file, uint64_t *bytes)
 {
     weir_err err = call_enter(env, WEIR_CALL_READ);
@@ -277,6 +286,7 @@ static const weir_env_ops FAULTY_OPS = {
     .file_read = faulty_file_read,
     .file_write = faulty_file_write,
     .file_sync = faulty_file_sync,
+    .volume_sync = faulty_volume_sync,
     .file_size = faulty_file_size,
     .file_truncate = faulty_file_truncate,
     .file_allocate = faulty_file_allocate,

@@ -30,6 +30,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -241,6 +242,24 @@ static weir_err posix_file_sync(weir_env *env, weir_file *file)
 {
     (void)env;
     return answer(fdatasync(file->fd));
+}
+
+/* Before 5.8 syncfs told of no failure but its own. */
+static bool syncfs_tells(void)
+{
+    struct utsname name;
+    int major = 0, minor = 0;
+    return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 8));
+}
+
+static weir_err posix_volume_sync(weir_env *env, weir_file *file)
+{
+    (void)env;
+    if (!syncfs_tells()) {
+        return WEIR_UNSUPPORTED;
+    }
+    return file == NULL ? WEIR_OK : answer(syncfs(file->fd));
 }
 
 static weir_err posix_file_size(weir_env *env, weir_file *file, uint64_t *bytes)
@@ -501,6 +520,7 @@ static const weir_env_ops POSIX_OPS = {
     .file_read = posix_file_read,
     .file_write = posix_file_write,
     .file_sync = posix_file_sync,
+    .volume_sync = posix_volume_sync,
     .file_size = posix_file_size,
     .file_truncate = posix_file_truncate,
     .file_allocate = posix_file_allocate,

@@ -15,7 +15,8 @@
  *
  * [O1] A term is held by one process at most, and is above every term that was ever held here.
  * [O2] The lock of a term is held before the term is written: a written term without a held lock
- *      means a dead owner. */
+ *      means a dead owner.
+ * [O3] The data directory's name is synced in its parent before anything relies on what is in it. */
 #include "core/journal/owner.h"
 
 #include "core/base/hash.h"
@@ -315,12 +316,32 @@ static weir_err term_raise(owner_start *start, weir_file **lock)
     return WEIR_OK;
 }
 
+/* The data directory's own name must outlive a power cut, or all that is synced in it is nowhere. A
+ * parent that may not be read (and so was made by somebody else) is none of ours to sync: [O3]. */
+static weir_err parent_sync(const owner_start *start)
+{
+    char parent[PATH_BYTES_MAX];
+    size_t len = strlen(start->dir);
+    while (len > 0 && start->dir[len - 1] == '/') {
+        len--;
+    }
+    while (len > 0 && start->dir[len - 1] != '/') {
+        len--;
+    }
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)len, start->dir);
+    errno = 0;
+    weir_err err = start->env->ops->dir_sync(start->env, len > 0 ? parent : ".");
+    bool foreign = errno == EACCES || errno == EROFS || errno == EINVAL;
+    return err != WEIR_OK && foreign ? WEIR_OK : err;
+}
+
 static weir_err start_run(owner_start *start, weir_file **lock)
 {
     if (strlen(start->dir) > DIR_BYTES_MAX) {
         return fault_fill(start, WEIR_INVALID, "", "the data directory's path is too long");
     }
     weir_err err = start->env->ops->dir_make(start->env, start->dir);
+    err = err != WEIR_OK ? err : parent_sync(start);
     if (err != WEIR_OK) {
         return io_fill(start, err, "");
     }

@@ -20,7 +20,8 @@
  *
  * [R1] A new file gets its head only after the blocks behind it are synced; until the head is
  *      there the old file is the chain's last, and no byte of it was changed.
- * [R2] The head's `durable` covers the blocks re-written before it: they are never written twice.
+ * [R2] The head's `durable` covers the blocks re-written before it: once the head is known to be
+ *      synced they are not written again.
  * [R3] Nothing is removed before the new head is synced; then only what no chain can name.
  * [R4] The new file's number is above every number in the folder: no stale block has its
  *      generation.
@@ -28,7 +29,12 @@
  *      that is not is treated like a bad block: cut with all behind it, or damage when a mark tells
  *      that it was synced.
  * [R6] What units above every mark refer to goes into the new file with them (carry.c): its own
- *      file may never have been synced. */
+ *      file may never have been synced.
+ * [R7] A file ends, for the head that follows it, where its last proven unit does: a mark written
+ *      behind it may be torn by a later power cut, and is no damage.
+ * [R8] A head that can be read may never have been synced (its writer died in between), and a power
+ *      cut would take it and all that only it leads to. It is relied on when a block of its file
+ *      knows of a unit that was synced after it; else all of that file is written again. */
 #include "core/journal/internal.h"
 #include "core/journal/reader.h"
 
@@ -57,11 +63,15 @@ typedef struct recovery {
     weir_journal_reader reader;
     chain_link *links; /* oldest first */
     size_t link_count;
-    bool older_unreadable; /* the chain ends at a file whose head is bad, before what is needed */
-    uint64_t last;         /* the newest whole unit so far */
-    uint64_t sequence;     /* the next block's */
-    uint64_t mark;         /* the highest durable unit anything tells of */
-    bool cut;              /* what the unit after `last` refers to is not there */
+    bool older_unreadable;   /* the chain ends at a file whose head is bad, before what is needed */
+    uint64_t last;           /* the newest whole unit so far */
+    uint64_t sequence;       /* the next block's */
+    uint64_t mark;           /* the highest durable unit anything tells of */
+    uint64_t mark_without;   /* ... but for the last file's head */
+    uint64_t blocks_mark;    /* the highest that a block of the file read last tells of */
+    uint64_t units_end;      /* in the file read last: where its last block with units ends */
+    uint64_t units_sequence; /* and the sequence of the block behind that one */
+    bool cut;                /* what the unit after `last` refers to is not there */
 } recovery;
 
 /* Faults. */
@@ -265,6 +275,9 @@ static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
 {
     weir_journal_block block;
     *position = WEIR_JOURNAL_PAGE_BYTES;
+    r->units_end = *position;
+    r->units_sequence = r->sequence;
+    r->blocks_mark = 0;
     while (*position < end && !r->cut) {
         weir_err err =
             weir_journal_reader_block(&r->reader, r->journal->journal_id, *position, end, &block);
@@ -278,12 +291,16 @@ static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
         if (err != WEIR_OK) {
             return err;
         }
-        r->mark = block.durable > r->mark ? block.durable : r->mark;
+        r->blocks_mark = block.durable > r->blocks_mark ? block.durable : r->blocks_mark;
         if (r->cut && r->last < block.first_unit) {
             break;
         }
         r->sequence++;
         *position += block.span_bytes;
+        if (block.unit_count > 0) {
+            r->units_end = *position;
+            r->units_sequence = r->sequence;
+        }
     }
     return WEIR_OK;
 }
@@ -297,6 +314,7 @@ static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
     if (link->head.first_unit != r->last + 1 || link->head.first_sequence != r->sequence) {
         return damaged(r, number, 0, "this journal file does not follow the one before it");
     }
+    r->mark_without = r->mark;
     r->mark = link->head.durable > r->mark ? link->head.durable : r->mark;
     weir_err err = weir_journal_reader_open(&r->reader, number);
     if (err != WEIR_OK) {
@@ -304,6 +322,8 @@ static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
     }
     uint64_t position;
     err = blocks_replay(r, is_last ? r->reader.bytes : link->end, &position);
+    r->mark = r->blocks_mark > r->mark ? r->blocks_mark : r->mark;
+    r->mark_without = r->blocks_mark > r->mark_without ? r->blocks_mark : r->mark_without;
     if (err == WEIR_OK && !is_last && r->cut) {
         return damaged(r, number, position, MISSING_TEXT);
     }
@@ -443,30 +463,44 @@ static weir_err nothing_judge(recovery *r)
 
 /* The new file. */
 
-/* Where the first block with a unit above the mark begins in the last file, and its sequence and
- * first unit: what the new file begins with. */
+/* Where the last block whose units are all proven to be synced ends in the last file, and the sequence and first
+ * unit of what follows: what the new file begins with. A block without units behind it was written by
+ * an idle journal, and nothing ever synced it: [R7]. */
 static weir_err unproven_find(recovery *r, uint64_t *position, weir_journal_head *head)
 {
     const chain_link *link = &r->links[r->link_count - 1];
-    *position = r->mark < r->last ? WEIR_JOURNAL_PAGE_BYTES : link->end;
-    head->first_sequence = r->mark < r->last ? link->head.first_sequence : r->sequence;
+    uint64_t at = WEIR_JOURNAL_PAGE_BYTES;
+    *position = at;
+    head->first_sequence = link->head.first_sequence;
     head->first_unit = r->last + 1;
+    if (r->blocks_mark <= link->head.durable) { /* [R8] */
+        head->first_unit = link->head.first_unit;
+        r->mark = r->mark_without;
+        return weir_journal_reader_open(&r->reader, link->head.number);
+    }
+    if (r->mark >= r->last) {
+        *position = r->units_end;
+        head->first_sequence = r->units_sequence;
+        return weir_journal_reader_open(&r->reader, link->head.number);
+    }
     weir_err err = weir_journal_reader_open(&r->reader, link->head.number);
-    while (err == WEIR_OK && *position < link->end) {
+    while (err == WEIR_OK && at < link->end) {
         weir_journal_block block;
-        err = weir_journal_reader_block(&r->reader, r->journal->journal_id, *position, link->end,
-                                        &block);
+        err = weir_journal_reader_block(&r->reader, r->journal->journal_id, at, link->end, &block);
         if (err != WEIR_OK) {
             break;
         }
+        at += block.span_bytes;
         if (block.unit_count > 0 && block.first_unit + block.unit_count - 1 > r->mark) {
             head->first_unit = block.first_unit;
             return WEIR_OK;
         }
-        head->first_sequence = block.sequence + 1;
-        *position += block.span_bytes;
+        if (block.unit_count > 0) {
+            *position = at;
+            head->first_sequence = block.sequence + 1;
+        }
     }
-    return err == WEIR_OK ? WEIR_OK : unreadable(r, err, link->head.number, *position);
+    return err == WEIR_OK ? WEIR_OK : unreadable(r, err, link->head.number, at);
 }
 
 /* The block at *at, which moves behind it, and how it is carried over. */

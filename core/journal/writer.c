@@ -378,9 +378,18 @@ static weir_journal_buffer *buffer_next(weir_journal *journal)
     return full;
 }
 
+/* What waits is larger than a spare: it needs a file of its own. */
+static bool retained_is_large(const weir_journal *journal)
+{
+    uint64_t span = weir_journal_block_span(journal->retained->len - WEIR_JOURNAL_BLOCK_HEAD_BYTES);
+    return WEIR_JOURNAL_PAGE_BYTES + span > journal->file_bytes;
+}
+
+/* No file could be made a moment ago, and no spare would help. */
 static bool retry_waits(const weir_journal *journal)
 {
-    return journal->blocked && (journal->spare_count == 0 || journal->beside_full) &&
+    return journal->blocked &&
+           (journal->spare_count == 0 || journal->beside_full || retained_is_large(journal)) &&
            journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns;
 }
 

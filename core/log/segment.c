@@ -18,8 +18,8 @@
  * [S2] Chunks are appended in dense order: each begins at state.end_offset.
  * [S3] After an error of append the segment answers READ_ONLY for good; after one of write too,
  *      unless it was for want of room: then the same chunks go to the same place again.
- * [S4] `log` does not change between the first use and the last drop, so that a reader may use it
- *      without the mutex.
+ * [S4] `log` does not change while it is pinned (files.c), so that a reader may use it without the
+ *      mutex.
  * [S5] A file is called dirty after each write to it and clean before each sync of it: what a sync
  *      may have missed is dirty still. */
 #include "core/base/assert.h"
@@ -82,21 +82,13 @@ weir_segment *weir_segment_keep(weir_segment *segment)
     return segment;
 }
 
-static void file_close(weir_segment *segment, weir_file *file)
-{
-    if (file != NULL) {
-        segment->env->ops->file_close(segment->env, file);
-    }
-}
-
 void weir_segment_drop(weir_segment *segment)
 {
     if (segment == NULL ||
         atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    file_close(segment, segment->log);
-    file_close(segment, segment->heads);
+    weir_segment_leave(segment);
     weir_heads_fini(&segment->table);
     (void)pthread_mutex_destroy(&segment->mutex);
     (void)pthread_mutex_destroy(&segment->sync_mutex);
@@ -110,7 +102,11 @@ static weir_err file_open_once(weir_segment *segment, const char *path, weir_fil
         return WEIR_OK; /* [S4] */
     }
     unsigned flags = segment->writable ? WEIR_OPEN_WRITE : WEIR_OPEN_READ;
-    return segment->env->ops->file_open(segment->env, path, flags, file);
+    weir_err err = segment->env->ops->file_open(segment->env, path, flags, file);
+    if (err == WEIR_OK) {
+        weir_segment_file_opened(segment);
+    }
+    return err;
 }
 
 weir_err weir_segment_log_open(weir_segment *segment)
@@ -215,6 +211,7 @@ static weir_err file_cut(weir_segment *segment, weir_file *file, uint64_t bytes)
         return WEIR_DAMAGED; /* appending would leave a hole */
     }
     atomic_store(file == segment->log ? &segment->log_dirty : &segment->heads_dirty, true);
+    weir_segment_written(segment);
     return segment->env->ops->file_truncate(segment->env, file, bytes);
 }
 
@@ -286,6 +283,7 @@ static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, ui
     atomic_store(&segment->log_dirty, true); /* [S5] */
     err = err == WEIR_OK ? env->ops->file_write(env, segment->heads, &entries, 1, heads_at) : err;
     atomic_store(&segment->heads_dirty, true);
+    weir_segment_written(segment);
     return err;
 }
 
@@ -336,10 +334,12 @@ weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, ui
         return WEIR_READ_ONLY; /* [S3] */
     }
     weir_segment_state state = segment->state; /* whoever changes it does so while nobody writes */
+    weir_segment_pin(segment);
     weir_err err = append_prepare(segment, count);
     if (err == WEIR_OK) {
         err = groups_write(segment, chunks, count, &state);
     }
+    weir_segment_unpin(segment);
     if (err != WEIR_OK && err != WEIR_DISK_FULL && err != WEIR_NO_MEMORY) {
         atomic_store(&segment->refused, true); /* [S3] */
     }
@@ -377,7 +377,9 @@ uint64_t weir_segment_referred(const weir_segment *segment)
 
 /* Syncing. */
 
-static weir_err file_sync(weir_segment *segment, weir_file *file, atomic_bool *dirty)
+/* Pinned. One that was closed meanwhile is opened again: what it has to sync is the file's. */
+static weir_err file_sync(weir_segment *segment, weir_file **file, const char *path,
+                          atomic_bool *dirty)
 {
     if (segment->sync_failed) {
         return WEIR_READ_ONLY;
@@ -385,7 +387,10 @@ static weir_err file_sync(weir_segment *segment, weir_file *file, atomic_bool *d
     if (!atomic_exchange(dirty, false)) { /* [S5] */
         return WEIR_OK;
     }
-    weir_err err = segment->env->ops->file_sync(segment->env, file);
+    (void)pthread_mutex_lock(&segment->mutex);
+    weir_err err = file_open_once(segment, path, file);
+    (void)pthread_mutex_unlock(&segment->mutex);
+    err = err == WEIR_OK ? segment->env->ops->file_sync(segment->env, *file) : err;
     if (err != WEIR_OK) {
         segment->sync_failed = true;
         atomic_store(&segment->refused, true);
@@ -395,18 +400,24 @@ static weir_err file_sync(weir_segment *segment, weir_file *file, atomic_bool *d
 
 weir_err weir_segment_sync_log(weir_segment *segment)
 {
+    weir_segment_pin(segment);
     (void)pthread_mutex_lock(&segment->sync_mutex);
-    weir_err err = file_sync(segment, segment->log, &segment->log_dirty);
+    weir_err err = file_sync(segment, &segment->log, segment->log_path, &segment->log_dirty);
     (void)pthread_mutex_unlock(&segment->sync_mutex);
+    weir_segment_unpin(segment);
     return err;
 }
 
 weir_err weir_segment_sync(weir_segment *segment)
 {
+    weir_segment_pin(segment);
     (void)pthread_mutex_lock(&segment->sync_mutex);
-    weir_err err = file_sync(segment, segment->log, &segment->log_dirty);
-    err = err == WEIR_OK ? file_sync(segment, segment->heads, &segment->heads_dirty) : err;
+    weir_err err = file_sync(segment, &segment->log, segment->log_path, &segment->log_dirty);
+    err = err == WEIR_OK
+              ? file_sync(segment, &segment->heads, segment->heads_path, &segment->heads_dirty)
+              : err;
     (void)pthread_mutex_unlock(&segment->sync_mutex);
+    weir_segment_unpin(segment);
     return err;
 }
 
@@ -414,8 +425,9 @@ weir_err weir_segment_remove(weir_segment *segment)
 {
     weir_env *env = segment->env;
     if (atomic_load_explicit(&segment->refs, memory_order_acquire) > 1) {
-        /* Who keeps a handle still reads: from files that are open. If they cannot be opened now,
-         * it could not have read them before either. */
+        /* Who keeps a handle still reads: from files that are open, and stay so. If they cannot be
+         * opened now, it could not have read them before either. */
+        weir_segment_pin(segment);
         (void)pthread_mutex_lock(&segment->mutex);
         (void)weir_segment_load(segment);
         (void)pthread_mutex_unlock(&segment->mutex);

@@ -254,8 +254,7 @@ weir_err weir_segment_load(weir_segment *segment)
     err = table_make(&load);
     free(load.batch);
     if (!segment->writable && segment->heads != NULL) {
-        segment->env->ops->file_close(segment->env, segment->heads); /* one descriptor is enough */
-        segment->heads = NULL;
+        weir_segment_file_close(segment, &segment->heads); /* one descriptor is enough */
     }
     if (err != WEIR_OK) {
         weir_heads_fini(&load.table); /* [L3] */

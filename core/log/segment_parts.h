@@ -21,12 +21,19 @@ struct weir_segment {
 
     pthread_mutex_t mutex; /* guards what follows, up to the next empty line */
     weir_segment_state state;
-    weir_file *log;   /* NULL until the first use; then until the last drop */
+    weir_file *log;   /* NULL until the first use, or closed by files.c */
     weir_file *heads; /* of a writable segment: the same; else only while it is loaded */
     bool loaded;      /* `table` has every batch of `state` */
     weir_heads table;
 
     uint64_t referred; /* the engine's owner's */
+
+    /* files.c's: `log` and `heads` above may be closed while `pins` is 0. */
+    struct weir_segment_files *files; /* NULL: they stay */
+    struct weir_segment *older, *newer;
+    uint32_t pins;
+    bool unused; /* in the cache's list */
+    uint32_t written_epoch;
 
     /* The writing job's alone. */
     bool cut; /* the files end where the state does */
@@ -38,7 +45,15 @@ struct weir_segment {
     bool sync_failed;           /* guarded by it: no sync is tried again */
 };
 
-/* All three with the mutex held. */
+/* files.c. Around every use of `log` and `heads`; may be nested. */
+void weir_segment_pin(weir_segment *segment);
+void weir_segment_unpin(weir_segment *segment);
+void weir_segment_file_opened(weir_segment *segment); /* counts it */
+void weir_segment_file_close(weir_segment *segment, weir_file **file);
+void weir_segment_written(weir_segment *segment);
+void weir_segment_leave(weir_segment *segment); /* the end: closes both */
+
+/* All three with the mutex held, and pinned. */
 weir_err weir_segment_log_open(weir_segment *segment);
 weir_err weir_segment_heads_open(weir_segment *segment);
 /* Opens the .log and makes the table, once. NOT_FOUND, IO, VERSION, NO_MEMORY: nothing is kept, the

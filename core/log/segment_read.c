@@ -170,6 +170,7 @@ weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_
 {
     WEIR_ASSERT(max > 0);
     read_plan plan = {0};
+    weir_segment_pin(segment);
     (void)pthread_mutex_lock(&segment->mutex); /* [R2] */
     weir_err err = weir_segment_load(segment);
     if (err == WEIR_OK) {
@@ -177,11 +178,13 @@ weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_
     }
     (void)pthread_mutex_unlock(&segment->mutex);
     if (err != WEIR_OK) {
+        weir_segment_unpin(segment);
         return err;
     }
     reader from = {.segment = segment, .topic = topic, .partition = partition};
     size_t served;
     err = plan_serve(&from, &plan, chunks, &served);
+    weir_segment_unpin(segment);
     if (served > 0) {
         *count = (uint32_t)served; /* [R3] an error behind them is met by the next call */
         err = WEIR_OK;
@@ -196,6 +199,7 @@ weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_
 
 weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t *offset)
 {
+    weir_segment_pin(segment);
     (void)pthread_mutex_lock(&segment->mutex);
     weir_err err = weir_segment_load(segment);
     if (err == WEIR_OK) {
@@ -207,5 +211,6 @@ weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t 
         }
     }
     (void)pthread_mutex_unlock(&segment->mutex);
+    weir_segment_unpin(segment);
     return err;
 }

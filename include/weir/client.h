@@ -202,6 +202,12 @@ WEIR_API void weir_client_topics_free(weir_client_topics *topics);
 WEIR_API weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
                                            const weir_topic_options *options);
 WEIR_API weir_err weir_client_topic_alter(weir_client *client, weir_bytes topic, weir_level level);
+/* Changes what `change` names: level, partitions (only up), cleanup and settings; 0 stays. */
+WEIR_API weir_err weir_client_topic_change(weir_client *client, weir_bytes topic,
+                                           const weir_topic_options *change);
+/* Removes the records of a partition below `before` (WEIR_UNLIMITED: all that are visible). */
+WEIR_API weir_err weir_client_topic_trim(weir_client *client, weir_bytes topic, uint32_t partition,
+                                         int64_t before);
 WEIR_API weir_err weir_client_topic_delete(weir_client *client, weir_bytes topic);
 /* All, or the one named (null: all). */
 WEIR_API weir_err weir_client_topic_list(weir_client *client, weir_bytes topic,

@@ -25,19 +25,22 @@ typedef enum weir_sync_mode {
 
 /* Zeroed fields take the default named. */
 typedef struct weir_engine_config {
-    const char *data_dir;         /* created when missing, mode 0700; borrowed */
-    struct weir_env *env;         /* NULL: the real one */
-    bool take_over;               /* replace an owner that hangs */
-    weir_sync_mode sync;          /* AUTO */
-    weir_level live_durability;   /* DISK: retained values of live names */
-    uint32_t os_sync_every_ms;    /* 50: how long `os` records may stay unsynced */
-    uint64_t journal_file_bytes;  /* 64 MiB */
+    const char *data_dir;        /* created when missing, mode 0700; borrowed */
+    struct weir_env *env;        /* NULL: the real one */
+    bool take_over;              /* replace an owner that hangs */
+    weir_sync_mode sync;         /* AUTO */
+    weir_level live_durability;  /* DISK: retained values of live names */
+    uint32_t os_sync_every_ms;   /* 50: how long `os` records may stay unsynced */
+    uint64_t journal_file_bytes; /* 64 MiB */
     /* 256 KiB: batches of this size or more are written once, straight to their segment, and the
      * journal refers to them. */
     uint64_t journal_inline_bytes_max;
     uint64_t segment_bytes_max;   /* 1 GiB */
+    uint32_t segment_files_max;   /* 512 descriptors of segments, when more are not in use */
     uint64_t checkpoint_bytes;    /* 256 MiB of journal between checkpoints */
     uint32_t checkpoint_every_ms; /* 300,000; a checkpoint when anything changed */
+    uint32_t cleanup_every_ms;    /* 10,000; between two looks for what retention removes */
+    uint64_t compaction_bytes_max; /* 64 MiB: memory for the keys of one compaction */
     uint64_t producer_expiry_ms;  /* 604,800,000: producers not used for so long are forgotten */
     weir_limits limits;           /* a field that is 0 takes its default */
 } weir_engine_config;
@@ -86,6 +89,9 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(segment_bytes, "weir_segment_bytes_total", "Bytes written to segments.")                     \
     X(straight_bytes, "weir_straight_bytes_total", "Bytes of batches the journal only refers to.") \
     X(checkpoints, "weir_checkpoints_total", "Checkpoints completed.")                             \
+    X(records_trimmed, "weir_records_trimmed_total", "Offsets given up by retention or trim.")     \
+    X(compactions, "weir_compactions_total", "Partitions compacted.")                              \
+    X(records_compacted, "weir_records_compacted_total", "Records that compaction removed.")       \
     X(cold_reads, "weir_cold_reads_total", "Reads that went to disk.")                             \
     X(steps, "weir_engine_steps_total", "Turns of the engine.")                                    \
     X(operations, "weir_engine_operations_total", "Operations taken from ports.")                  \

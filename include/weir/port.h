@@ -16,6 +16,7 @@
 #include "weir/base.h"
 #include "weir/engine.h"
 #include "weir/record.h"
+#include "weir/topic.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -94,13 +95,6 @@ typedef struct weir_fetch {
     uint32_t bytes_max; /* at least one batch is given, whatever its size */
     uint32_t wait_ms;   /* how long to wait for a first record; at most limits.fetch_wait_ms_max */
 } weir_fetch;
-
-typedef struct weir_topic_options {
-    uint32_t partitions;       /* 0: 1 */
-    weir_level level;          /* DEFAULT: disk */
-    bool nested;               /* may stand above or below another topic */
-    uint32_t partition_levels; /* only the first N key levels pick the partition; 0: all */
-} weir_topic_options;
 
 typedef enum weir_offsets_kind { WEIR_OFFSETS_BOUNDS = 0, WEIR_OFFSETS_TIME } weir_offsets_kind;
 
@@ -292,13 +286,25 @@ WEIR_API weir_err weir_port_unsubscribe(weir_port *port, weir_subscriber *subscr
 WEIR_API weir_err weir_port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
                                    uint64_t bytes);
 
-/* TOPIC completions. create: OK when it exists with the same options (existing data is kept),
- * EXISTS with others, NESTED, LIMIT, NAME_INVALID. */
+/* TOPIC completions. create: OK when it exists with the same options (existing data is kept; an
+ * option of WEIR_TOPIC_SETTINGS_LIST or a cleanup that is 0 is the same as any), EXISTS with others,
+ * NESTED, LIMIT, NAME_INVALID. */
 WEIR_API weir_err weir_port_topic_create(weir_port *port, weir_bytes name,
                                          const weir_topic_options *options, void *user,
                                          uint64_t token);
 WEIR_API weir_err weir_port_topic_set_level(weir_port *port, weir_bytes name, weir_level level,
                                             void *user, uint64_t token);
+/* Changes what `change` names; what is 0 there stays. partitions: only up (INVALID otherwise); a
+ * reader of whole topics gets a key's older records before its newer ones all the same. nested and
+ * partition_levels cannot be changed and are not looked at. INVALID, LIMIT, NOT_FOUND. */
+WEIR_API weir_err weir_port_topic_alter(weir_port *port, weir_bytes name,
+                                        const weir_topic_options *change, void *user,
+                                        uint64_t token);
+/* Removes the records of a partition below `before` (WEIR_UNLIMITED: all that are visible), for
+ * good: they are not read any more once it completes; their disk is freed by and by.
+ * OFFSET_OUT_OF_RANGE: beyond the high watermark. */
+WEIR_API weir_err weir_port_topic_trim(weir_port *port, weir_bytes name, uint32_t partition,
+                                       int64_t before, void *user, uint64_t token);
 WEIR_API weir_err weir_port_topic_delete(weir_port *port, weir_bytes name, void *user,
                                          uint64_t token);
 /* All declared topics, by name, or the one named (NOT_FOUND). */

@@ -397,6 +397,9 @@ void sim_call_note(sim_disk *disk, const sim_call *call)
     if (call->data != NULL) {
         disk->hash = mix(disk->hash, weir_crc32c(0, call->data, call->bytes));
     }
+    if (disk->watch != NULL) {
+        disk->watch(disk->watch_arg, call);
+    }
     sim_trace *trace = disk->trace;
     if (trace == NULL) {
         return;
@@ -425,6 +428,12 @@ void sim_trace_fini(sim_trace *trace)
 void sim_disk_record(sim_disk *disk, sim_trace *trace)
 {
     disk->trace = trace;
+}
+
+void sim_disk_watch(sim_disk *disk, void (*watch)(void *arg, const sim_call *call), void *arg)
+{
+    disk->watch = watch;
+    disk->watch_arg = arg;
 }
 
 void sim_disk_note(sim_disk *disk, uint64_t value)

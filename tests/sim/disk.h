@@ -84,6 +84,8 @@ sim_disk *sim_disk_clone(const sim_disk *disk);
 
 /* Records every call from now on, oldest first; NULL stops. The trace is the caller's. */
 void sim_disk_record(sim_disk *disk, sim_trace *trace);
+/* Called after every call, recorded or not; NULL stops. */
+void sim_disk_watch(sim_disk *disk, void (*watch)(void *arg, const sim_call *call), void *arg);
 /* Puts the workload's own mark in the trace (an acknowledgement, say). */
 void sim_disk_note(sim_disk *disk, uint64_t value);
 /* Does to the disk what a recorded call did. Calls that were not applied, and those that change

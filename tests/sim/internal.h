@@ -78,6 +78,8 @@ struct sim_disk {
     sim_fault_plan faults[SIM_CALL_COUNT];
     uint64_t faulted[SIM_CALL_COUNT];
     sim_trace *trace;
+    void (*watch)(void *arg, const sim_call *call);
+    void *watch_arg;
 };
 
 struct weir_file {

@@ -59,8 +59,10 @@ typedef struct weir_v1_port_ops {
                        uint64_t bytes);
     weir_err (*topic_create)(weir_port *port, weir_bytes name, const weir_topic_options *options,
                              void *user, uint64_t token);
-    weir_err (*topic_set_level)(weir_port *port, weir_bytes name, weir_level level, void *user,
-                                uint64_t token);
+    weir_err (*topic_alter)(weir_port *port, weir_bytes name, const weir_topic_options *change,
+                            void *user, uint64_t token);
+    weir_err (*topic_trim)(weir_port *port, weir_bytes name, uint32_t partition, int64_t before,
+                           void *user, uint64_t token);
     weir_err (*topic_delete)(weir_port *port, weir_bytes name, void *user, uint64_t token);
     weir_err (*topics)(weir_port *port, weir_bytes name, void *user, uint64_t token);
     weir_err (*offsets)(weir_port *port, weir_bytes topic, weir_offsets_kind kind, int64_t time_ms,

@@ -157,6 +157,20 @@ static void write_bounds(weir_v1_writer *writer, const weir_topic_info *topic, b
     weir_v1_write_raw(writer, "]");
 }
 
+static void write_settings(weir_v1_writer *writer, const weir_topic_options *options)
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    weir_v1_write_raw(writer, ",\"cleanup\":");
+    weir_v1_write_string(writer, weir_bytes_of(weir_cleanup_name(options->cleanup)));
+    for (size_t i = 0; i < count; i++) {
+        weir_v1_write_raw(writer, ",\"");
+        weir_v1_write_raw(writer, rows[i].name);
+        weir_v1_write_raw(writer, "\":");
+        weir_v1_write_integer(writer, weir_topic_setting_get(options, &rows[i]));
+    }
+}
+
 static void write_topic(weir_v1_writer *writer, const weir_topic_info *topic)
 {
     weir_v1_write_raw(writer, "{\"topic\":");
@@ -168,6 +182,7 @@ static void write_topic(weir_v1_writer *writer, const weir_topic_info *topic)
     weir_v1_write_raw(writer, topic->options.nested ? ",\"nested\":true" : ",\"nested\":false");
     weir_v1_write_raw(writer, ",\"partition_levels\":");
     weir_v1_write_unsigned(writer, topic->options.partition_levels);
+    write_settings(writer, &topic->options);
     if (topic->partitions != NULL) {
         write_bounds(writer, topic, false);
     }

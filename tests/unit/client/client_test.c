@@ -565,7 +565,8 @@ static void topics_are_declared_listed_and_measured(void **state)
         {"{\"cmd\":\"query\",\"id\":8,\"what\":\"health\"}",
          "{\"id\":8, \"ok\":true, \"health\":\"ok\"}\n"},
         THE_END};
-    const weir_topic_options options = {2, WEIR_LEVEL_OS, true, 1};
+    const weir_topic_options options = {
+        .partitions = 2, .level = WEIR_LEVEL_OS, .nested = true, .partition_levels = 1};
     weir_client_topics topics = {0};
     weir_bytes json;
     gateway *g = NULL;

@@ -107,7 +107,8 @@ typedef enum fake_kind {
     FAKE_LEVEL,
     FAKE_DELETE,
     FAKE_TOPICS,
-    FAKE_OFFSETS
+    FAKE_OFFSETS,
+    FAKE_TRIM
 } fake_kind;
 
 typedef struct fake_op {
@@ -307,15 +308,30 @@ static weir_err fake_create(weir_port *port, weir_bytes name, const weir_topic_o
     return err;
 }
 
-static weir_err fake_set_level(weir_port *port, weir_bytes name, weir_level level, void *user,
-                               uint64_t token)
+static weir_err fake_alter(weir_port *port, weir_bytes name, const weir_topic_options *change,
+                           void *user, uint64_t token)
 {
     fake_op *op = NULL;
     weir_err err = fake_take(port, FAKE_LEVEL, token, &op);
     (void)user;
     if (err == WEIR_OK) {
         fake_copy(op->topic, name);
-        op->level = level;
+        op->options = *change;
+        op->level = change->level;
+    }
+    return err;
+}
+
+static weir_err fake_trim(weir_port *port, weir_bytes name, uint32_t partition, int64_t before,
+                          void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_TRIM, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, name);
+        op->partition = partition;
+        op->time_ms = before;
     }
     return err;
 }
@@ -376,7 +392,8 @@ static const weir_v1_port_ops fake_port_ops = {
     .subscribe = fake_subscribe,
     .credit = fake_credit,
     .topic_create = fake_create,
-    .topic_set_level = fake_set_level,
+    .topic_alter = fake_alter,
+    .topic_trim = fake_trim,
     .topic_delete = fake_delete,
     .topics = fake_topics,
     .offsets = fake_offsets,

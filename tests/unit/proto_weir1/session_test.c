@@ -662,8 +662,16 @@ static void fetches_max_fetches_wait_and_one_more_is_refused(void **state)
 static void topic_commands_reach_the_port_and_are_answered(void **state)
 {
     weir_partition_info partitions[2] = {{1, 5, 3}, {0, 0, 0}};
-    weir_topic_info info = {
-        .name = "t", .id = 7, .options = {2, WEIR_LEVEL_OS, true, 1}, .partitions = partitions};
+    weir_topic_info info = {.name = "t",
+                            .id = 7,
+                            .options = {.partitions = 2,
+                                        .level = WEIR_LEVEL_OS,
+                                        .nested = true,
+                                        .partition_levels = 1,
+                                        .cleanup = WEIR_CLEANUP_COMPACT,
+                                        .retention_ms = -1,
+                                        .min_compaction_lag_ms = 7},
+                            .partitions = partitions};
     const weir_completion one = {.topics = {&info, 1}};
     talk *t = talk_greeted();
     (void)state;
@@ -675,10 +683,12 @@ static void topic_commands_reach_the_port_and_are_answered(void **state)
     assert_true(talk_last(t)->options.nested);
     assert_int_equal(talk_last(t)->options.partition_levels, 1);
     talk_complete(t, talk_last(t), WEIR_OK, &one);
-    assert_has(talk_said(t),
-               "{\"id\":1,\"ok\":true,\"topic\":{\"topic\":\"t\",\"partitions\":2,"
-               "\"durability\":\"os\",\"nested\":true,\"partition_levels\":1,\"offsets\":"
-               "[{\"partition\":0,\"start\":1,\"end\":5},");
+    assert_has(talk_said(t), "{\"id\":1,\"ok\":true,\"topic\":{\"topic\":\"t\",\"partitions\":2,"
+                             "\"durability\":\"os\",\"nested\":true,\"partition_levels\":1,"
+                             "\"cleanup\":\"compact\",\"retention_ms\":-1,\"retention_bytes\":0,"
+                             "\"segment_bytes\":0,\"segment_ms\":0,\"delete_retention_ms\":0,"
+                             "\"min_compaction_lag_ms\":7,\"offsets\":"
+                             "[{\"partition\":0,\"start\":1,\"end\":5},");
     (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"create\",\"topic\":\"t\"}");
     assert_int_equal(talk_last(t)->options.partitions, 1);
     assert_int_equal(talk_last(t)->options.level, WEIR_LEVEL_DEFAULT);
@@ -687,6 +697,20 @@ static void topic_commands_reach_the_port_and_are_answered(void **state)
     (void)talk_ask(
         t, "{\"cmd\":\"topic\",\"action\":\"alter\",\"topic\":\"t\",\"durability\":\"memory\"}");
     assert_int_equal(talk_last(t)->level, WEIR_LEVEL_MEMORY);
+    (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"alter\",\"topic\":\"t\","
+                      "\"partitions\":9,\"cleanup\":\"delete,compact\",\"retention_ms\":-1}");
+    assert_int_equal(talk_last(t)->options.partitions, 9);
+    assert_int_equal(talk_last(t)->options.cleanup, WEIR_CLEANUP_COMPACT_DELETE);
+    assert_int_equal(talk_last(t)->options.retention_ms, WEIR_UNLIMITED);
+    assert_int_equal(talk_last(t)->options.segment_ms, 0);
+    (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"trim\",\"topic\":\"t\","
+                      "\"partition\":3,\"before\":17}");
+    assert_int_equal(talk_last(t)->kind, FAKE_TRIM);
+    assert_int_equal(talk_last(t)->partition, 3);
+    assert_int_equal(talk_last(t)->time_ms, 17);
+    (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"trim\",\"topic\":\"t\","
+                      "\"before\":\"end\"}");
+    assert_int_equal(talk_last(t)->time_ms, WEIR_UNLIMITED);
     (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"delete\",\"topic\":\"t\"}");
     assert_int_equal(talk_last(t)->kind, FAKE_DELETE);
     talk_complete(t, talk_last(t), WEIR_OK, NULL);
@@ -727,6 +751,10 @@ static void wrong_topic_commands_are_refused_by_field(void **state)
         {"\"action\":\"create\",\"topic\":\"t\",\"durability\":\"replicated\"", "not-offered",
          "durability"},
         {"\"action\":\"alter\",\"topic\":\"t\"", "invalid", "durability"},
+        {"\"action\":\"alter\",\"topic\":\"t\",\"cleanup\":\"burn\"", "invalid", "cleanup"},
+        {"\"action\":\"alter\",\"topic\":\"t\",\"segment_bytes\":-1", "invalid", "segment_bytes"},
+        {"\"action\":\"trim\",\"topic\":\"t\"", "invalid", "before"},
+        {"\"action\":\"trim\",\"topic\":\"t\",\"before\":-1", "invalid", "before"},
         {"\"action\":\"offsets\",\"topic\":\"t\",\"time\":\"noon\"", "invalid", "time"},
     };
     talk *t = talk_greeted();

@@ -1,0 +1,71 @@
+/* core/base/topic.c - the options of a topic as a table: names, bounds, defaults, and the words of
+ * `cleanup`.
+ *
+ * Everything comes from WEIR_TOPIC_SETTINGS_LIST, so that what weir.yaml, the command line, weir.v1
+ * and the journal know is the same. A value of 0 stands for the default wherever it is kept, so
+ * that a topic that was told nothing follows the program. */
+#include "weir/topic.h"
+
+#include <string.h>
+
+static const weir_topic_setting SETTINGS[] = {
+#define SETTING_ROW(field, tag, value, endless, least, most, unit, help)                           \
+    {#field, tag, value, endless, least, most, unit, help, offsetof(weir_topic_options, field)},
+    WEIR_TOPIC_SETTINGS_LIST(SETTING_ROW)
+#undef SETTING_ROW
+};
+
+const weir_topic_setting *weir_topic_settings(size_t *count)
+{
+    *count = sizeof(SETTINGS) / sizeof(SETTINGS[0]);
+    return SETTINGS;
+}
+
+int64_t weir_topic_setting_get(const weir_topic_options *options, const weir_topic_setting *setting)
+{
+    int64_t value;
+    memcpy(&value, (const uint8_t *)options + setting->at, sizeof(value));
+    return value;
+}
+
+void weir_topic_setting_put(weir_topic_options *options, const weir_topic_setting *setting,
+                            int64_t value)
+{
+    memcpy((uint8_t *)options + setting->at, &value, sizeof(value));
+}
+
+bool weir_topic_setting_fits(const weir_topic_setting *setting, int64_t value)
+{
+    if (value == 0 || (value == WEIR_UNLIMITED && setting->endless)) {
+        return true;
+    }
+    return value >= setting->least && value <= setting->most;
+}
+
+static const char *const CLEANUPS[] = {
+    [WEIR_CLEANUP_DEFAULT] = "default",
+    [WEIR_CLEANUP_DELETE] = "delete",
+    [WEIR_CLEANUP_COMPACT] = "compact",
+    [WEIR_CLEANUP_COMPACT_DELETE] = "compact,delete",
+};
+
+const char *weir_cleanup_name(weir_cleanup cleanup)
+{
+    return (unsigned)cleanup < sizeof(CLEANUPS) / sizeof(CLEANUPS[0]) ? CLEANUPS[cleanup]
+                                                                      : "unknown";
+}
+
+weir_err weir_cleanup_parse(weir_bytes text, weir_cleanup *cleanup)
+{
+    if (weir_bytes_equal(text, WEIR_TEXT("delete,compact"))) {
+        *cleanup = WEIR_CLEANUP_COMPACT_DELETE;
+        return WEIR_OK;
+    }
+    for (unsigned i = WEIR_CLEANUP_DELETE; i <= WEIR_CLEANUP_COMPACT_DELETE; i++) {
+        if (weir_bytes_equal(text, weir_bytes_of(CLEANUPS[i]))) {
+            *cleanup = (weir_cleanup)i;
+            return WEIR_OK;
+        }
+    }
+    return WEIR_INVALID;
+}

@@ -1,0 +1,342 @@
+/* core/engine/compact.c - compaction in the engine: which partition, when, and the swap.
+ *
+ *   walk --half of it is dirty, or tombstones are due--> candidate
+ *   candidate --> slice --> pause --> slice --> ... --> swap --> next candidate
+ *
+ *   list   [ s0 s1 s2 | s3 s4 ]   s0..s2 were compacted to m0
+ *   swap   [ m0       | s3 s4 ]   in memory; the next checkpoint names m0; s0..s2 go when every
+ *                                 checkpoint that is kept does
+ *
+ * One partition at a time. A slice reads a little on the background lane, where it takes its turn
+ * with flushes and checkpoints, and pauses as long as it took: compaction has at most half of one
+ * core and leaves the disk to others as often. Which records there are is not changed by it in any
+ * way that the journal knows: it holds no entry but an empty trim, which makes the next checkpoint
+ * due. A crash before that checkpoint leaves the old segments in force and the new ones as
+ * leftovers (sweep.c).
+ *
+ * [X1] Only closed segments whose records are all visible, and older than min_compaction_lag_ms.
+ * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them. */
+#include "core/engine/ops.h"
+
+#include "core/base/log.h"
+#include "core/base/varint.h"
+#include "core/log/compactor.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SLICE_BYTES = 1 << 20,
+    SOURCES_MAX = 4096, /* of one compaction: the rest waits for the next */
+    FAILED_NS = 600,    /* seconds until a partition that failed is tried again */
+    PATH_BYTES = 4096,
+};
+
+/* What a slice and its owner share; the slice's alone while it runs. */
+struct weir_compaction_work {
+    weir_compactor *compactor;
+    weir_segment **sources; /* kept by the compactor */
+    uint32_t source_count;
+    uint64_t took_ns;
+    weir_err err;
+    bool done;
+};
+
+/* ---- Choosing
+ * ------------------------------------------------------------------------------------ */
+
+/* [X1] */
+static uint32_t sources_ready(const weir_engine *engine, const weir_partition *partition,
+                              const weir_topic_options *options, uint64_t *bytes, uint64_t *dirty)
+{
+    uint32_t closed = partition->segment_count;
+    closed -= closed > 0 && !partition->segment_closed ? 1 : 0;
+    uint32_t count = 0;
+    *bytes = 0;
+    *dirty = 0;
+    while (count < closed && count < SOURCES_MAX) {
+        weir_segment_state state;
+        weir_segment_state_of(partition->segments[count], &state);
+        if (state.end_offset > partition->visible_offset ||
+            state.max_timestamp_ms > engine->engine_ms - options->min_compaction_lag_ms) {
+            break;
+        }
+        *bytes += state.bytes;
+        *dirty += state.end_offset > partition->clean_offset ? state.bytes : 0;
+        count++;
+    }
+    return count;
+}
+
+void weir_compact_look(weir_engine *engine, weir_partition *partition,
+                       const weir_topic_options *options)
+{
+    weir_compaction *compaction = &engine->compaction;
+    uint64_t bytes, dirty;
+    if ((options->cleanup & WEIR_CLEANUP_COMPACT) == 0 || engine->old_alive ||
+        partition == compaction->partition || engine->now_ns < partition->compact_after_ns ||
+        sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
+        return;
+    }
+    bool due =
+        (dirty > 0 && dirty >= bytes / 2) || partition->tombstones_due_ms <= engine->engine_ms;
+    if (due && (compaction->next_partition == NULL || (int64_t)dirty > compaction->next_dirty)) {
+        compaction->next_partition = partition;
+        compaction->next_dirty = (int64_t)dirty;
+    }
+}
+
+void weir_compact_forget(weir_engine *engine, const weir_topic *topic)
+{
+    weir_compaction *compaction = &engine->compaction;
+    if (compaction->partition != NULL && compaction->partition->topic == topic) {
+        compaction->partition = NULL; /* the slice that runs is its last one */
+    }
+    if (compaction->next_partition != NULL && compaction->next_partition->topic == topic) {
+        compaction->next_partition = NULL;
+    }
+}
+
+/* ---- Slices (background lane)
+ * -------------------------------------------------------------------- */
+
+static void slice_run(weir_job *job)
+{
+    weir_compaction *compaction = WEIR_OWNER_OF(job, weir_compaction, job);
+    struct weir_compaction_work *work = compaction->work;
+    weir_env *env = compaction->engine->env;
+    uint64_t began = env->ops->monotonic_ns(env);
+    work->err = weir_owner_compare(compaction->engine->owner_file);
+    if (work->err == WEIR_OK) {
+        work->err = weir_compactor_step(work->compactor, SLICE_BYTES, &work->done);
+    }
+    if (work->err != WEIR_OK && work->err != WEIR_FENCED) {
+        weir_compactor_discard(work->compactor);
+    }
+    work->took_ns = env->ops->monotonic_ns(env) - began;
+}
+
+static void slice_submit(weir_engine *engine)
+{
+    weir_compaction *compaction = &engine->compaction;
+    compaction->job = (weir_job){.run = slice_run, .done = weir_engine_job_done};
+    compaction->engine = engine;
+    compaction->running = true;
+    engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &compaction->job);
+}
+
+static void work_free(weir_compaction *compaction)
+{
+    if (compaction->work != NULL) {
+        weir_compactor_destroy(compaction->work->compactor);
+        free(compaction->work->sources);
+        free(compaction->work);
+    }
+    compaction->work = NULL;
+    compaction->partition = NULL;
+}
+
+void weir_compact_fini(weir_engine *engine)
+{
+    work_free(&engine->compaction);
+}
+
+/* ---- Beginning
+ * ----------------------------------------------------------------------------------- */
+
+static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
+                               const weir_topic_options *options, uint32_t count,
+                               weir_compactor **out)
+{
+    char dir[PATH_BYTES];
+    char parent[PATH_BYTES];
+    weir_compaction *compaction = &engine->compaction;
+    /* Each start has another term, so no folder of this name was there before. */
+    uint64_t term =
+        (++compaction->generation << 32) | (uint32_t)weir_owner_term(engine->owner_file);
+    weir_topics_segments_dir(engine, partition->topic->id, partition->index, 0, parent,
+                             sizeof(parent));
+    weir_topics_segments_dir(engine, partition->topic->id, partition->index, term, dir,
+                             sizeof(dir));
+    const weir_compactor_plan plan = {
+        .env = engine->env,
+        .topic = partition->topic->ref,
+        .partition = partition->index,
+        .sources = partition->segments,
+        .source_count = count,
+        .start_offset = partition->start_offset,
+        .dirty_from = partition->clean_offset,
+        .now_ms = engine->engine_ms,
+        .delete_retention_ms = options->delete_retention_ms,
+        .segment_bytes_max = (uint64_t)options->segment_bytes,
+        .memory_bytes_max = engine->config.compaction_bytes_max,
+        .dir = dir,
+        .parent = parent,
+        .term = term,
+    };
+    return weir_compactor_create(&plan, out);
+}
+
+static bool begin(weir_engine *engine, weir_partition *partition)
+{
+    weir_compaction *compaction = &engine->compaction;
+    weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
+    uint64_t bytes, dirty;
+    uint32_t count = sources_ready(engine, partition, &options, &bytes, &dirty);
+    if (count == 0 || weir_link_in(&partition->trimmed_link)) {
+        return false; /* it has changed since it was chosen, or is about to */
+    }
+    struct weir_compaction_work *work = calloc(1, sizeof(*work));
+    if (work == NULL) {
+        return false;
+    }
+    compaction->work = work;
+    work->sources = malloc(count * sizeof(weir_segment *));
+    if (work->sources == NULL ||
+        compactor_make(engine, partition, &options, count, &work->compactor) != WEIR_OK) {
+        work_free(compaction);
+        return false;
+    }
+    memcpy(work->sources, partition->segments, count * sizeof(weir_segment *));
+    work->source_count = count;
+    compaction->partition = partition;
+    return true;
+}
+
+/* ---- The swap
+ * ------------------------------------------------------------------------------------ */
+
+/* The new list, when the old one still begins with the sources. */
+static weir_err list_make(const weir_partition *partition, const weir_compactor_result *result,
+                          weir_segment ***list, uint32_t *count)
+{
+    uint32_t rest = partition->segment_count - result->source_count;
+    *count = result->segment_count + rest;
+    *list = malloc(*count * sizeof(weir_segment *));
+    if (*list == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < result->segment_count; i++) {
+        (*list)[i] = weir_segment_keep(result->segments[i]);
+    }
+    memcpy(*list + result->segment_count, partition->segments + result->source_count,
+           rest * sizeof(weir_segment *));
+    return WEIR_OK;
+}
+
+static bool sources_stand(const weir_partition *partition, const struct weir_compaction_work *work)
+{
+    return partition->segment_count >= work->source_count &&
+           memcmp(partition->segments, work->sources,
+                  work->source_count * sizeof(weir_segment *)) == 0; /* [X2] */
+}
+
+static weir_err swap(weir_engine *engine, weir_partition *partition,
+                     const struct weir_compaction_work *work)
+{
+    weir_compactor_result result;
+    weir_segment **list = NULL;
+    uint32_t count = 0;
+    weir_compactor_result_of(work->compactor, &result);
+    weir_err err = sources_stand(partition, work) ? WEIR_OK : WEIR_AGAIN;
+    err = err == WEIR_OK ? weir_life_obsolete_reserve(engine, result.source_count) : err;
+    err = err == WEIR_OK ? weir_life_note(engine, partition) : err;
+    err = err == WEIR_OK ? list_make(partition, &result, &list, &count) : err;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    for (uint32_t i = 0; i < result.source_count; i++) {
+        (void)weir_life_obsolete(engine, partition->segments[i], weir_engine_unit_now(engine),
+                                 true); /* room was reserved */
+    }
+    if (result.source_count == partition->segment_count) {
+        partition->segment_continues = false; /* what comes next begins a segment of its own */
+        partition->segment_closed = true;
+    }
+    free(partition->segments);
+    partition->segments = list;
+    partition->segment_count = count;
+    partition->segment_capacity = count;
+    partition->clean_offset = result.clean_to;
+    partition->tombstones_due_ms = result.tombstones_due_ms;
+    engine->stats.compactions++;
+    engine->stats.records_compacted += result.records_removed;
+    return WEIR_OK;
+}
+
+static void failed(weir_engine *engine, weir_partition *partition, weir_err err)
+{
+    partition->compact_after_ns = engine->now_ns + (uint64_t)FAILED_NS * 1000000000;
+    if (err != WEIR_FENCED && err != WEIR_AGAIN) {
+        weir_log(
+            WEIR_LOG_WARN, "engine",
+            "compaction of topic id %u partition %u failed (%s): its records stay as they are; "
+            "it is tried again in ten minutes",
+            partition->topic->id, partition->index, weir_err_name(err));
+    }
+}
+
+void weir_compact_finished(weir_engine *engine)
+{
+    weir_compaction *compaction = &engine->compaction;
+    compaction->running = false;
+    compaction->next_ns = engine->now_ns + compaction->work->took_ns;
+}
+
+/* Takes in what the last slice came to; the swap makes a unit, so it is the turn's to say when. */
+static void take_in(weir_engine *engine)
+{
+    weir_compaction *compaction = &engine->compaction;
+    struct weir_compaction_work *work = compaction->work;
+    weir_partition *partition = compaction->partition;
+    if (work != NULL && partition == NULL) {
+        work_free(compaction); /* its topic is deleted, and the files go with it */
+    } else if (work != NULL && (work->done || work->err != WEIR_OK)) {
+        weir_err err = work->err != WEIR_OK ? work->err : swap(engine, partition, work);
+        if (err != WEIR_OK) {
+            failed(engine, partition, err);
+        }
+        work_free(compaction);
+        engine->life.walk_ns = engine->now_ns; /* who is next? */
+    }
+}
+
+void weir_compact_abandon(weir_engine *engine)
+{
+    engine->compaction.running = false;
+    work_free(&engine->compaction);
+}
+
+/* ---- What there is to do
+ * --------------------------------------------------------------------------- */
+
+void weir_compact_work(weir_engine *engine)
+{
+    weir_compaction *compaction = &engine->compaction;
+    int health = atomic_load_explicit(&engine->health, memory_order_relaxed);
+    if (!compaction->running) {
+        take_in(engine);
+    }
+    if (compaction->running || engine->now_ns < compaction->next_ns || health != WEIR_HEALTH_OK) {
+        return;
+    }
+    if (compaction->partition == NULL && compaction->next_partition != NULL) {
+        weir_partition *next = compaction->next_partition;
+        compaction->next_partition = NULL;
+        if (!begin(engine, next)) {
+            return;
+        }
+    }
+    if (compaction->partition != NULL) {
+        slice_submit(engine);
+    }
+}
+
+uint64_t weir_compact_deadline(const weir_engine *engine)
+{
+    const weir_compaction *compaction = &engine->compaction;
+    bool waits = compaction->partition != NULL || compaction->next_partition != NULL;
+    return waits && !compaction->running ? compaction->next_ns : UINT64_MAX;
+}

@@ -1,0 +1,82 @@
+/* include/weir/topic.h - what a topic can be told: its options, their names, bounds and defaults.
+ *
+ * One table makes the keys of weir.yaml, the flags of `weir topic`, the members of weir.v1 and the
+ * documents. Plain values; nothing here needs an engine. Any thread. */
+#ifndef WEIR_TOPIC_H
+#define WEIR_TOPIC_H
+
+#include "weir/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What happens to old records of a topic. Bits, so that both can be asked for. */
+typedef enum weir_cleanup {
+    WEIR_CLEANUP_DEFAULT = 0,        /* DELETE */
+    WEIR_CLEANUP_DELETE = 1,         /* segments beyond retention_ms or retention_bytes go */
+    WEIR_CLEANUP_COMPACT = 2,        /* the newest record of each key stays, for ever */
+    WEIR_CLEANUP_COMPACT_DELETE = 3, /* both */
+} weir_cleanup;
+WEIR_API const char *weir_cleanup_name(weir_cleanup cleanup); /* "compact,delete" */
+/* "delete", "compact", "compact,delete" or "delete,compact". INVALID. */
+WEIR_API weir_err weir_cleanup_parse(weir_bytes text, weir_cleanup *cleanup);
+
+enum { WEIR_UNLIMITED = -1 };
+
+/* X(field, tag, default, endless, least, most, unit, help). Every field is an int64_t of
+ * weir_topic_options. 0 takes the default; where endless is 1, WEIR_UNLIMITED is allowed. Tags
+ * stand in the journal and in checkpoints: never change or reuse one. */
+#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                \
+    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                             \
+      "Age at which records may go, by whole segments; -1: never. With cleanup `delete`.")         \
+    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                  \
+      "Bytes each partition may keep in segments before the oldest go; -1: any number.")           \
+    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                           \
+      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")       \
+    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                               \
+      "Age at which a partition begins a new segment, whether records come or not; -1: never.")    \
+    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                       \
+      "How long a tombstone stays after the compaction that removed what it deletes.")             \
+    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                            \
+      "Age a record has before compaction may remove it.")
+
+/* A zeroed one asks for the defaults. */
+typedef struct weir_topic_options {
+    uint32_t partitions;       /* 0: 1 */
+    weir_level level;          /* DEFAULT: disk */
+    bool nested;               /* may stand above or below another topic */
+    uint32_t partition_levels; /* only the first N key levels pick the partition; 0: all */
+    weir_cleanup cleanup;
+#define WEIR_TOPIC_SETTINGS_FIELD(field, tag, value, endless, least, most, unit, help)             \
+    int64_t field;
+    WEIR_TOPIC_SETTINGS_LIST(WEIR_TOPIC_SETTINGS_FIELD)
+#undef WEIR_TOPIC_SETTINGS_FIELD
+} weir_topic_options;
+
+/* The table as rows, in its order. */
+typedef struct weir_topic_setting {
+    const char *name; /* "retention_ms" */
+    uint16_t tag;
+    int64_t fallback; /* 0: told by the gateway, or none */
+    bool endless;
+    int64_t least;
+    int64_t most;
+    const char *unit;
+    const char *help;
+    size_t at; /* of the field in weir_topic_options */
+} weir_topic_setting;
+WEIR_API const weir_topic_setting *weir_topic_settings(size_t *count);
+/* As it stands in the options, 0 included; and written there. */
+WEIR_API int64_t weir_topic_setting_get(const weir_topic_options *options,
+                                        const weir_topic_setting *setting);
+WEIR_API void weir_topic_setting_put(weir_topic_options *options, const weir_topic_setting *setting,
+                                     int64_t value);
+/* Whether the setting may have this value (0 may always stand for the default). */
+WEIR_API bool weir_topic_setting_fits(const weir_topic_setting *setting, int64_t value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,451 @@
+/* tests/sim/main.c - weir_sim: many seeds on several processes, one that fails cut down to its core.
+ *
+ *     weir_sim --seeds FROM..TO --operations N --jobs J [--twice] [--events]
+ *     weir_sim --seed N [--trace]
+ *
+ * Workers take seeds in turn and report each by a line through a pipe; one that dies (an assertion of
+ * the engine) tells by its death. The first seed that fails is run again with fewer and fewer
+ * operations, each time in a process of its own, while it still breaks the same rule; then the list that
+ * is left is printed, and run once more with every answer told.
+ *
+ * A run of --events fails when anything of the list of events, of failpoints or of operations never
+ * came about in all its seeds together. */
+#include "tests/sim/sim.h"
+
+#include "core/base/hash.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { JOBS_MAX = 64, SHRINK_RUNS_MAX = 600, OPERATIONS_MAX = 100000, SHOWN_MAX = 60 };
+
+typedef struct options {
+    uint64_t from, to;
+    uint32_t operations;
+    uint32_t jobs;
+    bool twice;
+    bool events;
+    bool trace;
+    bool no_shrink;
+} options;
+
+typedef struct totals {
+    uint64_t seeds;
+    uint64_t events[SIM_EVENT_COUNT];
+    uint64_t points[WEIR_FAILPOINT_COUNT];
+    uint64_t ops_done[SIM_OP_COUNT];
+} totals;
+
+/* What a worker sends: a seed it begins, then how it went. */
+typedef struct report {
+    uint64_t seed;
+    bool begins;
+    sim_result result;
+} report;
+
+static sim_op *ops_of(uint64_t seed, uint32_t count)
+{
+    sim_op *ops = malloc((size_t)count * sizeof(*ops) + 1);
+    if (ops == NULL) {
+        abort();
+    }
+    sim_ops_make(seed, ops, count);
+    return ops;
+}
+
+static bool write_all(int fd, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        ssize_t part = write(fd, at, len);
+        if (part <= 0 && errno != EINTR) {
+            return false;
+        }
+        at += part > 0 ? part : 0;
+        len -= part > 0 ? (size_t)part : 0;
+    }
+    return true;
+}
+
+static bool read_all(int fd, void *bytes, size_t len)
+{
+    char *at = bytes;
+    while (len > 0) {
+        ssize_t part = read(fd, at, len);
+        if (part == 0 || (part < 0 && errno != EINTR)) {
+            return false;
+        }
+        at += part > 0 ? part : 0;
+        len -= part > 0 ? (size_t)part : 0;
+    }
+    return true;
+}
+
+/* ---- One run in a process of its own
+ * --------------------------------------------------------------------- */
+
+static void run_apart(uint64_t seed, const sim_op *ops, uint32_t count, bool quiet,
+                      sim_result *result)
+{
+    int ends[2];
+    memset(result, 0, sizeof(*result));
+    result->failed = true;
+    (void)snprintf(result->fault, sizeof(result->fault), "[crash] the process died");
+    if (pipe(ends) != 0) {
+        abort();
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        if (quiet && freopen("/dev/null", "w", stderr) == NULL) {
+            _exit(3);
+        }
+        sim_run(seed, ops, count, false, result);
+        _exit(write_all(ends[1], result, sizeof(*result)) ? 0 : 3);
+    }
+    (void)close(ends[1]);
+    sim_result told;
+    if (read_all(ends[0], &told, sizeof(told))) {
+        *result = told;
+    }
+    (void)close(ends[0]);
+    (void)waitpid(child, NULL, 0);
+}
+
+/* ---- Cutting a failing list down
+ * ----------------------------------------------------------------------- */
+
+static bool same_rule(const char *a, const char *b)
+{
+    size_t len = strcspn(a, "]");
+    return strncmp(a, b, len) == 0;
+}
+
+/* Leaves out [at, at + len); true: it still fails the same way, and the list is shorter. */
+static bool cut(uint64_t seed, sim_op *ops, uint32_t *count, uint32_t at, uint32_t len,
+                sim_result *result)
+{
+    sim_op *fewer = malloc((size_t)*count * sizeof(*fewer) + 1);
+    sim_result found;
+    if (fewer == NULL) {
+        abort();
+    }
+    memcpy(fewer, ops, at * sizeof(*ops));
+    memcpy(fewer + at, ops + at + len, (*count - at - len) * sizeof(*ops));
+    run_apart(seed, fewer, *count - len, true, &found);
+    bool still = found.failed && same_rule(result->fault, found.fault);
+    if (still) {
+        *count -= len;
+        memcpy(ops, fewer, *count * sizeof(*ops));
+        *result = found;
+    }
+    free(fewer);
+    return still;
+}
+
+static void shrink(uint64_t seed, sim_op *ops, uint32_t *count, sim_result *result)
+{
+    uint32_t runs = 0;
+    uint32_t after = result->op + 1;
+    if (after < *count) { /* what comes behind the failure has no part in it */
+        (void)cut(seed, ops, count, after, *count - after, result);
+    }
+    for (uint32_t len = *count / 2 + 1; len > 0 && runs < SHRINK_RUNS_MAX; len /= 2) {
+        for (uint32_t at = 0; at < *count && runs < SHRINK_RUNS_MAX; runs++) {
+            uint32_t part = *count - at < len ? *count - at : len;
+            at += cut(seed, ops, count, at, part, result) ? 0 : part;
+        }
+    }
+}
+
+static void show_failure(const options *wanted, uint64_t seed, const sim_result *result)
+{
+    uint32_t count = wanted->operations;
+    sim_op *ops = ops_of(seed, count);
+    sim_result least = *result;
+    (void)printf("seed %" PRIu64 " fails at operation %u: %s\n", seed, result->op, result->fault);
+    (void)printf("replay: weir_sim --seed %" PRIu64 " --operations %u --trace\n", seed, count);
+    if (!wanted->no_shrink) {
+        shrink(seed, ops, &count, &least);
+        (void)printf("shortest list found: %u operations: %s\n", count, least.fault);
+        for (uint32_t i = 0; i < count && i < SHOWN_MAX; i++) {
+            (void)printf("  %u: %s %" PRIx64 "\n", i, sim_op_name(ops[i].kind), ops[i].seed);
+        }
+        (void)fflush(stdout);
+        if (fork() == 0) { /* it may end in an assertion */
+            sim_run(seed, ops, count, true, &least);
+            _exit(0);
+        }
+        (void)wait(NULL);
+    }
+    (void)fflush(stdout);
+    free(ops);
+}
+
+/* ---- Many seeds
+ * ------------------------------------------------------------------------------------------ */
+
+typedef struct worker {
+    pid_t child;
+    int fd;
+    uint64_t next; /* the seed it was begun with, or works on */
+    bool ended;
+} worker;
+
+static void worker_run(const options *wanted, uint64_t from, int fd)
+{
+    report *said = calloc(1, sizeof(*said));
+    for (uint64_t seed = from; said != NULL && seed < wanted->to; seed += wanted->jobs) {
+        sim_op *ops = ops_of(seed, wanted->operations);
+        said->seed = seed;
+        said->begins = true;
+        if (!write_all(fd, said, sizeof(*said))) {
+            _exit(3);
+        }
+        sim_run(seed, ops, wanted->operations, false, &said->result);
+        if (wanted->twice && !said->result.failed) {
+            uint64_t hash = said->result.hash;
+            sim_run(seed, ops, wanted->operations, false, &said->result);
+            if (said->result.hash != hash) {
+                said->result.failed = true;
+                (void)snprintf(said->result.fault, sizeof(said->result.fault),
+                               "[S1] the same seed gives another hash");
+            }
+        }
+        free(ops);
+        said->begins = false;
+        if (!write_all(fd, said, sizeof(*said)) || said->result.failed) {
+            _exit(3);
+        }
+    }
+    _exit(0);
+}
+
+static void worker_begin(const options *wanted, worker *of, uint64_t from)
+{
+    int ends[2];
+    if (pipe(ends) != 0) {
+        abort();
+    }
+    of->next = from;
+    of->fd = ends[0];
+    of->child = fork();
+    if (of->child == 0) {
+        (void)close(ends[0]);
+        worker_run(wanted, from, ends[1]);
+    }
+    (void)close(ends[1]);
+}
+
+static void totals_add(totals *sum, const sim_result *result)
+{
+    sum->seeds++;
+    for (int i = 0; i < SIM_EVENT_COUNT; i++) {
+        sum->events[i] += result->events[i];
+    }
+    for (int i = 0; i < WEIR_FAILPOINT_COUNT; i++) {
+        sum->points[i] += result->points[i];
+    }
+    for (int i = 0; i < SIM_OP_COUNT; i++) {
+        sum->ops_done[i] += result->ops_done[i];
+    }
+}
+
+/* Takes one report; false: the worker has come to its end. *failed: the seed broke a rule. */
+static bool worker_report(worker *one, totals *sum, sim_result *failed, uint64_t *seed)
+{
+    static report said;
+    if (!read_all(one->fd, &said, sizeof(said))) {
+        int status = 0;
+        (void)close(one->fd);
+        (void)waitpid(one->child, &status, 0);
+        if (WIFSIGNALED(status)) {
+            failed->failed = true;
+            *seed = one->next;
+            (void)snprintf(failed->fault, sizeof(failed->fault), "[crash] signal %d",
+                           WTERMSIG(status));
+            failed->op = UINT32_MAX - 1;
+        }
+        one->ended = true;
+        return false;
+    }
+    one->next = said.seed;
+    if (!said.begins && said.result.failed) {
+        *failed = said.result;
+        *seed = said.seed;
+    } else if (!said.begins) {
+        totals_add(sum, &said.result);
+    }
+    return true;
+}
+
+static bool run_seeds(const options *wanted, totals *sum)
+{
+    worker workers[JOBS_MAX] = {0};
+    static sim_result failed;
+    uint64_t seed = 0;
+    memset(&failed, 0, sizeof(failed));
+    for (uint32_t i = 0; i < wanted->jobs; i++) {
+        worker_begin(wanted, &workers[i], wanted->from + i);
+    }
+    uint32_t open = wanted->jobs;
+    while (open > 0) {
+        for (uint32_t i = 0; i < wanted->jobs; i++) {
+            sim_result one = {0};
+            uint64_t of = 0;
+            if (!workers[i].ended && !worker_report(&workers[i], sum, &one, &of)) {
+                open--;
+            }
+            if (one.failed && (!failed.failed || of < seed)) {
+                failed = one;
+                seed = of;
+            }
+        }
+    }
+    if (failed.failed) {
+        show_failure(wanted, seed, &failed);
+    }
+    return !failed.failed;
+}
+
+/* ---- What came about
+ * ------------------------------------------------------------------------------------ */
+
+static uint32_t show_counts(const char *what, int count, const uint64_t *sums,
+                            const char *(*name)(int index))
+{
+    uint32_t missing = 0;
+    (void)printf("%s:\n", what);
+    for (int i = 0; i < count; i++) {
+        (void)printf("  %-28s %" PRIu64 "%s\n", name(i), sums[i],
+                     sums[i] == 0 ? "   <-- never" : "");
+        missing += sums[i] == 0 ? 1 : 0;
+    }
+    return missing;
+}
+
+static const char *event_name(int index)
+{
+    return sim_event_name((sim_event)index);
+}
+
+static const char *point_name(int index)
+{
+    return weir_failpoint_name((weir_failpoint)index);
+}
+
+static const char *op_name(int index)
+{
+    return sim_op_name((sim_op_kind)index);
+}
+
+static bool show_totals(const options *wanted, const totals *sum)
+{
+    uint32_t missing = 0;
+    (void)printf("%" PRIu64 " seeds of %u operations\n", sum->seeds, wanted->operations);
+    if (!wanted->events) {
+        return true;
+    }
+    missing += show_counts("operations", SIM_OP_COUNT, sum->ops_done, op_name);
+    missing += show_counts("events", SIM_EVENT_COUNT, sum->events, event_name);
+    missing += show_counts("failpoints", WEIR_FAILPOINT_COUNT, sum->points, point_name);
+    if (missing > 0) {
+        (void)printf("%u of these never came about: the run proves less than it says\n", missing);
+    }
+    return missing == 0;
+}
+
+static bool run_one(const options *wanted)
+{
+    static sim_result result;
+    sim_op *ops = ops_of(wanted->from, wanted->operations);
+    sim_run(wanted->from, ops, wanted->operations, wanted->trace, &result);
+    (void)printf("seed %" PRIu64 " hash %016" PRIx64 " %s%s\n", wanted->from, result.hash,
+                 result.failed ? "fails: " : "holds", result.fault);
+    free(ops);
+    return !result.failed;
+}
+
+/* ---- The command line
+ * ----------------------------------------------------------------------------------- */
+
+static const struct option LONG[] = {
+    {"seeds", required_argument, NULL, 's'},
+    {"seed", required_argument, NULL, 'S'},
+    {"operations", required_argument, NULL, 'n'},
+    {"jobs", required_argument, NULL, 'j'},
+    {"twice", no_argument, NULL, '2'},
+    {"events", no_argument, NULL, 'e'},
+    {"trace", no_argument, NULL, 't'},
+    {"no-shrink", no_argument, NULL, 'k'},
+    {NULL, 0, NULL, 0},
+};
+
+static bool range_parse(const char *text, options *wanted)
+{
+    char *end = NULL;
+    wanted->from = strtoull(text, &end, 10);
+    if (strncmp(end, "..", 2) != 0) {
+        return false;
+    }
+    wanted->to = strtoull(end + 2, &end, 10) + 1;
+    return *end == '\0' && wanted->to > wanted->from;
+}
+
+static bool option_take(int option, options *wanted)
+{
+    switch (option) {
+    case 's':
+        return range_parse(optarg, wanted);
+    case 'S':
+        wanted->from = strtoull(optarg, NULL, 10);
+        wanted->to = wanted->from;
+        return true;
+    case 'n':
+        wanted->operations = (uint32_t)strtoul(optarg, NULL, 10);
+        return wanted->operations <= OPERATIONS_MAX;
+    case 'j':
+        wanted->jobs = (uint32_t)strtoul(optarg, NULL, 10);
+        return wanted->jobs > 0 && wanted->jobs <= JOBS_MAX;
+    case '2':
+        wanted->twice = true;
+        return true;
+    case 'e':
+        wanted->events = true;
+        return true;
+    case 't':
+        wanted->trace = true;
+        return true;
+    case 'k':
+        wanted->no_shrink = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    options wanted = {.from = 1, .to = 101, .operations = 2000, .jobs = 2};
+    totals sum = {0};
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
+        if (!option_take(option, &wanted)) {
+            (void)fprintf(stderr, "usage: weir_sim --seeds FROM..TO [--operations N] [--jobs J] "
+                                  "[--twice] [--events] [--no-shrink]\n"
+                                  "       weir_sim --seed N [--operations N] [--trace]\n");
+            return 2;
+        }
+    }
+    weir_hash_seed(0x5eed); /* the order of maps is part of a run */
+    if (wanted.from == wanted.to) {
+        return run_one(&wanted) ? 0 : 1;
+    }
+    bool held = run_seeds(&wanted, &sum);
+    return show_totals(&wanted, &sum) && held ? 0 : 1;
+}

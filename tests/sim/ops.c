@@ -1,0 +1,717 @@
+/* tests/sim/ops.c - the operations of the workload, one function each: a client's request, or a fault.
+ *
+ * An operation submits and returns: its answer comes through answers.c after moves that chance picks.
+ * What it does depends on its own stream of chance and on the model's state. Where there is nothing to
+ * do (no topic yet, no reader) it does nothing. */
+#include "tests/sim/sim.h"
+
+#include "core/base/assert.h"
+#include "core/batch/batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BATCH_RECORDS_MAX = 6,
+    LARGE_RECORDS = 3,
+    LARGE_VALUE_BYTES = 100 << 10,
+    VALUE_BYTES_MAX = 6000,
+    LARGE_BATCH_BYTES = 400 << 10,
+    HOUR_MS = 3600 * 1000,
+};
+
+static uint64_t below(sim_world *w, uint64_t bound)
+{
+    return sim_random_below(&w->chance, bound);
+}
+
+static bool one_in(sim_world *w, uint32_t n)
+{
+    return sim_random_chance(&w->chance, n);
+}
+
+static uint32_t any_port(sim_world *w)
+{
+    return (uint32_t)below(w, MODEL_PORTS);
+}
+
+/* A topic in that state, by chance; MODEL_NONE: there is none. */
+static uint32_t any_topic(sim_world *w, model_exists exists)
+{
+    uint32_t first = (uint32_t)below(w, MODEL_TOPICS);
+    for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
+        uint32_t topic = (first + i) % MODEL_TOPICS;
+        if (w->model.topics[topic].exists == exists) {
+            return topic;
+        }
+    }
+    return MODEL_NONE;
+}
+
+/* ---- Publishing
+ * ------------------------------------------------------------------------------------------ */
+
+static int32_t any_value_bytes(sim_world *w)
+{
+    switch (below(w, 16)) {
+    case 0:
+        return -1;
+    case 1:
+        return 0;
+    case 2:
+        return (int32_t)below(w, VALUE_BYTES_MAX);
+    default:
+        return 1 + (int32_t)below(w, 160);
+    }
+}
+
+static model_send any_send(sim_world *w, uint32_t topic, uint32_t port)
+{
+    model_send send = {.topic = (uint8_t)topic, .port = (uint8_t)port};
+    send.key = (uint8_t)below(w, MODEL_KEYS);
+    send.value_bytes = any_value_bytes(w);
+    send.attributes = one_in(w, 8) ? WEIR_RECORD_RETAIN : (uint8_t)below(w, 4);
+    return send;
+}
+
+/* An operation whose ring is full was not taken: its records must never be seen. */
+static void not_taken(sim_world *w, sim_ask *ask, uint32_t send, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        w->model.sends[send + i].state = SENT_REFUSED;
+    }
+    if (ask != NULL) {
+        world_ask_drop(w, ask);
+    }
+}
+
+static void submit_publish(sim_world *w, uint32_t send, const weir_publish *publish)
+{
+    uint64_t token = 0;
+    uint32_t port = w->model.sends[send].port;
+    sim_ask *ask = publish->no_confirm ? NULL : world_ask(w, ASK_SENDS, port, &token);
+    if (ask == NULL && !publish->no_confirm) {
+        not_taken(w, NULL, send, 1);
+        return;
+    }
+    if (ask != NULL) {
+        ask->send = send;
+    } else {
+        w->model.sends[send].state = SENT_MAYBE;
+        token = SIM_UNASKED | send;
+    }
+    weir_err err = weir_port_publish(w->ports[port], publish, NULL, token);
+    world_say(w, "    record %u to topic %u key %u %d bytes%s: %s, ask %u", send,
+              w->model.sends[send].topic, w->model.sends[send].key,
+              w->model.sends[send].value_bytes,
+              (w->model.sends[send].attributes & WEIR_RECORD_RETAIN) != 0 ? " retained" : "",
+              weir_err_name(err), (unsigned)token);
+    if (err != WEIR_OK) {
+        not_taken(w, ask, send, 1);
+    }
+}
+
+static void publish(sim_world *w, uint32_t topic, bool keyed)
+{
+    static uint8_t value[VALUE_BYTES_MAX];
+    uint8_t name[64];
+    uint32_t number = model_sends(&w->model, any_send(w, topic, any_port(w)));
+    const model_send *send = &w->model.sends[number];
+    weir_header header = {WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}};
+    weir_publish record = {.headers = &header,
+                           .header_count = 1,
+                           .attributes = send->attributes,
+                           .publisher = send->port + 1,
+                           .no_confirm = one_in(w, 12)};
+    record.value = (weir_bytes){send->value_bytes < 0 ? NULL : value,
+                                model_value(number, send->value_bytes, value)};
+    if (keyed) {
+        record.topic = weir_bytes_of(w->model.topics[topic].name);
+        record.key = model_key(send->key);
+    } else {
+        record.name = (weir_bytes){name, model_name(&w->model, send, name, sizeof(name))};
+    }
+    submit_publish(w, number, &record);
+}
+
+static void op_publish(sim_world *w)
+{
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    if (topic != MODEL_NONE) {
+        publish(w, topic, false);
+    }
+}
+
+static void op_publish_keyed(sim_world *w)
+{
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    if (topic != MODEL_NONE) {
+        publish(w, topic, true);
+    }
+}
+
+static void op_publish_live(sim_world *w)
+{
+    publish(w, MODEL_TOPICS, false);
+}
+
+/* A batch as a client builds it: the records' numbers follow one another. */
+static weir_bytes batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory)
+{
+    static uint8_t value[LARGE_VALUE_BYTES];
+    static uint8_t rest[LARGE_VALUE_BYTES + 64];
+    weir_batch_builder builder;
+    weir_batch_begin(&builder, memory, LARGE_BATCH_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        const model_send *send = &w->model.sends[first + i];
+        uint32_t number = first + i;
+        uint32_t position = 0;
+        weir_header header = {WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}};
+        weir_bytes bytes = {send->value_bytes < 0 ? NULL : value,
+                            model_value(number, send->value_bytes, value)};
+        size_t len = weir_record_rest_encode(bytes, &header, 1, rest);
+        weir_err err =
+            weir_batch_add(&builder, 0, model_key(send->key), (weir_bytes){rest, len}, &position);
+        WEIR_ASSERT(err == WEIR_OK);
+    }
+    return weir_batch_finish(&builder, 0, -1, 0);
+}
+
+static void batch(sim_world *w, uint32_t count, bool large)
+{
+    static uint8_t memory[LARGE_BATCH_BYTES];
+    uint64_t token = 0;
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    if (topic == MODEL_NONE) {
+        return;
+    }
+    uint32_t port = any_port(w);
+    uint32_t first = w->model.send_count;
+    for (uint32_t i = 0; i < count; i++) {
+        model_send send = any_send(w, topic, port);
+        send.attributes = 0;
+        send.batch_index = i;
+        send.batch_count = count;
+        send.value_bytes = large ? LARGE_VALUE_BYTES - (int32_t)below(w, 1000) : send.value_bytes;
+        (void)model_sends(&w->model, send);
+    }
+    sim_ask *ask = world_ask(w, ASK_SENDS, port, &token);
+    if (ask == NULL) {
+        not_taken(w, NULL, first, count);
+        return;
+    }
+    ask->send = first;
+    ask->large = large;
+    uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
+    weir_err err =
+        weir_port_produce_batch(w->ports[port], weir_bytes_of(w->model.topics[topic].name),
+                                partition, batch_build(w, first, count, memory), NULL, token);
+    world_say(w, "    batch of %u from record %u to topic %u/%u: %s, ask %u", count, first, topic,
+              partition, weir_err_name(err), (unsigned)token);
+    if (err != WEIR_OK) {
+        not_taken(w, ask, first, count);
+    }
+}
+
+static void op_batch(sim_world *w)
+{
+    batch(w, 1 + (uint32_t)below(w, BATCH_RECORDS_MAX), false);
+}
+
+static void op_batch_large(sim_world *w)
+{
+    batch(w, LARGE_RECORDS, true);
+}
+
+/* ---- Reading
+ * --------------------------------------------------------------------------------------------- */
+
+static void op_fetch(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t port = any_port(w);
+    sim_ask *ask = topic == MODEL_NONE ? NULL : world_ask(w, ASK_FETCH, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    const model_topic *of = &w->model.topics[topic];
+    ask->topic = (uint8_t)topic;
+    ask->incarnation = of->incarnation;
+    ask->partition = (uint8_t)below(w, of->options.partitions);
+    const model_log *log = &of->logs[ask->partition];
+    ask->end = model_known_end(&w->model, topic, ask->partition);
+    int64_t known = ask->end - log->start;
+    ask->offset = log->start + (int64_t)below(w, (uint64_t)(known > 0 ? known : 0) + 2);
+    weir_fetch wanted = {.topic = weir_bytes_of(of->name),
+                         .partition = ask->partition,
+                         .offset = ask->offset,
+                         .bytes_max = 1u << below(w, 18),
+                         .wait_ms = one_in(w, 3) ? (uint32_t)below(w, 100) : 0};
+    if (wanted.wait_ms > 0 && ask->offset >= ask->end) {
+        world_event(w, SIM_EVENT_fetch_waited);
+    }
+    if (weir_port_fetch(w->ports[port], &wanted, NULL, token) != WEIR_OK) {
+        world_ask_drop(w, ask);
+    }
+}
+
+void world_reader_forget(sim_reader *reader)
+{
+    memset(reader, 0, sizeof(*reader));
+}
+
+sim_reader *world_reader_open(sim_world *w, uint32_t port, const weir_subscribe *wanted,
+                              uint32_t topic)
+{
+    uint64_t token = 0;
+    uint32_t at = 0;
+    while (at < SIM_READERS && w->readers[at].handle != NULL) {
+        at++;
+    }
+    sim_ask *ask = at == SIM_READERS ? NULL : world_ask(w, ASK_SUBSCRIBE, port, &token);
+    if (ask == NULL) {
+        return NULL;
+    }
+    sim_reader *reader = &w->readers[at];
+    world_reader_forget(reader);
+    ask->reader = (uint8_t)at;
+    reader->port = (uint8_t)port;
+    reader->topic = (uint8_t)topic;
+    reader->from_log = wanted->start != WEIR_START_END;
+    reader->until_end = wanted->until_end;
+    reader->slot = wanted->slot;
+    reader->incarnation = topic < MODEL_TOPICS ? w->model.topics[topic].incarnation : 0;
+    for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
+        reader->next[p] = -1;
+        reader->last[p] = -1;
+    }
+    weir_err err = weir_port_subscriber_open(w->ports[port], NULL, &reader->handle);
+    if (err == WEIR_OK) {
+        err = weir_port_subscribe(w->ports[port], reader->handle, wanted, NULL, token);
+    }
+    if (err != WEIR_OK) {
+        world_ask_drop(w, ask);
+        reader->ended = reader->handle != NULL;
+        return NULL;
+    }
+    return reader;
+}
+
+static void reader_start(sim_world *w, const model_topic *topic, weir_subscribe *wanted)
+{
+    const model_log *log = &topic->logs[0];
+    wanted->start = (weir_start_kind)below(w, WEIR_START_POSITIONS);
+    switch (wanted->start) {
+    case WEIR_START_OFFSET:
+        wanted->value = log->start + (int64_t)below(w, (uint64_t)(log->count - log->start) + 1);
+        break;
+    case WEIR_START_TIME:
+        wanted->value = 1700000000000 + (int64_t)below(w, 100000);
+        break;
+    case WEIR_START_LAST:
+        wanted->value = (int64_t)below(w, 20);
+        break;
+    default:
+        break;
+    }
+    wanted->until_end = wanted->start != WEIR_START_END && one_in(w, 4);
+}
+
+static void op_subscribe(sim_world *w)
+{
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    char filter[32];
+    if (topic == MODEL_NONE) {
+        return;
+    }
+    const model_topic *of = &w->model.topics[topic];
+    uint64_t shape = below(w, 6);
+    bool whole = shape < 4;
+    (void)snprintf(filter, sizeof(filter), "%s%s", shape == 5 ? "" : of->name,
+                   whole        ? "/#"
+                   : shape == 4 ? "/dev1/+"
+                                : "#");
+    weir_subscribe wanted = {.filter = weir_bytes_of(filter), .slot = (uint32_t)below(w, 100)};
+    wanted.retained = one_in(w, 2) ? WEIR_RETAINED_SEND : WEIR_RETAINED_NONE;
+    reader_start(w, of, &wanted);
+    sim_reader *reader =
+        world_reader_open(w, any_port(w), &wanted, shape == 5 ? MODEL_TOPICS : topic);
+    if (reader == NULL) {
+        return;
+    }
+    reader->whole = whole;
+    bool begins = wanted.start == WEIR_START_BEGINNING && whole && !of->trims && !of->compacts;
+    for (uint32_t p = 0; p < of->options.partitions && begins; p++) {
+        reader->next[p] = of->logs[p].start;
+    }
+    (void)weir_port_credit(w->ports[reader->port], reader->handle, 1 + below(w, 100),
+                           1 + below(w, 20000));
+}
+
+static sim_reader *any_reader(sim_world *w)
+{
+    sim_reader *reader = &w->readers[below(w, SIM_READERS)];
+    return reader->handle != NULL && !reader->closing ? reader : NULL;
+}
+
+static void op_credit(sim_world *w)
+{
+    const sim_reader *reader = any_reader(w);
+    if (reader != NULL) {
+        (void)weir_port_credit(w->ports[reader->port], reader->handle, 1 + below(w, 300),
+                               1 + below(w, 100000));
+    }
+}
+
+static void op_unsubscribe(sim_world *w)
+{
+    uint64_t token = 0;
+    sim_reader *reader = any_reader(w);
+    sim_ask *ask = reader == NULL ? NULL : world_ask(w, ASK_CLOSE, reader->port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    ask->reader = (uint8_t)(reader - w->readers);
+    if (weir_port_subscriber_close(w->ports[reader->port], reader->handle, NULL, token) ==
+        WEIR_OK) {
+        reader->closing = true;
+    } else {
+        world_ask_drop(w, ask);
+    }
+}
+
+/* ---- Topics
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Lists that are under way may be of before or after. */
+static void lists_stale(sim_world *w)
+{
+    for (uint32_t i = 0; i < SIM_ASKS; i++) {
+        w->asks[i].stale |= w->asks[i].kind == ASK_TOPICS;
+    }
+}
+
+static sim_ask *ask_topic(sim_world *w, ask_kind kind, uint32_t topic, uint32_t port,
+                          uint64_t *token)
+{
+    sim_ask *ask = topic == MODEL_NONE ? NULL : world_ask(w, kind, port, token);
+    if (ask != NULL) {
+        ask->topic = (uint8_t)topic;
+        ask->incarnation = w->model.topics[topic].incarnation;
+        lists_stale(w);
+    }
+    return ask;
+}
+
+static void op_create(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t port = any_port(w);
+    uint32_t topic = any_topic(w, TOPIC_NO);
+    sim_ask *ask = ask_topic(w, ASK_CREATE, topic, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    ask->options = (weir_topic_options){.partitions = 1 + (uint32_t)below(w, 3),
+                                        .level = (weir_level)(1 + below(w, 3))};
+    weir_err err = weir_port_topic_create(
+        w->ports[port], weir_bytes_of(w->model.topics[topic].name), &ask->options, NULL, token);
+    world_say(w, "    topic %u level %d partitions %u: %s, ask %u", topic, ask->options.level,
+              ask->options.partitions, weir_err_name(err), (unsigned)token);
+    if (err == WEIR_OK) {
+        w->model.topics[topic].exists = TOPIC_CREATING;
+    } else {
+        world_ask_drop(w, ask);
+    }
+}
+
+/* A topic that is there, and of which nothing is being changed. */
+static uint32_t calm_topic(sim_world *w)
+{
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    bool calm = topic != MODEL_NONE && w->model.topics[topic].level_next == WEIR_LEVEL_DEFAULT &&
+                w->model.topics[topic].partitions_next == 0;
+    return calm ? topic : MODEL_NONE;
+}
+
+static void op_delete(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t port = any_port(w);
+    uint32_t topic = calm_topic(w);
+    sim_ask *ask = ask_topic(w, ASK_DELETE, topic, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    if (weir_port_topic_delete(w->ports[port], weir_bytes_of(w->model.topics[topic].name), NULL,
+                               token) == WEIR_OK) {
+        w->model.topics[topic].exists = TOPIC_DELETING;
+        model_loosen(&w->model, topic);
+    } else {
+        world_ask_drop(w, ask);
+    }
+}
+
+static void op_level(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t port = any_port(w);
+    uint32_t topic = calm_topic(w);
+    sim_ask *ask = ask_topic(w, ASK_LEVEL, topic, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    ask->options.level = (weir_level)(1 + below(w, 3));
+    if (weir_port_topic_set_level(w->ports[port], weir_bytes_of(w->model.topics[topic].name),
+                                  ask->options.level, NULL, token) == WEIR_OK) {
+        model_topic *of = &w->model.topics[topic];
+        of->level_next = ask->options.level;
+        of->level_low = of->level_low < of->level_next ? of->level_low : of->level_next;
+        of->level_changed = true;
+    } else {
+        world_ask_drop(w, ask);
+    }
+}
+
+static bool topics_change(const sim_world *w)
+{
+    for (uint32_t i = 0; i < SIM_ASKS; i++) {
+        if (w->asks[i].kind >= ASK_CREATE && w->asks[i].kind <= ASK_LEVEL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void op_topics(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t port = any_port(w);
+    sim_ask *ask = world_ask(w, ASK_TOPICS, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    ask->stale = topics_change(w);
+    if (weir_port_topics(w->ports[port], WEIR_BYTES_NULL, NULL, token) != WEIR_OK) {
+        world_ask_drop(w, ask);
+    }
+}
+
+static void op_offsets(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t port = any_port(w);
+    sim_ask *ask = topic == MODEL_NONE ? NULL : world_ask(w, ASK_OFFSETS, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    const model_topic *of = &w->model.topics[topic];
+    ask->topic = (uint8_t)topic;
+    ask->incarnation = of->incarnation;
+    ask->partition = (uint8_t)below(w, of->options.partitions);
+    ask->end = model_known_end(&w->model, topic, ask->partition);
+    weir_offsets_kind kind = one_in(w, 2) ? WEIR_OFFSETS_TIME : WEIR_OFFSETS_BOUNDS;
+    if (weir_port_offsets(w->ports[port], weir_bytes_of(of->name), kind,
+                          1700000000000 + (int64_t)below(w, 100000), NULL, token) != WEIR_OK) {
+        world_ask_drop(w, ask);
+    }
+}
+
+/* ---- Time and rest
+ * --------------------------------------------------------------------------------------- */
+
+static void op_pass(sim_world *w)
+{
+    sim_disk_pass(w->disk, below(w, one_in(w, 8) ? 8000000000 : 300000000));
+    world_moves(w, 12);
+}
+
+static void op_settle(sim_world *w)
+{
+    (void)world_settle(w, 2000000000);
+}
+
+static void op_audit(sim_world *w)
+{
+    if (weir_engine_health_of(w->engine) == WEIR_HEALTH_OK && !w->faulted) {
+        (void)world_audit(w, false);
+    }
+}
+
+static void op_clock_jump(sim_world *w)
+{
+    int64_t hours = (int64_t)below(w, 9) - 4;
+    sim_disk_wall_jump(w->disk, hours * HOUR_MS);
+    world_event(w, SIM_EVENT_clock_jump);
+}
+
+/* ---- Faults
+ * ---------------------------------------------------------------------------------------------- */
+
+static void op_kill(sim_world *w)
+{
+    world_crash(w, SIM_CRASH_KILL);
+}
+
+static void op_power_cut(sim_world *w)
+{
+    world_crash(w, SIM_CRASH_POWER);
+}
+
+static void op_die_soon(sim_world *w)
+{
+    sim_env_dies(w->env, 1 + below(w, 40));
+}
+
+static void op_die_at_point(sim_world *w)
+{
+    w->die_at_point = 1 + (uint32_t)below(w, WEIR_FAILPOINT_COUNT);
+    w->die_at_count = 1 + (uint32_t)below(w, 4);
+}
+
+static void op_stop(sim_world *w)
+{
+    world_stop(w);
+}
+
+static void fault(sim_world *w, sim_call_kind kind, uint64_t most)
+{
+    static const char *const PARTS[] = {NULL, "journal", "/log/", "state"};
+    w->faulted = true;
+    sim_disk_fault(w->disk, kind,
+                   (sim_fault_plan){.countdown = 1 + below(w, most),
+                                    .for_good = one_in(w, 4),
+                                    .part = PARTS[below(w, 4)]});
+}
+
+static void op_sync_fails(sim_world *w)
+{
+    fault(w, SIM_CALL_SYNC, 12);
+}
+
+static void op_write_fails(sim_world *w)
+{
+    fault(w, SIM_CALL_WRITE, 20);
+}
+
+static void op_read_fails(sim_world *w)
+{
+    fault(w, SIM_CALL_READ, 6);
+    w->model.gaps = true;
+}
+
+static void op_open_fails(sim_world *w)
+{
+    fault(w, SIM_CALL_OPEN, 8);
+    w->model.gaps = true; /* a segment that cannot be opened cannot be read */
+}
+
+static void op_disk_full(sim_world *w)
+{
+    w->faulted = true;
+    sim_disk_capacity(w->disk, sim_disk_used(w->disk) + below(w, 300000));
+}
+
+static void op_disk_room(sim_world *w)
+{
+    sim_disk_capacity(w->disk, 0);
+}
+
+static void op_slow(sim_world *w)
+{
+    uint64_t most = 1000000 + below(w, 60000000);
+    sim_env_latency(w->env, (sim_latency){500000, most, 100000, 2 * most});
+    world_event(w, SIM_EVENT_slow_disk);
+}
+
+static void op_fast(sim_world *w)
+{
+    sim_env_latency(w->env, (sim_latency){10000, 60000, 1000, 20000});
+}
+
+static void op_take_over(sim_world *w)
+{
+    world_take_over(w);
+}
+
+typedef struct segments {
+    char paths[64][SIM_PATH_BYTES];
+    uint64_t bytes[64];
+    uint32_t count;
+} segments;
+
+static void segment_each(void *arg, const char *path, uint64_t bytes)
+{
+    segments *found = arg;
+    size_t len = strlen(path);
+    if (found->count < 64 && bytes > 0 && len > 4 && strcmp(path + len - 4, ".log") == 0) {
+        memcpy(found->paths[found->count], path, len + 1);
+        found->bytes[found->count++] = bytes;
+    }
+}
+
+static void op_flip(sim_world *w)
+{
+    static segments found;
+    found.count = 0;
+    if (!w->flips) {
+        return;
+    }
+    sim_disk_each(w->disk, segment_each, &found);
+    if (found.count > 0) {
+        uint64_t which = below(w, found.count);
+        sim_disk_flip(w->disk, found.paths[which], below(w, found.bytes[which]),
+                      (uint8_t)(1u << below(w, 8)));
+        w->model.gaps = true;
+        world_event(w, SIM_EVENT_bit_flipped);
+    }
+}
+
+/* ---- The table
+ * ------------------------------------------------------------------------------------------- */
+
+static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
+    [SIM_OP_PUBLISH] = op_publish,
+    [SIM_OP_PUBLISH_KEYED] = op_publish_keyed,
+    [SIM_OP_PUBLISH_LIVE] = op_publish_live,
+    [SIM_OP_BATCH] = op_batch,
+    [SIM_OP_BATCH_LARGE] = op_batch_large,
+    [SIM_OP_FETCH] = op_fetch,
+    [SIM_OP_SUBSCRIBE] = op_subscribe,
+    [SIM_OP_CREDIT] = op_credit,
+    [SIM_OP_UNSUBSCRIBE] = op_unsubscribe,
+    [SIM_OP_CREATE] = op_create,
+    [SIM_OP_DELETE] = op_delete,
+    [SIM_OP_LEVEL] = op_level,
+    [SIM_OP_TOPICS] = op_topics,
+    [SIM_OP_OFFSETS] = op_offsets,
+    [SIM_OP_PASS] = op_pass,
+    [SIM_OP_SETTLE] = op_settle,
+    [SIM_OP_AUDIT] = op_audit,
+    [SIM_OP_KILL] = op_kill,
+    [SIM_OP_POWER_CUT] = op_power_cut,
+    [SIM_OP_DIE_SOON] = op_die_soon,
+    [SIM_OP_DIE_AT_POINT] = op_die_at_point,
+    [SIM_OP_STOP] = op_stop,
+    [SIM_OP_SYNC_FAILS] = op_sync_fails,
+    [SIM_OP_WRITE_FAILS] = op_write_fails,
+    [SIM_OP_READ_FAILS] = op_read_fails,
+    [SIM_OP_OPEN_FAILS] = op_open_fails,
+    [SIM_OP_DISK_FULL] = op_disk_full,
+    [SIM_OP_DISK_ROOM] = op_disk_room,
+    [SIM_OP_SLOW] = op_slow,
+    [SIM_OP_FAST] = op_fast,
+    [SIM_OP_CLOCK_JUMP] = op_clock_jump,
+    [SIM_OP_TAKE_OVER] = op_take_over,
+    [SIM_OP_FLIP] = op_flip,
+};
+
+void world_op(sim_world *w, const sim_op *op)
+{
+    if (world_up(w)) {
+        OPS[op->kind](w);
+    }
+}

@@ -1,0 +1,259 @@
+/* tests/sim/sim.h - one simulated run: the real engine, the simulated disk, clients, faults, the model.
+ *
+ *   operations (from the seed, or fewer of them) --> ops.c: one function each
+ *        submit on ports, plant faults            --> the engine, stepped by moves that chance picks
+ *        answers, records, notices                --> answers.c --> the model
+ *        crashes, restarts                        --> life.c: recovery is read whole and compared
+ *
+ * A run depends on its seed and its list of operations alone. Each operation has a seed of its own, so
+ * that leaving one out changes the others as little as can be. */
+#ifndef WEIR_TESTS_SIM_SIM_H
+#define WEIR_TESTS_SIM_SIM_H
+
+#include "tests/sim/disk.h"
+#include "tests/sim/model.h"
+
+#include "core/env/failpoint.h"
+
+#define SIM_UNASKED ((uint64_t)1 << 32) /* in a token: a record that is answered only if it fails */
+enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
+
+/* X(NAME, weight among a thousand or so). One request of a client, or one fault. */
+#define SIM_OP_LIST(X)                                                                             \
+    X(PUBLISH, 300)                                                                                \
+    X(PUBLISH_KEYED, 80)                                                                           \
+    X(PUBLISH_LIVE, 30)                                                                            \
+    X(BATCH, 80)                                                                                   \
+    X(BATCH_LARGE, 6)                                                                              \
+    X(FETCH, 110)                                                                                  \
+    X(SUBSCRIBE, 30)                                                                               \
+    X(CREDIT, 60)                                                                                  \
+    X(UNSUBSCRIBE, 14)                                                                             \
+    X(CREATE, 40)                                                                                  \
+    X(DELETE, 10)                                                                                  \
+    X(LEVEL, 14)                                                                                   \
+    X(TOPICS, 10)                                                                                  \
+    X(OFFSETS, 20)                                                                                 \
+    X(PASS, 60)                                                                                    \
+    X(SETTLE, 10)                                                                                  \
+    X(AUDIT, 2)                                                                                    \
+    X(KILL, 4)                                                                                     \
+    X(POWER_CUT, 4)                                                                                \
+    X(DIE_SOON, 6)                                                                                 \
+    X(DIE_AT_POINT, 3)                                                                             \
+    X(STOP, 2)                                                                                     \
+    X(SYNC_FAILS, 2)                                                                               \
+    X(WRITE_FAILS, 2)                                                                              \
+    X(READ_FAILS, 2)                                                                               \
+    X(OPEN_FAILS, 2)                                                                               \
+    X(DISK_FULL, 3)                                                                                \
+    X(DISK_ROOM, 8)                                                                                \
+    X(SLOW, 4)                                                                                     \
+    X(FAST, 6)                                                                                     \
+    X(CLOCK_JUMP, 6)                                                                               \
+    X(TAKE_OVER, 2)                                                                                \
+    X(FLIP, 2)
+
+typedef enum sim_op_kind {
+#define SIM_OP_ID(name, weight) SIM_OP_##name,
+    SIM_OP_LIST(SIM_OP_ID)
+#undef SIM_OP_ID
+        SIM_OP_COUNT
+} sim_op_kind;
+
+typedef struct sim_op {
+    sim_op_kind kind;
+    uint64_t seed;
+} sim_op;
+
+/* What must happen somewhere in a whole run of many seeds. */
+#define SIM_EVENT_LIST(X)                                                                          \
+    X(acknowledged_memory)                                                                         \
+    X(acknowledged_os)                                                                             \
+    X(acknowledged_disk)                                                                           \
+    X(acknowledged_batch)                                                                          \
+    X(acknowledged_large_batch)                                                                    \
+    X(record_fetched)                                                                              \
+    X(record_delivered)                                                                            \
+    X(record_delivered_from_log)                                                                   \
+    X(cold_read)                                                                                   \
+    X(fetch_waited)                                                                                \
+    X(retained_set)                                                                                \
+    X(retained_cleared)                                                                            \
+    X(retained_compared)                                                                           \
+    X(live_published)                                                                              \
+    X(topic_created)                                                                               \
+    X(topic_deleted)                                                                               \
+    X(topic_created_again)                                                                         \
+    X(level_changed)                                                                               \
+    X(journal_file)                                                                                \
+    X(journal_recycled)                                                                            \
+    X(segment_made)                                                                                \
+    X(segment_rolled)                                                                              \
+    X(checkpoint)                                                                                  \
+    X(kill)                                                                                        \
+    X(power_cut)                                                                                   \
+    X(death_in_a_call)                                                                             \
+    X(death_at_a_failpoint)                                                                        \
+    X(death_in_recovery)                                                                           \
+    X(clean_stop)                                                                                  \
+    X(recovery)                                                                                    \
+    X(torn_tail)                                                                                   \
+    X(uncertain_kept)                                                                              \
+    X(uncertain_lost)                                                                              \
+    X(acknowledged_lost)                                                                           \
+    X(sync_failed)                                                                                 \
+    X(write_failed)                                                                                \
+    X(read_failed)                                                                                 \
+    X(open_failed)                                                                                 \
+    X(engine_stopped)                                                                              \
+    X(disk_full)                                                                                   \
+    X(disk_full_refused)                                                                           \
+    X(disk_full_over)                                                                              \
+    X(start_refused)                                                                               \
+    X(slow_disk)                                                                                   \
+    X(clock_jump)                                                                                  \
+    X(take_over)                                                                                   \
+    X(fenced)                                                                                      \
+    X(bit_flipped)                                                                                 \
+    X(gap_told)
+
+typedef enum sim_event {
+#define SIM_EVENT_ID(name) SIM_EVENT_##name,
+    SIM_EVENT_LIST(SIM_EVENT_ID)
+#undef SIM_EVENT_ID
+        SIM_EVENT_COUNT
+} sim_event;
+const char *sim_event_name(sim_event event);
+const char *sim_op_name(sim_op_kind kind);
+
+typedef enum ask_kind {
+    ASK_NONE,
+    ASK_SENDS,
+    ASK_FETCH,
+    ASK_SUBSCRIBE,
+    ASK_UNSUBSCRIBE,
+    ASK_CLOSE,
+    ASK_CREATE,
+    ASK_DELETE,
+    ASK_LEVEL,
+    ASK_TOPICS,
+    ASK_OFFSETS,
+} ask_kind;
+
+/* Something that was submitted and will be answered. */
+typedef struct sim_ask {
+    ask_kind kind;
+    uint8_t port;
+    uint8_t topic;
+    uint8_t partition;
+    uint8_t reader;
+    bool large;
+    bool stale;  /* topics changed since: it tells nothing */
+    bool settle; /* TOPICS, OFFSETS: after a recovery */
+    uint32_t send;
+    uint32_t incarnation;
+    int64_t offset; /* FETCH: wanted */
+    int64_t end;    /* FETCH, OFFSETS: at least this much was acknowledged when it was asked */
+    int64_t next;   /* FETCH: behind what was given */
+    weir_topic_options options;
+    weir_err err; /* the answer's, for who waits */
+} sim_ask;
+
+typedef struct sim_reader {
+    weir_subscriber *handle; /* NULL: none */
+    uint8_t port;
+    uint8_t topic; /* MODEL_TOPICS: "#" */
+    bool whole;    /* all of the topic */
+    bool from_log;
+    bool until_end;
+    bool ended;
+    bool closing;
+    bool audit; /* of the retained values, or of everything at the end */
+    uint32_t incarnation;
+    uint32_t slot;
+    uint64_t records;               /* that came */
+    int64_t next[MODEL_PARTITIONS]; /* what comes next; -1: anything higher */
+    int64_t last[MODEL_PARTITIONS];
+} sim_reader;
+
+typedef struct sim_world {
+    uint64_t seed;
+    sim_random chance; /* of the operation that runs */
+    sim_disk *disk;
+    sim_env *env;
+    weir_engine *engine;
+    weir_engine_config config;
+    weir_port *ports[MODEL_PORTS];
+    sim_model model;
+    sim_ask asks[SIM_ASKS];
+    uint32_t asks_open;
+    uint32_t ask_next;
+    sim_reader readers[SIM_READERS];
+    weir_level survives; /* the least level that crashes since the last recovery must not touch */
+    uint64_t events[SIM_EVENT_COUNT];
+    uint64_t points[WEIR_FAILPOINT_COUNT];
+    uint64_t ops_done[SIM_OP_COUNT];
+    uint64_t hash;
+    uint64_t starts;
+    uint32_t die_at_point; /* the failpoint + 1; 0: none */
+    uint32_t die_at_count;
+    bool flips;   /* this run damages synced bytes */
+    bool faulted; /* faults are planted, or the disk is full */
+    bool was_full;
+    bool sync_lost; /* a sync failed in this life: what is above `disk` is in doubt, [P1] */
+    bool damaged;   /* a flipped bit keeps it from starting: the run ends */
+    bool quiet;     /* the faults have stopped */
+    bool trace;
+} sim_world;
+
+/* sim.c: one run, and moving it on. */
+typedef struct sim_result {
+    bool failed;
+    char fault[MODEL_FAULT_BYTES];
+    uint32_t op; /* at which it failed */
+    uint64_t hash;
+    uint64_t events[SIM_EVENT_COUNT];
+    uint64_t points[WEIR_FAILPOINT_COUNT];
+    uint64_t ops_done[SIM_OP_COUNT];
+} sim_result;
+void sim_ops_make(uint64_t seed, sim_op *ops, uint32_t count);
+void sim_run(uint64_t seed, const sim_op *ops, uint32_t count, bool trace, sim_result *result);
+void world_say(const sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void world_note(sim_world *w, uint64_t value); /* into the hash */
+static inline void world_event(sim_world *w, sim_event event)
+{
+    w->events[event]++;
+}
+static inline bool world_up(const sim_world *w)
+{
+    return w->engine != NULL && !sim_env_dead(w->env) && !w->model.failed;
+}
+void world_drain(sim_world *w, uint32_t port);
+void world_move(sim_world *w);                     /* one thing happens, by chance */
+void world_moves(sim_world *w, uint32_t most);     /* none to `most` */
+void world_on(sim_world *w);                       /* everything that is due happens once */
+bool world_settle(sim_world *w, uint64_t most_ns); /* until nothing is open; false: time is up */
+sim_ask *world_ask(sim_world *w, ask_kind kind, uint32_t port, uint64_t *token); /* NULL: full */
+void world_ask_drop(sim_world *w, sim_ask *ask);
+bool world_wait(sim_world *w, const sim_ask *ask); /* until it is answered */
+
+/* answers.c: what completions say to the model. */
+void world_answer(sim_world *w, uint32_t port, weir_completion *done);
+
+/* life.c: starts, crashes, audits. */
+void world_start(sim_world *w);
+void world_crash(sim_world *w, sim_crash crash);
+void world_stop(sim_world *w);
+void world_take_over(sim_world *w);
+bool world_audit(sim_world *w, bool recovered); /* false: it broke off, by a death */
+void world_finish(sim_world *w);                /* faults stop; everything must come to rest */
+void world_end(sim_world *w);
+
+/* ops.c */
+void world_op(sim_world *w, const sim_op *op);
+sim_reader *world_reader_open(sim_world *w, uint32_t port, const weir_subscribe *wanted,
+                              uint32_t topic);
+void world_reader_forget(sim_reader *reader);
+
+#endif
