@@ -210,7 +210,7 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
-void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
+void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
@@ -261,6 +261,8 @@ weir_err weir_producer_reserve(weir_producer *producer);
 weir_err weir_producer_put(weir_engine *engine, weir_producer *producer, uint64_t unit);
 weir_err weir_publishing_put(weir_engine *engine, weir_bytes key, uint64_t last, int64_t used_ms,
                              uint64_t unit);
+void weir_producer_drop(weir_engine *engine, int64_t id); /* where there is one */
+void weir_publishing_drop(weir_engine *engine, weir_bytes key);
 void weir_producers_op(weir_engine *engine, weir_port *port, const weir_op *op);
 
 /* retained.c */

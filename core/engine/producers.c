@@ -59,6 +59,7 @@ static void producer_forget(weir_engine *engine, weir_producer *producer)
 {
     weir_map_remove(&engine->producers.by_id, id_key(producer));
     weir_link_remove(&producer->used_link);
+    weir_link_remove(&producer->saved.link);
     engine->producers.place_count -= producer->place_count;
     engine->stats.producers--;
     free(producer->places);
@@ -71,6 +72,7 @@ static void publishing_forget(weir_engine *engine, weir_publishing *publishing)
                     (weir_bytes){publishing->key, publishing->key_bytes});
     weir_link_remove(&publishing->used_link);
     weir_link_remove(&publishing->unwritten_link);
+    weir_link_remove(&publishing->saved.link);
     engine->stats.publishing_names--;
     free(publishing);
 }
@@ -108,6 +110,7 @@ static weir_err producer_add(weir_engine *engine, weir_producer *producer, int64
         producer->used_ms = used_ms;
         producer->unit = unit;
         weir_link_append(&engine->producers.used, &producer->used_link);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PRODUCER, &producer->saved);
         engine->stats.producers++;
     }
     return err;
@@ -145,8 +148,8 @@ weir_err weir_producers_replay_open(weir_engine *engine, weir_bytes body,
     if (id <= 0 || id == INT64_MAX) {
         return WEIR_DAMAGED;
     }
-    if (id < engine->producers.id_next) {
-        return WEIR_OK; /* the snapshot has it, or what became of it */
+    if (producer_find(engine, id) != NULL) {
+        return WEIR_OK; /* the snapshot has it; one that it has no more is forgotten again below */
     }
     weir_producer *producer = producer_make(id);
     weir_err err = producer == NULL ? WEIR_NO_MEMORY
@@ -155,7 +158,8 @@ weir_err weir_producers_replay_open(weir_engine *engine, weir_bytes body,
         free(producer);
         return err;
     }
-    engine->producers.id_next = id + 1;
+    engine->producers.id_next =
+        id >= engine->producers.id_next ? id + 1 : engine->producers.id_next;
     return WEIR_OK;
 }
 
@@ -293,6 +297,7 @@ static void producer_apply(weir_engine *engine, weir_producer *producer,
     producer->unit = unit;
     weir_link_remove(&producer->used_link);
     weir_link_append(&engine->producers.used, &producer->used_link); /* [P2] */
+    weir_saved_changed(engine, WEIR_SNAPSHOT_PRODUCER, &producer->saved);
 }
 
 void weir_producers_apply(weir_engine *engine, const weir_partition *partition,
@@ -399,6 +404,7 @@ static void publishing_apply(weir_engine *engine, weir_publishing *publishing, u
     publishing->unit = unit;
     weir_link_remove(&publishing->used_link);
     weir_link_append(&engine->producers.publishing_used, &publishing->used_link); /* [P2] */
+    weir_saved_changed(engine, WEIR_SNAPSHOT_PUBLISHING, &publishing->saved);
 }
 
 void weir_publishing_apply(weir_engine *engine, weir_publishing *publishing, uint64_t id)
@@ -493,9 +499,29 @@ weir_err weir_producer_put(weir_engine *engine, weir_producer *producer, uint64_
         link_by_use(&engine->producers.used, &producer->used_link, producer->used_ms,
                     producer_used);
         engine->producers.place_count += producer->place_count;
+        if (producer->id >= engine->producers.id_next) {
+            engine->producers.id_next = producer->id + 1;
+        }
+        weir_saved_loaded(engine, WEIR_SNAPSHOT_PRODUCER, &producer->saved);
         engine->stats.producers++;
     }
     return err;
+}
+
+void weir_producer_drop(weir_engine *engine, int64_t id)
+{
+    weir_producer *producer = producer_find(engine, id);
+    if (producer != NULL) {
+        producer_forget(engine, producer);
+    }
+}
+
+void weir_publishing_drop(weir_engine *engine, weir_bytes key)
+{
+    weir_publishing *publishing = weir_map_get(&engine->producers.publishing, key);
+    if (publishing != NULL) {
+        publishing_forget(engine, publishing);
+    }
 }
 
 weir_err weir_publishing_put(weir_engine *engine, weir_bytes key, uint64_t last, int64_t used_ms,
@@ -510,11 +536,27 @@ weir_err weir_publishing_put(weir_engine *engine, weir_bytes key, uint64_t last,
         weir_link_remove(&publishing->used_link);
         link_by_use(&engine->producers.publishing_used, &publishing->used_link, used_ms,
                     publishing_used);
+        weir_saved_loaded(engine, WEIR_SNAPSHOT_PUBLISHING, &publishing->saved);
     }
     return err;
 }
 
 /* ---- Expiry ----------------------------------------------------------------------------------- */
+
+static void producer_expire(weir_engine *engine, weir_producer *producer)
+{
+    uint8_t identity[8];
+    weir_put_u64(identity, (uint64_t)producer->id);
+    weir_saved_gone(engine, WEIR_SNAPSHOT_PRODUCER, &producer->saved, WEIR_BYTES(identity));
+    producer_forget(engine, producer);
+}
+
+static void publishing_expire(weir_engine *engine, weir_publishing *publishing)
+{
+    weir_saved_gone(engine, WEIR_SNAPSHOT_PUBLISHING, &publishing->saved,
+                    (weir_bytes){publishing->key, publishing->key_bytes});
+    publishing_forget(engine, publishing);
+}
 
 static void expire_through(weir_engine *engine, int64_t time_ms, uint64_t unit)
 {
@@ -524,7 +566,7 @@ static void expire_through(weir_engine *engine, int64_t time_ms, uint64_t unit)
         if (oldest->used_ms > time_ms || oldest->unit >= unit) {
             break;
         }
-        producer_forget(engine, oldest);
+        producer_expire(engine, oldest);
     }
     while (!weir_link_empty(&all->publishing_used)) {
         weir_publishing *oldest =
@@ -532,7 +574,7 @@ static void expire_through(weir_engine *engine, int64_t time_ms, uint64_t unit)
         if (oldest->used_ms > time_ms || oldest->unit >= unit) {
             break;
         }
-        publishing_forget(engine, oldest);
+        publishing_expire(engine, oldest);
     }
 }
 

@@ -6,7 +6,7 @@
  *   field     tag u16 | bytes u32 | bytes              tags rise within an object
  *
  *   kind          identity                     fields
- *   1 engine      -                            1 next topic id u32
+ *   1 engine      -                            1 next topic id u32  2 next producer id i64
  *   2 topic       id u32                       1 name  2 partitions u32  3 partition levels u32
  *                                              4 level u8  5 nested u8
  *                                              6 settings  7 epochs (snapshot_life.c)
@@ -21,6 +21,7 @@
  *                                              2 the record, a RecordBatch v2 of one
  *   5 topic gone  id u32                       1 name  2 deleted unit u64
  *   6 gone        kind u8 | its identity       -
+ *   7, 8          producers, publishing ids: snapshot_producers.c
  *
  * Big-endian. `unit`: the object is as it was after that unit, and replay skips for it what is at
  * or below. A topic stands before its partitions. An object that was already read is replaced: the
@@ -95,8 +96,24 @@ static weir_err take_topic_id_next(weir_engine *engine, void *object, weir_reade
     return WEIR_OK;
 }
 
+static void put_producer_id_next(weir_engine *engine, const void *object, weir_writer *to)
+{
+    (void)object;
+    if (engine->producers.id_next > 1) {
+        weir_writer_u64(to, (uint64_t)engine->producers.id_next);
+    }
+}
+
+static weir_err take_producer_id_next(weir_engine *engine, void *object, weir_reader *from)
+{
+    (void)object;
+    engine->producers.id_next = (int64_t)weir_reader_u64(from);
+    return engine->producers.id_next > 0 ? WEIR_OK : WEIR_DAMAGED;
+}
+
 static const weir_snapshot_field ENGINE_FIELDS[] = {
     {1, true, put_topic_id_next, take_topic_id_next},
+    {2, false, put_producer_id_next, take_producer_id_next},
 };
 
 /* ---- Fields: topic
@@ -360,9 +377,7 @@ static const weir_snapshot_field RETAINED_FIELDS[] = {
 /* ---- Encoding
  * ----------------------------------------------------------------------------------------- */
 
-#define FIELDS(table) (table), sizeof(table) / sizeof((table)[0])
-
-static size_t object_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit)
+size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit)
 {
     weir_writer_u8(to, (uint8_t)kind);
     weir_writer_u64(to, unit);
@@ -371,7 +386,7 @@ static size_t object_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t un
 }
 
 /* Writes how many bytes followed the length that ends at `begin`. */
-static void length_set(weir_writer *to, size_t begin)
+void weir_snapshot_end(weir_writer *to, size_t begin)
 {
     size_t len = to->out->len - begin;
     if (to->err == WEIR_OK && len > UINT32_MAX) {
@@ -382,8 +397,8 @@ static void length_set(weir_writer *to, size_t begin)
     }
 }
 
-static void put_fields(weir_engine *engine, const void *object, const weir_snapshot_field *fields,
-                       size_t count, weir_writer *to)
+void weir_snapshot_put_fields(weir_engine *engine, const void *object,
+                              const weir_snapshot_field *fields, size_t count, weir_writer *to)
 {
     for (size_t i = 0; i < count && to->err == WEIR_OK; i++) {
         size_t before = to->out->len;
@@ -394,7 +409,7 @@ static void put_fields(weir_engine *engine, const void *object, const weir_snaps
         if (to->err == WEIR_OK && to->out->len == begin && !fields[i].required) {
             to->out->len = before;
         } else {
-            length_set(to, begin);
+            weir_snapshot_end(to, begin);
         }
     }
 }
@@ -403,45 +418,46 @@ static void put_topic(weir_engine *engine, const weir_saved *saved, uint64_t uni
 {
     const weir_topic *topic = WEIR_OWNER_OF(saved, weir_topic, saved);
     bool gone = topic->deleted_unit != 0;
-    size_t begin = object_begin(to, gone ? WEIR_SNAPSHOT_TOPIC_GONE : WEIR_SNAPSHOT_TOPIC, unit);
+    size_t begin =
+        weir_snapshot_begin(to, gone ? WEIR_SNAPSHOT_TOPIC_GONE : WEIR_SNAPSHOT_TOPIC, unit);
     weir_writer_u32(to, topic->id);
     if (gone) {
-        put_fields(engine, topic, FIELDS(TOPIC_GONE_FIELDS), to);
+        weir_snapshot_put_fields(engine, topic, WEIR_FIELDS(TOPIC_GONE_FIELDS), to);
     } else {
-        put_fields(engine, topic, FIELDS(TOPIC_FIELDS), to);
+        weir_snapshot_put_fields(engine, topic, WEIR_FIELDS(TOPIC_FIELDS), to);
     }
-    length_set(to, begin);
+    weir_snapshot_end(to, begin);
 }
 
 static void put_partition(weir_engine *engine, const weir_saved *saved, uint64_t unit,
                           weir_writer *to)
 {
     const weir_partition *partition = WEIR_OWNER_OF(saved, weir_partition, saved);
-    size_t begin = object_begin(to, WEIR_SNAPSHOT_PARTITION, unit);
+    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_PARTITION, unit);
     weir_writer_u32(to, partition->topic->id);
     weir_writer_u32(to, partition->index);
-    put_fields(engine, partition, FIELDS(PARTITION_FIELDS), to);
-    length_set(to, begin);
+    weir_snapshot_put_fields(engine, partition, WEIR_FIELDS(PARTITION_FIELDS), to);
+    weir_snapshot_end(to, begin);
 }
 
 static void put_retained(weir_engine *engine, const weir_saved *saved, uint64_t unit,
                          weir_writer *to)
 {
     const weir_retained *value = WEIR_OWNER_OF(saved, weir_retained, saved);
-    size_t begin = object_begin(to, WEIR_SNAPSHOT_RETAINED, unit);
+    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_RETAINED, unit);
     weir_writer_u16(to, (uint16_t)value->name_bytes);
     weir_writer_bytes(to, value->name, value->name_bytes);
-    put_fields(engine, value, FIELDS(RETAINED_FIELDS), to);
-    length_set(to, begin);
+    weir_snapshot_put_fields(engine, value, WEIR_FIELDS(RETAINED_FIELDS), to);
+    weir_snapshot_end(to, begin);
 }
 
 void weir_snapshot_put_gone(weir_snapshot_kind kind, weir_bytes identity, uint64_t unit,
                             weir_writer *to)
 {
-    size_t begin = object_begin(to, WEIR_SNAPSHOT_GONE, unit);
+    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_GONE, unit);
     weir_writer_u8(to, (uint8_t)kind);
     weir_writer_bytes(to, identity.ptr, identity.len);
-    length_set(to, begin);
+    weir_snapshot_end(to, begin);
 }
 
 void weir_snapshot_put_version(weir_writer *to)
@@ -451,9 +467,9 @@ void weir_snapshot_put_version(weir_writer *to)
 
 void weir_snapshot_put_engine(weir_engine *engine, uint64_t unit, weir_writer *to)
 {
-    size_t begin = object_begin(to, WEIR_SNAPSHOT_ENGINE, unit);
-    put_fields(engine, engine, FIELDS(ENGINE_FIELDS), to);
-    length_set(to, begin);
+    size_t begin = weir_snapshot_begin(to, WEIR_SNAPSHOT_ENGINE, unit);
+    weir_snapshot_put_fields(engine, engine, WEIR_FIELDS(ENGINE_FIELDS), to);
+    weir_snapshot_end(to, begin);
 }
 
 weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
@@ -575,8 +591,9 @@ static const weir_snapshot_field *field_of(const weir_snapshot_field *fields, si
 }
 
 /* All fields of `body`, in the order of their tags, and each that is required. */
-static weir_err take_fields(weir_engine *engine, void *object, const weir_snapshot_field *fields,
-                            size_t count, weir_reader *body)
+weir_err weir_snapshot_take_fields(weir_engine *engine, void *object,
+                                   const weir_snapshot_field *fields, size_t count,
+                                   weir_reader *body)
 {
     uint16_t before = 0;
     size_t required = 0;
@@ -610,7 +627,7 @@ static weir_err decode_topic(weir_engine *engine, uint64_t unit, weir_reader *bo
 {
     weir_topic_draft draft = {0};
     uint32_t id = weir_reader_u32(body);
-    weir_err err = take_fields(engine, &draft, FIELDS(TOPIC_FIELDS), body);
+    weir_err err = weir_snapshot_take_fields(engine, &draft, WEIR_FIELDS(TOPIC_FIELDS), body);
     if (err != WEIR_OK || id == WEIR_LIVE_TOPIC_ID) {
         return err != WEIR_OK ? err : WEIR_DAMAGED;
     }
@@ -640,7 +657,7 @@ static weir_err decode_topic_gone(weir_engine *engine, uint64_t unit, weir_reade
 {
     weir_topic_draft draft = {0};
     uint32_t id = weir_reader_u32(body);
-    weir_err err = take_fields(engine, &draft, FIELDS(TOPIC_GONE_FIELDS), body);
+    weir_err err = weir_snapshot_take_fields(engine, &draft, WEIR_FIELDS(TOPIC_GONE_FIELDS), body);
     if (err != WEIR_OK) {
         return err;
     }
@@ -693,7 +710,8 @@ static weir_err decode_partition(weir_engine *engine, uint64_t unit, weir_reader
     weir_partition *partition = topic->partitions[index];
     partition_empty(engine, partition);
     partition->held_unit = unit;
-    weir_err err = take_fields(engine, partition, FIELDS(PARTITION_FIELDS), body);
+    weir_err err =
+        weir_snapshot_take_fields(engine, partition, WEIR_FIELDS(PARTITION_FIELDS), body);
     weir_saved_loaded(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     return err;
 }
@@ -703,7 +721,7 @@ static weir_err decode_retained(weir_engine *engine, uint64_t unit, weir_reader 
     (void)unit;
     weir_retained_draft draft = {0};
     draft.name = weir_reader_bytes(body, weir_reader_u16(body));
-    weir_err err = take_fields(engine, &draft, FIELDS(RETAINED_FIELDS), body);
+    weir_err err = weir_snapshot_take_fields(engine, &draft, WEIR_FIELDS(RETAINED_FIELDS), body);
     if (err == WEIR_OK && weir_name_check(draft.name) != WEIR_OK) {
         err = WEIR_DAMAGED;
     }
@@ -723,7 +741,7 @@ static weir_err forget_retained(weir_engine *engine, uint64_t unit, weir_reader 
 static weir_err decode_engine(weir_engine *engine, uint64_t unit, weir_reader *body)
 {
     (void)unit;
-    return take_fields(engine, engine, FIELDS(ENGINE_FIELDS), body);
+    return weir_snapshot_take_fields(engine, engine, WEIR_FIELDS(ENGINE_FIELDS), body);
 }
 
 /* How objects of each kind are written, read, and forgotten. */
@@ -740,6 +758,10 @@ static const object_kind KINDS[WEIR_SNAPSHOT_KINDS] = {
     [WEIR_SNAPSHOT_PARTITION] = {put_partition, decode_partition, NULL},
     [WEIR_SNAPSHOT_RETAINED] = {put_retained, decode_retained, forget_retained},
     [WEIR_SNAPSHOT_TOPIC_GONE] = {NULL, decode_topic_gone, NULL},
+    [WEIR_SNAPSHOT_PRODUCER] = {weir_snapshot_producer_put, weir_snapshot_producer_take,
+                                weir_snapshot_producer_forget},
+    [WEIR_SNAPSHOT_PUBLISHING] = {weir_snapshot_publishing_put, weir_snapshot_publishing_take,
+                                  weir_snapshot_publishing_forget},
 };
 
 void weir_snapshot_put(weir_engine *engine, weir_snapshot_kind kind, const weir_saved *saved,

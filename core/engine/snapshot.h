@@ -103,13 +103,37 @@ typedef struct weir_topic_draft {
  *   engine     weir_engine            weir_engine
  *   topic      const weir_topic       weir_topic_draft
  *   partition  const weir_partition   weir_partition, fields with lower tags already read
- *   retained   const weir_retained    weir_retained_draft (snapshot.c) */
+ *   retained   const weir_retained    weir_retained_draft (snapshot.c)
+ *   producer   const weir_producer    weir_producer
+ *   publishing const weir_publishing  its draft (snapshot_producers.c) */
 typedef struct weir_snapshot_field {
     uint16_t tag; /* rising in a table, and in the bytes */
     bool required;
     void (*put)(weir_engine *engine, const void *object, weir_writer *to);
     weir_err (*take)(weir_engine *engine, void *object, weir_reader *from);
 } weir_snapshot_field;
+
+#define WEIR_FIELDS(table) (table), sizeof(table) / sizeof((table)[0])
+
+/* An object: begin, its identity, its fields, end (with what begin gave). */
+size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit);
+void weir_snapshot_put_fields(weir_engine *engine, const void *object,
+                              const weir_snapshot_field *fields, size_t count, weir_writer *to);
+void weir_snapshot_end(weir_writer *to, size_t begin);
+/* All fields of `body`, in the order of their tags, and each that is required. */
+weir_err weir_snapshot_take_fields(weir_engine *engine, void *object,
+                                   const weir_snapshot_field *fields, size_t count,
+                                   weir_reader *body);
+
+/* snapshot_producers.c: the rows of its two kinds */
+void weir_snapshot_producer_put(weir_engine *engine, const weir_saved *saved, uint64_t unit,
+                                weir_writer *to);
+weir_err weir_snapshot_producer_take(weir_engine *engine, uint64_t unit, weir_reader *body);
+weir_err weir_snapshot_producer_forget(weir_engine *engine, uint64_t unit, weir_reader *identity);
+void weir_snapshot_publishing_put(weir_engine *engine, const weir_saved *saved, uint64_t unit,
+                                  weir_writer *to);
+weir_err weir_snapshot_publishing_take(weir_engine *engine, uint64_t unit, weir_reader *body);
+weir_err weir_snapshot_publishing_forget(weir_engine *engine, uint64_t unit, weir_reader *identity);
 
 /* What saved.c writes a payload with: its beginning, then objects. `unit`: they are as they were
  * after it. */

@@ -99,11 +99,11 @@ struct weir_partition {
     weir_segment **segments; /* oldest first; the last one may be written to */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool segment_continues; /* the last one may be appended to (not after a take-over) */
-    bool flushing;           /* a flush has it in hand */
-    bool straight_wanted;    /* large batches come: its segments stand in this owner's folder */
-    int64_t straight_end;    /* what is on its way straight to the segment ends here, */
-    uint64_t straight_bytes; /* and the segment's bytes will then be so many */
+    bool segment_continues;    /* the last one may be appended to (not after a take-over) */
+    bool flushing;             /* a flush has it in hand */
+    bool straight_wanted;      /* large batches come: its segments stand in this owner's folder */
+    int64_t straight_end;      /* what is on its way straight to the segment ends here, */
+    uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
     bool segment_closed;       /* it is old: the next record begins another one */
     int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
     int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
@@ -194,6 +194,7 @@ typedef struct weir_producer_place {
 
 typedef struct weir_producer {
     int64_t id;
+    weir_saved saved;
     int64_t used_ms;      /* engine time of its newest batch */
     weir_link used_link;  /* producers.used, by used_ms */
     uint64_t unit;        /* of its last change; replay skips what is at or below it */
@@ -204,7 +205,8 @@ typedef struct weir_producer {
 
 /* The last publishing id of one named producer in one partition. */
 typedef struct weir_publishing {
-    weir_link used_link;      /* producers.publishing_used, by used_ms */
+    weir_link used_link; /* producers.publishing_used, by used_ms */
+    weir_saved saved;
     weir_link unwritten_link; /* producers.unwritten: the open unit has no entry of it yet */
     int64_t used_ms;
     uint64_t unit;
@@ -632,7 +634,7 @@ struct weir_engine {
     weir_link unsynced;
     uint64_t unsynced_count;
     weir_segment_files *files; /* the bound on open segment files */
-    weir_file *volume; /* open since the start: see weir_env_ops.volume_sync */
+    weir_file *volume;         /* open since the start: see weir_env_ops.volume_sync */
     uint64_t tail_bytes;
     uint64_t live_bytes;
     uint64_t unflushed_bytes;

@@ -361,6 +361,7 @@ static void a_retained_value_is_shown_when_its_record_is(void **state)
 static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
 {
     fixture f;
+    weir_stats before = {0}, after = {0};
     weir_env *below = NULL, *faulty = faulty_env(&f, &below);
     (void)state;
     f.config.checkpoint_bytes = 64 << 10;
@@ -368,16 +369,23 @@ static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
     declare(f.port, "t", WEIR_LEVEL_DISK);
     weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_RENAME,
                                                        .countdown = 1,
+                                                       .for_good = true,
                                                        .err = WEIR_DISK_FULL,
                                                        .os_errno = 28});
     for (int i = 0; i < 100000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
         publish(f.port, "t/k", "value");
     }
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
-    for (int i = 0; i < 6000 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
+    weir_engine_stats(f.engine, &before);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
+    for (int i = 0; i < 6000 && (weir_engine_health_of(f.engine) != WEIR_HEALTH_OK ||
+                                 after.checkpoints <= before.checkpoints);
+         i++) {
         weir_port_wait(f.port, 10);
+        weir_engine_stats(f.engine, &after);
     }
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
+    assert_true(after.checkpoints > before.checkpoints);
     assert_true(publish_ok(f.port, "t/k", "again") > 0);
     fixture_end(&f);
     weir_env_faulty_destroy(faulty);
