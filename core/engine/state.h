@@ -99,11 +99,11 @@ struct weir_partition {
     weir_segment **segments; /* oldest first; the last one may be written to */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool segment_continues; /* the last one may be appended to (not after a take-over) */
-    bool flushing;           /* a flush has it in hand */
-    bool straight_wanted;    /* large batches come: its segments stand in this owner's folder */
-    int64_t straight_end;    /* what is on its way straight to the segment ends here, */
-    uint64_t straight_bytes; /* and the segment's bytes will then be so many */
+    bool segment_continues;    /* the last one may be appended to (not after a take-over) */
+    bool flushing;             /* a flush has it in hand */
+    bool straight_wanted;      /* large batches come: its segments stand in this owner's folder */
+    int64_t straight_end;      /* what is on its way straight to the segment ends here, */
+    uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
     bool segment_closed;       /* it is old: the next record begins another one */
     int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
     int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
@@ -119,6 +119,7 @@ struct weir_partition {
     weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
     uint64_t unflushed_bytes; /* of its batches that no segment has */
+    int64_t carried_end; /* checkpoints carry what is unflushed below it: the journal may not */
     weir_link evictable_link; /* engine.evictable: its tail has what segments have */
     weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */
     weir_link waiting;        /* fetches that wait for a record */
@@ -632,7 +633,7 @@ struct weir_engine {
     weir_link unsynced;
     uint64_t unsynced_count;
     weir_segment_files *files; /* the bound on open segment files */
-    weir_file *volume; /* open since the start: see weir_env_ops.volume_sync */
+    weir_file *volume;         /* open since the start: see weir_env_ops.volume_sync */
     uint64_t tail_bytes;
     uint64_t live_bytes;
     uint64_t unflushed_bytes;

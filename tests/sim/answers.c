@@ -20,8 +20,7 @@ static uint32_t topic_of(const sim_world *w, const weir_chunk *chunk)
         return MODEL_TOPICS;
     }
     uint32_t topic = model_topic_of(&w->model, weir_chunk_topic(chunk));
-    bool here = topic != MODEL_NONE && w->model.topics[topic].id == chunk->topic->id &&
-                w->model.topics[topic].exists == TOPIC_YES;
+    bool here = topic != MODEL_NONE && w->model.topics[topic].id == chunk->topic->id;
     return here ? topic : MODEL_NONE;
 }
 
@@ -179,6 +178,11 @@ static void delivered(sim_world *w, const weir_delivery *delivery)
         return;
     }
     uint32_t topic = topic_of(w, delivery->chunk);
+    world_say(w, "    reader %u: %u records of topic %u/%u from %" PRId64 "%s",
+              (unsigned)(reader - w->readers), delivery->count, topic,
+              weir_chunk_partition(delivery->chunk),
+              weir_chunk_offset_at(delivery->chunk, delivery->first),
+              delivery->retained ? ", retained" : "");
     if (delivery->slots == NULL && delivery->slot != reader->slot) {
         model_fail(&w->model, "[P3] a delivery for slot %u, which is %u", delivery->slot,
                    reader->slot);
@@ -204,6 +208,7 @@ static void noticed(sim_world *w, const weir_notice *notice)
     if (reader == NULL) {
         return;
     }
+    world_say(w, "    reader %u: notice %d", (unsigned)(reader - w->readers), notice->kind);
     switch (notice->kind) {
     case WEIR_NOTICE_ENDED:
         reader->ended = true;

@@ -303,7 +303,7 @@ void sim_do_truncate(sim_disk *disk, sim_inode *inode, uint64_t bytes)
 void sim_do_sync(sim_disk *disk, sim_inode *inode, bool fails)
 {
     uint32_t kept = 0;
-    (void)disk;
+    disk->lost += fails ? 1 : 0;
     for (uint32_t i = 0; i < inode->change_count; i++) {
         sim_change change = inode->changes[i];
         change.lost = change.lost || (fails && !change.cut);
@@ -319,6 +319,21 @@ void sim_do_sync(sim_disk *disk, sim_inode *inode, bool fails)
     inode->change_count = kept;
     if (!fails) {
         sim_bytes_size(&inode->synced, inode->live.len);
+    }
+}
+
+void sim_do_volume_sync(sim_disk *disk, bool fails)
+{
+    for (uint32_t i = 0; i < disk->inode_count; i++) {
+        sim_inode *inode = disk->inodes[i];
+        if (inode != NULL && !inode->folder) {
+            sim_do_sync(disk, inode, fails);
+        }
+    }
+    for (uint32_t i = 0; i < disk->inode_count && !fails; i++) {
+        if (disk->inodes[i] != NULL && disk->inodes[i]->folder) {
+            sim_do_dir_sync(disk, disk->inodes[i]);
+        }
     }
 }
 
@@ -472,6 +487,9 @@ static void apply_name(sim_disk *disk, const sim_call *call)
         if (sim_find(disk, call->path) != NULL) {
             sim_do_dir_sync(disk, sim_find(disk, call->path));
         }
+        break;
+    case SIM_CALL_VOLUME_SYNC:
+        sim_do_volume_sync(disk, call->err != WEIR_OK);
         break;
     case SIM_CALL_RENAME:
         (void)sim_do_rename(disk, call->path, call->path_to);

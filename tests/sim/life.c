@@ -147,6 +147,9 @@ static void start_failed(sim_world *w, weir_err err, const weir_fault *fault)
 {
     bool dead = sim_env_dead(w->env);
     world_say(w, "    start: %s %s (%s)", weir_err_name(err), fault->text, dead ? "dead" : "alive");
+    if (w->trace && !dead) {
+        sim_disk_dump(w->disk);
+    }
     bury(w);
     if (dead) {
         world_event(w, SIM_EVENT_death_in_recovery);

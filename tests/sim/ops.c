@@ -342,6 +342,8 @@ static void op_subscribe(sim_world *w)
         return;
     }
     reader->whole = whole;
+    world_say(w, "    reader %u: %s start %d value %lld", (unsigned)(reader - w->readers), filter,
+              wanted.start, (long long)wanted.value);
     bool begins = wanted.start == WEIR_START_BEGINNING && whole && !of->trims && !of->compacts;
     for (uint32_t p = 0; p < of->options.partitions && begins; p++) {
         reader->next[p] = of->logs[p].start;

@@ -279,7 +279,8 @@ static void call_seen(void *arg, const sim_call *call)
         world_event(w, first ? SIM_EVENT_segment_made : SIM_EVENT_segment_rolled);
     } else if (call->kind == SIM_CALL_WRITE && call->err == WEIR_IO) {
         world_event(w, SIM_EVENT_write_failed);
-    } else if (call->kind == SIM_CALL_SYNC && call->err != WEIR_OK) {
+    } else if ((call->kind == SIM_CALL_SYNC || call->kind == SIM_CALL_VOLUME_SYNC) &&
+               call->err != WEIR_OK) {
         world_event(w, SIM_EVENT_sync_failed);
         w->sync_lost = true;
     }
