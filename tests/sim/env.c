@@ -266,12 +266,13 @@ static weir_err env_file_write(weir_env *table, weir_file *file, const struct io
     if (said != GOES || !room) { /* how much of it is unknown */
         bytes = room ? sim_random_below(&env->chance, bytes + 1) : 0;
     }
-    uint8_t *joined = iov_join(iov, count, iov_bytes(iov, count));
-    sim_do_write(env->disk, file->inode, joined, bytes, offset);
+    uint8_t *joined = count > 1 ? iov_join(iov, count, iov_bytes(iov, count)) : NULL;
+    uint8_t *whole = joined != NULL ? joined : count == 1 ? iov[0].iov_base : NULL;
+    sim_do_write(env->disk, file->inode, whole, bytes, offset);
     sim_call call = call_of(SIM_CALL_WRITE, file->inode, file->path);
     call.offset = offset;
     call.bytes = bytes;
-    call.data = joined;
+    call.data = whole;
     call.err = said == FAILS ? fault_of(env, SIM_CALL_WRITE) : room ? WEIR_OK : WEIR_DISK_FULL;
     call.err = said == DIES ? WEIR_IO : call.err;
     sim_call_note(env->disk, &call);

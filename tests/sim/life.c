@@ -498,6 +498,12 @@ void world_finish(sim_world *w)
     w->die_at_point = 0;
     sim_env_dies(w->env, 0);
     faults_end(w);
+    for (int round = 0; round < 16 && world_up(w); round++) {
+        world_on(w); /* what failed before is told now */
+    }
+    if (w->model.failed) {
+        return;
+    }
     if (sim_env_dead(w->env) || weir_engine_health_of(w->engine) >= WEIR_HEALTH_STOPPED) {
         world_crash(w, SIM_CRASH_KILL);
     }

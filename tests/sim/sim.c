@@ -302,7 +302,7 @@ static void world_configure(sim_world *w)
     w->config = (weir_engine_config){
         .data_dir = "data",
         .sync = (weir_sync_mode)sim_random_below(&random, 3),
-        .journal_file_bytes = 65536u << sim_random_below(&random, 2),
+        .journal_file_bytes = 65536u << (sim_random_chance(&random, 8) ? 1 : 0),
         .segment_bytes_max = 4096u << sim_random_below(&random, 5),
         .checkpoint_bytes = 8192u << sim_random_below(&random, 6),
         .checkpoint_every_ms = 200u << sim_random_below(&random, 6),

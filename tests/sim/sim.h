@@ -37,21 +37,21 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
     X(PASS, 60)                                                                                    \
     X(SETTLE, 10)                                                                                  \
     X(AUDIT, 2)                                                                                    \
-    X(KILL, 4)                                                                                     \
-    X(POWER_CUT, 4)                                                                                \
-    X(DIE_SOON, 6)                                                                                 \
-    X(DIE_AT_POINT, 3)                                                                             \
-    X(STOP, 2)                                                                                     \
-    X(SYNC_FAILS, 2)                                                                               \
-    X(WRITE_FAILS, 2)                                                                              \
-    X(READ_FAILS, 2)                                                                               \
-    X(OPEN_FAILS, 2)                                                                               \
-    X(DISK_FULL, 3)                                                                                \
+    X(KILL, 2)                                                                                     \
+    X(POWER_CUT, 2)                                                                                \
+    X(DIE_SOON, 2)                                                                                 \
+    X(DIE_AT_POINT, 2)                                                                             \
+    X(STOP, 1)                                                                                     \
+    X(SYNC_FAILS, 1)                                                                               \
+    X(WRITE_FAILS, 1)                                                                              \
+    X(READ_FAILS, 1)                                                                               \
+    X(OPEN_FAILS, 1)                                                                               \
+    X(DISK_FULL, 2)                                                                                \
     X(DISK_ROOM, 8)                                                                                \
     X(SLOW, 4)                                                                                     \
     X(FAST, 6)                                                                                     \
     X(CLOCK_JUMP, 6)                                                                               \
-    X(TAKE_OVER, 2)                                                                                \
+    X(TAKE_OVER, 1)                                                                                \
     X(FLIP, 2)
 
 typedef enum sim_op_kind {
