@@ -79,6 +79,9 @@ static void answer_fetch(sim_world *w, sim_ask *ask, const weir_completion *done
         fetched_runs(w, ask, fetched);
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
+        model_told(&w->model, ask->topic, ask->partition, fetched->start_offset,
+                   fetched->end_offset, known_end(w, ask));
+        ask->next = fetched->start_offset > ask->offset ? fetched->start_offset : ask->offset;
         if (ask->offset <= known_end(w, ask) && ask->offset >= topic->logs[ask->partition].start &&
             !topic->trims) {
             model_fail(&w->model, "[P1] %s/%u has no offset %" PRId64 ", and ended at %" PRId64,
@@ -310,6 +313,30 @@ static void answer_level(sim_world *w, const sim_ask *ask, const weir_completion
     }
 }
 
+static void answer_alter(sim_world *w, const sim_ask *ask, const weir_completion *done)
+{
+    model_topic *topic = &w->model.topics[ask->topic];
+    if (!topic_same(w, ask)) {
+        return;
+    }
+    if (done->err == WEIR_OK && ask->options.partitions > 0) {
+        model_topic_partitions(&w->model, ask->topic, ask->options.partitions);
+        world_event(w, SIM_EVENT_partitions_added);
+    } else if (done->err == WEIR_OK) {
+        world_event(w, SIM_EVENT_retention_changed);
+    } else if (did_not_happen(done->err)) {
+        topic->partitions_next = 0;
+    }
+}
+
+static void answer_trim(sim_world *w, const sim_ask *ask, const weir_completion *done)
+{
+    if (topic_same(w, ask) && done->err == WEIR_OK) {
+        model_topic_trimmed(&w->model, ask->topic, ask->partition, ask->offset);
+        world_event(w, SIM_EVENT_trimmed);
+    }
+}
+
 static void answer_offsets(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
     if (!topic_same(w, ask) || done->err != WEIR_OK) {
@@ -319,6 +346,8 @@ static void answer_offsets(sim_world *w, const sim_ask *ask, const weir_completi
     for (uint32_t p = 0; p < info->options.partitions && p < MODEL_PARTITIONS; p++) {
         int64_t start = info->partitions[p].start_offset;
         int64_t end = info->partitions[p].end_offset;
+        bool moved = start > w->model.topics[ask->topic].logs[p].start;
+        w->events[SIM_EVENT_start_moved] += moved ? 1 : 0;
         if (ask->settle) {
             model_bounds(&w->model, ask->topic, p, start, end);
         } else {
@@ -346,6 +375,12 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         break;
     case ASK_LEVEL:
         answer_level(w, ask, done);
+        break;
+    case ASK_ALTER:
+        answer_alter(w, ask, done);
+        break;
+    case ASK_TRIM:
+        answer_trim(w, ask, done);
         break;
     case ASK_TOPICS:
         if (done->err == WEIR_OK && !ask->stale) {

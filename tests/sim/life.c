@@ -376,7 +376,7 @@ static bool read_partition(sim_world *w, uint32_t topic, uint32_t partition, boo
                        "[P1] %s/%u ends at %" PRId64 ", and nothing is given from %" PRId64,
                        of->name, partition, log->end, at);
         }
-        at = next;
+        at = next > log->start ? next : log->start;
     }
     if (!w->model.failed) {
         model_read_whole(&w->model, topic, partition, recovered);
@@ -421,6 +421,7 @@ static bool read_retained(sim_world *w)
 
 bool world_audit(sim_world *w, bool recovered)
 {
+    w->model.reading++;
     if (!ask_topics(w, recovered)) {
         return false;
     }

@@ -305,6 +305,7 @@ static void world_configure(sim_world *w)
         .journal_file_bytes = 65536u << (sim_random_chance(&random, 8) ? 1 : 0),
         .segment_bytes_max = 4096u << sim_random_below(&random, 5),
         .checkpoint_bytes = 8192u << sim_random_below(&random, 6),
+        .cleanup_every_ms = 50u << sim_random_below(&random, 6),
         .checkpoint_every_ms = 200u << sim_random_below(&random, 6),
         .limits = {.tail_bytes_max = 1 << 20, .owed_runs_max = 64},
     };

@@ -32,6 +32,8 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
     X(CREATE, 40)                                                                                  \
     X(DELETE, 10)                                                                                  \
     X(LEVEL, 14)                                                                                   \
+    X(ALTER, 12)                                                                                   \
+    X(TRIM, 10)                                                                                    \
     X(TOPICS, 10)                                                                                  \
     X(OFFSETS, 20)                                                                                 \
     X(PASS, 60)                                                                                    \
@@ -86,6 +88,11 @@ typedef struct sim_op {
     X(topic_deleted)                                                                               \
     X(topic_created_again)                                                                         \
     X(level_changed)                                                                               \
+    X(partitions_added)                                                                            \
+    X(retention_changed)                                                                           \
+    X(trimmed)                                                                                     \
+    X(start_moved)                                                                                 \
+    X(compacted_topic)                                                                             \
     X(journal_file)                                                                                \
     X(journal_recycled)                                                                            \
     X(segment_made)                                                                                \
@@ -137,6 +144,8 @@ typedef enum ask_kind {
     ASK_CREATE,
     ASK_DELETE,
     ASK_LEVEL,
+    ASK_ALTER,
+    ASK_TRIM,
     ASK_TOPICS,
     ASK_OFFSETS,
 } ask_kind;
