@@ -20,434 +20,423 @@
 #include <string.h>
 
 enum {
-  FLUSH_BYTES_MAX = 64 << 20,   /* of one job */
-  FLUSH_ITEMS_MAX = 512,        /* partitions of one job */
-  FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
-  FLUSH_BYTES_LEAST = 32 << 20, /* unflushed bytes that start one */
-  RETRY_NS = 500 * 1000 * 1000,
-  MADE_MAX = 4,
-  PATH_BYTES = 4096,
+    FLUSH_BYTES_MAX = 64 << 20,   /* of one job */
+    FLUSH_ITEMS_MAX = 512,        /* partitions of one job */
+    FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
+    FLUSH_BYTES_LEAST = 32 << 20, /* unflushed bytes that start one */
+    RETRY_NS = 500 * 1000 * 1000,
+    MADE_MAX = 4,
+    PATH_BYTES = 4096,
 };
 
 /* ---- The flush job (background lane)
  * ---------------------------------------------------------------------- */
 
-static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id,
-                          uint32_t partition, uint64_t term) {
-  const weir_env_ops *ops = engine->env->ops;
-  char path[PATH_BYTES];
-  char parent[PATH_BYTES];
-  snprintf(parent, sizeof(parent), "%s/log", engine->data_dir);
-  snprintf(path, sizeof(path), "%s/log/%u", engine->data_dir, topic_id);
-  weir_err err = ops->dir_make(engine->env, parent);
-  err = err == WEIR_OK ? ops->dir_make(engine->env, path) : err;
-  err = err == WEIR_OK ? ops->dir_sync(engine->env, engine->data_dir) : err;
-  err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
-  if (err != WEIR_OK) {
-    return err;
-  }
-  snprintf(parent, sizeof(parent), "%s", path);
-  weir_topics_segments_dir(engine, topic_id, partition, 0, path, sizeof(path));
-  err = ops->dir_make(engine->env, path);
-  err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
-  if (err != WEIR_OK || term == 0) {
-    return err;
-  }
-  snprintf(parent, sizeof(parent), "%s", path);
-  weir_topics_segments_dir(engine, topic_id, partition, term, path,
-                           sizeof(path));
-  err = ops->dir_make(engine->env, path);
-  return err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
+                          uint64_t term)
+{
+    const weir_env_ops *ops = engine->env->ops;
+    char path[PATH_BYTES];
+    char parent[PATH_BYTES];
+    snprintf(parent, sizeof(parent), "%s/log", engine->data_dir);
+    snprintf(path, sizeof(path), "%s/log/%u", engine->data_dir, topic_id);
+    weir_err err = ops->dir_make(engine->env, parent);
+    err = err == WEIR_OK ? ops->dir_make(engine->env, path) : err;
+    err = err == WEIR_OK ? ops->dir_sync(engine->env, engine->data_dir) : err;
+    err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    snprintf(parent, sizeof(parent), "%s", path);
+    weir_topics_segments_dir(engine, topic_id, partition, 0, path, sizeof(path));
+    err = ops->dir_make(engine->env, path);
+    err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+    if (err != WEIR_OK || term == 0) {
+        return err;
+    }
+    snprintf(parent, sizeof(parent), "%s", path);
+    weir_topics_segments_dir(engine, topic_id, partition, term, path, sizeof(path));
+    err = ops->dir_make(engine->env, path);
+    return err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
 }
 
 static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
-                            weir_segment **current) {
-  char dir[PATH_BYTES];
-  const weir_chunk *first = item->chunks[item->done_count];
-  if (item->made_count == MADE_MAX) {
-    return WEIR_AGAIN; /* the rest goes with the next job */
-  }
-  weir_err err = *current != NULL ? weir_segment_sync(*current) : WEIR_OK;
-  err = err == WEIR_OK
-            ? make_dirs(engine, item->topic_id, item->index, item->term)
-            : err;
-  weir_topics_segments_dir(engine, item->topic_id, item->index, item->term, dir,
-                           sizeof(dir));
-  if (err == WEIR_OK) {
-    err = weir_segment_create(engine->env, dir, item->term, first->base_offset,
-                              first->timestamp_ms, current);
-  }
-  if (err == WEIR_OK) {
-    weir_segment_files_join(engine->files, *current);
-    item->made[item->made_count++] = *current;
-  }
-  return err;
+                            weir_segment **current)
+{
+    char dir[PATH_BYTES];
+    const weir_chunk *first = item->chunks[item->done_count];
+    if (item->made_count == MADE_MAX) {
+        return WEIR_AGAIN; /* the rest goes with the next job */
+    }
+    weir_err err = *current != NULL ? weir_segment_sync(*current) : WEIR_OK;
+    err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index, item->term) : err;
+    weir_topics_segments_dir(engine, item->topic_id, item->index, item->term, dir, sizeof(dir));
+    if (err == WEIR_OK) {
+        err = weir_segment_create(engine->env, dir, item->term, first->base_offset,
+                                  first->timestamp_ms, current);
+    }
+    if (err == WEIR_OK) {
+        weir_segment_files_join(engine->files, *current);
+        item->made[item->made_count++] = *current;
+    }
+    return err;
 }
 
 /* How many chunks from the item's next one on still fit the segment. */
-static uint32_t chunks_that_fit(const weir_flush_item *item,
-                                uint64_t segment_bytes) {
-  uint32_t count = 0;
-  while (item->done_count + count < item->chunk_count) {
-    uint64_t bytes = item->chunks[item->done_count + count]->batch_bytes;
-    if (segment_bytes + bytes > item->segment_bytes_max &&
-        segment_bytes + count > 0) {
-      break;
+static uint32_t chunks_that_fit(const weir_flush_item *item, uint64_t segment_bytes)
+{
+    uint32_t count = 0;
+    while (item->done_count + count < item->chunk_count) {
+        uint64_t bytes = item->chunks[item->done_count + count]->batch_bytes;
+        if (segment_bytes + bytes > item->segment_bytes_max && segment_bytes + count > 0) {
+            break;
+        }
+        segment_bytes += bytes;
+        count++;
     }
-    segment_bytes += bytes;
-    count++;
-  }
-  return count;
+    return count;
 }
 
-static weir_err flush_part(const weir_engine *engine, weir_flush_item *item,
-                           weir_segment **current) {
-  weir_segment_state state = {0};
-  uint32_t count = 0;
-  if (*current != NULL) {
-    weir_segment_state_of(*current, &state);
-    /* One of another owner's folder is left as it is: straight.c, [X1]. */
-    bool old =
-        (item->closed && *current == item->segment) || state.term != item->term;
-    /* What a trim has taken from memory leaves a hole, which no segment has
+static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, weir_segment **current)
+{
+    weir_segment_state state = {0};
+    uint32_t count = 0;
+    if (*current != NULL) {
+        weir_segment_state_of(*current, &state);
+        /* One of another owner's folder is left as it is: straight.c, [X1]. */
+        bool old = (item->closed && *current == item->segment) || state.term != item->term;
+        /* What a trim has taken from memory leaves a hole, which no segment has
      * inside. */
-    bool hole = state.end_offset != item->chunks[item->done_count]->base_offset;
-    count = old || hole ? 0 : chunks_that_fit(item, state.bytes);
-  }
-  if (count == 0) {
-    weir_err err = new_segment(engine, item, current);
-    if (err != WEIR_OK) {
-      return err;
+        bool hole = state.end_offset != item->chunks[item->done_count]->base_offset;
+        count = old || hole ? 0 : chunks_that_fit(item, state.bytes);
     }
-    count = chunks_that_fit(item, 0);
-  }
-  weir_err err =
-      weir_segment_append(*current, item->chunks + item->done_count, count);
-  if (err == WEIR_NOT_FOUND && *current == item->segment) {
-    *current = NULL; /* of a topic that is deleted further on in the journal: a
+    if (count == 0) {
+        weir_err err = new_segment(engine, item, current);
+        if (err != WEIR_OK) {
+            return err;
+        }
+        count = chunks_that_fit(item, 0);
+    }
+    weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
+    if (err == WEIR_NOT_FOUND && *current == item->segment) {
+        *current = NULL; /* of a topic that is deleted further on in the journal: a
                         new one will do */
-    return WEIR_OK;
-  }
-  for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
-    const weir_chunk *chunk = item->chunks[item->done_count++];
-    item->memory_bytes += chunk->memory_bytes;
-    item->end_offset = weir_chunk_end(chunk);
-  }
-  return err != WEIR_OK ? err : WEIR_FAILPOINT(flush_appended);
-}
-
-static bool holds_nothing(const weir_segment *segment) {
-  weir_segment_state state;
-  weir_segment_state_of(segment, &state);
-  return state.end_offset == state.base_offset;
-}
-
-static void flush_run(weir_job *job) {
-  weir_flush *flush = WEIR_OWNER_OF(job, weir_flush, job);
-  weir_err owned = weir_owner_compare(flush->engine->owner_file);
-  for (uint32_t i = 0; i < flush->item_count; i++) {
-    weir_flush_item *item = &flush->items[i];
-    weir_segment *current = item->segment;
-    item->err = owned;
-    while (item->err == WEIR_OK && item->done_count < item->chunk_count) {
-      item->err = flush_part(flush->engine, item, &current);
+        return WEIR_OK;
     }
-    item->err = item->err == WEIR_AGAIN ? WEIR_OK : item->err;
-    bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL;
-    if (left && !holds_nothing(current) &&
-        weir_segment_sync(current) != WEIR_OK) {
-      item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins
+    for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
+        const weir_chunk *chunk = item->chunks[item->done_count++];
+        item->memory_bytes += chunk->memory_bytes;
+        item->end_offset = weir_chunk_end(chunk);
+    }
+    return err != WEIR_OK ? err : WEIR_FAILPOINT(flush_appended);
+}
+
+static bool holds_nothing(const weir_segment *segment)
+{
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    return state.end_offset == state.base_offset;
+}
+
+static void flush_run(weir_job *job)
+{
+    weir_flush *flush = WEIR_OWNER_OF(job, weir_flush, job);
+    weir_err owned = weir_owner_compare(flush->engine->owner_file);
+    for (uint32_t i = 0; i < flush->item_count; i++) {
+        weir_flush_item *item = &flush->items[i];
+        weir_segment *current = item->segment;
+        item->err = owned;
+        while (item->err == WEIR_OK && item->done_count < item->chunk_count) {
+            item->err = flush_part(flush->engine, item, &current);
+        }
+        item->err = item->err == WEIR_AGAIN ? WEIR_OK : item->err;
+        bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL;
+        if (left && !holds_nothing(current) && weir_segment_sync(current) != WEIR_OK) {
+            item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins
                               another one */
+        }
     }
-  }
 }
 
 /* ---- Starting and finishing a flush (owner)
  * ------------------------------------------------------------------ */
 
 static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
-                          weir_partition *partition, uint64_t mark,
-                          uint64_t *bytes) {
-  uint32_t first =
-      weir_tail_index_of(&partition->tail, partition->flushed_offset);
-  uint32_t count = 0;
-  uint64_t sum = *bytes;
-  while (first + count < partition->tail.count && sum < FLUSH_BYTES_MAX &&
-         weir_tail_at(&partition->tail, first + count)->unit <= mark) {
-    sum += weir_tail_at(&partition->tail, first + count)->batch_bytes;
-    count++;
-  }
-  if (count == 0) {
-    return WEIR_EMPTY;
-  }
-  item->chunks = malloc(count * sizeof(*item->chunks));
-  if (item->chunks == NULL) {
-    return WEIR_NO_MEMORY;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    item->chunks[i] =
-        weir_chunk_keep(weir_tail_at(&partition->tail, first + i));
-  }
-  item->chunk_count = count;
-  item->partition = partition;
-  item->term = weir_straight_term(engine, partition);
-  partition->flushing = true;
-  item->topic_id = partition->topic->id;
-  item->index = partition->index;
-  item->end_offset = partition->flushed_offset;
-  weir_topic_options options =
-      weir_topic_in_force(engine, &partition->topic->options);
-  item->segment_bytes_max = (uint64_t)options.segment_bytes;
-  item->closed = partition->segment_closed ||
-                 weir_life_roll_due(engine, partition, &options);
-  if (partition->segment_count > 0 && partition->segment_continues) {
-    item->segment =
-        weir_segment_keep(partition->segments[partition->segment_count - 1]);
-  }
-  *bytes = sum;
-  return WEIR_OK;
+                          weir_partition *partition, uint64_t mark, uint64_t *bytes)
+{
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    uint32_t count = 0;
+    uint64_t sum = *bytes;
+    while (first + count < partition->tail.count && sum < FLUSH_BYTES_MAX &&
+           weir_tail_at(&partition->tail, first + count)->unit <= mark) {
+        sum += weir_tail_at(&partition->tail, first + count)->batch_bytes;
+        count++;
+    }
+    if (count == 0) {
+        return WEIR_EMPTY;
+    }
+    item->chunks = malloc(count * sizeof(*item->chunks));
+    if (item->chunks == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        item->chunks[i] = weir_chunk_keep(weir_tail_at(&partition->tail, first + i));
+    }
+    item->chunk_count = count;
+    item->partition = partition;
+    item->term = weir_straight_term(engine, partition);
+    partition->flushing = true;
+    item->topic_id = partition->topic->id;
+    item->index = partition->index;
+    item->end_offset = partition->flushed_offset;
+    weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
+    item->segment_bytes_max = (uint64_t)options.segment_bytes;
+    item->closed = partition->segment_closed || weir_life_roll_due(engine, partition, &options);
+    if (partition->segment_count > 0 && partition->segment_continues) {
+        item->segment = weir_segment_keep(partition->segments[partition->segment_count - 1]);
+    }
+    *bytes = sum;
+    return WEIR_OK;
 }
 
 /* Whether a checkpoint with this target needs it in segments. */
-static bool wanted_below(const weir_partition *partition, uint64_t target) {
-  uint32_t first =
-      weir_tail_index_of(&partition->tail, partition->flushed_offset);
-  return first < partition->tail.count &&
-         weir_tail_at(&partition->tail, first)->unit <= target;
+static bool wanted_below(const weir_partition *partition, uint64_t target)
+{
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    return first < partition->tail.count && weir_tail_at(&partition->tail, first)->unit <= target;
 }
 
 /* From one class; what is not taken goes to its end, so that others are looked
  * at the next time. */
-static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark,
-                          uint64_t target, uint32_t *looked) {
-  weir_flush *flush = &engine->flush;
-  weir_link *list = &engine->unflushed[class];
-  weir_link *last = list->previous;
-  for (weir_link *at = list->next, *next = NULL;
-       at != list && flush->item_count < FLUSH_ITEMS_MAX &&
-       flush->bytes < FLUSH_BYTES_MAX && *looked < FLUSH_LOOKED_MAX;
-       at = next) {
-    weir_partition *partition =
-        WEIR_OWNER_OF(at, weir_partition, unflushed_link);
-    weir_flush_item *item = &flush->items[flush->item_count];
-    next = at == last ? list : at->next;
-    (*looked)++;
-    if (!weir_straight_busy(partition) && wanted_below(partition, target) &&
-        item_fill(engine, item, partition, mark, &flush->bytes) == WEIR_OK) {
-      flush->item_count++;
-    } else {
-      weir_link_remove(at);
-      weir_link_append(list, at);
+static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark, uint64_t target,
+                          uint32_t *looked)
+{
+    weir_flush *flush = &engine->flush;
+    weir_link *list = &engine->unflushed[class];
+    weir_link *last = list->previous;
+    for (weir_link *at = list->next, *next = NULL;
+         at != list && flush->item_count < FLUSH_ITEMS_MAX && flush->bytes < FLUSH_BYTES_MAX &&
+         *looked < FLUSH_LOOKED_MAX;
+         at = next) {
+        weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
+        weir_flush_item *item = &flush->items[flush->item_count];
+        next = at == last ? list : at->next;
+        (*looked)++;
+        if (!weir_straight_busy(partition) && wanted_below(partition, target) &&
+            item_fill(engine, item, partition, mark, &flush->bytes) == WEIR_OK) {
+            flush->item_count++;
+        } else {
+            weir_link_remove(at);
+            weir_link_append(list, at);
+        }
     }
-  }
 }
 
 /* Collects what may be written: chunks whose unit the journal has synced [E5],
  * of partitions of this class and those above. */
-static bool flush_collect(weir_engine *engine, uint64_t mark,
-                          uint32_t class_least, uint64_t target) {
-  weir_flush *flush = &engine->flush;
-  uint32_t looked = 0;
-  flush->item_count = 0;
-  flush->bytes = 0;
-  flush->items = calloc(FLUSH_ITEMS_MAX, sizeof(*flush->items));
-  if (flush->items == NULL) {
-    return false;
-  }
-  for (uint32_t class = WEIR_UNFLUSHED_CLASSES; class > class_least; class --) {
-    collect_class(engine, class - 1, mark, target, &looked);
-  }
-  if (flush->item_count == 0) {
-    free(flush->items);
-    flush->items = NULL;
-  }
-  return flush->item_count > 0;
-}
-
-void weir_unsynced_remove(weir_engine *engine, weir_partition *partition) {
-  if (weir_link_in(&partition->unsynced_link)) {
-    weir_link_remove(&partition->unsynced_link);
-    engine->unsynced_count--;
-  }
-}
-
-static void unsynced_add(weir_engine *engine, weir_partition *partition) {
-  if (!weir_link_in(&partition->unsynced_link)) {
-    weir_link_append(&engine->unsynced, &partition->unsynced_link);
-    engine->unsynced_count++;
-  }
-}
-
-static weir_err item_finish(weir_engine *engine, weir_flush_item *item) {
-  weir_partition *partition = item->partition;
-  weir_err err = item->err;
-  partition->flushing = false;
-  for (uint32_t i = 0; i < item->made_count; i++) {
-    if (holds_nothing(item->made[i])) {
-      weir_segment_drop(item->made[i]); /* the next one is made in its place */
-    } else if (weir_partition_segment_add(partition, item->made[i]) !=
-               WEIR_OK) {
-      weir_segment_drop(item->made[i]);
-      err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written
-                               again */
-      item->done_count = 0;
-    } else {
-      partition->segment_continues = true;
-      partition->segment_closed = false;
+static bool flush_collect(weir_engine *engine, uint64_t mark, uint32_t class_least, uint64_t target)
+{
+    weir_flush *flush = &engine->flush;
+    uint32_t looked = 0;
+    flush->item_count = 0;
+    flush->bytes = 0;
+    flush->items = calloc(FLUSH_ITEMS_MAX, sizeof(*flush->items));
+    if (flush->items == NULL) {
+        return false;
     }
-  }
-  bool alive = partition->topic->deleted_unit == 0;
-  if (alive && item->done_count > 0) {
-    partition->flushed_offset = item->end_offset;
-    engine->unflushed_bytes -= item->memory_bytes;
-    weir_unflushed_settle(engine, partition);
-    unsynced_add(engine, partition);
-    weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
-  }
-  for (uint32_t i = 0; i < item->chunk_count; i++) {
-    engine->stats.segment_bytes +=
-        i < item->done_count ? item->chunks[i]->batch_bytes : 0;
-    weir_chunk_drop(item->chunks[i]);
-  }
-  if (item->segment != NULL) {
-    weir_segment_drop(item->segment);
-  }
-  if (err != WEIR_OK) {
-    partition->segment_continues =
-        false; /* a segment that failed takes no more */
-  }
-  free(item->chunks);
-  return err;
+    for (uint32_t class = WEIR_UNFLUSHED_CLASSES; class > class_least; class --) {
+        collect_class(engine, class - 1, mark, target, &looked);
+    }
+    if (flush->item_count == 0) {
+        free(flush->items);
+        flush->items = NULL;
+    }
+    return flush->item_count > 0;
+}
+
+void weir_unsynced_remove(weir_engine *engine, weir_partition *partition)
+{
+    if (weir_link_in(&partition->unsynced_link)) {
+        weir_link_remove(&partition->unsynced_link);
+        engine->unsynced_count--;
+    }
+}
+
+static void unsynced_add(weir_engine *engine, weir_partition *partition)
+{
+    if (!weir_link_in(&partition->unsynced_link)) {
+        weir_link_append(&engine->unsynced, &partition->unsynced_link);
+        engine->unsynced_count++;
+    }
+}
+
+static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
+{
+    weir_partition *partition = item->partition;
+    weir_err err = item->err;
+    partition->flushing = false;
+    for (uint32_t i = 0; i < item->made_count; i++) {
+        if (holds_nothing(item->made[i])) {
+            weir_segment_drop(item->made[i]); /* the next one is made in its place */
+        } else if (weir_partition_segment_add(partition, item->made[i]) != WEIR_OK) {
+            weir_segment_drop(item->made[i]);
+            err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written
+                               again */
+            item->done_count = 0;
+        } else {
+            partition->segment_continues = true;
+            partition->segment_closed = false;
+        }
+    }
+    bool alive = partition->topic->deleted_unit == 0;
+    if (alive && item->done_count > 0) {
+        partition->flushed_offset = item->end_offset;
+        engine->unflushed_bytes -= item->memory_bytes;
+        weir_unflushed_settle(engine, partition);
+        unsynced_add(engine, partition);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+    }
+    for (uint32_t i = 0; i < item->chunk_count; i++) {
+        engine->stats.segment_bytes += i < item->done_count ? item->chunks[i]->batch_bytes : 0;
+        weir_chunk_drop(item->chunks[i]);
+    }
+    if (item->segment != NULL) {
+        weir_segment_drop(item->segment);
+    }
+    if (err != WEIR_OK) {
+        partition->segment_continues = false; /* a segment that failed takes no more */
+    }
+    free(item->chunks);
+    return err;
 }
 
 /* Health only gets worse here: a gateway that was replaced stays so whatever
  * fails afterwards, or it would give out the answers that it holds back; one
  * that stopped does not resume. */
-static bool health_worsens(weir_engine *engine, weir_engine_health health) {
-  if (atomic_load(&engine->health) >= (int)health) {
-    return false;
-  }
-  atomic_store(&engine->health, (int)health);
-  return true;
-}
-
-void weir_background_failed(weir_engine *engine, weir_err err,
-                            const char *what) {
-  if (err == WEIR_FENCED) {
-    engine->written_compared =
-        UINT64_MAX; /* this turn compares too, and tells */
-    return;
-  }
-  if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
-    engine->retry_ns = engine->now_ns + RETRY_NS;
-    if (err == WEIR_DISK_FULL &&
-        health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
-      weir_log(WEIR_LOG_ERROR, "engine",
-               "the disk is full (%s): writing has stopped, reading goes on; "
-               "free some space, "
-               "writing resumes by itself",
-               what);
+static bool health_worsens(weir_engine *engine, weir_engine_health health)
+{
+    if (atomic_load(&engine->health) >= (int)health) {
+        return false;
     }
-    return;
-  }
-  if (health_worsens(engine, WEIR_HEALTH_STOPPED)) {
-    weir_log(WEIR_LOG_ERROR, "engine",
-             "%s failed (%s): nothing more is acknowledged; check the disk, "
-             "then restart weir, which "
-             "recovers from the journal",
-             what, weir_err_name(err));
-  }
+    atomic_store(&engine->health, (int)health);
+    return true;
 }
 
-static weir_err flush_take_in(weir_engine *engine) {
-  weir_err worst = WEIR_OK;
-  for (uint32_t i = 0; i < engine->flush.item_count; i++) {
-    weir_err err = item_finish(engine, &engine->flush.items[i]);
-    worst = err != WEIR_OK ? err : worst;
-  }
-  free(engine->flush.items);
-  engine->flush.items = NULL;
-  engine->flush.item_count = 0;
-  return worst;
+void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
+{
+    if (err == WEIR_FENCED) {
+        engine->written_compared = UINT64_MAX; /* this turn compares too, and tells */
+        return;
+    }
+    if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
+        engine->retry_ns = engine->now_ns + RETRY_NS;
+        if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
+            weir_log(WEIR_LOG_ERROR, "engine",
+                     "the disk is full (%s): writing has stopped, reading goes on; "
+                     "free some space, "
+                     "writing resumes by itself",
+                     what);
+        }
+        return;
+    }
+    if (health_worsens(engine, WEIR_HEALTH_STOPPED)) {
+        weir_log(WEIR_LOG_ERROR, "engine",
+                 "%s failed (%s): nothing more is acknowledged; check the disk, "
+                 "then restart weir, which "
+                 "recovers from the journal",
+                 what, weir_err_name(err));
+    }
 }
 
-void weir_flush_finished(weir_engine *engine) {
-  engine->flush.running = false;
-  weir_err err = flush_take_in(engine);
-  if (err != WEIR_OK) {
-    weir_background_failed(engine, err, "writing segments");
-  } else {
-    engine->retry_ns = 0;
-  }
+static weir_err flush_take_in(weir_engine *engine)
+{
+    weir_err worst = WEIR_OK;
+    for (uint32_t i = 0; i < engine->flush.item_count; i++) {
+        weir_err err = item_finish(engine, &engine->flush.items[i]);
+        worst = err != WEIR_OK ? err : worst;
+    }
+    free(engine->flush.items);
+    engine->flush.items = NULL;
+    engine->flush.item_count = 0;
+    return worst;
 }
 
-weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least) {
-  weir_err err = WEIR_OK;
-  engine->flush.engine = engine;
-  while (err == WEIR_OK &&
-         flush_collect(engine, UINT64_MAX, class_least, UINT64_MAX)) {
-    flush_run(&engine->flush.job);
-    err = flush_take_in(engine);
-  }
-  weir_partition_show_all(
-      engine); /* all of it is durable: let go of what memory has no room for */
-  weir_tail_shrink(engine);
-  return err;
+void weir_flush_finished(weir_engine *engine)
+{
+    engine->flush.running = false;
+    weir_err err = flush_take_in(engine);
+    if (err != WEIR_OK) {
+        weir_background_failed(engine, err, "writing segments");
+    } else {
+        engine->retry_ns = 0;
+    }
+}
+
+weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least)
+{
+    weir_err err = WEIR_OK;
+    engine->flush.engine = engine;
+    while (err == WEIR_OK && flush_collect(engine, UINT64_MAX, class_least, UINT64_MAX)) {
+        flush_run(&engine->flush.job);
+        err = flush_take_in(engine);
+    }
+    weir_partition_show_all(
+        engine); /* all of it is durable: let go of what memory has no room for */
+    weir_tail_shrink(engine);
+    return err;
 }
 
 /* ---- What there is to do
  * -----------------------------------------------------------------------------------------------
  */
 
-static bool flush_wanted(weir_engine *engine, uint32_t *class_least,
-                         uint64_t *target) {
-  uint64_t most = engine->limits.tail_bytes_max / 4;
-  most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
-  engine->flush_going =
-      engine->unflushed_bytes > (engine->flush_going ? most / 2 : most);
-  if (weir_save_flushes(engine, class_least, target)) {
-    return true; /* up to its target only, so that it comes to its end while
+static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *target)
+{
+    uint64_t most = engine->limits.tail_bytes_max / 4;
+    most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
+    engine->flush_going = engine->unflushed_bytes > (engine->flush_going ? most / 2 : most);
+    if (weir_save_flushes(engine, class_least, target)) {
+        return true; /* up to its target only, so that it comes to its end while
                     more comes in */
-  }
-  *class_least = 0;
-  *target = UINT64_MAX;
-  return engine->flush_going || engine->straight.flush_wanted;
+    }
+    *class_least = 0;
+    *target = UINT64_MAX;
+    return engine->flush_going || engine->straight.flush_wanted;
 }
 
 /* Nothing to write was found: what waits for the journal's sync, or nothing at
  * all. */
-static void flush_found_nothing(weir_engine *engine, uint64_t target) {
-  uint64_t durable = weir_journal_durable(engine->journal);
-  uint64_t last = weir_journal_last(engine->journal);
-  bool waits = last > durable && target > durable;
-  engine->flush_empty = !waits;
-  engine->disk_wanted |= waits;
-  engine->more_work |= waits;
+static void flush_found_nothing(weir_engine *engine, uint64_t target)
+{
+    uint64_t durable = weir_journal_durable(engine->journal);
+    uint64_t last = weir_journal_last(engine->journal);
+    bool waits = last > durable && target > durable;
+    engine->flush_empty = !waits;
+    engine->disk_wanted |= waits;
+    engine->more_work |= waits;
 }
 
-void weir_flush_work(weir_engine *engine) {
-  uint32_t class_least = 0;
-  uint64_t target = 0;
-  int health = atomic_load_explicit(&engine->health, memory_order_relaxed);
-  if (health == WEIR_HEALTH_STOPPED || health == WEIR_HEALTH_FENCED) {
-    return;
-  }
-  bool may = !engine->flush.running && !weir_save_bars_flush(engine) &&
-             engine->now_ns >= engine->retry_ns;
-  engine->flush_empty = false;
-  if (may && flush_wanted(engine, &class_least, &target)) {
-    if (!flush_collect(engine, weir_journal_durable(engine->journal),
-                       class_least, target)) {
-      flush_found_nothing(engine, target);
-    } else {
-      engine->flush.job =
-          (weir_job){.run = flush_run, .done = weir_engine_job_done};
-      engine->flush.engine = engine;
-      engine->flush.running = true;
-      engine->straight.flush_wanted = false;
-      engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND,
-                                   &engine->flush.job);
+void weir_flush_work(weir_engine *engine)
+{
+    uint32_t class_least = 0;
+    uint64_t target = 0;
+    int health = atomic_load_explicit(&engine->health, memory_order_relaxed);
+    if (health == WEIR_HEALTH_STOPPED || health == WEIR_HEALTH_FENCED) {
+        return;
     }
-  }
-  weir_save_work(engine);
+    bool may = !engine->flush.running && !weir_save_bars_flush(engine) &&
+               engine->now_ns >= engine->retry_ns;
+    engine->flush_empty = false;
+    if (may && flush_wanted(engine, &class_least, &target)) {
+        if (!flush_collect(engine, weir_journal_durable(engine->journal), class_least, target)) {
+            flush_found_nothing(engine, target);
+        } else {
+            engine->flush.job = (weir_job){.run = flush_run, .done = weir_engine_job_done};
+            engine->flush.engine = engine;
+            engine->flush.running = true;
+            engine->straight.flush_wanted = false;
+            engine->env->ops->job_submit(engine->env, WEIR_LANE_BACKGROUND, &engine->flush.job);
+        }
+    }
+    weir_save_work(engine);
 }
