@@ -1,15 +1,11 @@
-/* core/engine/flush.c - segments, in the background, from the chunks that
- * readers share.
+/* core/engine/flush.c - segments, in the background, from the chunks that readers share.
  *
- *   unflushed chunks (unit durable) --collect--> job: append to segments
- * --finish--> flushed moves
+ *   unflushed chunks (unit durable) --collect--> job: append to segments --finish--> flushed moves
  *
- * A flush appends whole chunks of many partitions in one job and advances
- * `flushed`. It begins when memory holds much that no segment has, and ends
- * with half of that; or when a checkpoint asks for it (save.c). Partitions with
- * the most unflushed bytes are taken first. A full disk pauses it and is tried
- * again; any other error stops writing, and a restart recovers from the
- * journal. */
+ * A flush appends whole chunks of many partitions in one job and advances `flushed`. It begins when
+ * memory holds much that no segment has, and ends with half of that; or when a checkpoint asks for
+ * it (save.c). Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
+ * tried again; any other error stops writing, and a restart recovers from the journal. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -105,8 +101,7 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
         weir_segment_state_of(*current, &state);
         /* One of another owner's folder is left as it is: straight.c, [X1]. */
         bool old = (item->closed && *current == item->segment) || state.term != item->term;
-        /* What a trim has taken from memory leaves a hole, which no segment has
-     * inside. */
+        /* What a trim has taken from memory leaves a hole, which no segment has inside. */
         bool hole = state.end_offset != item->chunks[item->done_count]->base_offset;
         count = old || hole ? 0 : chunks_that_fit(item, state.bytes);
     }
@@ -119,8 +114,8 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     }
     weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
     if (err == WEIR_NOT_FOUND && *current == item->segment) {
-        *current = NULL; /* of a topic that is deleted further on in the journal: a
-                        new one will do */
+        *current =
+            NULL; /* of a topic that is deleted further on in the journal: a new one will do */
         return WEIR_OK;
     }
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
@@ -152,8 +147,7 @@ static void flush_run(weir_job *job)
         item->err = item->err == WEIR_AGAIN ? WEIR_OK : item->err;
         bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL;
         if (left && !holds_nothing(current) && weir_segment_sync(current) != WEIR_OK) {
-            item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins
-                              another one */
+            item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins another one */
         }
     }
 }
@@ -206,8 +200,7 @@ static bool wanted_below(const weir_partition *partition, uint64_t target)
     return first < partition->tail.count && weir_tail_at(&partition->tail, first)->unit <= target;
 }
 
-/* From one class; what is not taken goes to its end, so that others are looked
- * at the next time. */
+/* From one class; what is not taken goes to its end, so that others are looked at the next time. */
 static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark, uint64_t target,
                           uint32_t *looked)
 {
@@ -232,8 +225,8 @@ static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark, ui
     }
 }
 
-/* Collects what may be written: chunks whose unit the journal has synced [E5],
- * of partitions of this class and those above. */
+/* Collects what may be written: chunks whose unit the journal has synced [E5], of partitions of this
+ * class and those above. */
 static bool flush_collect(weir_engine *engine, uint64_t mark, uint32_t class_least, uint64_t target)
 {
     weir_flush *flush = &engine->flush;
@@ -280,8 +273,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
             weir_segment_drop(item->made[i]); /* the next one is made in its place */
         } else if (weir_partition_segment_add(partition, item->made[i]) != WEIR_OK) {
             weir_segment_drop(item->made[i]);
-            err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written
-                               again */
+            err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written again */
             item->done_count = 0;
         } else {
             partition->segment_continues = true;
@@ -310,9 +302,8 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     return err;
 }
 
-/* Health only gets worse here: a gateway that was replaced stays so whatever
- * fails afterwards, or it would give out the answers that it holds back; one
- * that stopped does not resume. */
+/* Health only gets worse here: a gateway that was replaced stays so whatever fails afterwards, or it
+ * would give out the answers that it holds back; one that stopped does not resume. */
 static bool health_worsens(weir_engine *engine, weir_engine_health health)
 {
     if (atomic_load(&engine->health) >= (int)health) {
@@ -331,20 +322,20 @@ void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
         if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
-            weir_log(WEIR_LOG_ERROR, "engine",
-                     "the disk is full (%s): writing has stopped, reading goes on; "
-                     "free some space, "
-                     "writing resumes by itself",
-                     what);
+            weir_log(
+                WEIR_LOG_ERROR, "engine",
+                "the disk is full (%s): writing has stopped, reading goes on; free some space, "
+                "writing resumes by itself",
+                what);
         }
         return;
     }
     if (health_worsens(engine, WEIR_HEALTH_STOPPED)) {
-        weir_log(WEIR_LOG_ERROR, "engine",
-                 "%s failed (%s): nothing more is acknowledged; check the disk, "
-                 "then restart weir, which "
-                 "recovers from the journal",
-                 what, weir_err_name(err));
+        weir_log(
+            WEIR_LOG_ERROR, "engine",
+            "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
+            "recovers from the journal",
+            what, weir_err_name(err));
     }
 }
 
@@ -396,16 +387,14 @@ static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *t
     most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
     engine->flush_going = engine->unflushed_bytes > (engine->flush_going ? most / 2 : most);
     if (weir_save_flushes(engine, class_least, target)) {
-        return true; /* up to its target only, so that it comes to its end while
-                    more comes in */
+        return true; /* up to its target only, so that it comes to its end while more comes in */
     }
     *class_least = 0;
     *target = UINT64_MAX;
     return engine->flush_going || engine->straight.flush_wanted;
 }
 
-/* Nothing to write was found: what waits for the journal's sync, or nothing at
- * all. */
+/* Nothing to write was found: what waits for the journal's sync, or nothing at all. */
 static void flush_found_nothing(weir_engine *engine, uint64_t target)
 {
     uint64_t durable = weir_journal_durable(engine->journal);
