@@ -101,7 +101,9 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
         weir_segment_state_of(*current, &state);
         /* One of another owner's folder is left as it is: straight.c, [X1]. */
         bool old = (item->closed && *current == item->segment) || state.term != item->term;
-        count = old ? 0 : chunks_that_fit(item, state.bytes);
+        /* What a trim has taken from memory leaves a hole, which no segment has inside. */
+        bool hole = state.end_offset != item->chunks[item->done_count]->base_offset;
+        count = old || hole ? 0 : chunks_that_fit(item, state.bytes);
     }
     if (count == 0) {
         weir_err err = new_segment(engine, item, current);

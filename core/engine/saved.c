@@ -21,7 +21,9 @@
  *      or changes behind its writing is in `changed`.
  * [V2] A partition's object has every record up to its unit: in segments that are synced, or with
  *      it. One with too many outside segments stays in `changed`, and replay begins where they do.
- * [V3] After a pass that failed the next one writes everything. */
+ * [V3] After a pass that failed the next one writes everything.
+ * [V4] What a checkpoint once carried is carried by the next ones until a segment has it: the journal
+ *      may have let go of the units that it came with. */
 #include "core/engine/saved.h"
 
 #include <stdlib.h>
@@ -177,10 +179,12 @@ static void carry_decide(weir_engine *engine, weir_partition *partition)
 {
     weir_saving *saving = &engine->saving;
     uint64_t bytes = partition->unflushed_bytes;
-    saving->carry = bytes <= weir_carried_max(engine) &&
-                    saving->carried_bytes + bytes <= weir_carried_total_max(engine);
+    bool fits = bytes <= weir_carried_max(engine) &&
+                saving->carried_bytes + bytes <= weir_carried_total_max(engine);
+    saving->carry = fits || partition->flushed_offset < partition->carried_end; /* [V4] */
     if (saving->carry) {
         saving->carried_bytes += bytes;
+        partition->carried_end = partition->next_offset;
         return;
     }
     uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);

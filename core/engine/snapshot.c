@@ -298,7 +298,9 @@ static weir_err take_tail(weir_engine *engine, void *object, weir_reader *from)
         err = weir_chunk_from_batch(partition->topic->ref, partition->index, batch, &chunk);
         if (err == WEIR_OK) {
             chunk->unit = partition->held_unit;
+            int64_t end = weir_chunk_end(chunk);
             err = weir_partition_tail_add(engine, partition, chunk);
+            partition->carried_end = err == WEIR_OK ? end : partition->carried_end;
         }
     }
     return err == WEIR_OK || err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;

@@ -119,6 +119,7 @@ struct weir_partition {
     weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
     uint64_t unflushed_bytes; /* of its batches that no segment has */
+    int64_t carried_end; /* checkpoints carry what is unflushed below it: the journal may not */
     weir_link evictable_link; /* engine.evictable: its tail has what segments have */
     weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */
     weir_link waiting;        /* fetches that wait for a record */

@@ -20,8 +20,7 @@ static uint32_t topic_of(const sim_world *w, const weir_chunk *chunk)
         return MODEL_TOPICS;
     }
     uint32_t topic = model_topic_of(&w->model, weir_chunk_topic(chunk));
-    bool here = topic != MODEL_NONE && w->model.topics[topic].id == chunk->topic->id &&
-                w->model.topics[topic].exists == TOPIC_YES;
+    bool here = topic != MODEL_NONE && w->model.topics[topic].id == chunk->topic->id;
     return here ? topic : MODEL_NONE;
 }
 
@@ -80,6 +79,9 @@ static void answer_fetch(sim_world *w, sim_ask *ask, const weir_completion *done
         fetched_runs(w, ask, fetched);
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
+        model_told(&w->model, ask->topic, ask->partition, fetched->start_offset,
+                   fetched->end_offset, known_end(w, ask));
+        ask->next = fetched->start_offset > ask->offset ? fetched->start_offset : ask->offset;
         if (ask->offset <= known_end(w, ask) && ask->offset >= topic->logs[ask->partition].start &&
             !topic->trims) {
             model_fail(&w->model, "[P1] %s/%u has no offset %" PRId64 ", and ended at %" PRId64,
@@ -179,6 +181,11 @@ static void delivered(sim_world *w, const weir_delivery *delivery)
         return;
     }
     uint32_t topic = topic_of(w, delivery->chunk);
+    world_say(w, "    reader %u: %u records of topic %u/%u from %" PRId64 "%s",
+              (unsigned)(reader - w->readers), delivery->count, topic,
+              weir_chunk_partition(delivery->chunk),
+              weir_chunk_offset_at(delivery->chunk, delivery->first),
+              delivery->retained ? ", retained" : "");
     if (delivery->slots == NULL && delivery->slot != reader->slot) {
         model_fail(&w->model, "[P3] a delivery for slot %u, which is %u", delivery->slot,
                    reader->slot);
@@ -204,6 +211,7 @@ static void noticed(sim_world *w, const weir_notice *notice)
     if (reader == NULL) {
         return;
     }
+    world_say(w, "    reader %u: notice %d", (unsigned)(reader - w->readers), notice->kind);
     switch (notice->kind) {
     case WEIR_NOTICE_ENDED:
         reader->ended = true;
@@ -305,6 +313,30 @@ static void answer_level(sim_world *w, const sim_ask *ask, const weir_completion
     }
 }
 
+static void answer_alter(sim_world *w, const sim_ask *ask, const weir_completion *done)
+{
+    model_topic *topic = &w->model.topics[ask->topic];
+    if (!topic_same(w, ask)) {
+        return;
+    }
+    if (done->err == WEIR_OK && ask->options.partitions > 0) {
+        model_topic_partitions(&w->model, ask->topic, ask->options.partitions);
+        world_event(w, SIM_EVENT_partitions_added);
+    } else if (done->err == WEIR_OK) {
+        world_event(w, SIM_EVENT_retention_changed);
+    } else if (did_not_happen(done->err)) {
+        topic->partitions_next = 0;
+    }
+}
+
+static void answer_trim(sim_world *w, const sim_ask *ask, const weir_completion *done)
+{
+    if (topic_same(w, ask) && done->err == WEIR_OK) {
+        model_topic_trimmed(&w->model, ask->topic, ask->partition, ask->offset);
+        world_event(w, SIM_EVENT_trimmed);
+    }
+}
+
 static void answer_offsets(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
     if (!topic_same(w, ask) || done->err != WEIR_OK) {
@@ -314,6 +346,8 @@ static void answer_offsets(sim_world *w, const sim_ask *ask, const weir_completi
     for (uint32_t p = 0; p < info->options.partitions && p < MODEL_PARTITIONS; p++) {
         int64_t start = info->partitions[p].start_offset;
         int64_t end = info->partitions[p].end_offset;
+        bool moved = start > w->model.topics[ask->topic].logs[p].start;
+        w->events[SIM_EVENT_start_moved] += moved ? 1 : 0;
         if (ask->settle) {
             model_bounds(&w->model, ask->topic, p, start, end);
         } else {
@@ -341,6 +375,12 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         break;
     case ASK_LEVEL:
         answer_level(w, ask, done);
+        break;
+    case ASK_ALTER:
+        answer_alter(w, ask, done);
+        break;
+    case ASK_TRIM:
+        answer_trim(w, ask, done);
         break;
     case ASK_TOPICS:
         if (done->err == WEIR_OK && !ask->stale) {

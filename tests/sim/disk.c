@@ -41,12 +41,17 @@ void *sim_alloc(void *ptr, size_t bytes)
 /* ---- Bytes
  * -------------------------------------------------------------------------------------------- */
 
-void sim_bytes_size(sim_bytes *bytes, uint64_t len)
+static void bytes_reserve(sim_bytes *bytes, uint64_t len)
 {
     if (len > bytes->capacity) {
         bytes->capacity = len > 2 * bytes->capacity ? len : 2 * bytes->capacity;
         bytes->ptr = sim_alloc(bytes->ptr, bytes->capacity);
     }
+}
+
+void sim_bytes_size(sim_bytes *bytes, uint64_t len)
+{
+    bytes_reserve(bytes, len);
     if (len > bytes->len) {
         memset(bytes->ptr + bytes->len, 0, len - bytes->len);
     }
@@ -55,12 +60,14 @@ void sim_bytes_size(sim_bytes *bytes, uint64_t len)
 
 void sim_bytes_put(sim_bytes *bytes, uint64_t offset, const uint8_t *in, uint64_t len)
 {
-    if (offset + len > bytes->len) {
-        sim_bytes_size(bytes, offset + len);
+    if (offset > bytes->len) {
+        sim_bytes_size(bytes, offset);
     }
+    bytes_reserve(bytes, offset + len);
     if (len > 0) {
         memcpy(bytes->ptr + offset, in, len);
     }
+    bytes->len = offset + len > bytes->len ? offset + len : bytes->len;
 }
 
 /* ---- Inodes
@@ -300,10 +307,23 @@ void sim_do_truncate(sim_disk *disk, sim_inode *inode, uint64_t bytes)
     sim_bytes_size(&inode->live, bytes);
 }
 
+/* What a failed sync forgot must not come back over what was written and synced after it. */
+static void lost_overwrite(sim_change *lost, const sim_change *newer)
+{
+    uint64_t from = newer->offset > lost->offset ? newer->offset : lost->offset;
+    uint64_t newer_end = newer->offset + newer->len;
+    uint64_t lost_end = lost->offset + lost->len;
+    uint64_t end = newer_end < lost_end ? newer_end : lost_end;
+    if (from < end) {
+        memcpy(lost->data + (from - lost->offset), newer->data + (from - newer->offset),
+               end - from);
+    }
+}
+
 void sim_do_sync(sim_disk *disk, sim_inode *inode, bool fails)
 {
     uint32_t kept = 0;
-    (void)disk;
+    disk->lost += fails ? 1 : 0;
     for (uint32_t i = 0; i < inode->change_count; i++) {
         sim_change change = inode->changes[i];
         change.lost = change.lost || (fails && !change.cut);
@@ -312,6 +332,9 @@ void sim_do_sync(sim_disk *disk, sim_inode *inode, bool fails)
         } else if (change.cut) {
             sim_bytes_size(&inode->synced, change.offset);
         } else {
+            for (uint32_t k = 0; k < kept; k++) {
+                lost_overwrite(&inode->changes[k], &change);
+            }
             sim_bytes_put(&inode->synced, change.offset, change.data, change.len);
             free(change.data);
         }
@@ -319,6 +342,21 @@ void sim_do_sync(sim_disk *disk, sim_inode *inode, bool fails)
     inode->change_count = kept;
     if (!fails) {
         sim_bytes_size(&inode->synced, inode->live.len);
+    }
+}
+
+void sim_do_volume_sync(sim_disk *disk, bool fails)
+{
+    for (uint32_t i = 0; i < disk->inode_count; i++) {
+        sim_inode *inode = disk->inodes[i];
+        if (inode != NULL && !inode->folder) {
+            sim_do_sync(disk, inode, fails);
+        }
+    }
+    for (uint32_t i = 0; i < disk->inode_count && !fails; i++) {
+        if (disk->inodes[i] != NULL && disk->inodes[i]->folder) {
+            sim_do_dir_sync(disk, disk->inodes[i]);
+        }
     }
 }
 
@@ -472,6 +510,9 @@ static void apply_name(sim_disk *disk, const sim_call *call)
         if (sim_find(disk, call->path) != NULL) {
             sim_do_dir_sync(disk, sim_find(disk, call->path));
         }
+        break;
+    case SIM_CALL_VOLUME_SYNC:
+        sim_do_volume_sync(disk, call->err != WEIR_OK);
         break;
     case SIM_CALL_RENAME:
         (void)sim_do_rename(disk, call->path, call->path_to);

@@ -39,6 +39,7 @@ bool sim_random_chance(sim_random *random, uint32_t one_in);
     X(SYNC)                                                                                        \
     X(TRUNCATE) /* to `offset`; also an open with TRUNCATE */                                      \
     X(ALLOCATE)                                                                                    \
+    X(VOLUME_SYNC) /* every file and every name */                                                 \
     X(DIR_MAKE)                                                                                    \
     X(DIR_SYNC)                                                                                    \
     X(DIR_REMOVE)                                                                                  \

@@ -123,7 +123,7 @@ static uint64_t between(sim_env *env, uint64_t least, uint64_t most)
 static weir_file *handle_create(sim_env *env, sim_inode *inode, const char *path)
 {
     weir_file *file = sim_alloc(NULL, sizeof(*file));
-    *file = (weir_file){.env = env, .inode = inode};
+    *file = (weir_file){.env = env, .inode = inode, .lost_told = env->disk->lost};
     path_copy(file->path, path);
     sim_inode_keep(inode);
     inode->open_files++;
@@ -266,12 +266,13 @@ static weir_err env_file_write(weir_env *table, weir_file *file, const struct io
     if (said != GOES || !room) { /* how much of it is unknown */
         bytes = room ? sim_random_below(&env->chance, bytes + 1) : 0;
     }
-    uint8_t *joined = iov_join(iov, count, iov_bytes(iov, count));
-    sim_do_write(env->disk, file->inode, joined, bytes, offset);
+    uint8_t *joined = count > 1 ? iov_join(iov, count, iov_bytes(iov, count)) : NULL;
+    uint8_t *whole = joined != NULL ? joined : count == 1 ? iov[0].iov_base : NULL;
+    sim_do_write(env->disk, file->inode, whole, bytes, offset);
     sim_call call = call_of(SIM_CALL_WRITE, file->inode, file->path);
     call.offset = offset;
     call.bytes = bytes;
-    call.data = joined;
+    call.data = whole;
     call.err = said == FAILS ? fault_of(env, SIM_CALL_WRITE) : room ? WEIR_OK : WEIR_DISK_FULL;
     call.err = said == DIES ? WEIR_IO : call.err;
     sim_call_note(env->disk, &call);
@@ -292,6 +293,29 @@ static weir_err env_file_sync(weir_env *table, weir_file *file)
     call.err = said == FAILS ? fault_of(env, SIM_CALL_SYNC) : WEIR_OK;
     sim_call_note(env->disk, &call);
     return call.err == WEIR_OK ? WEIR_OK : fail(call.err);
+}
+
+static weir_err env_volume_sync(weir_env *table, weir_file *file)
+{
+    sim_env *env = of(table);
+    if (file == NULL) {
+        return WEIR_OK; /* supported */
+    }
+    verdict said = call_begins(env, SIM_CALL_VOLUME_SYNC, file->path);
+    if (said == DIES) {
+        return fail(WEIR_IO);
+    }
+    env->disk->now_ns += between(env, env->latency.sync_least_ns, env->latency.sync_most_ns);
+    bool lost = env->disk->lost != file->lost_told;
+    sim_do_volume_sync(env->disk, said == FAILS);
+    file->lost_told = env->disk->lost;
+    sim_call call = call_of(SIM_CALL_VOLUME_SYNC, file->inode, file->path);
+    call.err = said == FAILS ? fault_of(env, SIM_CALL_VOLUME_SYNC) : WEIR_OK;
+    sim_call_note(env->disk, &call);
+    if (call.err != WEIR_OK || lost) {
+        return fail(call.err != WEIR_OK ? call.err : WEIR_IO);
+    }
+    return WEIR_OK;
 }
 
 static weir_err env_file_size(weir_env *table, weir_file *file, uint64_t *bytes)
@@ -592,6 +616,7 @@ static const weir_env_ops OPS = {
     .file_read = env_file_read,
     .file_write = env_file_write,
     .file_sync = env_file_sync,
+    .volume_sync = env_volume_sync,
     .file_size = env_file_size,
     .file_truncate = env_file_truncate,
     .file_allocate = env_file_allocate,

@@ -75,6 +75,7 @@ struct sim_disk {
     uint64_t hash;
     uint64_t capacity;
     uint64_t refused;
+    uint64_t lost; /* failed syncs so far */
     sim_fault_plan faults[SIM_CALL_COUNT];
     uint64_t faulted[SIM_CALL_COUNT];
     sim_trace *trace;
@@ -85,6 +86,7 @@ struct sim_disk {
 struct weir_file {
     sim_env *env;
     sim_inode *inode;
+    uint64_t lost_told; /* of disk->lost, what a sync of the volume through this file has told */
     char path[SIM_PATH_BYTES];
 };
 
@@ -125,6 +127,7 @@ sim_inode *sim_do_create(sim_disk *disk, const char *path, bool folder);
 void sim_do_write(sim_disk *disk, sim_inode *inode, const uint8_t *data, uint64_t len,
                   uint64_t offset);
 void sim_do_sync(sim_disk *disk, sim_inode *inode, bool fails);
+void sim_do_volume_sync(sim_disk *disk, bool fails);
 void sim_do_truncate(sim_disk *disk, sim_inode *inode, uint64_t bytes);
 void sim_do_dir_sync(sim_disk *disk, sim_inode *folder);
 weir_err sim_do_unlink(sim_disk *disk, const char *path, bool folder);

@@ -147,6 +147,9 @@ static void start_failed(sim_world *w, weir_err err, const weir_fault *fault)
 {
     bool dead = sim_env_dead(w->env);
     world_say(w, "    start: %s %s (%s)", weir_err_name(err), fault->text, dead ? "dead" : "alive");
+    if (w->trace && !dead) {
+        sim_disk_dump(w->disk);
+    }
     bury(w);
     if (dead) {
         world_event(w, SIM_EVENT_death_in_recovery);
@@ -373,7 +376,7 @@ static bool read_partition(sim_world *w, uint32_t topic, uint32_t partition, boo
                        "[P1] %s/%u ends at %" PRId64 ", and nothing is given from %" PRId64,
                        of->name, partition, log->end, at);
         }
-        at = next;
+        at = next > log->start ? next : log->start;
     }
     if (!w->model.failed) {
         model_read_whole(&w->model, topic, partition, recovered);
@@ -418,6 +421,7 @@ static bool read_retained(sim_world *w)
 
 bool world_audit(sim_world *w, bool recovered)
 {
+    w->model.reading++;
     if (!ask_topics(w, recovered)) {
         return false;
     }
@@ -495,6 +499,12 @@ void world_finish(sim_world *w)
     w->die_at_point = 0;
     sim_env_dies(w->env, 0);
     faults_end(w);
+    for (int round = 0; round < 16 && world_up(w); round++) {
+        world_on(w); /* what failed before is told now */
+    }
+    if (w->model.failed) {
+        return;
+    }
     if (sim_env_dead(w->env) || weir_engine_health_of(w->engine) >= WEIR_HEALTH_STOPPED) {
         world_crash(w, SIM_CRASH_KILL);
     }

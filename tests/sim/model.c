@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOOKED_AT_WHOLE = 8192, LOOKED_AT_EVERY = 1600 }; /* a multiple of 64 */
+
 static const char *const KEYS[MODEL_KEYS] = {
     NULL, "", "a", "b", "dev1/temp", "dev2/temp", "dev2", "g", "h/i/j", "z",
 };
@@ -97,7 +99,8 @@ static bool value_right(uint32_t send, int32_t value_bytes, weir_bytes value)
     uint8_t part[64];
     memset(part, fill, sizeof(part));
     memcpy(part, &send, 4);
-    for (size_t i = 0; i < value.len; i += 64) {
+    size_t stride = value.len > LOOKED_AT_WHOLE ? LOOKED_AT_EVERY : 64;
+    for (size_t i = 0; i < value.len; i += stride) {
         size_t len = value.len - i < 64 ? value.len - i : 64;
         part[0] = len < 4 ? fill : (uint8_t)send;
         part[1] = len < 4 ? fill : (uint8_t)(send >> 8);
@@ -144,7 +147,7 @@ static model_slot *slot_at(model_log *log, int64_t offset)
         log->capacity = capacity;
     }
     while (log->count <= offset) {
-        log->slots[log->count++] = (model_slot){MODEL_NONE, 0};
+        log->slots[log->count++] = (model_slot){.send = MODEL_NONE};
     }
     return &log->slots[offset];
 }
@@ -281,8 +284,8 @@ void model_loosen(sim_model *model, uint32_t topic)
 {
     for (uint32_t i = 0; i < model->send_count; i++) {
         model_send *send = &model->sends[i];
-        bool open = send->state == SENT_OPEN || send->state == SENT_MAYBE;
-        send->loose |= send->topic == topic && open && send->offset < 0;
+        bool open = send->state == SENT_OPEN || (send->state == SENT_MAYBE && send->offset < 0);
+        send->loose |= send->topic == topic && open;
     }
     retained_unknown(model, topic, false);
 }
@@ -325,6 +328,13 @@ void model_topic_level(sim_model *model, uint32_t index, weir_level level)
     topic->level_changed = true;
     topic->level_low = topic->level_low < level ? topic->level_low : level;
     topic->level_next = WEIR_LEVEL_DEFAULT;
+}
+
+void model_topic_trimmed(sim_model *model, uint32_t index, uint32_t partition, int64_t before)
+{
+    model_log *log = &model->topics[index].logs[partition];
+    log->start_safe = before > log->start_safe ? before : log->start_safe;
+    log->start = log->start_safe > log->start ? log->start_safe : log->start;
 }
 
 void model_topic_partitions(sim_model *model, uint32_t index, uint32_t partitions)
@@ -468,6 +478,7 @@ uint32_t model_seen(sim_model *model, uint32_t topic, uint32_t partition, const 
     }
     if (topic < MODEL_TOPICS && partition < MODEL_PARTITIONS) {
         bind(model, number, partition, record->offset, model->topics[topic].level_low);
+        model->topics[topic].logs[partition].slots[record->offset].seen = model->reading;
     }
     return number;
 }
@@ -554,6 +565,29 @@ static bool batch_whole(const sim_model *model, const model_log *log, int64_t of
     return offset + 1 < log->end && log->slots[offset + 1].send == log->slots[offset].send + 1;
 }
 
+/* [P11] The newest record of each key is there, unless it is a tombstone. */
+static void compacted_check(sim_model *model, const model_topic *topic, uint32_t partition,
+                            const model_log *log)
+{
+    bool met[MODEL_KEYS] = {true}; /* records without a key are no key's newest */
+    for (int64_t offset = log->end - 1; offset >= log->start && !model->gaps; offset--) {
+        const model_slot *slot = offset < log->count ? &log->slots[offset] : NULL;
+        const model_send *send =
+            slot != NULL && slot->send != MODEL_NONE ? &model->sends[slot->send] : NULL;
+        if (send == NULL) {
+            return; /* whatever key it had */
+        }
+        if (!met[send->key] && send->value_bytes >= 0 && slot->seen != model->reading) {
+            model_fail(model,
+                       "[P11] %s/%u: record %u at offset %" PRId64
+                       " is its key's newest, and is gone",
+                       topic->name, partition, slot->send, offset);
+            return;
+        }
+        met[send->key] = true;
+    }
+}
+
 static void reckon_retained(sim_model *model, uint32_t index, model_log *log)
 {
     for (int64_t offset = log->retained_to; offset < log->end; offset++) {
@@ -596,6 +630,9 @@ void model_read_whole(sim_model *model, uint32_t index, uint32_t partition, bool
             model_fail(model, "[P5] %s/%u: the batch of record %u is cut after offset %" PRId64,
                        topic->name, partition, number, offset);
         }
+    }
+    if (!model->failed && topic->compacts) {
+        compacted_check(model, topic, partition, log);
     }
     if (!model->failed && recovered && log->end > 0) {
         (void)slot_at(log, log->end - 1);
@@ -702,6 +739,7 @@ uint32_t model_open(const sim_model *model)
 
 static void log_crashed(model_log *log, weir_level survives)
 {
+    log->start = log->start_safe;
     log->end = log->start;
     for (int64_t offset = log->start; offset < log->count; offset++) {
         if (log->slots[offset].safe >= survives) {
@@ -733,6 +771,7 @@ static void log_recovered(sim_model *model, model_log *log)
             model->sends[slot->send].state = SENT_LOST;
         }
     }
+    log->start_safe = log->start;
     for (int64_t offset = log->start; offset < log->count; offset++) {
         log->slots[offset].safe = WEIR_LEVEL_DISK;
     }
@@ -749,6 +788,11 @@ void model_recovered(sim_model *model)
     }
     for (uint32_t i = 0; i < model->send_count; i++) {
         model_send *send = &model->sends[i];
+        bool compacted =
+            send->topic < MODEL_TOPICS && model->topics[send->topic].compacts && send->offset < 0;
+        if (compacted) {
+            continue; /* it may be there under a newer one, and come back with the old segment */
+        }
         if (send->state == SENT_MAYBE && send->topic < MODEL_TOPICS) {
             send->state = send->offset >= 0 ? SENT_ACKED : SENT_LOST;
             model->uncertain_kept += send->offset >= 0 ? 1 : 0;

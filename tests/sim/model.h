@@ -60,6 +60,7 @@ typedef struct model_send {
 
 typedef struct model_slot {
     uint32_t send; /* MODEL_NONE: not known */
+    uint32_t seen; /* by the reading of everything with this number */
     uint8_t safe;  /* the level it is known to be safe at; 0: none */
 } model_slot;
 
@@ -68,6 +69,7 @@ typedef struct model_log {
     int64_t count;     /* slots there are: the end of what is known */
     int64_t capacity;
     int64_t start;
+    int64_t start_safe;  /* where it may start again after a crash */
     int64_t end;         /* the high watermark that was told last */
     int64_t retained_to; /* retained values are reckoned up to here */
 } model_log;
@@ -106,6 +108,7 @@ typedef struct sim_model {
     model_retained retained[MODEL_TOPICS][MODEL_KEYS];
     model_retained live[MODEL_PORTS][MODEL_KEYS];
     weir_level survives; /* of the last crash */
+    uint32_t reading;    /* of everything, the one that goes on */
     bool
         gaps; /* reads may fail, bytes may be damaged: gaps are no breach, as long as they are told */
     uint64_t uncertain_kept, uncertain_lost; /* that recoveries decided */
@@ -136,6 +139,7 @@ void model_topic_created(sim_model *model, uint32_t topic, const weir_topic_opti
                          uint32_t id);
 void model_topic_deleted(sim_model *model, uint32_t topic);
 void model_topic_level(sim_model *model, uint32_t topic, weir_level level);
+void model_topic_trimmed(sim_model *model, uint32_t topic, uint32_t partition, int64_t before);
 void model_topic_partitions(sim_model *model, uint32_t topic, uint32_t partitions);
 /* The list of all topics. `settle`: after a recovery, so that what was under way is decided. */
 void model_topics(sim_model *model, const weir_topics *topics, bool settle);

@@ -342,6 +342,8 @@ static void op_subscribe(sim_world *w)
         return;
     }
     reader->whole = whole;
+    world_say(w, "    reader %u: %s start %d value %lld", (unsigned)(reader - w->readers), filter,
+              wanted.start, (long long)wanted.value);
     bool begins = wanted.start == WEIR_START_BEGINNING && whole && !of->trims && !of->compacts;
     for (uint32_t p = 0; p < of->options.partitions && begins; p++) {
         reader->next[p] = of->logs[p].start;
@@ -405,6 +407,35 @@ static sim_ask *ask_topic(sim_world *w, ask_kind kind, uint32_t topic, uint32_t 
     return ask;
 }
 
+/* A third of the topics keep everything, the others lose old records in one way or another. */
+static void cleanup_choose(sim_world *w, weir_topic_options *options)
+{
+    uint64_t how = below(w, 6);
+    options->segment_bytes = one_in(w, 2) ? 4096 : 0;
+    options->segment_ms = one_in(w, 3) ? 500 + (int64_t)below(w, 3000) : 0;
+    if (how == 2 || how == 5) {
+        options->retention_bytes = 4096 + (int64_t)below(w, 20000);
+        options->cleanup = WEIR_CLEANUP_DELETE;
+    }
+    if (how == 3) {
+        options->retention_ms = 1000 + (int64_t)below(w, 20000);
+        options->cleanup = WEIR_CLEANUP_DELETE;
+    }
+    if (how >= 4) {
+        options->cleanup = how == 4 ? WEIR_CLEANUP_COMPACT : WEIR_CLEANUP_COMPACT_DELETE;
+        options->delete_retention_ms = 1 + (int64_t)below(w, 5000);
+    }
+}
+
+/* What the options allow to go, from the moment that they may be in force. */
+static void cleanup_allow(sim_world *w, uint32_t topic, const weir_topic_options *options)
+{
+    model_topic *of = &w->model.topics[topic];
+    of->trims |= options->retention_bytes > 0 || options->retention_ms > 0;
+    of->compacts |= (options->cleanup & WEIR_CLEANUP_COMPACT) != 0;
+    w->events[SIM_EVENT_compacted_topic] += of->compacts ? 1 : 0;
+}
+
 static void op_create(sim_world *w)
 {
     uint64_t token = 0;
@@ -416,12 +447,14 @@ static void op_create(sim_world *w)
     }
     ask->options = (weir_topic_options){.partitions = 1 + (uint32_t)below(w, 3),
                                         .level = (weir_level)(1 + below(w, 3))};
+    cleanup_choose(w, &ask->options);
     weir_err err = weir_port_topic_create(
         w->ports[port], weir_bytes_of(w->model.topics[topic].name), &ask->options, NULL, token);
     world_say(w, "    topic %u level %d partitions %u: %s, ask %u", topic, ask->options.level,
               ask->options.partitions, weir_err_name(err), (unsigned)token);
     if (err == WEIR_OK) {
         w->model.topics[topic].exists = TOPIC_CREATING;
+        cleanup_allow(w, topic, &ask->options);
     } else {
         world_ask_drop(w, ask);
     }
@@ -475,10 +508,55 @@ static void op_level(sim_world *w)
     }
 }
 
+static void op_alter(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t port = any_port(w);
+    uint32_t topic = calm_topic(w);
+    sim_ask *ask = ask_topic(w, ASK_ALTER, topic, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    model_topic *of = &w->model.topics[topic];
+    if (one_in(w, 2) && of->options.partitions < MODEL_PARTITIONS) {
+        ask->options.partitions = of->options.partitions + 1;
+        of->partitions_next = ask->options.partitions;
+    } else {
+        cleanup_choose(w, &ask->options);
+        cleanup_allow(w, topic, &ask->options);
+    }
+    if (weir_port_topic_alter(w->ports[port], weir_bytes_of(of->name), &ask->options, NULL,
+                              token) != WEIR_OK) {
+        of->partitions_next = 0;
+        world_ask_drop(w, ask);
+    }
+}
+
+static void op_trim(sim_world *w)
+{
+    uint64_t token = 0;
+    uint32_t port = any_port(w);
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    sim_ask *ask = ask_topic(w, ASK_TRIM, topic, port, &token);
+    if (ask == NULL) {
+        return;
+    }
+    model_topic *of = &w->model.topics[topic];
+    ask->partition = (uint8_t)below(w, of->options.partitions);
+    const model_log *log = &of->logs[ask->partition];
+    int64_t known = model_known_end(&w->model, topic, ask->partition) - log->start;
+    ask->offset = log->start + (int64_t)below(w, (uint64_t)(known > 0 ? known : 0) + 1);
+    of->trims = true;
+    if (weir_port_topic_trim(w->ports[port], weir_bytes_of(of->name), ask->partition, ask->offset,
+                             NULL, token) != WEIR_OK) {
+        world_ask_drop(w, ask);
+    }
+}
+
 static bool topics_change(const sim_world *w)
 {
     for (uint32_t i = 0; i < SIM_ASKS; i++) {
-        if (w->asks[i].kind >= ASK_CREATE && w->asks[i].kind <= ASK_LEVEL) {
+        if (w->asks[i].kind >= ASK_CREATE && w->asks[i].kind <= ASK_TRIM) {
             return true;
         }
     }
@@ -686,6 +764,8 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_CREATE] = op_create,
     [SIM_OP_DELETE] = op_delete,
     [SIM_OP_LEVEL] = op_level,
+    [SIM_OP_ALTER] = op_alter,
+    [SIM_OP_TRIM] = op_trim,
     [SIM_OP_TOPICS] = op_topics,
     [SIM_OP_OFFSETS] = op_offsets,
     [SIM_OP_PASS] = op_pass,

@@ -279,7 +279,8 @@ static void call_seen(void *arg, const sim_call *call)
         world_event(w, first ? SIM_EVENT_segment_made : SIM_EVENT_segment_rolled);
     } else if (call->kind == SIM_CALL_WRITE && call->err == WEIR_IO) {
         world_event(w, SIM_EVENT_write_failed);
-    } else if (call->kind == SIM_CALL_SYNC && call->err != WEIR_OK) {
+    } else if ((call->kind == SIM_CALL_SYNC || call->kind == SIM_CALL_VOLUME_SYNC) &&
+               call->err != WEIR_OK) {
         world_event(w, SIM_EVENT_sync_failed);
         w->sync_lost = true;
     }
@@ -301,9 +302,10 @@ static void world_configure(sim_world *w)
     w->config = (weir_engine_config){
         .data_dir = "data",
         .sync = (weir_sync_mode)sim_random_below(&random, 3),
-        .journal_file_bytes = 65536u << sim_random_below(&random, 2),
+        .journal_file_bytes = 65536u << (sim_random_chance(&random, 8) ? 1 : 0),
         .segment_bytes_max = 4096u << sim_random_below(&random, 5),
         .checkpoint_bytes = 8192u << sim_random_below(&random, 6),
+        .cleanup_every_ms = 50u << sim_random_below(&random, 6),
         .checkpoint_every_ms = 200u << sim_random_below(&random, 6),
         .limits = {.tail_bytes_max = 1 << 20, .owed_runs_max = 64},
     };

@@ -32,26 +32,28 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
     X(CREATE, 40)                                                                                  \
     X(DELETE, 10)                                                                                  \
     X(LEVEL, 14)                                                                                   \
+    X(ALTER, 12)                                                                                   \
+    X(TRIM, 10)                                                                                    \
     X(TOPICS, 10)                                                                                  \
     X(OFFSETS, 20)                                                                                 \
     X(PASS, 60)                                                                                    \
     X(SETTLE, 10)                                                                                  \
     X(AUDIT, 2)                                                                                    \
-    X(KILL, 4)                                                                                     \
-    X(POWER_CUT, 4)                                                                                \
-    X(DIE_SOON, 6)                                                                                 \
-    X(DIE_AT_POINT, 3)                                                                             \
-    X(STOP, 2)                                                                                     \
-    X(SYNC_FAILS, 2)                                                                               \
-    X(WRITE_FAILS, 2)                                                                              \
-    X(READ_FAILS, 2)                                                                               \
-    X(OPEN_FAILS, 2)                                                                               \
-    X(DISK_FULL, 3)                                                                                \
+    X(KILL, 2)                                                                                     \
+    X(POWER_CUT, 2)                                                                                \
+    X(DIE_SOON, 2)                                                                                 \
+    X(DIE_AT_POINT, 2)                                                                             \
+    X(STOP, 1)                                                                                     \
+    X(SYNC_FAILS, 1)                                                                               \
+    X(WRITE_FAILS, 1)                                                                              \
+    X(READ_FAILS, 1)                                                                               \
+    X(OPEN_FAILS, 1)                                                                               \
+    X(DISK_FULL, 2)                                                                                \
     X(DISK_ROOM, 8)                                                                                \
     X(SLOW, 4)                                                                                     \
     X(FAST, 6)                                                                                     \
     X(CLOCK_JUMP, 6)                                                                               \
-    X(TAKE_OVER, 2)                                                                                \
+    X(TAKE_OVER, 1)                                                                                \
     X(FLIP, 2)
 
 typedef enum sim_op_kind {
@@ -86,6 +88,11 @@ typedef struct sim_op {
     X(topic_deleted)                                                                               \
     X(topic_created_again)                                                                         \
     X(level_changed)                                                                               \
+    X(partitions_added)                                                                            \
+    X(retention_changed)                                                                           \
+    X(trimmed)                                                                                     \
+    X(start_moved)                                                                                 \
+    X(compacted_topic)                                                                             \
     X(journal_file)                                                                                \
     X(journal_recycled)                                                                            \
     X(segment_made)                                                                                \
@@ -137,6 +144,8 @@ typedef enum ask_kind {
     ASK_CREATE,
     ASK_DELETE,
     ASK_LEVEL,
+    ASK_ALTER,
+    ASK_TRIM,
     ASK_TOPICS,
     ASK_OFFSETS,
 } ask_kind;
