@@ -8,7 +8,9 @@
 #include "bench/driver.h"
 
 #include "bench/generator/generator.h"
+#include "bench/limits/limits.h"
 #include "bench/process.h"
+#include "bench/weir1/drive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,20 @@ static void mqtt_run(const weir_driver *driver, const weir_bench_workload *workl
 {
     (void)driver;
     weir_generator_run(workload, target, result);
+}
+
+static void weir1_run(const weir_driver *driver, const weir_bench_workload *workload,
+                      const weir_bench_target *target, weir_bench_result *result)
+{
+    (void)driver;
+    weir_weir1_drive(workload, target, result);
+}
+
+static void limits_run(const weir_driver *driver, const weir_bench_workload *workload,
+                       const weir_bench_target *target, weir_bench_result *result)
+{
+    (void)driver;
+    weir_limits_drive(workload, target, result);
 }
 
 /* ---- Drivers that are programs -----------------------------------------------------------------
@@ -84,13 +100,16 @@ static void program_run(const weir_driver *driver, const weir_bench_workload *wo
  */
 
 static const weir_driver mqtt = {"mqtt", always_available, mqtt_run, NULL};
+static const weir_driver weir1 = {"weir1", always_available, weir1_run, NULL};
+static const weir_driver limits = {"limits", always_available, limits_run, NULL};
 static const weir_driver nats = {"nats", program_available, program_run, "libnats-dev"};
 static const weir_driver amqp = {"amqp", program_available, program_run, "librabbitmq-dev"};
 static const weir_driver redis = {"redis", program_available, program_run, "libhiredis-dev"};
 static const weir_driver nng = {"nng", program_available, program_run, "libnng-dev"};
 static const weir_driver zmq = {"zmq", program_available, program_run, "libzmq3-dev"};
 
-static const weir_driver *const drivers[] = {&mqtt, &nats, &amqp, &redis, &nng, &zmq};
+static const weir_driver *const drivers[] = {&mqtt, &weir1, &limits, &nats,
+                                             &amqp, &redis, &nng,    &zmq};
 
 const weir_driver *const *weir_drivers(size_t *count)
 {

@@ -14,11 +14,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { SENDFILE_BYTES = 1024 * 1024, VECTOR_BYTES = 64 * 1024, VECTORS_MAX = 1024 };
+enum {
+    SENDFILE_BYTES = 1024 * 1024,
+    FILE_BYTES_LEAST = 384 * 1024 * 1024,
+    VECTOR_BYTES = 64 * 1024,
+    VECTORS_MAX = 1024
+};
 
 static uint64_t file_bytes(const limit_run *run)
 {
     uint64_t bytes = (uint64_t)run->work->messages * run->work->payload_bytes;
+    bytes =
+        bytes > FILE_BYTES_LEAST ? bytes : (uint64_t)FILE_BYTES_LEAST; /* beyond any CPU cache */
     return (bytes / LIMIT_READ_BYTES + 1) * LIMIT_READ_BYTES;
 }
 

@@ -130,10 +130,10 @@ static void run_mode(limit_run *run)
 {
     const char *mode = run->target->mode;
     weir_bench_kind kind = run->work->kind;
-    bool log = kind == WEIR_BENCH_STREAM || kind == WEIR_BENCH_SINGLE;
-    if (strcmp(mode, "log") == 0 && log) {
+    if (strcmp(mode, "ingest") == 0 && kind == WEIR_BENCH_STREAM) {
         limit_log(run, false);
-    } else if (strcmp(mode, "log-sync") == 0 && log) {
+    } else if ((strcmp(mode, "ingest-sync") == 0 && kind == WEIR_BENCH_STREAM) ||
+               (strcmp(mode, "synced") == 0 && kind == WEIR_BENCH_SINGLE)) {
         limit_log(run, true);
     } else if (strcmp(mode, "sendfile") == 0 && kind == WEIR_BENCH_CATCH_UP) {
         limit_sendfile(run);

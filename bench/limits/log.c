@@ -248,12 +248,12 @@ void limit_log(limit_run *run, bool sync)
 {
     feeder own = {.run = run};
     uint64_t zero = 1;
-    own.window = run->work->kind == WEIR_BENCH_SINGLE ? 1 : run->work->window;
+    own.window = run->work->window > 0 ? run->work->window : WEIR_LIMITS_WINDOW;
+    own.window = run->work->kind == WEIR_BENCH_SINGLE ? 1 : own.window;
     own.window = own.window < TIMES ? own.window : TIMES;
     own.out = calloc(1, FEED_BYTES);
     own.times = calloc(TIMES, sizeof(uint64_t));
-    if (own.out == NULL || own.times == NULL || own.window == 0 ||
-        run->work->payload_bytes > FEED_BYTES) {
+    if (own.out == NULL || own.times == NULL || run->work->payload_bytes > FEED_BYTES) {
         (void)limit_fail(run, WEIR_INVALID, "the null log");
     } else if (limit_serve(run, sync ? log_synced : log_unsynced) == WEIR_OK) {
         if (recv(run->fd, &zero, sizeof(zero), MSG_WAITALL) == sizeof(zero) && zero == 0) {

@@ -1,8 +1,10 @@
 /* bench/weir1/drive.c - what a row asks for, in the generator's own terms.
  *
- *   STREAM    PUBLISH  batches of about BATCH_BYTES, at most a quarter of the window
+ *   STREAM    PUBLISH  batches of about BATCH_BYTES, at most a quarter of the window; a window of 0
+ *                      is WINDOW_BATCHES of them
  *   SINGLE    PUBLISH  one record, then its answer
- *   CATCH_UP  READ     the log filled with the same batches, `messages` records
+ *   CATCH_UP  READ     the log filled with the same batches: `messages` records, and at least
+ *                      FILL_BYTES_LEAST, far more than the gateway keeps in memory
  *   LIBRARY   FLOW     in_flight records under way
  *
  * JSON goes in batches of at most JSON_RECORDS_MAX records: the gateway counts each against
@@ -16,7 +18,10 @@ enum {
     BATCH_BYTES = 64 * 1024,
     RECORD_OVERHEAD_BYTES = 10, /* of a small record in a batch */
     JSON_RECORDS_MAX = 128,
+    WINDOW_BATCHES = 64,
+    JSON_WINDOW_RECORDS = 1024, /* the gateway's in_flight_max */
     FETCH_BYTES = 512 * 1024,
+    FILL_BYTES_LEAST = 384 * 1024 * 1024,
 };
 
 /* False: a word that is none. */
@@ -34,6 +39,12 @@ static bool mode_read(const char *mode, weir_weir1_work *work)
         at += len + (at[len] == '-' ? 1 : 0);
     }
     return true;
+}
+
+static uint32_t window_of(const weir_weir1_work *work)
+{
+    uint32_t batch = BATCH_BYTES / (work->payload_bytes + RECORD_OVERHEAD_BYTES);
+    return work->json ? (uint32_t)JSON_WINDOW_RECORDS : WINDOW_BATCHES * (batch > 0 ? batch : 1);
 }
 
 /* As many records as make a good batch, and at least four of them in the window. */
@@ -68,6 +79,7 @@ weir_err weir_weir1_work_of(const weir_bench_workload *workload, const char *mod
     switch (workload->kind) {
     case WEIR_BENCH_STREAM:
         made.task = WEIR_WEIR1_PUBLISH;
+        made.window = made.window > 0 ? made.window : window_of(&made);
         made.batch_records = made.rate_per_second > 0 ? 1 : batch_of(&made, made.window);
         break;
     case WEIR_BENCH_SINGLE:
@@ -78,6 +90,8 @@ weir_err weir_weir1_work_of(const weir_bench_workload *workload, const char *mod
     case WEIR_BENCH_CATCH_UP:
         made.task = WEIR_WEIR1_READ;
         made.subscribers = made.subscribers > 0 ? made.subscribers : 1;
+        made.fill_bytes =
+            made.fill_bytes > FILL_BYTES_LEAST ? made.fill_bytes : (uint64_t)FILL_BYTES_LEAST;
         made.batch_records = batch_of(&made, UINT32_MAX);
         made.window = 8 * made.batch_records;
         break;
