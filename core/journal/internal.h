@@ -112,11 +112,12 @@ struct weir_journal {
     bool want_write;
     bool want_sync;
     bool busy;
-    bool lanes_used; /* a job was submitted: its lane may still be about to wake somebody */
-    bool threaded;   /* AUTO's present choice */
-    bool failed;     /* [J3] */
-    bool blocked;    /* a write waits for a file */
-    bool disk_full;  /* the last attempt to make a file found no room */
+    bool lanes_used;    /* a job was submitted: its lane may still be about to wake somebody */
+    bool threaded;      /* AUTO's present choice */
+    bool failed;        /* [J3] */
+    bool blocked;       /* a write waits for a file */
+    bool blocked_large; /* ... one larger than a spare: no spare helps */
+    bool disk_full;     /* the last attempt to make a file found no room */
     uint64_t retry_at_ns;
     weir_journal_write write;
     weir_journal_prepare prepare;

@@ -147,6 +147,7 @@ static void finish_blocked(weir_journal *journal)
     weir_journal_write *write = &journal->write;
     journal->retained = write->buffer;
     journal->blocked = true;
+    journal->blocked_large = write->file_bytes > journal->file_bytes;
     journal->want_write = true;
     journal->want_sync |= write->sync;
     file_full(journal);
@@ -322,9 +323,10 @@ static weir_journal_buffer *buffer_next(weir_journal *journal)
     return full;
 }
 
+/* A spare that has turned up is tried at once, unless the block is larger than it. */
 static bool retry_waits(const weir_journal *journal)
 {
-    return journal->blocked && journal->spare_count == 0 &&
+    return journal->blocked && (journal->spare_count == 0 || journal->blocked_large) &&
            journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns;
 }
 
