@@ -155,7 +155,9 @@ static bool turn_held_back(weir_engine *engine)
         engine->stats.refused_tail++;
         return true;
     }
-    return weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES);
+    /* A journal that is blocked or has failed refuses by itself; everything else goes on. */
+    return weir_journal_state(engine->journal) == WEIR_OK &&
+           weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES);
 }
 
 static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t max)
@@ -493,6 +495,12 @@ void weir_engine_wake(weir_engine *engine)
     if (home != NULL) {
         weir_port_wake(home);
     }
+}
+
+void weir_engine_stop_waiting(weir_engine *engine)
+{
+    atomic_store(&engine->no_waiting, true);
+    weir_engine_wake(engine);
 }
 
 void weir_engine_job_done(weir_job *job)

@@ -511,14 +511,20 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
     answers->count++;
 }
 
-/* [E4] Lets go what has reached its level, oldest first. */
+/* [E4] Lets go what has reached its level, oldest first; and, when nobody waits any longer, the
+ * rest without a word on whether it was kept. */
 void weir_port_answers_release(weir_engine *engine, weir_port *port)
 {
+    bool all = atomic_load_explicit(&engine->no_waiting, memory_order_relaxed);
     for (int level = WEIR_LEVEL_MEMORY; level < WEIR_LEVEL_COUNT; level++) {
         weir_answers *answers = &port->waiting[level];
         uint64_t mark = answers->count > 0 ? weir_engine_mark(engine, (weir_level)level) : 0;
-        while (answers->count > 0 && answers->items[answers->head].unit <= mark) {
-            push(port, &answers->items[answers->head].completion);
+        while (answers->count > 0 && (all || answers->items[answers->head].unit <= mark)) {
+            weir_answer *first = &answers->items[answers->head];
+            if (first->unit > mark && first->completion.err == WEIR_OK) {
+                first->completion.err = WEIR_CLOSED;
+            }
+            push(port, &first->completion);
             answers->head = (answers->head + 1) & (WEIR_COMPLETIONS_MAX - 1);
             answers->count--;
         }

@@ -383,6 +383,7 @@ struct weir_engine {
     atomic_uint owner;            /* WEIR_OWNED, WEIR_WORK */
     _Atomic uint64_t deadline_ns; /* when the home port should step; UINT64_MAX: no need */
     atomic_int health;
+    atomic_bool no_waiting; /* answers wait for no mark: weir_engine_stop_waiting */
     _Atomic(weir_job *) jobs_done; /* a stack, pushed from lanes */
 
     _Atomic(weir_port *) home; /* the port whose thread is woken by lanes; ports[0] */
