@@ -374,8 +374,12 @@ static void signals_close(gateway *own)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Adapters free what they have once all of it is answered: a full disk must not keep them. */
 static weir_exit gateway_stop(gateway *own, weir_exit code)
 {
+    if (own->engine != NULL) {
+        weir_engine_stop_waiting(own->engine);
+    }
     if (own->hosts != NULL) {
         weir_hosts_stop(own->hosts);
     }
