@@ -273,6 +273,8 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
         err = weir_loops_create(own->engine, loop_count(&own->config), &own->loops, fault);
     }
     if (err == WEIR_OK) {
+        uint64_t together = weir_config_number(&own->config, WEIR_KEY_loops_together);
+        weir_loops_together_set(own->loops, (unsigned)together);
         err = topics_declare(own, fault);
     }
     if (err == WEIR_OK) {

@@ -28,7 +28,7 @@ enum {
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
-    COMPARE_NS = 1000 * 1000, /* the term is compared this often in turns that write nothing */
+    COMPARE_NS = 10 * 1000 * 1000, /* the term is compared this often in turns that write nothing */
     IDLE_COMPARE_NS = 1000 * 1000 * 1000, /* and a turn is asked for at least this often */
 };
 
@@ -330,11 +330,12 @@ static void turn_give(weir_engine *engine)
         return; /* nothing leaves after a newer owner was seen */
     }
     weir_partition_show(engine);
+    /* Records first: a publisher that is woken by its answer would take the processor from them. */
+    weir_deliver(engine);
     for (uint32_t i = 0; i < engine->port_count; i++) {
         weir_port_answers_release(engine, engine->ports[i]);
     }
     weir_fetches_expire(engine);
-    weir_deliver(engine);
 }
 
 /* Other threads read a copy, so that the counters themselves cost the owner nothing. */

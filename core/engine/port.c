@@ -495,7 +495,9 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
 {
     weir_engine *engine = port->engine;
     weir_answers *answers = &port->waiting[level];
-    if (answers->count == 0 && unit <= weir_engine_mark(engine, level)) {
+    /* What was done is told after the turn's records were given out, however early it is known. */
+    bool refused = completion->err != WEIR_OK;
+    if (refused && answers->count == 0 && unit <= weir_engine_mark(engine, level)) {
         push(port, completion);
         return;
     }
