@@ -29,6 +29,8 @@ enum {
     REPEATS = 5,
     MEASURE_MS = 2000,
     WARM_UP_MS = 500,
+    ALL_MEASURE_MS = 1000, /* the whole table is to end within some 35 minutes */
+    ALL_WARM_UP_MS = 300,
     GENERATE_MS_MAX = 120000, /* beyond what is measured */
     KILL_MS = 100,
     ROWS_MAX = 128,
@@ -387,7 +389,8 @@ static bool save_open(session *own)
         return true;
     }
     (void)mkdir(own->options->save, 0777);
-    snprintf(path, sizeof(path), "%s/%s.jsonl", own->options->save, own->facts.started);
+    snprintf(path, sizeof(path), "%s/%s-%.12s.jsonl", own->options->save, own->facts.started,
+             own->facts.commit);
     own->saved = fopen(path, "we");
     if (own->saved == NULL) {
         fprintf(stderr, "weir: %s cannot be written; name another folder with --save\n", path);
@@ -402,8 +405,14 @@ static void facts_read(session *own)
     (void)gmtime_r(&now, &utc);
     strftime(own->facts.started, sizeof(own->facts.started), "%Y-%m-%dT%H%M%SZ", &utc);
     own->facts.repeats = own->options->repeats > 0 ? own->options->repeats : REPEATS;
-    own->facts.measure_ms = own->options->measure_ms > 0 ? own->options->measure_ms : MEASURE_MS;
-    own->facts.warm_up_ms = own->options->warm_up_ms > 0 ? own->options->warm_up_ms : WARM_UP_MS;
+    own->facts.measure_ms = own->options->all ? ALL_MEASURE_MS : MEASURE_MS;
+    own->facts.warm_up_ms = own->options->all ? ALL_WARM_UP_MS : WARM_UP_MS;
+    if (own->options->measure_ms > 0) {
+        own->facts.measure_ms = own->options->measure_ms;
+    }
+    if (own->options->warm_up_ms > 0) {
+        own->facts.warm_up_ms = own->options->warm_up_ms;
+    }
     for (size_t i = 0; i < own->options->set_count; i++) {
         size_t len = strlen(own->facts.sets);
         snprintf(own->facts.sets + len, sizeof(own->facts.sets) - len, "%s%s", i == 0 ? "" : " ",

@@ -2,7 +2,7 @@
  *
  *   counterpart: XPUB, SNDHWM 4096, NODROP  -- tcp -->  SUB, RCVHWM 8192: the client
  *
- * With NODROP a full XPUB says EAGAIN instead of dropping; it then waits for room. */
+ * With NODROP a full XPUB makes the sender wait instead of dropping. */
 #include "bench/drivers/counterpart.h"
 
 #include <stdatomic.h>
@@ -34,12 +34,11 @@ static void publisher(weir_drive *own, weir_counterpart *shared)
     if (zmq_recv(socket, subscription, sizeof(subscription), 0) < 0) {
         return;
     }
+    /* A full XPUB blocks in zmq_send. */
     for (uint64_t i = 0; !atomic_load_explicit(&shared->stopping, memory_order_relaxed); i++) {
         now_ns = i % CLOCK_EACH == 0 ? weir_now_ns() : now_ns;
         weir_drive_next(own, now_ns);
-        while (zmq_send(socket, own->payload, own->work->payload_bytes, ZMQ_DONTWAIT) < 0) {
-            zmq_pollitem_t room = {.socket = socket, .events = ZMQ_POLLOUT};
-            (void)zmq_poll(&room, 1, 1);
+        while (zmq_send(socket, own->payload, own->work->payload_bytes, 0) < 0) {
         }
     }
     atomic_store(&shared->sent, own->sequence);
