@@ -60,6 +60,26 @@ static const weir_subject subjects[] = {
      .setting = "receive, append, sync, answer",
      .driver = "limits",
      .mode = "synced"},
+    {.name = "limit-fdatasync",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "file of fixed size",
+     .driver = "limits",
+     .mode = "sync"},
+    {.name = "limit-write",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "page cache, one sync at the end of each file",
+     .driver = "limits",
+     .mode = "write"},
+    {.name = "limit-write-direct",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "O_DIRECT",
+     .driver = "limits",
+     .mode = "write-direct"},
+    {.name = "limit-tcp",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "writev of 64 KiB, a vector for each message",
+     .driver = "limits",
+     .mode = "tcp"},
     {.name = "mosquitto",
      .kind = WEIR_SUBJECT_MOSQUITTO,
      .setting = "no persistence, nodelay",
@@ -530,11 +550,15 @@ void weir_subject_end(const weir_subject *subject, weir_subject_run *run)
 {
     bool started = subject->kind == WEIR_SUBJECT_LIBRARY ||
                    (run->mqtt_port != 0 && run->pid > 0 && weir_process_lives(run->pid));
-    if (run->pid > 0) {
-        weir_process_end(run->pid, END_MS_MAX);
-    }
     if (subject->kind == WEIR_SUBJECT_RABBITMQ) {
+        /* Its start script does not outlive a signal, its node would; and what the node would save
+         * for seconds is removed. */
+        if (run->pid > 0) {
+            weir_process_kill_group(run->pid);
+        }
         epmd_end(run);
+    } else if (run->pid > 0) {
+        weir_process_end(run->pid, END_MS_MAX);
     }
     if (!started) {
         log_tell(run, WEIR_CLOSED);

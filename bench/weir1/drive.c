@@ -5,7 +5,7 @@
  *   SINGLE    PUBLISH  one record, then its answer
  *   CATCH_UP  READ     the log filled with the same batches: `messages` records, and at least
  *                      FILL_BYTES_LEAST, far more than the gateway keeps in memory
- *   LIBRARY   FLOW     in_flight records under way
+ *   LIBRARY   FLOW     LIBRARY_IN_FLIGHT records under way, or more
  *
  * JSON goes in batches of at most JSON_RECORDS_MAX records: the gateway counts each against
  * in_flight_max. */
@@ -20,7 +20,8 @@ enum {
     JSON_RECORDS_MAX = 128,
     WINDOW_BATCHES = 64,
     JSON_WINDOW_RECORDS = 1024, /* the gateway's in_flight_max */
-    FETCH_BYTES = 512 * 1024,
+    FETCH_BYTES = 2 * 1024 * 1024,
+    LIBRARY_IN_FLIGHT = 4096 + 8192, /* what libzmq's two queues hold in that row */
     FILL_BYTES_LEAST = 384 * 1024 * 1024,
 };
 
@@ -98,6 +99,8 @@ weir_err weir_weir1_work_of(const weir_bench_workload *workload, const char *mod
     case WEIR_BENCH_LIBRARY:
         made.task = WEIR_WEIR1_FLOW;
         made.subscribers = made.subscribers > 0 ? made.subscribers : 1;
+        made.in_flight =
+            made.in_flight > LIBRARY_IN_FLIGHT ? made.in_flight : (uint32_t)LIBRARY_IN_FLIGHT;
         made.window = made.window > 0 ? made.window : made.in_flight;
         made.batch_records = made.rate_per_second > 0 ? 1 : batch_of(&made, made.in_flight);
         break;
