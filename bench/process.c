@@ -114,6 +114,13 @@ void weir_process_end(pid_t pid, int wait_ms)
     }
 }
 
+void weir_process_kill_group(pid_t pid)
+{
+    (void)kill(-pid, SIGKILL); /* [O1]: its own group */
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
 static void capture_exec(char *const *argv, int out)
 {
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);

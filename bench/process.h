@@ -20,6 +20,9 @@ bool weir_process_lives(pid_t pid);
 /* SIGTERM, and SIGKILL when it has not ended after wait_ms. Reaps it. */
 void weir_process_end(pid_t pid, int wait_ms);
 
+/* SIGKILL to it and to all of its process group. Reaps it. */
+void weir_process_kill_group(pid_t pid);
+
 /* Runs a program and keeps the first `size` - 1 bytes of what it says on both outputs. False when
  * it cannot be run. */
 bool weir_process_capture(char *const *argv, char *text, size_t size);

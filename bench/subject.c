@@ -384,8 +384,8 @@ static weir_err rabbitmq_begin(const weir_subject *subject, weir_subject_run *ru
     char config[512];
     char plugins[512];
     char log[512];
-    char lines[8][640];
-    char *environment[9] = {NULL};
+    char lines[9][640];
+    char *environment[10] = {NULL};
     char *argv[] = {program, NULL};
     snprintf(log, sizeof(log), "%s/log", run->folder);
     if (!config_write(run, subject->config, config, sizeof(config)) ||
@@ -402,7 +402,9 @@ static weir_err rabbitmq_begin(const weir_subject *subject, weir_subject_run *ru
     run->epmd_port = weir_port_free();
     snprintf(lines[6], sizeof(lines[6]), "ERL_EPMD_PORT=%u", run->epmd_port);
     snprintf(lines[7], sizeof(lines[7]), "HOME=%s", run->folder);
-    for (size_t i = 0; i < 8; i++) {
+    /* epmd may then be ended although its node was killed a moment ago. */
+    snprintf(lines[8], sizeof(lines[8]), "ERL_EPMD_RELAXED_COMMAND_CHECK=1");
+    for (size_t i = 0; i < 9; i++) {
         environment[i] = lines[i];
     }
     return weir_process_start(argv, environment, run->folder, log, &run->pid);
