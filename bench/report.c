@@ -210,6 +210,8 @@ static void text_print(FILE *out, const char *name, const char *text)
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", c);
+        } else if (c == '\n') {
+            fputs("\\n", out);
         } else if (c < 0x20 || c >= 0x7f) {
             fputc('?', out);
         } else {

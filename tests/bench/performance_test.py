@@ -26,7 +26,7 @@ def program():
 def line(row, subject, figure, **more):
     made = {
         "row": row, "title": "a row", "subject": subject, "setting": "set & so", "unit": "messages/s", "figure": figure,
-        "error": "", "note": "", "void": False, "commit": "c" * 40, "machine": "m", "repeats": 3, "measure_ms": 2000,
+        "error": "", "note": "", "void": False, "commit": "c" * 40, "started": "2026-01-01T000000Z", "machine": "m", "repeats": 3, "measure_ms": 2000,
         "versions": {}, "config": "", "settings": "", "sets": "", "lost": 0, "duplicated": 0, "reordered": 0, "refused": 0,
     }
     made.update(more)
