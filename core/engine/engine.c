@@ -641,9 +641,9 @@ void weir_port_step(weir_port *port)
 {
     weir_engine *engine = port->engine;
     atomic_store_explicit(&port->ring_tail, port->ring_filled, memory_order_release);
-    if (atomic_load_explicit(&port->signalled, memory_order_relaxed)) {
+    if (atomic_load_explicit(&port->signal, memory_order_acquire) == WEIR_SIGNAL_LIT) {
         engine->env->ops->event_clear(engine->env, port->event);
-        atomic_store(&port->signalled, false);
+        atomic_store(&port->signal, WEIR_SIGNAL_DARK);
     }
     if (engine_try_own(engine)) {
         engine_run(engine, port);

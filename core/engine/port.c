@@ -533,13 +533,15 @@ void weir_port_answers_release(weir_engine *engine, weir_port *port)
     }
 }
 
+/* Several threads wake at once. Only the one that finds the event dark lights it, and says so when
+ * it is lit: a step never takes a word for an event that it has cleared already, and never leaves
+ * a lit event behind that nobody clears. */
 void weir_port_wake(weir_port *port)
 {
     weir_env *env = port->engine->env;
-    if (!atomic_load(&port->signalled)) {
-        /* First the event, then the word: a step in between finds both later, never a lit event
-         * alone. */
+    int dark = WEIR_SIGNAL_DARK;
+    if (atomic_compare_exchange_strong(&port->signal, &dark, WEIR_SIGNAL_LIGHTING)) {
         env->ops->event_signal(env, port->event);
-        atomic_store(&port->signalled, true);
+        atomic_store(&port->signal, WEIR_SIGNAL_LIT);
     }
 }
