@@ -12,7 +12,7 @@
  * word and the loops look at it. */
 #include "bench/bench.h"
 
-#include "bench/generator/generator.h"
+#include "bench/driver.h"
 #include "bench/process.h"
 #include "bench/report.h"
 
@@ -29,12 +29,26 @@ enum {
     REPEATS = 5,
     MEASURE_MS = 2000,
     WARM_UP_MS = 500,
+    ALL_MEASURE_MS = 1000, /* the whole table is to end within some 35 minutes */
+    ALL_WARM_UP_MS = 300,
     GENERATE_MS_MAX = 120000, /* beyond what is measured */
     KILL_MS = 100,
+    ROWS_MAX = 128,
+    PROGRESS_S_LEAST = 60, /* shorter sessions say nothing between their tables */
 };
+
+/* What a row gave; others may be figures of the same. */
+typedef struct measured {
+    const weir_row *row;
+    weir_cell *cells;
+    size_t count;
+} measured;
 
 typedef struct session {
     const weir_bench_options *options;
+    measured measured[ROWS_MAX];
+    size_t measured_count;
+    double left_s; /* as estimated */
     weir_run_facts facts;
     FILE *saved;
     weir_bench_verdict verdict;
@@ -58,6 +72,7 @@ static void verdict_raise(session *own, weir_bench_verdict verdict)
  */
 
 typedef struct generate {
+    const weir_driver *driver;
     const weir_bench_workload *work;
     const weir_bench_target *target;
     int out;
@@ -67,17 +82,17 @@ static int generate_body(void *arg)
 {
     const generate *task = arg;
     weir_bench_result result;
-    weir_generator_run(task->work, task->target, &result);
+    task->driver->run(task->driver, task->work, task->target, &result);
     return write(task->out, &result, sizeof(result)) == (ssize_t)sizeof(result) ? 0 : 1;
 }
 
 /* The generator has a process of its own: its CPU is its own, and a crash is told. */
-static void generate_run(const weir_bench_workload *work, const weir_bench_target *target,
-                         weir_bench_result *result)
+static void generate_run(const weir_driver *driver, const weir_bench_workload *work,
+                         const weir_bench_target *target, weir_bench_result *result)
 {
     int ends[2];
     pid_t pid = 0;
-    generate task = {.work = work, .target = target};
+    generate task = {.driver = driver, .work = work, .target = target};
     struct pollfd wait;
     int left_ms = (int)(work->measure_ms + work->warm_up_ms) + GENERATE_MS_MAX;
     *result = (weir_bench_result){.err = WEIR_IO, .text = "the generator ended without a result"};
@@ -110,8 +125,9 @@ static void cell_note(weir_cell *cell, const char *text)
 
 static void cell_run(session *own, const weir_row *row, weir_cell *cell)
 {
-    weir_bench_workload work = row->work;
-    weir_bench_target target = {0};
+    bool ceiling = cell->subject->kind == WEIR_SUBJECT_CEILING;
+    weir_bench_workload work = *weir_row_work(row, ceiling);
+    weir_bench_target target;
     weir_subject_run run;
     weir_bench_result result;
     const weir_subject_weir weir = {own->options->weir_program, own->options->sets,
@@ -121,17 +137,15 @@ static void cell_run(session *own, const weir_row *row, weir_cell *cell)
     }
     work.warm_up_ms = own->facts.warm_up_ms;
     work.measure_ms = own->facts.measure_ms;
-    if (cell->subject->kind == WEIR_SUBJECT_CEILING) {
+    if (ceiling) {
         work.websocket = false; /* the ceiling is TCP's: rows say so */
     }
     if (weir_subject_start(cell->subject, &weir, &run) != WEIR_OK) {
         cell_note(cell, run.text);
         return;
     }
-    target.pid = run.pid;
-    target.port = work.websocket ? run.web_port : run.mqtt_port;
-    snprintf(target.path, sizeof(target.path), "%s", run.web_path);
-    generate_run(&work, &target, &result);
+    weir_subject_target(cell->subject, &run, &work, &target);
+    generate_run(weir_subject_driver(cell->subject, work.kind), &work, &target, &result);
     weir_subject_end(cell->subject, &run);
     if (stopped != 0) {
         return;
@@ -159,6 +173,22 @@ static bool listed(const char *list, const char *name)
     return false;
 }
 
+/* Why the subject will not be run in this row. False: it will be. */
+static bool absence(const weir_row *row, const weir_subject *subject, char *text, size_t size)
+{
+    bool ceiling = subject->kind == WEIR_SUBJECT_CEILING;
+    const weir_driver *driver = weir_subject_driver(subject, weir_row_work(row, ceiling)->kind);
+    if (subject->kind == WEIR_SUBJECT_WEIR && row->missing != NULL) {
+        snprintf(text, size, "%s", row->missing);
+        return true;
+    }
+    if (driver == NULL) {
+        snprintf(text, size, "nobody drives it with this workload yet");
+        return true;
+    }
+    return !weir_subject_there(subject, text, size) || !driver->available(driver, text, size);
+}
+
 static size_t cells_make(const session *own, const weir_row *row, weir_cell *cells)
 {
     size_t count = 0;
@@ -171,61 +201,13 @@ static size_t cells_make(const session *own, const weir_row *row, weir_cell *cel
             continue;
         }
         *cell = (weir_cell){.subject = subject};
-        if (!weir_subject_there(subject, text, sizeof(text))) {
+        if (absence(row, subject, text, sizeof(text))) {
             cell_note(cell, text);
-        } else if (subject->kind == WEIR_SUBJECT_WEIR && row->missing != NULL) {
-            snprintf(text, sizeof(text), "missing: %s", row->missing);
-            cell_note(cell, text);
+            cell->absent = true;
         }
         count++;
     }
     return count;
-}
-
-static const weir_cell *cell_of(const weir_cell *cells, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (name != NULL && strcmp(cells[i].subject->name, name) == 0 && cells[i].count > 0) {
-            return &cells[i];
-        }
-    }
-    return NULL;
-}
-
-/* The ceiling is none while it is not far above the peer. Said in the table's foot. */
-static bool row_is_void(const session *own, const weir_row *row, const weir_cell *cells,
-                        size_t count)
-{
-    const weir_cell *peer = cell_of(cells, count, row->void_peer);
-    double reached;
-    if (peer == NULL || cells[0].count == 0) {
-        return false;
-    }
-    reached = weir_cell_median(row, &cells[0]) / weir_cell_best(row, peer);
-    if (reached >= row->void_ratio) {
-        return false;
-    }
-    if (!own->options->json) {
-        fprintf(
-            own->options->out,
-            "VOID: the ceiling is %.3g times %s's best, not %.3g: the machine is too busy, or the "
-            "generator too slow, for these figures to mean anything\n",
-            reached, row->void_peer, row->void_ratio);
-    }
-    return true;
-}
-
-static void row_judge(session *own, const weir_row *row, const weir_cell *cells, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (cells[i].subject->kind == WEIR_SUBJECT_WEIR && row->missing == NULL &&
-            (!weir_cell_is_clean(&cells[i]) || cells[i].count < own->facts.repeats)) {
-            verdict_raise(own, WEIR_BENCH_FAILED);
-        }
-    }
-    if (cells[0].count == 0) {
-        verdict_raise(own, WEIR_BENCH_VOID);
-    }
 }
 
 static void row_write(const session *own, const weir_row *row, const weir_cell *cells, size_t count,
@@ -245,35 +227,103 @@ static void row_write(const session *own, const weir_row *row, const weir_cell *
     }
 }
 
-static void row_run(session *own, const weir_row *row)
+/* ---- How long it will take ---------------------------------------------------------------------
+ */
+
+/* Of one run beside warm-up and measured time: start, connects, fill, drain, reading back, end. */
+static double run_extra_s(const weir_row *row, const weir_subject *subject)
+{
+    static const double of_kind[WEIR_BENCH_KINDS] = {
+        [WEIR_BENCH_MQTT] = 0.2,       [WEIR_BENCH_STREAM] = 1.5,
+        [WEIR_BENCH_CATCH_UP] = 2.0,   [WEIR_BENCH_SINGLE] = 0.4,
+        [WEIR_BENCH_SUB] = 0.3,        [WEIR_BENCH_PULL] = 0.3,
+        [WEIR_BENCH_PUSH] = 0.3,       [WEIR_BENCH_LIBRARY] = 0.3,
+        [WEIR_BENCH_ROUND_TRIP] = 0.3, [WEIR_BENCH_QUEUE_DRAIN] = 1.5,
+        [WEIR_BENCH_QUEUE_PACED] = 0.5};
+    double start = subject->kind == WEIR_SUBJECT_RABBITMQ ? 6.0 : 0.2;
+    return start + of_kind[weir_row_work(row, false)->kind];
+}
+
+static double row_estimate_s(const session *own, const weir_row *row)
 {
     weir_cell *cells = calloc(WEIR_ROW_SUBJECTS_MAX, sizeof(*cells));
-    size_t count;
-    bool voided;
-    if (cells == NULL) {
-        verdict_raise(own, WEIR_BENCH_FAILED);
-        return;
+    double run_s = (own->facts.warm_up_ms + own->facts.measure_ms) / 1e3;
+    double sum = 0;
+    size_t count = cells != NULL && row->from == NULL ? cells_make(own, row, cells) : 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += cells[i].absent ? 0 : run_s + run_extra_s(row, cells[i].subject);
     }
-    count = cells_make(own, row, cells);
+    free(cells);
+    return sum * own->facts.repeats;
+}
+
+/* On standard error, where it is no part of a table or of JSON lines. */
+static void progress_print(const session *own, const weir_row *row, unsigned repeat)
+{
+    if (own->left_s > PROGRESS_S_LEAST) {
+        fprintf(stderr, "row %s, repeat %u of %u; about %.0f min left\n", row->name, repeat + 1,
+                own->facts.repeats, own->left_s / 60);
+    }
+}
+
+/* ---- Running rows ------------------------------------------------------------------------------
+ */
+
+static void repeats_run(session *own, const weir_row *row, weir_cell *cells, size_t count)
+{
+    double repeat_s = row_estimate_s(own, row) / own->facts.repeats;
     for (unsigned repeat = 0; repeat < own->facts.repeats && stopped == 0; repeat++) {
+        progress_print(own, row, repeat);
         for (size_t i = 0; i < count && stopped == 0; i++) {
             if (cells[i].note == NULL) {
                 cell_run(own, row, &cells[i]);
             }
         }
+        own->left_s -= repeat_s;
     }
-    if (stopped == 0) {
-        if (!own->options->json) {
-            weir_report_row(own->options->out, row, cells, count);
-        }
-        voided = row_is_void(own, row, cells, count);
-        if (voided) {
-            verdict_raise(own, WEIR_BENCH_VOID);
-        }
-        row_judge(own, row, cells, count);
-        row_write(own, row, cells, count, voided);
+}
+
+/* The results of a row: those it was run for already, or fresh ones. NULL: no memory, or stopped. */
+static const measured *row_measure(session *own, const weir_row *row)
+{
+    measured *slot = NULL;
+    for (size_t i = 0; i < own->measured_count && slot == NULL; i++) {
+        slot = own->measured[i].row == row ? &own->measured[i] : NULL;
     }
-    free(cells);
+    if (slot != NULL) {
+        return slot;
+    }
+    slot = &own->measured[own->measured_count];
+    *slot = (measured){.row = row, .cells = calloc(WEIR_ROW_SUBJECTS_MAX, sizeof(*slot->cells))};
+    if (slot->cells == NULL) {
+        verdict_raise(own, WEIR_BENCH_FAILED);
+        return NULL;
+    }
+    own->measured_count++;
+    slot->count = cells_make(own, row, slot->cells);
+    repeats_run(own, row, slot->cells, slot->count);
+    return stopped == 0 ? slot : NULL;
+}
+
+static void row_run(session *own, const weir_row *row)
+{
+    const measured *had = row_measure(own, weir_row_source(row));
+    double reached;
+    bool voided;
+    if (had == NULL) {
+        return;
+    }
+    if (!own->options->json) {
+        weir_report_row(own->options->out, row, had->cells, had->count, own->facts.repeats);
+    }
+    voided = weir_row_is_void(row, had->cells, had->count, &reached);
+    if (voided) {
+        verdict_raise(own, WEIR_BENCH_VOID);
+    }
+    if (weir_row_fails(row, had->cells, had->count, own->facts.repeats)) {
+        verdict_raise(own, WEIR_BENCH_FAILED);
+    }
+    row_write(own, row, had->cells, had->count, voided);
 }
 
 /* ---- The session -------------------------------------------------------------------------------
@@ -316,7 +366,7 @@ static void commit_read(char *text, size_t size)
 /* One version for each program that can be asked. */
 static void versions_read(session *own)
 {
-    static const char *const names[] = {"mosquitto", "nats", "weir"};
+    static const char *const names[] = {"mosquitto", "nats", "rabbitmq", "redis-always", "weir"};
     size_t len = 0;
     char *text = own->facts.versions;
     size_t size = sizeof(own->facts.versions);
@@ -339,7 +389,8 @@ static bool save_open(session *own)
         return true;
     }
     (void)mkdir(own->options->save, 0777);
-    snprintf(path, sizeof(path), "%s/%s.jsonl", own->options->save, own->facts.started);
+    snprintf(path, sizeof(path), "%s/%s-%.12s.jsonl", own->options->save, own->facts.started,
+             own->facts.commit);
     own->saved = fopen(path, "we");
     if (own->saved == NULL) {
         fprintf(stderr, "weir: %s cannot be written; name another folder with --save\n", path);
@@ -354,8 +405,14 @@ static void facts_read(session *own)
     (void)gmtime_r(&now, &utc);
     strftime(own->facts.started, sizeof(own->facts.started), "%Y-%m-%dT%H%M%SZ", &utc);
     own->facts.repeats = own->options->repeats > 0 ? own->options->repeats : REPEATS;
-    own->facts.measure_ms = own->options->measure_ms > 0 ? own->options->measure_ms : MEASURE_MS;
-    own->facts.warm_up_ms = own->options->warm_up_ms > 0 ? own->options->warm_up_ms : WARM_UP_MS;
+    own->facts.measure_ms = own->options->all ? ALL_MEASURE_MS : MEASURE_MS;
+    own->facts.warm_up_ms = own->options->all ? ALL_WARM_UP_MS : WARM_UP_MS;
+    if (own->options->measure_ms > 0) {
+        own->facts.measure_ms = own->options->measure_ms;
+    }
+    if (own->options->warm_up_ms > 0) {
+        own->facts.warm_up_ms = own->options->warm_up_ms;
+    }
     for (size_t i = 0; i < own->options->set_count; i++) {
         size_t len = strlen(own->facts.sets);
         snprintf(own->facts.sets + len, sizeof(own->facts.sets) - len, "%s%s", i == 0 ? "" : " ",
@@ -387,7 +444,19 @@ static bool names_check(const weir_bench_options *options)
             return false;
         }
     }
-    return options->repeats <= WEIR_REPEATS_MAX && options->set_count <= WEIR_BENCH_SETS_MAX;
+    return options->row_count <= ROWS_MAX && options->repeats <= WEIR_REPEATS_MAX &&
+           options->set_count <= WEIR_BENCH_SETS_MAX;
+}
+
+static void progress_start(const session *own, size_t rows)
+{
+    if (own->left_s > PROGRESS_S_LEAST) {
+        fprintf(stderr,
+                "%zu rows, %u repeats of %.3g s and %.3g s of warm-up: about %.0f min; --repeats, "
+                "--seconds and --only make it shorter\n",
+                rows, own->facts.repeats, own->facts.measure_ms / 1e3, own->facts.warm_up_ms / 1e3,
+                own->left_s / 60);
+    }
 }
 
 static void list_print(FILE *out)
@@ -397,14 +466,17 @@ static void list_print(FILE *out)
     const weir_subject *all;
     for (size_t i = 0; i < count; i++) {
         fprintf(out, "%-4s %s%s%s%s\n", rows[i].name, rows[i].title,
-                rows[i].missing != NULL ? " (weir lacks " : "",
+                rows[i].missing != NULL ? " (weir: " : "",
                 rows[i].missing != NULL ? rows[i].missing : "", rows[i].missing != NULL ? ")" : "");
     }
     fprintf(out, "\n");
     all = weir_subjects(&count);
     for (size_t i = 0; i < count; i++) {
         char text[WEIR_BENCH_TEXT_MAX] = "";
-        (void)weir_subject_there(&all[i], text, sizeof(text));
+        const weir_driver *driver = all[i].driver != NULL ? weir_driver_named(all[i].driver) : NULL;
+        if (weir_subject_there(&all[i], text, sizeof(text)) && driver != NULL) {
+            (void)driver->available(driver, text, sizeof(text));
+        }
         fprintf(out, "%-20s %s%s%s\n", all[i].name, all[i].setting, text[0] != '\0' ? "; " : "",
                 text);
     }
@@ -430,11 +502,19 @@ weir_bench_verdict weir_bench(const weir_bench_options *options)
     if (!save_open(&own)) {
         return WEIR_BENCH_USAGE;
     }
-    for (size_t i = 0; i < count && options->all && stopped == 0; i++) {
-        row_run(&own, &rows[i]);
+    if (!options->all) {
+        count = options->row_count;
     }
-    for (size_t i = 0; i < options->row_count && !options->all && stopped == 0; i++) {
-        row_run(&own, weir_row_named(options->rows[i]));
+    for (size_t i = 0; i < count; i++) {
+        const weir_row *row = options->all ? &rows[i] : weir_row_named(options->rows[i]);
+        own.left_s += row_estimate_s(&own, row);
+    }
+    progress_start(&own, count);
+    for (size_t i = 0; i < count && stopped == 0; i++) {
+        row_run(&own, options->all ? &rows[i] : weir_row_named(options->rows[i]));
+    }
+    for (size_t i = 0; i < own.measured_count; i++) {
+        free(own.measured[i].cells);
     }
     if (own.saved != NULL) {
         fclose(own.saved);

@@ -20,8 +20,8 @@ typedef struct weir_bench_options {
     bool json;             /* the raw results to `out` instead of the table */
     unsigned mqtt_version; /* 4 or 5; 0: the row's own, which is 4 */
     unsigned repeats;      /* 0: 5 */
-    unsigned measure_ms;   /* 0: 2000 */
-    unsigned warm_up_ms;   /* 0: 500 */
+    unsigned measure_ms;   /* 0: 2000, with `all` 1000 */
+    unsigned warm_up_ms;   /* 0: 500, with `all` 300 */
     char *const *sets;     /* KEY=VALUE for `weir serve --set`; at most WEIR_BENCH_SETS_MAX */
     size_t set_count;
     const char *weir_program; /* path of the weir to measure */

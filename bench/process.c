@@ -114,6 +114,13 @@ void weir_process_end(pid_t pid, int wait_ms)
     }
 }
 
+void weir_process_kill_group(pid_t pid)
+{
+    (void)kill(-pid, SIGKILL); /* [O1]: its own group */
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
 static void capture_exec(char *const *argv, int out)
 {
     int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -152,6 +159,67 @@ bool weir_process_capture(char *const *argv, char *text, size_t size)
     text[len] = '\0';
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
            WEXITSTATUS(status) != 127;
+}
+
+static bool all_written(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t put = write(fd, bytes, len);
+        if (put <= 0) {
+            return false;
+        }
+        bytes += put;
+        len -= (size_t)put;
+    }
+    return true;
+}
+
+static bool all_read(int fd, uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t got = read(fd, bytes, len);
+        if (got <= 0) {
+            return false;
+        }
+        bytes += got;
+        len -= (size_t)got;
+    }
+    return true;
+}
+
+bool weir_process_ask(char *const *argv, const void *in, size_t in_len, void *out, size_t out_len)
+{
+    int to[2];
+    int from[2];
+    int status = -1;
+    pid_t parent = getpid();
+    pid_t child;
+    bool asked;
+    if (pipe2(to, O_CLOEXEC) != 0) {
+        return false;
+    }
+    if (pipe2(from, O_CLOEXEC) != 0) {
+        close(to[0]);
+        close(to[1]);
+        return false;
+    }
+    child = fork();
+    if (child == 0) {
+        child_begin(parent);
+        if (dup2(to[0], 0) >= 0 && dup2(from[1], 1) >= 0) {
+            execv(argv[0], argv);
+        }
+        _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    signal(SIGPIPE, SIG_IGN);
+    asked = child > 0 && all_written(to[1], in, in_len);
+    close(to[1]);
+    asked = asked && all_read(from[0], out, out_len);
+    close(from[0]);
+    return child > 0 && waitpid(child, &status, 0) == child && asked && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 bool weir_program_find(const char *name, char *path, size_t size)

@@ -20,9 +20,16 @@ bool weir_process_lives(pid_t pid);
 /* SIGTERM, and SIGKILL when it has not ended after wait_ms. Reaps it. */
 void weir_process_end(pid_t pid, int wait_ms);
 
+/* SIGKILL to it and to all of its process group. Reaps it. */
+void weir_process_kill_group(pid_t pid);
+
 /* Runs a program and keeps the first `size` - 1 bytes of what it says on both outputs. False when
  * it cannot be run. */
 bool weir_process_capture(char *const *argv, char *text, size_t size);
+/* Runs a program, gives it `in` on its standard input and takes exactly `out_len` bytes from its
+ * standard output; its standard error is the caller's. False when it gives less or ends with
+ * another code than 0. */
+bool weir_process_ask(char *const *argv, const void *in, size_t in_len, void *out, size_t out_len);
 /* The path of a program in $PATH and the sbin folders. */
 bool weir_program_find(const char *name, char *path, size_t size);
 

@@ -1,79 +1,12 @@
 /* bench/report.c - figures to text.
  *
- * [J1] Cells of a row are in the order of its subjects: the ceiling is cell 0.
+ * [J1] of judge.c: the ceiling is cell 0.
  * [J2] Every string in a JSON line is our own or is escaped. */
 #include "bench/report.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-double weir_figure(const weir_row *row, const weir_bench_result *result)
-{
-    switch (row->kind) {
-    case WEIR_ROW_LATENCY:
-        return (double)result->latency_p50_ns / 1e3;
-    case WEIR_ROW_CONNECT:
-        return result->connects_per_second;
-    case WEIR_ROW_RATE:
-        break;
-    }
-    return result->seconds > 0 ? (double)result->measured / result->seconds : 0;
-}
-
-static int doubles_compare(const void *a, const void *b)
-{
-    double left = *(const double *)a;
-    double right = *(const double *)b;
-    return left < right ? -1 : left > right;
-}
-
-/* The median of what `of` gives for each result; of an even number, the mean of the middle two. */
-static double median_of(const weir_row *row, const weir_cell *cell,
-                        double (*of)(const weir_row *, const weir_bench_result *))
-{
-    double values[WEIR_REPEATS_MAX];
-    if (cell->count == 0) {
-        return 0;
-    }
-    for (unsigned i = 0; i < cell->count; i++) {
-        values[i] = of(row, &cell->results[i]);
-    }
-    qsort(values, cell->count, sizeof(values[0]), doubles_compare);
-    return (values[(cell->count - 1) / 2] + values[cell->count / 2]) / 2;
-}
-
-double weir_cell_median(const weir_row *row, const weir_cell *cell)
-{
-    return median_of(row, cell, weir_figure);
-}
-
-double weir_cell_best(const weir_row *row, const weir_cell *cell)
-{
-    double best = 0;
-    for (unsigned i = 0; i < cell->count; i++) {
-        double value = weir_figure(row, &cell->results[i]);
-        bool better = row->kind == WEIR_ROW_LATENCY ? value < best : value > best;
-        best = i == 0 || better ? value : best;
-    }
-    return best;
-}
-
-static bool result_is_clean(const weir_bench_result *result)
-{
-    return result->err == WEIR_OK && result->lost == 0 && result->duplicated == 0 &&
-           result->reordered == 0 && result->refused == 0 && result->alien == 0;
-}
-
-bool weir_cell_is_clean(const weir_cell *cell)
-{
-    for (unsigned i = 0; i < cell->count; i++) {
-        if (!result_is_clean(&cell->results[i])) {
-            return false;
-        }
-    }
-    return cell->count > 0;
-}
 
 /* ---- The table ---------------------------------------------------------------------------------
  */
@@ -90,24 +23,10 @@ static double p99_us(const weir_row *row, const weir_bench_result *result)
     return (double)result->latency_p99_ns / 1e3;
 }
 
-static double cpu_per_million(const weir_row *row, const weir_bench_result *result)
+static double rss_bytes(const weir_row *row, const weir_bench_result *result)
 {
     (void)row;
-    return result->measured > 0 ? result->subject_cpu_s * 1e6 / (double)result->measured : 0;
-}
-
-static double generator_per_million(const weir_row *row, const weir_bench_result *result)
-{
-    (void)row;
-    return result->measured > 0 ? result->generator_cpu_s * 1e6 / (double)result->measured : 0;
-}
-
-static double written_per_byte(const weir_row *row, const weir_bench_result *result)
-{
-    double bytes = (double)result->measured /
-                   (row->work.subscribers > 0 ? row->work.subscribers : 1) *
-                   row->work.payload_bytes;
-    return bytes > 0 ? (double)result->device_bytes / bytes : 0;
+    return (double)result->rss_bytes;
 }
 
 /* Processors that something else kept busy, or the host took. */
@@ -126,7 +45,9 @@ static double idle_bytes(const weir_row *row, const weir_bench_result *result)
 
 static const char *number(char text[32], double value)
 {
-    if (value >= 1e6) {
+    if (value == 0) {
+        snprintf(text, 32, "-");
+    } else if (value >= 1e6) {
         snprintf(text, 32, "%.2fM", value / 1e6);
     } else if (value >= 1e4) {
         snprintf(text, 32, "%.1fk", value / 1e3);
@@ -169,8 +90,8 @@ static void cell_print(FILE *out, const weir_row *row, const weir_cell *cell,
 {
     char texts[10][32];
     double own = weir_cell_median(row, cell);
-    double subject_cpu = median_of(row, cell, cpu_per_million);
-    double generator_cpu = median_of(row, cell, generator_per_million);
+    /* A generator that polls for the next intended time is no limit of the subject. */
+    const char *bound = row->kind == WEIR_ROW_LATENCY ? " generator-heavier" : " generator-bound";
     fprintf(out, "%-20s", cell->subject->name);
     if (cell->count == 0) {
         fprintf(out, " %s\n", cell->note != NULL ? cell->note : "-");
@@ -183,16 +104,18 @@ static void cell_print(FILE *out, const weir_row *row, const weir_cell *cell,
                 ? "-"
                 : ratio(texts[3], weir_cell_median(row, weir), weir_cell_best(row, cell)));
     if (row->kind == WEIR_ROW_CONNECT) {
-        fprintf(out, " %8s", number(texts[4], median_of(row, cell, idle_bytes)));
+        fprintf(out, " %8s", number(texts[4], weir_cell_median_of(row, cell, idle_bytes)));
     } else {
-        fprintf(out, " %8s %8s %7.3f %7.3f %6.2f %6.2f",
-                number(texts[4], median_of(row, cell, p50_us)),
-                number(texts[5], median_of(row, cell, p99_us)), subject_cpu, generator_cpu,
-                median_of(row, cell, written_per_byte), median_of(row, cell, others));
+        fprintf(out, " %8s %8s %7.3f %7.3f %7s %6.2f %6.2f",
+                number(texts[4], weir_cell_median_of(row, cell, p50_us)),
+                number(texts[5], weir_cell_median_of(row, cell, p99_us)),
+                weir_cell_median_of(row, cell, weir_cpu_per_million),
+                weir_cell_median_of(row, cell, weir_generator_per_million),
+                number(texts[6], weir_cell_median_of(row, cell, rss_bytes)),
+                weir_cell_median_of(row, cell, weir_written_per_byte),
+                weir_cell_median_of(row, cell, others));
         faults_print(out, cell);
-        fprintf(out, "%s",
-                row->kind == WEIR_ROW_RATE && generator_cpu > subject_cpu ? " generator-bound"
-                                                                          : "");
+        fprintf(out, "%s", weir_cell_is_generator_bound(row, cell) ? bound : "");
     }
     if (cell->note != NULL) {
         fprintf(out, " [%s]", cell->note);
@@ -200,54 +123,79 @@ static void cell_print(FILE *out, const weir_row *row, const weir_cell *cell,
     fprintf(out, " (%s)\n", cell->subject->setting);
 }
 
-static const weir_cell *weir_cell_of(const weir_cell *cells, size_t count)
+static void goal_line(FILE *out, const weir_row *row, const char *whose, double reached,
+                      double goal)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (cells[i].subject->kind == WEIR_SUBJECT_WEIR && cells[i].count > 0) {
-            return &cells[i];
-        }
-    }
-    return NULL;
+    bool low = weir_row_less_is_better(row);
+    fprintf(out, "%.3g %s, goal %s %.3g: %s", reached, whose, low ? "<=" : ">=", goal,
+            (low ? reached <= goal : reached >= goal) ? "reached" : "missed");
 }
 
-static void goal_print(FILE *out, const weir_row *row, const weir_cell *ceiling,
-                       const weir_cell *weir)
+static void goal_print(FILE *out, const weir_row *row, const weir_cell *cells, size_t count)
 {
-    bool low = row->kind == WEIR_ROW_LATENCY;
-    double reached;
-    if (row->missing != NULL) {
-        fprintf(out, "weir lacks %s\n", row->missing);
+    const weir_cell *weir = weir_cell_of_weir(cells, count);
+    const weir_cell *peer = weir_cell_named(cells, count, row->goal_peer);
+    char whose[96];
+    if (weir == NULL) {
         return;
     }
-    if (weir == NULL || ceiling->count == 0) {
-        return;
+    if (row->goal > 0 && row->goal_is_absolute) {
+        fprintf(out, "%s: ", weir->subject->name);
+        goal_line(out, row, weir_row_unit(row), weir_cell_median(row, weir), row->goal);
+        fprintf(out, "\n");
+    } else if (row->goal > 0 && cells[0].count > 0) {
+        fprintf(out, "%s: ", weir->subject->name);
+        goal_line(out, row, "of the ceiling",
+                  weir_cell_median(row, weir) / weir_cell_median(row, &cells[0]), row->goal);
+        fprintf(out, "\n");
     }
-    reached = weir_cell_median(row, weir) / weir_cell_median(row, ceiling);
-    fprintf(out, "%s: %.3g of the ceiling, goal %s %.2f: %s%s\n", weir->subject->name, reached,
-            low ? "<=" : ">=", row->goal,
-            (low ? reached <= row->goal : reached >= row->goal) ? "reached" : "missed",
-            weir_cell_is_clean(weir) ? ""
-                                     : "; FAILED: lost, doubled, reordered or refused messages");
+    if (peer != NULL && weir_cell_best(row, peer) > 0) {
+        snprintf(whose, sizeof(whose), "of the best of %s", row->goal_peer);
+        fprintf(out, "%s: ", weir->subject->name);
+        goal_line(out, row, whose, weir_cell_median(row, weir) / weir_cell_best(row, peer),
+                  row->goal_peer_ratio);
+        fprintf(out, "\n");
+    }
 }
 
-void weir_report_row(FILE *out, const weir_row *row, const weir_cell *cells, size_t count)
+static void rules_print(FILE *out, const weir_row *row, const weir_cell *cells, size_t count,
+                        unsigned repeats)
 {
-    const weir_cell *weir = weir_cell_of(cells, count);
-    fprintf(out, "\nrow %s: %s, in %s\n", row->name, row->title,
-            row->kind == WEIR_ROW_RATE      ? "deliveries/s"
-            : row->kind == WEIR_ROW_LATENCY ? "us at p50"
-                                            : "connects/s");
+    double reached = 0;
+    if (weir_row_fails(row, cells, count, repeats)) {
+        fprintf(out, "FAILED: messages of weir's were lost, doubled, reordered or refused, or a "
+                     "repeat gave no figure\n");
+    }
+    if (!weir_row_is_void(row, cells, count, &reached)) {
+        return;
+    }
+    if (reached > 0) {
+        fprintf(out,
+                "VOID: the ceiling is %.3g times %s's best, not %.3g: the machine is too busy, or "
+                "the generator too slow, for these figures to mean anything\n",
+                reached, row->void_peer, row->void_ratio);
+    } else {
+        fprintf(out, "VOID: the ceiling gave no figure\n");
+    }
+}
+
+void weir_report_row(FILE *out, const weir_row *row, const weir_cell *cells, size_t count,
+                     unsigned repeats)
+{
+    const weir_cell *weir = weir_cell_of_weir(cells, count);
+    fprintf(out, "\nrow %s: %s, in %s\n", row->name, row->title, weir_row_unit(row));
     fprintf(out, "%-20s %8s %8s %8s %8s", "subject", "median", "best", "/ceiling", "weir/it");
     if (row->kind == WEIR_ROW_CONNECT) {
         fprintf(out, " %8s\n", "idle B");
     } else {
-        fprintf(out, " %8s %8s %7s %7s %6s %6s lost/doubled/reordered\n", "p50 us", "p99 us",
-                "cpu/M", "gen/M", "B/B", "others");
+        fprintf(out, " %8s %8s %7s %7s %7s %6s %6s lost/doubled/reordered\n", "p50 us", "p99 us",
+                "cpu/M", "gen/M", "rss", "B/B", "others");
     }
     for (size_t i = 0; i < count; i++) {
         cell_print(out, row, &cells[i], &cells[0], weir);
     }
-    goal_print(out, row, &cells[0], weir); /* [J1] */
+    goal_print(out, row, cells, count); /* [J1] */
+    rules_print(out, row, cells, count, repeats);
     fflush(out);
 }
 
@@ -262,6 +210,8 @@ static void text_print(FILE *out, const char *name, const char *text)
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\') {
             fprintf(out, "\\%c", c);
+        } else if (c == '\n') {
+            fputs("\\n", out);
         } else if (c < 0x20 || c >= 0x7f) {
             fputc('?', out);
         } else {
@@ -283,7 +233,12 @@ static void real_print(FILE *out, const char *name, double value)
 
 static void workload_print(FILE *out, const weir_run_facts *facts, const weir_bench_workload *work)
 {
+    static const char *const kinds[WEIR_BENCH_KINDS] = {
+        "mqtt",    "stream",   "catch-up", "single",     "queue-drain", "queue-paced",
+        "nng-sub", "nng-pull", "nng-push", "round-trip", "library"};
     fprintf(out, "\"workload\":{");
+    text_print(out, "kind", kinds[work->kind]);
+    count_print(out, "messages", work->messages);
     count_print(out, "version", facts->mqtt_version != 0 ? facts->mqtt_version : work->version);
     count_print(out, "qos", work->qos);
     count_print(out, "publishers", work->publishers);
@@ -336,6 +291,8 @@ void weir_report_json(FILE *out, const weir_run_facts *facts, const weir_row *ro
 {
     const char *config = cell->subject->config;
     const char *settings = config != NULL ? weir_peers_file(config) : NULL;
+    const weir_bench_workload *work =
+        weir_row_work(row, cell->subject->kind == WEIR_SUBJECT_CEILING);
     fprintf(out, "{\"bench\":1,");
     text_print(out, "commit", facts->commit);
     text_print(out, "machine", facts->machine);
@@ -351,12 +308,21 @@ void weir_report_json(FILE *out, const weir_run_facts *facts, const weir_row *ro
     text_print(out, "config", config != NULL ? config : "");
     text_print(out, "settings", settings != NULL ? settings : "");
     text_print(out, "sets", cell->subject->kind == WEIR_SUBJECT_WEIR ? facts->sets : "");
-    workload_print(out, facts, &row->work);
+    workload_print(out, facts, work);
+    text_print(out, "from", row->from != NULL ? row->from : "");
+    text_print(out, "unit", weir_row_unit(row));
     fprintf(out, "\"void\":%s,", voided ? "true" : "false");
     count_print(out, "repeat", repeat);
     text_print(out, "note", cell->note != NULL ? cell->note : "");
     if (repeat < cell->count) {
         result_print(out, &cell->results[repeat]);
+        real_print(out, "cpu_s_per_million", weir_cpu_per_million(row, &cell->results[repeat]));
+        real_print(out, "generator_cpu_s_per_million",
+                   weir_generator_per_million(row, &cell->results[repeat]));
+        real_print(out, "written_per_payload_byte",
+                   weir_written_per_byte(row, &cell->results[repeat]));
+        fprintf(out, "\"generator_bound\":%s,",
+                weir_cell_is_generator_bound(row, cell) ? "true" : "false");
         real_print(out, "figure", weir_figure(row, &cell->results[repeat]));
     }
     fprintf(out, "\"end\":true}\n");

@@ -11,6 +11,7 @@
 #include "bench/ceiling/ceiling.h"
 #include "bench/process.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,23 +26,158 @@ enum {
 };
 
 static const weir_subject subjects[] = {
-    {"ceiling", WEIR_SUBJECT_CEILING, NULL, false, false, false, "null broker"},
-    {"ceiling-append", WEIR_SUBJECT_CEILING, NULL, true, false, false, "appends, never syncs"},
-    {"ceiling-sync", WEIR_SUBJECT_CEILING, NULL, true, true, false, "appends, syncs in groups"},
-    {"ceiling-polling", WEIR_SUBJECT_CEILING, NULL, false, false, true, "never sleeps"},
-    {"mosquitto", WEIR_SUBJECT_MOSQUITTO, "mosquitto.conf", false, false, false,
-     "no persistence, nodelay"},
-    {"mosquitto-nagle", WEIR_SUBJECT_MOSQUITTO, "mosquitto-nagle.conf", false, false, false,
-     "no persistence"},
-    {"mosquitto-autosave1s", WEIR_SUBJECT_MOSQUITTO, "mosquitto-autosave1s.conf", false, false,
-     false, "saved every second"},
-    {"mosquitto-ws", WEIR_SUBJECT_MOSQUITTO, "mosquitto-ws.conf", false, false, false,
-     "WebSocket, no persistence"},
-    {"nats", WEIR_SUBJECT_NATS, "nats.conf", false, false, false, "file store, not synced"},
-    {"rabbitmq", WEIR_SUBJECT_RABBITMQ, "rabbitmq.conf", false, false, false, "rabbitmq_mqtt"},
-    {"weir", WEIR_SUBJECT_WEIR, "weir.yaml", false, false, false, "live names"},
-    {"weir-os", WEIR_SUBJECT_WEIR, "weir-os.yaml", false, false, false, "declared topic, os"},
-    {"weir-disk", WEIR_SUBJECT_WEIR, "weir-disk.yaml", false, false, false, "declared topic, disk"},
+    {.name = "ceiling", .kind = WEIR_SUBJECT_CEILING, .setting = "null broker"},
+    {.name = "ceiling-append",
+     .kind = WEIR_SUBJECT_CEILING,
+     .setting = "appends, never syncs",
+     .append = true},
+    {.name = "ceiling-sync",
+     .kind = WEIR_SUBJECT_CEILING,
+     .setting = "appends, syncs in groups",
+     .append = true,
+     .sync = true},
+    {.name = "ceiling-polling",
+     .kind = WEIR_SUBJECT_CEILING,
+     .setting = "never sleeps",
+     .polling = true},
+    {.name = "limit-ingest",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "receive, checksum, append",
+     .driver = "limits",
+     .mode = "ingest"},
+    {.name = "limit-ingest-sync",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "receive, checksum, append, sync each 256 KiB",
+     .driver = "limits",
+     .mode = "ingest-sync"},
+    {.name = "limit-sendfile",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "sendfile of cached data",
+     .driver = "limits",
+     .mode = "sendfile"},
+    {.name = "limit-synced",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "receive, append, sync, answer",
+     .driver = "limits",
+     .mode = "synced"},
+    {.name = "limit-fdatasync",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "file of fixed size",
+     .driver = "limits",
+     .mode = "sync"},
+    {.name = "limit-write",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "page cache, one sync at the end of each file",
+     .driver = "limits",
+     .mode = "write"},
+    {.name = "limit-write-direct",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "O_DIRECT",
+     .driver = "limits",
+     .mode = "write-direct"},
+    {.name = "limit-tcp",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "writev of 64 KiB, a vector for each message",
+     .driver = "limits",
+     .mode = "tcp"},
+    {.name = "mosquitto",
+     .kind = WEIR_SUBJECT_MOSQUITTO,
+     .setting = "no persistence, nodelay",
+     .config = "mosquitto.conf"},
+    {.name = "mosquitto-nagle",
+     .kind = WEIR_SUBJECT_MOSQUITTO,
+     .setting = "no persistence",
+     .config = "mosquitto-nagle.conf"},
+    {.name = "mosquitto-autosave1s",
+     .kind = WEIR_SUBJECT_MOSQUITTO,
+     .setting = "saved every second",
+     .config = "mosquitto-autosave1s.conf"},
+    {.name = "mosquitto-ws",
+     .kind = WEIR_SUBJECT_MOSQUITTO,
+     .setting = "WebSocket, no persistence",
+     .config = "mosquitto-ws.conf"},
+    {.name = "nats",
+     .kind = WEIR_SUBJECT_NATS,
+     .setting = "MQTT, file store, not synced",
+     .config = "nats.conf"},
+    {.name = "jetstream",
+     .kind = WEIR_SUBJECT_NATS,
+     .setting = "file store, not synced; queues: push group",
+     .config = "nats.conf",
+     .driver = "nats"},
+    {.name = "jetstream-pull",
+     .kind = WEIR_SUBJECT_NATS,
+     .setting = "file store, not synced, pull consumers",
+     .config = "nats.conf",
+     .driver = "nats",
+     .mode = "pull"},
+    {.name = "rabbitmq",
+     .kind = WEIR_SUBJECT_RABBITMQ,
+     .setting = "rabbitmq_mqtt",
+     .config = "rabbitmq.conf"},
+    {.name = "rabbitmq-classic",
+     .kind = WEIR_SUBJECT_RABBITMQ,
+     .setting = "classic queue, persistent",
+     .config = "rabbitmq.conf",
+     .driver = "amqp",
+     .mode = "classic"},
+    {.name = "rabbitmq-quorum",
+     .kind = WEIR_SUBJECT_RABBITMQ,
+     .setting = "quorum queue, one node, synced in groups",
+     .config = "rabbitmq.conf",
+     .driver = "amqp",
+     .mode = "quorum"},
+    {.name = "rabbitmq-stream",
+     .kind = WEIR_SUBJECT_RABBITMQ,
+     .setting = "stream over AMQP, not synced",
+     .config = "rabbitmq.conf",
+     .driver = "amqp",
+     .mode = "stream"},
+    {.name = "redis-everysec",
+     .kind = WEIR_SUBJECT_REDIS,
+     .setting = "stream in memory, synced every second",
+     .config = "redis-everysec.conf",
+     .driver = "redis"},
+    {.name = "redis-always",
+     .kind = WEIR_SUBJECT_REDIS,
+     .setting = "stream in memory, synced before an answer",
+     .config = "redis-always.conf",
+     .driver = "redis"},
+    {.name = "nng-raw",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "raw socket to nng client",
+     .driver = "nng",
+     .mode = "raw"},
+    {.name = "nng",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "nng to nng",
+     .driver = "nng",
+     .mode = "nng"},
+    {.name = "zmq",
+     .kind = WEIR_SUBJECT_LIBRARY,
+     .setting = "XPUB that drops nothing, SUB",
+     .driver = "zmq"},
+    {.name = "weir",
+     .kind = WEIR_SUBJECT_WEIR,
+     .setting = "live names",
+     .config = "weir.yaml",
+     .driver = "weir1"},
+    {.name = "weir-os",
+     .kind = WEIR_SUBJECT_WEIR,
+     .setting = "declared topic, os",
+     .config = "weir-os.yaml",
+     .driver = "weir1"},
+    {.name = "weir-disk",
+     .kind = WEIR_SUBJECT_WEIR,
+     .setting = "declared topic, disk",
+     .config = "weir-disk.yaml",
+     .driver = "weir1"},
+    {.name = "weir-nng",
+     .kind = WEIR_SUBJECT_WEIR,
+     .setting = "nng listeners",
+     .config = "weir-nng.yaml",
+     .driver = "nng",
+     .mode = "weir"},
 };
 
 enum { SUBJECTS = sizeof(subjects) / sizeof(subjects[0]) };
@@ -70,12 +206,21 @@ static const char *const program_names[] = {
     [WEIR_SUBJECT_NATS] = "nats-server",
     /* Not the wrapper of /usr/sbin, which becomes another user and uses the system's folders. */
     [WEIR_SUBJECT_RABBITMQ] = "../lib/rabbitmq/bin/rabbitmq-server",
+    [WEIR_SUBJECT_REDIS] = "redis-server",
 };
 
 static bool is_foreign(const weir_subject *subject)
 {
     return subject->kind == WEIR_SUBJECT_MOSQUITTO || subject->kind == WEIR_SUBJECT_NATS ||
-           subject->kind == WEIR_SUBJECT_RABBITMQ;
+           subject->kind == WEIR_SUBJECT_RABBITMQ || subject->kind == WEIR_SUBJECT_REDIS;
+}
+
+const weir_driver *weir_subject_driver(const weir_subject *subject, weir_bench_kind kind)
+{
+    if (kind == WEIR_BENCH_MQTT) {
+        return weir_driver_named("mqtt");
+    }
+    return subject->driver != NULL ? weir_driver_named(subject->driver) : NULL;
 }
 
 bool weir_subject_there(const weir_subject *subject, char *text, size_t size)
@@ -92,6 +237,17 @@ bool weir_subject_there(const weir_subject *subject, char *text, size_t size)
     return false;
 }
 
+/* Of the folder of its plug-ins, whose names carry it: rabbit-3.10.8. */
+static void rabbitmq_version(char *text, size_t size)
+{
+    glob_t found;
+    if (glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*", 0, NULL, &found) == 0) {
+        const char *dash = strrchr(found.gl_pathv[found.gl_pathc - 1], '-');
+        snprintf(text, size, "RabbitMQ %s", dash != NULL ? dash + 1 : "?");
+        globfree(&found);
+    }
+}
+
 void weir_subject_version(const weir_subject *subject, char *text, size_t size)
 {
     char path[512];
@@ -102,8 +258,12 @@ void weir_subject_version(const weir_subject *subject, char *text, size_t size)
         snprintf(text, size, "%s", weir_version());
         return;
     }
-    if (subject->kind != WEIR_SUBJECT_MOSQUITTO && subject->kind != WEIR_SUBJECT_NATS) {
-        return; /* the ceiling has none, and RabbitMQ says it only while it runs */
+    if (!is_foreign(subject)) {
+        return; /* the ceiling has none, and a driver's library is its own subject */
+    }
+    if (subject->kind == WEIR_SUBJECT_RABBITMQ) {
+        rabbitmq_version(text, size); /* it says so itself only while it runs */
+        return;
     }
     snprintf(question, sizeof(question), "%s",
              subject->kind == WEIR_SUBJECT_MOSQUITTO ? "-h" : "--version");
@@ -183,7 +343,7 @@ static weir_err ceiling_begin(const weir_subject *subject, weir_subject_run *run
     return err;
 }
 
-/* weir serve -c FILE [--set KEY=VALUE]..., or PROGRAM -c FILE. */
+/* weir serve -c FILE [--set KEY=VALUE]..., PROGRAM -c FILE, or redis-server FILE. */
 static weir_err program_begin(const weir_subject *subject, const weir_subject_weir *weir,
                               weir_subject_run *run)
 {
@@ -205,7 +365,9 @@ static weir_err program_begin(const weir_subject *subject, const weir_subject_we
     } else if (!weir_program_find(program_names[subject->kind], program, sizeof(program))) {
         return WEIR_NOT_FOUND;
     }
-    argv[count++] = from;
+    if (subject->kind != WEIR_SUBJECT_REDIS) {
+        argv[count++] = from;
+    }
     argv[count++] = config;
     for (size_t i = 0; subject->kind == WEIR_SUBJECT_WEIR && i < weir->set_count; i++) {
         argv[count++] = set;
@@ -222,8 +384,8 @@ static weir_err rabbitmq_begin(const weir_subject *subject, weir_subject_run *ru
     char config[512];
     char plugins[512];
     char log[512];
-    char lines[8][640];
-    char *environment[9] = {NULL};
+    char lines[9][640];
+    char *environment[10] = {NULL};
     char *argv[] = {program, NULL};
     snprintf(log, sizeof(log), "%s/log", run->folder);
     if (!config_write(run, subject->config, config, sizeof(config)) ||
@@ -240,7 +402,9 @@ static weir_err rabbitmq_begin(const weir_subject *subject, weir_subject_run *ru
     run->epmd_port = weir_port_free();
     snprintf(lines[6], sizeof(lines[6]), "ERL_EPMD_PORT=%u", run->epmd_port);
     snprintf(lines[7], sizeof(lines[7]), "HOME=%s", run->folder);
-    for (size_t i = 0; i < 8; i++) {
+    /* epmd may then be ended although its node was killed a moment ago. */
+    snprintf(lines[8], sizeof(lines[8]), "ERL_EPMD_RELAXED_COMMAND_CHECK=1");
+    for (size_t i = 0; i < 9; i++) {
         environment[i] = lines[i];
     }
     return weir_process_start(argv, environment, run->folder, log, &run->pid);
@@ -249,6 +413,12 @@ static weir_err rabbitmq_begin(const weir_subject *subject, weir_subject_run *ru
 /* Weir picks its ports itself and writes them once it is ready: "mqtt 127.0.0.1:41234". */
 static weir_err weir_ports_await(weir_subject_run *run)
 {
+    struct {
+        const char *name;
+        uint16_t *port;
+    } const known[] = {{"mqtt ", &run->mqtt_port},       {"http ", &run->web_port},
+                       {"nng.rep ", &run->reply_port},   {"nng.pull ", &run->pull_port},
+                       {"nng.pub ", &run->publish_port}, {"nng.push ", &run->push_port}};
     char path[512];
     char text[2048];
     snprintf(path, sizeof(path), "%s/ports", run->folder);
@@ -256,9 +426,11 @@ static weir_err weir_ports_await(weir_subject_run *run)
         if (weir_file_read(path, text, sizeof(text))) {
             for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
                 const char *colon = strrchr(line, ':');
-                uint16_t port = colon != NULL ? (uint16_t)atoi(colon + 1) : 0;
-                run->mqtt_port = strncmp(line, "mqtt ", 5) == 0 ? port : run->mqtt_port;
-                run->web_port = strncmp(line, "http ", 5) == 0 ? port : run->web_port;
+                for (size_t i = 0; colon != NULL && i < sizeof(known) / sizeof(known[0]); i++) {
+                    if (strncmp(line, known[i].name, strlen(known[i].name)) == 0) {
+                        *known[i].port = (uint16_t)atoi(colon + 1);
+                    }
+                }
             }
             return run->mqtt_port != 0 ? WEIR_OK : WEIR_NOT_FOUND;
         }
@@ -270,15 +442,25 @@ static weir_err weir_ports_await(weir_subject_run *run)
     return WEIR_TIMEOUT;
 }
 
+/* Every port that its configuration names must answer: they open one after the other. */
 static weir_err await(const weir_subject *subject, weir_subject_run *run)
 {
-    bool web = strcmp(subject->name, "mosquitto-ws") == 0;
+    static const char *const names[] = {"@MQTT_PORT@", "@WEB_PORT@", "@OTHER_PORT@"};
+    const uint16_t ports[] = {run->mqtt_port, run->web_port, run->other_port};
+    const char *config = subject->config != NULL ? weir_peers_file(subject->config) : NULL;
+    int wait_ms = subject->kind == WEIR_SUBJECT_RABBITMQ ? START_MS_RABBITMQ : START_MS_MAX;
     if (subject->kind == WEIR_SUBJECT_WEIR) {
         return weir_ports_await(run);
     }
-    return weir_port_await(web ? run->web_port : run->mqtt_port, run->pid,
-                           subject->kind == WEIR_SUBJECT_RABBITMQ ? START_MS_RABBITMQ
-                                                                  : START_MS_MAX);
+    for (size_t i = 0; config != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+        weir_err err = strstr(config, names[i]) != NULL
+                           ? weir_port_await(ports[i], run->pid, wait_ms)
+                           : WEIR_OK;
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    return WEIR_OK;
 }
 
 /* The last line of its log, when it has one. */
@@ -307,10 +489,13 @@ weir_err weir_subject_start(const weir_subject *subject, const weir_subject_weir
         snprintf(run->text, sizeof(run->text), "no temporary folder could be made");
         return err;
     }
-    if (subject->kind != WEIR_SUBJECT_CEILING && subject->kind != WEIR_SUBJECT_WEIR) {
+    if (is_foreign(subject)) {
         run->mqtt_port = weir_port_free();
         run->web_port = weir_port_free();
         run->other_port = weir_port_free();
+    }
+    if (subject->kind == WEIR_SUBJECT_LIBRARY) {
+        return WEIR_OK; /* its driver starts what it measures */
     }
     if (subject->kind == WEIR_SUBJECT_CEILING) {
         err = ceiling_begin(subject, run);
@@ -329,6 +514,26 @@ weir_err weir_subject_start(const weir_subject *subject, const weir_subject_weir
     return err;
 }
 
+void weir_subject_target(const weir_subject *subject, const weir_subject_run *run,
+                         const weir_bench_workload *work, weir_bench_target *target)
+{
+    *target = (weir_bench_target){.pid = run->pid,
+                                  .mqtt_port = run->mqtt_port,
+                                  .web_port = run->web_port,
+                                  .reply_port = run->reply_port,
+                                  .pull_port = run->pull_port,
+                                  .publish_port = run->publish_port,
+                                  .push_port = run->push_port};
+    if (work->kind == WEIR_BENCH_MQTT) {
+        target->port = work->websocket ? run->web_port : run->mqtt_port;
+    } else {
+        target->port = run->other_port;
+    }
+    snprintf(target->path, sizeof(target->path), "%s", run->web_path);
+    snprintf(target->mode, sizeof(target->mode), "%s", subject->mode != NULL ? subject->mode : "");
+    snprintf(target->folder, sizeof(target->folder), "%s", run->folder);
+}
+
 static void epmd_end(const weir_subject_run *run)
 {
     char program[512];
@@ -345,12 +550,17 @@ static void epmd_end(const weir_subject_run *run)
 
 void weir_subject_end(const weir_subject *subject, weir_subject_run *run)
 {
-    bool started = run->mqtt_port != 0 && run->pid > 0 && weir_process_lives(run->pid);
-    if (run->pid > 0) {
-        weir_process_end(run->pid, END_MS_MAX);
-    }
+    bool started = subject->kind == WEIR_SUBJECT_LIBRARY ||
+                   (run->mqtt_port != 0 && run->pid > 0 && weir_process_lives(run->pid));
     if (subject->kind == WEIR_SUBJECT_RABBITMQ) {
+        /* Its start script does not outlive a signal, its node would; and what the node would save
+         * for seconds is removed. */
+        if (run->pid > 0) {
+            weir_process_kill_group(run->pid);
+        }
         epmd_end(run);
+    } else if (run->pid > 0) {
+        weir_process_end(run->pid, END_MS_MAX);
     }
     if (!started) {
         log_tell(run, WEIR_CLOSED);

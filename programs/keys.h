@@ -27,6 +27,8 @@ typedef enum weir_key_type {
       "Allow addresses other than loopback although nobody has to log in. `--insecure`.")            \
     X(loops, "", "loops", UINT, "0", 0, 64, "threads",                                               \
       "I/O threads. 0: one for each processor, at most 2.")                                          \
+    X(loops_together, "", "loops_together", UINT, "8", 0, 1000000, "connections",                    \
+      "Connections of a front end that share the first I/O thread before the others get any.")       \
     X(drain_ms_max, "", "drain_ms_max", UINT, "5000", 0, 600000, "milliseconds",                     \
       "How long a stop waits for what is in flight.")                                                \
     X(sync, "", "sync", SYNC, "auto", 0, 0, "",                                                      \

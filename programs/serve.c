@@ -273,6 +273,8 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
         err = weir_loops_create(own->engine, loop_count(&own->config), &own->loops, fault);
     }
     if (err == WEIR_OK) {
+        uint64_t together = weir_config_number(&own->config, WEIR_KEY_loops_together);
+        weir_loops_together_set(own->loops, (unsigned)together);
         err = topics_declare(own, fault);
     }
     if (err == WEIR_OK) {
@@ -374,8 +376,12 @@ static void signals_close(gateway *own)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Adapters free what they have once all of it is answered: a full disk must not keep them. */
 static weir_exit gateway_stop(gateway *own, weir_exit code)
 {
+    if (own->engine != NULL) {
+        weir_engine_stop_waiting(own->engine);
+    }
     if (own->hosts != NULL) {
         weir_hosts_stop(own->hosts);
     }

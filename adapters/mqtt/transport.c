@@ -108,8 +108,7 @@ static void client_sent(weir_conn *conn, size_t waiting);
 
 /* ---- The hub's turn ------------------------------------------------------------------------ */
 
-/* Before any session is called: [T1]. */
-static void hub_enter(hub *self)
+static void hub_times(hub *self)
 {
     uint64_t now_ms = weir_loop_now_ms(self->loop);
     if (self->context.now_ms != now_ms) {
@@ -118,6 +117,12 @@ static void hub_enter(hub *self)
         self->context.now_ms = now_ms;
         self->context.wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000;
     }
+}
+
+/* Before any session is called: [T1]. */
+static void hub_enter(hub *self)
+{
+    hub_times(self);
     weir_loop_at_turn_end(self->loop, &self->turn_end);
 }
 
@@ -362,10 +367,11 @@ static void client_sent(weir_conn *conn, size_t waiting)
 {
     client *self = (client *)conn;
     if (!self->ended) {
-        hub_enter(self->hub);
+        hub_times(self->hub); /* no hub_enter: this is the turn's end, and asks for no other turn */
         if (weir_mqtt_session_drained(self->session, waiting) == WEIR_AGAIN) {
             self->credit_waits = true; /* else its subscriptions could wait for ever */
             client_block(self);
+            weir_loop_at_turn_end(self->hub->loop, &self->hub->turn_end);
         }
         hub_leave(self->hub);
     }

@@ -1,17 +1,20 @@
 /* adapters/nng/adapter.c - the nng front end's life: settings, start, drain, stop, counters.
  *
- *   configure -> start: create the parts, announce, run -> drain -> stop: unlisten, close, wait,
- * destroy
+ *   configure -> start: create the parts, announce, run -> drain ->
+ *   stop: unlisten, close, wait, shut, destroy
  *
  * Happy path: all parts live on one of the host's loops; each says when nothing is in flight any
  * more, and settle tells the host (drain) or stop.
  *
- * Failures: every setting is checked in configure; start undoes what it began. An nng socket that
- * does not close in time keeps its memory: its threads may still come to it.
+ * Failures: every setting is checked in configure; start undoes what it began. What of the library
+ * does not close in time keeps its memory, and the adapter's: threads of nng's may still come to it.
+ * They find it left behind and hand nothing over to a loop that may be gone [A2].
  *
- * [A1] A part runs only after all parts were created and announced. */
+ * [A1] A part runs only after all parts were created and announced.
+ * [A2] Once left_behind is set and handing was 0, no call reaches a loop. */
 #include "adapters/nng/nng_private.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,9 +247,41 @@ static void close_run(weir_loop *loop, void *arg)
     weir_nng_settle(adapter);
 }
 
+void weir_nng_hand(weir_adapter *adapter, weir_call *call)
+{
+    atomic_fetch_add(&adapter->handing, 1);
+    if (!atomic_load(&adapter->left_behind)) { /* [A2] */
+        weir_loop_post(adapter->loop, call);
+    }
+    atomic_fetch_sub(&adapter->handing, 1);
+}
+
+static void nothing(weir_loop *loop, void *arg)
+{
+    (void)loop;
+    (void)arg;
+}
+
+/* Nothing is handed over any more, and what was has run. */
+static void leave_behind(weir_adapter *adapter)
+{
+    static weir_adapter *left; /* all of them: this memory is kept, not lost; main thread */
+    adapter->left_next = left;
+    left = adapter;
+    atomic_store(&adapter->left_behind, true);
+    while (atomic_load(&adapter->handing) > 0) { /* [A2] */
+        (void)sched_yield();
+    }
+    weir_loop_call_wait(adapter->loop, nothing, NULL);
+    adapter->host->ops->log(adapter->host, 2,
+                            "nng did not close in time; its memory is left behind");
+}
+
 static void stop(weir_adapter *adapter)
 {
-    bool whole = true;
+    bool rep_shut = true;
+    bool pull_shut = true;
+    bool out_shut = true;
     for (unsigned part = WEIR_NNG_PUB; part < WEIR_NNG_PART_COUNT; part++) {
         if (adapter->out[part] != NULL) {
             weir_nng_out_unlisten(adapter->out[part]);
@@ -254,23 +289,29 @@ static void stop(weir_adapter *adapter)
     }
     weir_loop_call_wait(adapter->loop, close_run, adapter);
     uv_sem_wait(&adapter->closed);
-    if (adapter->rep != NULL) {
-        whole = weir_nng_socket_close(weir_nng_rep_socket(adapter->rep)) && whole;
+    rep_shut = adapter->rep == NULL || weir_nng_rep_shut(adapter->rep);
+    pull_shut = adapter->pull == NULL || weir_nng_pull_shut(adapter->pull);
+    for (unsigned part = WEIR_NNG_PUB; part < WEIR_NNG_PART_COUNT; part++) {
+        out_shut =
+            (adapter->out[part] == NULL || weir_nng_out_shut(adapter->out[part])) && out_shut;
     }
-    if (adapter->pull != NULL) {
-        whole = weir_nng_socket_close(weir_nng_pull_socket(adapter->pull)) && whole;
+    if (!rep_shut || !pull_shut || !out_shut) {
+        leave_behind(adapter);
     }
-    if (!whole) {
-        adapter->host->ops->log(adapter->host, 2,
-                                "an nng socket did not close in time; its memory is left behind");
-        return;
+    if (rep_shut) {
+        weir_nng_rep_destroy(adapter->rep);
+        adapter->rep = NULL;
     }
-    weir_nng_rep_destroy(adapter->rep);
-    weir_nng_pull_destroy(adapter->pull);
+    if (pull_shut) {
+        weir_nng_pull_destroy(adapter->pull);
+        adapter->pull = NULL;
+    }
     weir_nng_out_destroy(adapter->out[WEIR_NNG_PUB]);
     weir_nng_out_destroy(adapter->out[WEIR_NNG_PUSH]);
-    uv_sem_destroy(&adapter->closed);
-    free(adapter);
+    if (!adapter->left_behind) {
+        uv_sem_destroy(&adapter->closed);
+        free(adapter);
+    }
 }
 
 /* ---- Counters ---------------------------------------------------------------------------------

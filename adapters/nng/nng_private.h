@@ -25,6 +25,8 @@
 
 #include <nng/nng.h>
 
+#include <stdatomic.h>
+
 typedef enum weir_nng_part {
     WEIR_NNG_REP = 0,
     WEIR_NNG_PULL,
@@ -97,11 +99,19 @@ struct weir_adapter {
     bool closing;  /* loop */
     uv_sem_t closed;
     bool closed_told; /* loop */
+
+    bool hangs;              /* something of the library's; main thread */
+    atomic_bool left_behind; /* by stop, as something hangs */
+    atomic_uint handing;     /* threads inside weir_nng_hand */
+    weir_adapter *left_next; /* of all left behind */
 };
 
 /* On the loop, whenever something of a part came to rest: tells the host that it drained, or stop
  * that nothing is left. */
 void weir_nng_settle(weir_adapter *adapter);
+/* On a thread of nng's: has the loop run `call`. Nothing happens once the adapter was left behind:
+ * there may be no loop any more. */
+void weir_nng_hand(weir_adapter *adapter, weir_call *call);
 
 /* ---- socket.c ---------------------------------------------------------------------------------
  */
@@ -121,10 +131,13 @@ typedef struct weir_nng_socket {
 
 /* Listens on `socket->id` at the part's URL, which is rewritten with the port that was bound. Main
  * thread. EXISTS, INVALID, IO with a fault. socket->id was opened by the caller and is closed by
- * weir_nng_sockets_close whatever is returned. */
+ * weir_nng_socket_close whatever is returned. */
 weir_err weir_nng_socket_listen(weir_nng_socket *socket, weir_fault *fault);
-/* Closes it and waits, at most two seconds: nng_close can hang. False: it did. Twice is
- * harmless. Main thread. */
+/* Runs what can hang inside the library on a thread of its own and waits for it: two seconds, and a
+ * moment once something hung. False: it has not ended (or there was no thread for it, and it has
+ * not begun); all that `arg` reaches stays allocated from then on. Main thread. */
+bool weir_nng_bounded(weir_adapter *adapter, void *(*run)(void *arg), void *arg);
+/* Closes it: weir_nng_bounded. True when it was not open, too. Main thread. */
 bool weir_nng_socket_close(weir_nng_socket *socket);
 /* A port of this machine's choice that is free right now, for transports that cannot be asked. */
 weir_err weir_nng_port_pick(const weir_nng_url *url, uint16_t *port);
@@ -136,12 +149,13 @@ const char *weir_nng_part_name(weir_nng_part part); /* "rep" */
 bool weir_nng_connection_add(weir_adapter *adapter, weir_nng_part part);
 void weir_nng_connection_remove(weir_adapter *adapter, weir_nng_part part);
 
-/* ---- The parts: each has the same five -------------------------------------------------------- *
+/* ---- The parts: each has the same six ---------------------------------------------------------- *
  * create: memory, and listening; main thread. Nothing is announced, and nothing is taken, before
  * run. run: takes in and gives out from now on; loop. drain: takes nothing new; loop. close: ends
  * what is under way; loop. idle: nothing is in flight; loop. closed: idle, and nobody is connected
- * that the loop knows of; loop. destroy: after close, and after its sockets were closed; main
- * thread. */
+ * that the loop knows of; loop. shut: closes what is the library's, bounded; false: some of it
+ * hangs; after close; main thread. destroy: after shut gave true; main thread. PUB's and PUSH's
+ * destroy comes after false, too: once the adapter is left behind, and it keeps what hangs. */
 
 weir_err weir_nng_rep_create(weir_adapter *adapter, weir_nng_rep **rep, weir_fault *fault);
 void weir_nng_rep_run(weir_nng_rep *rep);
@@ -149,7 +163,7 @@ void weir_nng_rep_drain(weir_nng_rep *rep);
 void weir_nng_rep_close(weir_nng_rep *rep);
 bool weir_nng_rep_idle(const weir_nng_rep *rep);
 bool weir_nng_rep_closed(const weir_nng_rep *rep);
-weir_nng_socket *weir_nng_rep_socket(weir_nng_rep *rep);
+bool weir_nng_rep_shut(weir_nng_rep *rep);
 void weir_nng_rep_destroy(weir_nng_rep *rep);
 
 weir_err weir_nng_pull_create(weir_adapter *adapter, weir_nng_pull **pull, weir_fault *fault);
@@ -158,7 +172,7 @@ void weir_nng_pull_drain(weir_nng_pull *pull);
 void weir_nng_pull_close(weir_nng_pull *pull);
 bool weir_nng_pull_idle(const weir_nng_pull *pull);
 bool weir_nng_pull_closed(const weir_nng_pull *pull);
-weir_nng_socket *weir_nng_pull_socket(weir_nng_pull *pull);
+bool weir_nng_pull_shut(weir_nng_pull *pull);
 void weir_nng_pull_destroy(weir_nng_pull *pull);
 
 weir_err weir_nng_out_create(weir_adapter *adapter, weir_nng_part part, weir_nng_out **out,
@@ -170,6 +184,7 @@ bool weir_nng_out_idle(const weir_nng_out *out);
 bool weir_nng_out_closed(const weir_nng_out *out);
 /* Stops listening; main thread, before weir_nng_out_close. */
 void weir_nng_out_unlisten(weir_nng_out *out);
+bool weir_nng_out_shut(weir_nng_out *out);
 void weir_nng_out_destroy(weir_nng_out *out);
 
 #endif

@@ -363,6 +363,12 @@ void weir_nng_out_unlisten(weir_nng_out *out)
     }
 }
 
+bool weir_nng_out_shut(weir_nng_out *out)
+{
+    out->hangs = out->carrier != NULL && !out->carrier_ops->shut(out->carrier);
+    return !out->hangs;
+}
+
 static void let_go(weir_loop *loop, void *arg)
 {
     weir_nng_out *out = arg;
@@ -374,11 +380,13 @@ void weir_nng_out_destroy(weir_nng_out *out)
     if (out == NULL) {
         return;
     }
-    if (out->carrier != NULL) {
+    if (out->carrier != NULL && !out->hangs) {
         out->carrier_ops->destroy(out->carrier);
     }
     weir_loop_call_wait(out->adapter->loop, let_go, out);
     weir_nng_push_destroy(out->push);
     weir_buffer_fini(&out->body);
-    free(out);
+    if (!out->hangs) {
+        free(out);
+    }
 }

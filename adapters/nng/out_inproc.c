@@ -114,7 +114,7 @@ static void joined_run(weir_loop *loop, void *arg)
 static void sent(void *arg)
 {
     inproc_carrier *carrier = arg;
-    weir_loop_post(carrier->out->adapter->loop, &carrier->call);
+    weir_nng_hand(carrier->out->adapter, &carrier->call);
 }
 
 static void joined(void *arg, uint32_t pipe)
@@ -122,7 +122,7 @@ static void joined(void *arg, uint32_t pipe)
     inproc_carrier *carrier = arg;
     (void)pipe;
     if (!atomic_exchange(&carrier->joined_posted, true)) {
-        weir_loop_post(carrier->out->adapter->loop, &carrier->joined_call);
+        weir_nng_hand(carrier->out->adapter, &carrier->joined_call);
     }
 }
 
@@ -172,12 +172,14 @@ static void nothing(weir_loop *loop, void *arg)
     (void)arg;
 }
 
+static bool carrier_shut(void *arg)
+{
+    return weir_nng_socket_close(&((inproc_carrier *)arg)->socket);
+}
+
 static void carrier_destroy(void *arg)
 {
     inproc_carrier *carrier = arg;
-    if (!weir_nng_socket_close(&carrier->socket)) {
-        return; /* its threads may still come */
-    }
     if (carrier->send != NULL) {
         nng_aio_stop(carrier->send);
         weir_loop_call_wait(carrier->out->adapter->loop, nothing, NULL);
@@ -190,5 +192,6 @@ const out_carrier_ops weir_nng_inproc_carrier = {
     .listen = carrier_listen,
     .run = carrier_run,
     .unlisten = carrier_unlisten,
+    .shut = carrier_shut,
     .destroy = carrier_destroy,
 };

@@ -45,7 +45,8 @@ typedef struct out_carrier_ops {
     weir_err (*listen)(weir_nng_out *out, void **carrier, weir_fault *fault); /* main thread */
     void (*run)(void *carrier);      /* loop: peers may join from now on */
     void (*unlisten)(void *carrier); /* main thread; nobody joins after it */
-    void (*destroy)(void *carrier);  /* main thread; every peer has left. May be NULL's */
+    bool (*shut)(void *carrier);     /* as of the parts; every peer has left. May be NULL's */
+    void (*destroy)(void *carrier);  /* main thread; after shut gave true. May be NULL's */
 } out_carrier_ops;
 
 extern const out_carrier_ops weir_nng_stream_carrier; /* tcp, ipc */
@@ -77,6 +78,7 @@ struct weir_nng_out {
     uint32_t operations; /* PUB: in flight */
     push_source *push;   /* PUSH */
     bool stopped;        /* gives out nothing new */
+    bool hangs;          /* the carrier; it is kept */
     bool closed;
 };
 

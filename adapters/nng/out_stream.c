@@ -437,6 +437,12 @@ static void carrier_unlisten(void *arg)
     }
 }
 
+static bool carrier_shut(void *arg)
+{
+    (void)arg; /* nothing of it is the library's */
+    return true;
+}
+
 static void carrier_destroy(void *arg)
 {
     stream_carrier *carrier = arg;
@@ -454,5 +460,6 @@ const out_carrier_ops weir_nng_stream_carrier = {
     .listen = carrier_listen,
     .run = carrier_run,
     .unlisten = carrier_unlisten,
+    .shut = carrier_shut,
     .destroy = carrier_destroy,
 };

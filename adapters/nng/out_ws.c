@@ -9,7 +9,9 @@
  *
  * Happy path: give queues a message; the send's callback, on a thread of nng's, posts to the loop,
  * which sends the next. Failures: anything received, and any error, closes the stream; PUSH's
- * message under way is then counted as lost, PUB's are dropped with the connection.
+ * message under way is then counted as lost, PUB's are dropped with the connection. A listener that
+ * does not close in time is kept, with its accept: the close holds the lock that the accept's end
+ * would take.
  *
  * [W1] At most one send and one receive are under way; a peer is freed when neither is.
  * [W2] A call is posted once for each end of its aio. */
@@ -36,6 +38,7 @@ typedef struct ws_carrier {
     weir_call call;
     bool accepting; /* loop */
     bool closed;    /* loop */
+    bool hangs;     /* main thread */
 } ws_carrier;
 
 typedef struct ws_peer {
@@ -191,13 +194,13 @@ static void receive_ended(weir_loop *loop, void *arg)
 static void sent(void *arg)
 {
     ws_peer *peer = arg;
-    weir_loop_post(peer->peer.out->adapter->loop, &peer->send_call);
+    weir_nng_hand(peer->peer.out->adapter, &peer->send_call);
 }
 
 static void received(void *arg)
 {
     ws_peer *peer = arg;
-    weir_loop_post(peer->peer.out->adapter->loop, &peer->receive_call);
+    weir_nng_hand(peer->peer.out->adapter, &peer->receive_call);
 }
 
 static void peer_join(weir_nng_out *out, nng_stream *stream)
@@ -260,7 +263,7 @@ static void accept_ended(weir_loop *loop, void *arg)
 static void accepted(void *arg)
 {
     ws_carrier *carrier = arg;
-    weir_loop_post(carrier->out->adapter->loop, &carrier->call);
+    weir_nng_hand(carrier->out->adapter, &carrier->call);
 }
 
 static int listen_once(ws_carrier *carrier, const char *text, const char *protocol)
@@ -326,25 +329,47 @@ static void nothing(weir_loop *loop, void *arg)
     (void)arg;
 }
 
-static void carrier_unlisten(void *arg)
+/* Waits for HTTP connections to be taken apart. */
+static void *close_run(void *arg)
 {
     ws_carrier *carrier = arg;
-    weir_loop *loop = carrier->out->adapter->loop;
-    weir_loop_call_wait(loop, closed_run, carrier);
     if (carrier->listener != NULL) {
         nng_stream_listener_close(carrier->listener);
     }
     nng_aio_stop(carrier->accept);
-    weir_loop_call_wait(loop, nothing, NULL); /* what was accepted has joined */
+    return NULL;
+}
+
+static void carrier_unlisten(void *arg)
+{
+    ws_carrier *carrier = arg;
+    weir_adapter *adapter = carrier->out->adapter;
+    weir_loop_call_wait(adapter->loop, closed_run, carrier);
+    carrier->hangs = !weir_nng_bounded(adapter, close_run, carrier);
+    weir_loop_call_wait(adapter->loop, nothing, NULL); /* what was accepted has joined */
+}
+
+/* Waits for connections that are being answered. */
+static void *free_run(void *arg)
+{
+    nng_stream_listener_free(arg);
+    return NULL;
+}
+
+static bool carrier_shut(void *arg)
+{
+    ws_carrier *carrier = arg;
+    if (!carrier->hangs && carrier->listener != NULL) {
+        carrier->hangs = !weir_nng_bounded(carrier->out->adapter, free_run, carrier->listener);
+        carrier->listener = NULL;
+    }
+    return !carrier->hangs;
 }
 
 static void carrier_destroy(void *arg)
 {
     ws_carrier *carrier = arg;
     nng_aio_free(carrier->accept);
-    if (carrier->listener != NULL) {
-        nng_stream_listener_free(carrier->listener);
-    }
     free(carrier);
 }
 
@@ -352,5 +377,6 @@ const out_carrier_ops weir_nng_ws_carrier = {
     .listen = carrier_listen,
     .run = carrier_run,
     .unlisten = carrier_unlisten,
+    .shut = carrier_shut,
     .destroy = carrier_destroy,
 };

@@ -77,7 +77,7 @@ static void received(void *arg)
     }
     if (!pull->posted) {
         pull->posted = true;
-        weir_loop_post(pull->adapter->loop, &pull->call);
+        weir_nng_hand(pull->adapter, &pull->call);
     }
     pthread_mutex_unlock(&pull->lock);
 }
@@ -247,9 +247,9 @@ bool weir_nng_pull_closed(const weir_nng_pull *pull)
     return pull->in_flight == 0;
 }
 
-weir_nng_socket *weir_nng_pull_socket(weir_nng_pull *pull)
+bool weir_nng_pull_shut(weir_nng_pull *pull)
 {
-    return &pull->socket;
+    return weir_nng_socket_close(&pull->socket);
 }
 
 static void let_go(weir_loop *loop, void *arg)

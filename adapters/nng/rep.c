@@ -191,7 +191,7 @@ static void command_moved(void *arg)
         nng_msg_free(nng_aio_get_msg(command->aio));
     }
     nng_aio_set_msg(command->aio, NULL);
-    weir_loop_post(command->rep->adapter->loop, &command->call);
+    weir_nng_hand(command->rep->adapter, &command->call);
 }
 
 static rep_command *command_make(weir_nng_rep *rep)
@@ -293,9 +293,9 @@ bool weir_nng_rep_closed(const weir_nng_rep *rep)
     return rep->session_count == 0 && rep->closing_count == 0;
 }
 
-weir_nng_socket *weir_nng_rep_socket(weir_nng_rep *rep)
+bool weir_nng_rep_shut(weir_nng_rep *rep)
 {
-    return &rep->socket;
+    return weir_nng_socket_close(&rep->socket);
 }
 
 static void nothing(weir_loop *loop, void *arg)

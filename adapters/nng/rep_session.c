@@ -187,7 +187,7 @@ void weir_nng_pipe_left(void *arg, uint32_t id)
     weir_nng_rep *rep = arg;
     rep_pipe *pipe = weir_nng_pipe_find(rep, id);
     if (pipe != NULL) {
-        weir_loop_post(rep->adapter->loop, &pipe->left_call);
+        weir_nng_hand(rep->adapter, &pipe->left_call);
     }
 }
 

@@ -4,8 +4,10 @@
  *   accepted -> ADD_PRE: counted, or over the limit and closed -> ... -> REM_POST: counted out
  *
  * Happy path: options, listen, read back the port, one notify per event. Failures: each names its
- * setting. nng_close can hang in 1.5.2, so it runs on a thread of its own that is waited for with a
- * deadline; one that hangs is left behind, as the process is about to end.
+ * setting. The library has one thread that takes connections apart (its "reap" thread, 1.5.2); it
+ * waits for ever now and then, and then so does all that waits for it: nng_close, and the close and
+ * free of listeners of streams. Those run on a thread of their own that is waited for with a
+ * deadline; what hangs is left behind, as the process is about to end.
  *
  * [K1] Every ADD_PRE is followed by exactly one REM_POST, also for a connection that was refused.
  */
@@ -23,7 +25,7 @@
 
 #include <nng/transport/ipc/ipc.h>
 
-enum { CLOSE_MS_MAX = 2000, PORT_TRIES_MAX = 16 };
+enum { HANG_MS = 2000, HANG_AGAIN_MS = 100, PORT_TRIES_MAX = 16 };
 
 const char *weir_nng_part_name(weir_nng_part part)
 {
@@ -245,6 +247,27 @@ weir_err weir_nng_socket_listen(weir_nng_socket *socket, weir_fault *fault)
 /* ---- Closing ----------------------------------------------------------------------------------
  */
 
+bool weir_nng_bounded(weir_adapter *adapter, void *(*run)(void *arg), void *arg)
+{
+    int64_t patience_ms = adapter->hangs ? HANG_AGAIN_MS : HANG_MS;
+    struct timespec until;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run, arg) != 0) {
+        adapter->hangs = true;
+        return false;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += patience_ms % 1000 * 1000000;
+    until.tv_sec += patience_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+        (void)pthread_detach(thread);
+        adapter->hangs = true;
+        return false;
+    }
+    return true;
+}
+
 static void *close_run(void *arg)
 {
     (void)nng_close((nng_socket){(uint32_t)(uintptr_t)arg});
@@ -253,21 +276,9 @@ static void *close_run(void *arg)
 
 bool weir_nng_socket_close(weir_nng_socket *socket)
 {
-    struct timespec until;
-    pthread_t thread;
     if (!socket->open) {
         return true;
     }
     socket->open = false;
-    if (pthread_create(&thread, NULL, close_run, (void *)(uintptr_t)socket->id.id) != 0) {
-        (void)nng_close(socket->id);
-        return true;
-    }
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_MS_MAX / 1000;
-    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
-        (void)pthread_detach(thread);
-        return false;
-    }
-    return true;
+    return weir_nng_bounded(socket->adapter, close_run, (void *)(uintptr_t)socket->id.id);
 }

@@ -288,13 +288,18 @@ static void output_sent(weir_conn *conn, size_t len)
     }
 }
 
-static void pressure_tell(weir_conn *conn)
+static void full_tell(weir_conn *conn)
 {
-    bool full = (conn->flags & FLAG_FULL) != 0;
-    if (!full && waiting(conn) > conn->output_high) {
+    if ((conn->flags & FLAG_FULL) == 0 && waiting(conn) > conn->output_high) {
         conn->flags |= FLAG_FULL;
         conn->ops->pressure(conn, true);
-    } else if (full && waiting(conn) <= conn->output_high / 2) {
+    }
+}
+
+/* Before the owner is told what was sent: what it writes then is new pressure, not the old. */
+static void low_tell(weir_conn *conn)
+{
+    if ((conn->flags & FLAG_FULL) != 0 && waiting(conn) <= conn->output_high / 2) {
         conn->flags &= (uint16_t)~FLAG_FULL;
         conn->ops->pressure(conn, false);
         weir_loop_kick(conn->loop);
@@ -328,6 +333,9 @@ static void flush(weir_conn *conn)
             return;
         }
         output_sent(conn, len);
+        if (conn->state == STATE_OPEN) {
+            low_tell(conn);
+        }
         if (conn->ops->sent != NULL && conn->state == STATE_OPEN) {
             conn->ops->sent(conn, waiting(conn));
         }
@@ -335,7 +343,7 @@ static void flush(weir_conn *conn)
     if (conn->state == STATE_FLUSHING && waiting(conn) == 0) {
         flushed(conn);
     } else if (conn->state == STATE_OPEN) {
-        pressure_tell(conn);
+        full_tell(conn);
     }
 }
 

@@ -36,8 +36,9 @@ typedef struct weir_conn_ops {
     /* The peer will send nothing more (it closed its half); input that was not used never will be.
      * Answers can still be written; the owner closes, now or when they have left. Once. */
     void (*ended)(weir_conn *conn);
-    /* full: more than output_high bytes wait (after a write that the socket did not take whole);
-     * else: no more than half of output_high wait again. They alternate, beginning with full. */
+    /* full: more than output_high bytes wait (after a write that the socket did not take whole, or
+     * written within `sent`); else: no more than half of output_high wait again, told before
+     * `sent`. They alternate, beginning with full. */
     void (*pressure)(weir_conn *conn, bool full);
     /* The deadline set with weir_conn_deadline has passed. */
     void (*deadline)(weir_conn *conn);

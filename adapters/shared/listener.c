@@ -1,8 +1,7 @@
 /* adapters/shared/listener.c - alone responsible for a listening socket and for how many may come
  * in.
  *
- *     listen fd --poll, loop 0--> accept4 x 64 --> over the limit? --> round robin --> loop i:
- * accepted
+ *     listen fd --poll, loop 0--> accept4 x 64 --> over the limit? --> choose a loop --> accepted
  *                                      |
  *                                      +-- EMFILE: free the reserve, accept, close, take it again;
  * rest
@@ -46,7 +45,7 @@ struct weir_listener {
     uint16_t port;
     int fd;
     int reserve_fd;    /* loop 0 */
-    unsigned next;     /* loop 0: which loop gets the next one */
+    unsigned next;     /* loop 0: which loop gets the next one of many */
     uint64_t quiet_ms; /* loop 0: no line of log before this time */
     uv_poll_t poll;    /* loop 0 */
     uv_timer_t rest;   /* loop 0 */
@@ -93,9 +92,20 @@ static void handoff_run(weir_loop *loop, void *arg)
     listener->config.accepted(listener->config.arg, loop, fd, over);
 }
 
+/* Few connections share the first loop: what one publishes for another stays on one thread. Many go
+ * round the loops. */
+static unsigned choose_loop(weir_listener *listener)
+{
+    const weir_loops *loops = listener->config.loops;
+    if (weir_counter_get(listener->all_open) <= weir_loops_together(loops)) {
+        return 0;
+    }
+    return listener->next++ % weir_loops_count(loops);
+}
+
 static void give(weir_listener *listener, int fd, bool over)
 {
-    unsigned index = listener->next++ % weir_loops_count(listener->config.loops);
+    unsigned index = choose_loop(listener);
     weir_loop *loop = weir_loops_at(listener->config.loops, index);
     handoff *hand = NULL;
     if (index == 0) {

@@ -1,8 +1,8 @@
 /* adapters/shared/listener.h - a listening socket: accepts, counts, refuses, spreads over the
  * loops.
  *
- * The socket is watched by loop 0, which accepts a batch a turn and hands the descriptors round
- * robin to the loops (docs/decisions/0011). Out of descriptors it frees one held in reserve, so
+ * The socket is watched by loop 0, which accepts a batch a turn and hands the descriptors to
+ * the loops: the first few to loop 0, from then on round robin (docs/decisions/0011, 0040). Out of descriptors it frees one held in reserve, so
  * that a waiting peer is turned away instead of left hanging, and rests; everybody connected is
  * served on. */
 #ifndef WEIR_ADAPTERS_SHARED_LISTENER_H

@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,7 @@ struct weir_loop {
 
 struct weir_loops {
     unsigned count; /* that run */
+    atomic_uint together;
     weir_loop *loops[LOOPS_MAX];
 };
 
@@ -434,6 +436,16 @@ weir_loop *weir_loops_at(weir_loops *loops, unsigned index)
 {
     WEIR_ASSERT(index < loops->count);
     return loops->loops[index];
+}
+
+void weir_loops_together_set(weir_loops *loops, unsigned connections)
+{
+    atomic_store_explicit(&loops->together, connections, memory_order_relaxed);
+}
+
+unsigned weir_loops_together(const weir_loops *loops)
+{
+    return atomic_load_explicit(&loops->together, memory_order_relaxed);
 }
 
 /* ---- Life ---------------------------------------------------------------------------------- */

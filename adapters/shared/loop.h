@@ -40,6 +40,11 @@ weir_err weir_loops_create(weir_engine *engine, unsigned count, weir_loops **loo
 void weir_loops_destroy(weir_loops *loops);
 unsigned weir_loops_count(const weir_loops *loops);
 weir_loop *weir_loops_at(weir_loops *loops, unsigned index);
+/* How many connections of a front end the first loop takes before the others get any
+ * (docs/decisions/0040); 0, the default: all loops from the first connection on. Any thread; it
+ * counts for those who come from then on. */
+void weir_loops_together_set(weir_loops *loops, unsigned connections);
+unsigned weir_loops_together(const weir_loops *loops);
 
 /* Runs call->fn(loop, call->arg) on the loop's thread soon, in the order posted; any thread. Cannot
  * fail: the node is the caller's and stays untouched until fn is called, where it may be reused. */

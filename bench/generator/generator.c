@@ -18,9 +18,10 @@
  */
 #include "bench/generator/private.h"
 
+#include "bench/meter.h"
+
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,44 +33,6 @@ enum {
     POLL_US_MAX = 60, /* of an open loop, before the next intended time */
     IDLE_MS = 500,    /* rests before the memory of idle connections is read */
 };
-
-typedef struct snapshot {
-    uint64_t at_ns;
-    double own_cpu_s;
-    weir_usage subject;
-    weir_machine_usage machine;
-} snapshot;
-
-static double own_cpu_s(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
-
-static snapshot snapshot_take(const generator *own)
-{
-    snapshot taken = {
-        .at_ns = weir_now_ns(), .own_cpu_s = own_cpu_s(), .machine = weir_machine_usage_read()};
-    (void)weir_usage_of(own->target->pid, &taken.subject);
-    return taken;
-}
-
-static void snapshots_compare(generator *own, const snapshot *begin, const snapshot *end)
-{
-    weir_bench_result *result = own->result;
-    result->seconds = (double)(end->at_ns - begin->at_ns) / 1e9;
-    result->generator_cpu_s = end->own_cpu_s - begin->own_cpu_s;
-    result->subject_cpu_s = end->subject.cpu_s - begin->subject.cpu_s;
-    result->others_cpu_s = end->machine.busy_s - begin->machine.busy_s - result->subject_cpu_s -
-                           result->generator_cpu_s;
-    result->others_cpu_s = result->others_cpu_s > 0 ? result->others_cpu_s : 0;
-    result->stolen_cpu_s = end->machine.stolen_s - begin->machine.stolen_s;
-    result->device_bytes = end->machine.written_bytes - begin->machine.written_bytes;
-    result->written_bytes = end->subject.written_bytes - begin->subject.written_bytes;
-    result->rss_bytes = end->subject.rss_bytes;
-}
 
 /* How long this turn may sleep. */
 static struct timespec wait_for(const generator *own, bool sending, uint64_t now_ns)
@@ -188,21 +151,21 @@ static void latencies_read(generator *own)
 static void flow_run(generator *own)
 {
     uint64_t begin_ns = weir_now_ns();
-    snapshot begin;
-    snapshot end;
+    weir_meter begin;
+    weir_meter end;
     own->progress_ns = begin_ns;
     own->schedule_ns = begin_ns + NS_PER_MS;
     if (send_until(own, begin_ns + (uint64_t)own->work->warm_up_ms * NS_PER_MS) != WEIR_OK) {
         return;
     }
-    begin = snapshot_take(own);
+    begin = weir_meter_read(own->target->pid);
     own->measuring = true;
     if (send_until(own, begin.at_ns + (uint64_t)own->work->measure_ms * NS_PER_MS) != WEIR_OK) {
         return;
     }
     own->measuring = false;
-    end = snapshot_take(own);
-    snapshots_compare(own, &begin, &end);
+    end = weir_meter_read(own->target->pid);
+    weir_meter_tell(&begin, &end, own->result);
     latencies_read(own);
     if (drain(own) == WEIR_OK) {
         losses_count(own); /* [G1] */
@@ -213,15 +176,15 @@ static void flow_run(generator *own)
 static void connects_run(generator *own)
 {
     const struct timespec rest = {0, (long)IDLE_MS * NS_PER_MS};
-    snapshot begin = snapshot_take(own);
-    snapshot end;
+    weir_meter begin = weir_meter_read(own->target->pid);
+    weir_meter end;
     if (generator_connect(own) != WEIR_OK) {
         return;
     }
-    end = snapshot_take(own);
+    end = weir_meter_read(own->target->pid);
     nanosleep(&rest, NULL);
     (void)weir_usage_of(own->target->pid, &end.subject);
-    snapshots_compare(own, &begin, &end);
+    weir_meter_tell(&begin, &end, own->result);
     own->result->connects_per_second = own->peer_count / own->result->seconds;
     own->result->idle_bytes =
         ((double)end.subject.rss_bytes - (double)begin.subject.rss_bytes) / own->peer_count;

@@ -7,6 +7,9 @@
  * order than they were sent. The library sends nothing again of its own accord: once the connection
  * is gone (it tells so on a thread of its own) everything is CLOSED, so no publish happens twice.
  *
+ * nng_dial knows no deadline, and nng_close hangs now and then (1.5.2): each runs on a thread of its
+ * own. A dial that takes too long is ended by closing its socket; what hangs is left behind.
+ *
  * [N1] `due` is set exactly while a request was sent and its answer not yet received.
  * [N2] Whoever waits is woken when the connection goes: the flag is set before the cancel, and
  * looked at after the beginning. */
@@ -22,7 +25,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RECONNECT_MS = 86400000, CLOSE_MS_MAX = 2000 };
+enum { RECONNECT_MS = 86400000, CLOSE_MS_MAX = 2000, DIAL_MS_MAX = 3600000 };
 
 typedef struct answer {
     struct answer *next;
@@ -38,6 +41,8 @@ struct weir_client_link {
     answer **queue_tail;
     nng_msg *given; /* what receive gave last */
     int fd;
+    bool shut;  /* the socket */
+    bool hangs; /* its close */
 };
 
 static weir_err open_fault(weir_fault *fault, weir_err err, const char *url, const char *why)
@@ -105,33 +110,44 @@ static weir_err aio_run(weir_client_link *link, bool sending, int64_t deadline_m
     return status == NNG_ECANCELED ? WEIR_CLOSED : err_of(status);
 }
 
+/* Whether the thread ended within so many milliseconds. */
+static bool joined(pthread_t thread, int64_t patience_ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += patience_ms % 1000 * 1000000;
+    until.tv_sec += patience_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
 static void *close_run(void *arg)
 {
     (void)nng_close((nng_socket){(uint32_t)(uintptr_t)arg});
     return NULL;
 }
 
-/* False: nng_close hangs, as it may in 1.5.2; the socket is left behind. */
-static bool socket_close(nng_socket socket)
+/* False: the close hangs, or there was no thread for it. The socket is left behind. */
+static bool link_shut(weir_client_link *link)
 {
-    struct timespec until;
     pthread_t thread;
-    if (pthread_create(&thread, NULL, close_run, (void *)(uintptr_t)socket.id) != 0) {
-        (void)nng_close(socket);
-        return true;
+    if (link->shut) {
+        return !link->hangs;
     }
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_MS_MAX / 1000;
-    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
-        (void)pthread_detach(thread);
-        return false;
+    link->shut = true;
+    link->hangs = true;
+    if (pthread_create(&thread, NULL, close_run, (void *)(uintptr_t)link->socket.id) == 0) {
+        link->hangs = !joined(thread, CLOSE_MS_MAX);
+        if (link->hangs) {
+            (void)pthread_detach(thread);
+        }
     }
-    return true;
+    return !link->hangs;
 }
 
 static void nng_link_close(weir_client_link *link)
 {
-    if (link == NULL || !socket_close(link->socket)) {
+    if (link == NULL || !link_shut(link)) {
         return; /* its threads may still tell that the connection is gone */
     }
     while (link->queue != NULL) {
@@ -158,12 +174,52 @@ static int socket_prepare(weir_client_link *link)
                   : nng_pipe_notify(link->socket, NNG_PIPE_EV_REM_POST, connection_gone, link);
 }
 
+typedef struct dialling {
+    nng_socket socket;
+    int status;
+    char url[];
+} dialling;
+
+static void *dial_run(void *arg)
+{
+    dialling *own = arg;
+    own->status = nng_dial(own->socket, own->url, NULL, 0);
+    return NULL;
+}
+
+/* A status of the library's. */
+static int dial(weir_client_link *link, const char *url, int64_t deadline_ms)
+{
+    size_t size = strlen(url) + 1;
+    dialling *own = malloc(sizeof(*own) + size);
+    int64_t left = deadline_ms == INT64_MAX ? DIAL_MS_MAX : deadline_ms - weir_client_now_ms();
+    bool late = false;
+    pthread_t thread;
+    int status = NNG_ENOMEM;
+    if (own == NULL) {
+        return status;
+    }
+    own->socket = link->socket;
+    memcpy(own->url, url, size);
+    if (pthread_create(&thread, NULL, dial_run, own) != 0) {
+        free(own);
+        return status;
+    }
+    late = !joined(thread, left < 0 ? 0 : left > DIAL_MS_MAX ? DIAL_MS_MAX : left);
+    if (late && (!link_shut(link) || !joined(thread, CLOSE_MS_MAX))) {
+        (void)pthread_detach(thread); /* `own` is the thread's */
+        return NNG_ETIMEDOUT;
+    }
+    status = late ? NNG_ETIMEDOUT : own->status;
+    free(own);
+    return status;
+}
+
 static weir_err nng_link_open(const char *url, int64_t deadline_ms, weir_client_link **out,
                               weir_fault *fault)
 {
     weir_client_link *link = calloc(1, sizeof(*link));
     int status = NNG_ENOMEM;
-    (void)deadline_ms; /* dialling takes as long as the system's connect */
     if (link == NULL) {
         return open_fault(fault, WEIR_NO_MEMORY, url, "no memory");
     }
@@ -178,7 +234,7 @@ static weir_err nng_link_open(const char *url, int64_t deadline_ms, weir_client_
         return open_fault(fault, err_of(status), url, nng_strerror(status));
     }
     status = socket_prepare(link);
-    status = status ? status : nng_dial(link->socket, url, NULL, 0);
+    status = status ? status : dial(link, url, deadline_ms);
     if (status != 0) {
         nng_link_close(link);
         return open_fault(fault, err_of(status), url, nng_strerror(status));

@@ -28,7 +28,7 @@ enum {
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
-    COMPARE_NS = 1000 * 1000, /* the term is compared this often in turns that write nothing */
+    COMPARE_NS = 10 * 1000 * 1000, /* the term is compared this often in turns that write nothing */
     IDLE_COMPARE_NS = 1000 * 1000 * 1000, /* and a turn is asked for at least this often */
 };
 
@@ -164,8 +164,10 @@ static bool turn_held_back(weir_engine *engine)
         engine->stats.refused_tail++;
         return true;
     }
-    return weir_straight_behind(engine) ||
-           weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES);
+    /* A journal that is blocked or has failed refuses by itself; everything else goes on. */
+    return weir_journal_state(engine->journal) == WEIR_OK &&
+           (weir_straight_behind(engine) ||
+            weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES));
 }
 
 static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t max)
@@ -344,11 +346,12 @@ static void turn_give(weir_engine *engine)
         return; /* nothing leaves after a newer owner was seen */
     }
     weir_partition_show(engine);
+    /* Records first: a publisher that is woken by its answer would take the processor from them. */
+    weir_deliver(engine);
     for (uint32_t i = 0; i < engine->port_count; i++) {
         weir_port_answers_release(engine, engine->ports[i]);
     }
     weir_fetches_expire(engine);
-    weir_deliver(engine);
 }
 
 /* Other threads read a copy, so that the counters themselves cost the owner nothing. */
@@ -516,6 +519,12 @@ void weir_engine_wake(weir_engine *engine)
     }
 }
 
+void weir_engine_stop_waiting(weir_engine *engine)
+{
+    atomic_store(&engine->no_waiting, true);
+    weir_engine_wake(engine);
+}
+
 void weir_engine_job_done(weir_job *job)
 {
     /* Every job's first words are the job and then its engine. */
@@ -653,9 +662,9 @@ void weir_port_step(weir_port *port)
 {
     weir_engine *engine = port->engine;
     atomic_store_explicit(&port->ring_tail, port->ring_filled, memory_order_release);
-    if (atomic_load_explicit(&port->signalled, memory_order_relaxed)) {
+    if (atomic_load_explicit(&port->signal, memory_order_acquire) == WEIR_SIGNAL_LIT) {
         engine->env->ops->event_clear(engine->env, port->event);
-        atomic_store(&port->signalled, false);
+        atomic_store(&port->signal, WEIR_SIGNAL_DARK);
     }
     if (engine_try_own(engine)) {
         engine_run(engine, port);

@@ -584,7 +584,9 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
 {
     weir_engine *engine = port->engine;
     weir_answers *answers = &port->waiting[level];
-    if (answers->count == 0 && unit <= weir_engine_mark(engine, level)) {
+    /* What was done is told after the turn's records were given out, however early it is known. */
+    bool refused = completion->err != WEIR_OK;
+    if (refused && answers->count == 0 && unit <= weir_engine_mark(engine, level)) {
         push(port, completion);
         return;
     }
@@ -600,27 +602,35 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
     answers->count++;
 }
 
-/* [E4] Lets go what has reached its level, oldest first. */
+/* [E4] Lets go what has reached its level, oldest first; and, when nobody waits any longer, the
+ * rest without a word on whether it was kept. */
 void weir_port_answers_release(weir_engine *engine, weir_port *port)
 {
+    bool all = atomic_load_explicit(&engine->no_waiting, memory_order_relaxed);
     for (int level = WEIR_LEVEL_MEMORY; level < WEIR_LEVEL_COUNT; level++) {
         weir_answers *answers = &port->waiting[level];
         uint64_t mark = answers->count > 0 ? weir_engine_mark(engine, (weir_level)level) : 0;
-        while (answers->count > 0 && answers->items[answers->head].unit <= mark) {
-            push(port, &answers->items[answers->head].completion);
+        while (answers->count > 0 && (all || answers->items[answers->head].unit <= mark)) {
+            weir_answer *first = &answers->items[answers->head];
+            if (first->unit > mark && first->completion.err == WEIR_OK) {
+                first->completion.err = WEIR_CLOSED;
+            }
+            push(port, &first->completion);
             answers->head = (answers->head + 1) & (WEIR_COMPLETIONS_MAX - 1);
             answers->count--;
         }
     }
 }
 
+/* Several threads wake at once. Only the one that finds the event dark lights it, and says so when
+ * it is lit: a step never takes a word for an event that it has cleared already, and never leaves
+ * a lit event behind that nobody clears. */
 void weir_port_wake(weir_port *port)
 {
     weir_env *env = port->engine->env;
-    if (!atomic_load(&port->signalled)) {
-        /* First the event, then the word: a step in between finds both later, never a lit event
-         * alone. */
+    int dark = WEIR_SIGNAL_DARK;
+    if (atomic_compare_exchange_strong(&port->signal, &dark, WEIR_SIGNAL_LIGHTING)) {
         env->ops->event_signal(env, port->event);
-        atomic_store(&port->signalled, true);
+        atomic_store(&port->signal, WEIR_SIGNAL_LIT);
     }
 }

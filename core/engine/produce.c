@@ -358,6 +358,13 @@ static weir_err publish_route(weir_engine *engine, publishing *p, weir_route **m
     return p->route->err;
 }
 
+/* [E4] A refusal, too, tells of the state it was decided on, and waits for that. Of a disk that
+ * takes nothing it tells all there is to tell: it waits for nothing that the disk holds up. */
+static weir_level refusal_level(weir_err err, weir_level level)
+{
+    return err == WEIR_DISK_FULL || err == WEIR_READ_ONLY ? WEIR_LEVEL_MEMORY : level;
+}
+
 static void publish_refused(weir_engine *engine, weir_port *port, publishing *p, weir_err err)
 {
     p->done.err = err;
@@ -373,10 +380,9 @@ static void publish_refused(weir_engine *engine, weir_port *port, publishing *p,
         }
         return;
     }
-    /* [E4] A refusal, too, tells of the state it was decided on. */
     bool stored = p->route != NULL && p->route->topic != NULL;
     weir_level level = stored ? p->route->topic->options.level : WEIR_LEVEL_MEMORY;
-    weir_port_answer(port, &p->done, weir_engine_unit_now(engine), level);
+    weir_port_answer(port, &p->done, weir_engine_unit_now(engine), refusal_level(err, level));
 }
 
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
@@ -488,7 +494,7 @@ void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *
     } else {
         engine->stats.records_refused += op->batch.record_count;
     }
-    weir_port_answer(port, &done, weir_engine_unit_now(engine), level);
+    weir_port_answer(port, &done, weir_engine_unit_now(engine), refusal_level(done.err, level));
 }
 
 /* ---- Apply

@@ -366,10 +366,17 @@ typedef struct weir_answers {
     uint32_t head, count;
 } weir_answers;
 
+/* dark --a waker--> lighting --the same, when the event is lit--> lit --a step--> dark */
+typedef enum weir_signal {
+    WEIR_SIGNAL_DARK = 0,
+    WEIR_SIGNAL_LIGHTING,
+    WEIR_SIGNAL_LIT,
+} weir_signal;
+
 struct weir_port {
     weir_engine *engine;
     weir_event *event;
-    atomic_bool signalled;
+    atomic_int signal;       /* weir_signal: of the event */
     atomic_bool step_wanted; /* the engine asks this port's thread to step */
     /* The submission ring: written by the port's thread, read by the owner. */
     uint8_t *ring;
@@ -577,6 +584,7 @@ struct weir_engine {
     atomic_uint owner;            /* WEIR_OWNED, WEIR_WORK */
     _Atomic uint64_t deadline_ns; /* when the home port should step; UINT64_MAX: no need */
     atomic_int health;
+    atomic_bool no_waiting;        /* answers wait for no mark: weir_engine_stop_waiting */
     _Atomic(weir_job *) jobs_done; /* a stack, pushed from lanes */
 
     _Atomic(weir_port *) home; /* the port whose thread is woken by lanes; ports[0] */

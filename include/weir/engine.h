@@ -54,6 +54,10 @@ WEIR_API weir_err weir_engine_open(const weir_engine_config *config, weir_engine
  * An error tells that the last checkpoint could not be written: the journal still has everything.
  */
 WEIR_API weir_err weir_engine_close(weir_engine *engine);
+/* The host is stopping and waits no longer: what the disk holds up, now or later, is answered at
+ * once with CLOSED, which says that nobody knows whether it will be kept. What the journal has
+ * already written is still acknowledged. Any thread, once or often. */
+WEIR_API void weir_engine_stop_waiting(weir_engine *engine);
 /* The process is about to die: gives up everything at once, as kill -9 would. For tests. */
 WEIR_API void weir_engine_abandon(weir_engine *engine);
 

@@ -5,8 +5,10 @@ the results are well-formed. No figure is judged.
     smoke_test.py WEIR
 """
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 WEIR = ""
@@ -35,7 +37,8 @@ class Smoke(unittest.TestCase):
                 self.assertGreater(one["figure"], 0)
                 for fault in ("lost", "duplicated", "reordered", "refused", "alien"):
                     self.assertEqual(one[fault], 0, fault)
-                self.assertEqual(one["delivered"], one["sent"] * one["workload"]["subscribers"])
+                if one["workload"]["kind"] == "mqtt":
+                    self.assertEqual(one["delivered"], one["sent"] * one["workload"]["subscribers"])
                 if one["workload"]["qos"] > 0:
                     self.assertEqual(one["acked"], one["sent"])
 
@@ -78,6 +81,35 @@ class Smoke(unittest.TestCase):
         _, results, _ = bench("1", "--only", "ceiling")
         for key in ("commit", "machine", "started", "versions", "setting", "measure_ms"):
             self.assertTrue(results[0][key], key)
+
+    def test_what_is_derived_is_a_figure_of_the_same_results(self):
+        _, results, _ = bench("3", "20c", "--only", "ceiling")
+        self.assertEqual([one["row"] for one in results], ["3", "20c"])
+        for key in ("sent", "measured", "subject_cpu_s", "device_bytes", "seconds"):
+            self.assertEqual(results[0][key], results[1][key], key)
+        self.assertEqual(results[1]["figure"], results[0]["cpu_s_per_million"])
+
+    def test_queues_are_told_to_be_missing_and_no_failure(self):
+        code, results, said = bench("17", "--only", "weir-os")
+        self.whole(results[:1], ("17", "ceiling"))
+        self.assertEqual(results[1]["note"], "queues are not there yet")
+        self.assertEqual(code, 0, said)
+
+    def test_a_saved_run_is_named_by_date_and_commit(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "bench"))
+            subprocess.run(
+                [WEIR, "bench", "1", "--only", "ceiling", "--save", "--repeats", "1", "--seconds", "0.1", "--warm-up", "0.05"],
+                cwd=folder, check=True, timeout=DEADLINE_S, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            )
+            names = os.listdir(os.path.join(folder, "bench", "results"))
+            self.assertEqual(len(names), 1)
+            self.assertRegex(names[0], r"^\d{4}-\d\d-\d\dT\d{6}Z-([0-9a-f]{12}|unknown)\.jsonl$")
+            with open(os.path.join(folder, "bench", "results", names[0]), encoding="utf-8") as file:
+                saved = [json.loads(line) for line in file]
+        self.assertEqual([one["subject"] for one in saved], ["ceiling"])
+        for key in ("commit", "machine", "versions", "setting", "workload"):
+            self.assertTrue(saved[0][key], key)
 
     def test_rows_and_subjects_that_do_not_exist_are_refused(self):
         for arguments in (("99",), ("1", "--only", "nobody")):

@@ -372,6 +372,28 @@ static void stop_without_drain_closes_everything(void **state)
     assert_int_equal(self->host.drained, 0);
 }
 
+/* The engine has taken it and could not write it: no answer will ever be due. */
+static void stop_on_a_broken_disk_leaves_nothing_behind(void **state)
+{
+    gateway *self = gateway_start(state);
+    contract_peer peer;
+    assert_true(peer_connect(&peer, self));
+    peer_publish(&peer, "logged/first", "x");
+    disk_break(self);
+    probe->publish(&peer, "logged/held", "x", 1);
+    for (int i = 0; weir_engine_health_of(self->engine) != WEIR_HEALTH_STOPPED; i++) {
+        assert_true(i < DEADLINE_MS);
+        pause_ms();
+    }
+    probe->ops()->drain(self->host.adapter);
+    weir_engine_stop_waiting(self->engine); /* as a host does when drain_ms_max has passed */
+    host_stop(&self->host);
+    (void)peer_ends(&peer);
+    assert_int_equal(peer.acks, 0);
+    assert_int_equal(self->host.errors, 0);
+    peer_close(&peer);
+}
+
 static void stop_before_start_is_harmless(void **state)
 {
     gateway *self = *state;
@@ -463,6 +485,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(drain_answers_what_was_taken_in_and_sends_peers_away),
         CONTRACT_TEST(drain_of_an_idle_adapter_is_over_at_once),
         CONTRACT_TEST(stop_without_drain_closes_everything),
+        CONTRACT_TEST(stop_on_a_broken_disk_leaves_nothing_behind),
         CONTRACT_TEST(stop_before_start_is_harmless),
         CONTRACT_TEST(counters_rise_by_what_was_done),
         CONTRACT_TEST(configure_refuses_a_bad_setting_by_name),

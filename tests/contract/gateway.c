@@ -1,7 +1,10 @@
 /* tests/contract/gateway.c - an engine, two loops and a host in this process. See gateway.h. */
 #include "gateway.h"
 
+#include "core/env/env.h"
+
 #include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,9 +45,8 @@ static void host_drained(weir_host *outer)
 
 static void host_log(weir_host *outer, int level, const char *line)
 {
-    (void)outer;
-    (void)level;
     (void)line;
+    ((host *)outer)->errors += level == 3;
 }
 
 static const weir_host_ops host_ops = {
@@ -81,6 +83,16 @@ void host_stop(host *self)
         self->ops->stop(self->adapter);
         self->adapter = NULL;
     }
+}
+
+void disk_break(gateway *self)
+{
+    self->broken = true;
+    weir_env_faulty_plan(self->env, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_WRITE,
+                                                          .countdown = 1,
+                                                          .for_good = true,
+                                                          .err = WEIR_IO,
+                                                          .os_errno = EIO});
 }
 
 /* ---- A gateway around it ------------------------------------------------------------------- */
@@ -135,6 +147,9 @@ gateway *gateway_open(const weir_adapter_ops *ops, const char *const *settings)
     self->limits = (weir_limits)WEIR_LIMITS_DEFAULT;
     self->limits.tail_bytes_max = 4194304;
     self->limits.output_bytes_max = 65536;
+    assert_int_equal(weir_env_posix_create(&self->posix), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(self->posix, &self->env), WEIR_OK);
+    config.env = self->env;
     config.data_dir = self->dir;
     config.limits = self->limits;
     if (weir_engine_open(&config, &self->engine, &fault) != WEIR_OK) {
@@ -170,7 +185,9 @@ void gateway_close(gateway *self)
 {
     host_stop(&self->host);
     weir_loops_destroy(self->loops);
-    assert_int_equal(weir_engine_close(self->engine), WEIR_OK);
+    assert_true((weir_engine_close(self->engine) == WEIR_OK) != self->broken);
+    weir_env_faulty_destroy(self->env);
+    weir_env_posix_destroy(self->posix);
     directory_remove(self->dir);
     free(self);
 }

@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-enum { DEADLINE_MS = 20000, SHORT_MS = 200 };
+enum { DEADLINE_MS = 60000, SHORT_MS = 200 };
 
 typedef struct host {
     weir_host outer; /* first */
@@ -20,14 +20,18 @@ typedef struct host {
     char address[256]; /* the last announced */
     unsigned announcements;
     atomic_uint drained;
+    atomic_uint errors; /* lines it logged as an error */
     bool started;
 } host;
 
 typedef struct gateway {
     char dir[64];
+    struct weir_env *posix;
+    struct weir_env *env; /* posix's calls, but writes once the disk is broken */
     weir_engine *engine;
     weir_loops *loops;
     weir_limits limits; /* change them before host_start */
+    bool broken;        /* the disk */
     host host;
 } gateway;
 
@@ -41,6 +45,7 @@ void host_prepare(host *self, gateway *owner, const weir_adapter_ops *ops,
 weir_err host_start(host *self, weir_fault *fault); /* configures, which must succeed, and starts */
 void host_stop(host *self);
 
+void disk_break(gateway *self); /* no write of the engine succeeds from now on */
 void topic_create(gateway *self, const char *name);
 int64_t topic_end(gateway *self, const char *name); /* its end offset */
 uint64_t metric_get(const gateway *self, const char *name);

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { WAIT_MS = 20000, PACKET_MAX = 32768 };
+enum { WAIT_MS = 60000, PACKET_MAX = 32768 };
 
 static void packet_send(contract_peer *peer, const weir_mqtt_packet *packet)
 {

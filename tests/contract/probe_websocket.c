@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WAIT_MS = 20000, MESSAGE_MAX = 65536 };
+enum { WAIT_MS = 60000, MESSAGE_MAX = 65536 };
 
 /* In one piece: a head alone would wait for its acknowledgement (Nagle). */
 static void frame_send(contract_peer *peer, weir_ws_opcode opcode, weir_bytes payload)

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const SLOW = Number(process.env.WEIR_SLOW ?? 1);
-export const DEADLINE_MS = 20000 * SLOW;
+export const DEADLINE_MS = 60000 * Math.min(SLOW, 2);
 const BIN = process.env.WEIR_BIN ?? "weir";
 const SANITIZER = /ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|[Aa]ssertion/;
 

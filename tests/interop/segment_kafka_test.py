@@ -33,7 +33,7 @@ def line(record):
 
 
 def run(program, argument):
-    done = subprocess.run([program, argument], stdout=subprocess.PIPE, timeout=20, check=True)
+    done = subprocess.run([program, argument], stdout=subprocess.PIPE, timeout=60, check=True)
     return done.stdout.decode().splitlines()
 
 

@@ -207,7 +207,7 @@ def slow_headers_hold_nobody_up():
                 peer.send(text[at:at + 1])
             time.sleep(0.05)
         for peer in peers:  # each is told 408 or just closed, at the latest 5 s after it came
-            peer.settimeout(10 * support.SLOW)
+            peer.settimeout(support.DEADLINE_S)
             assert b" 408 " in peer.recv(100), "a slow head was not ended"
 
     under(abuse, 32 * MIB)

@@ -56,12 +56,12 @@ class Writer:
         self.peer = mqtt.connected(gateway.port, client)
         self.topic, self.accepted, self.next, self.held = topic, [], 0, []
 
-    def publish(self):
-        """The PUBACK's reason; HELD when there is none for a while."""
+    def publish(self, patience_s=support.DEADLINE_S):
+        """The PUBACK's reason; HELD when there is none within patience_s."""
         self.held.append(self.next)
         self.peer.send(mqtt.publish(self.topic, f"{self.next} {PAYLOAD}", 1, self.next % 60000 + 1))
         self.next += 1
-        self.peer.socket.settimeout(HELD_S)
+        self.peer.socket.settimeout(patience_s)
         try:
             return self.answers()
         except mqtt.Silence:
@@ -83,7 +83,7 @@ class Writer:
 
     def until_refused(self):
         for _ in range(PUBLISHES_MAX):
-            reason = self.publish()
+            reason = self.publish(HELD_S)
             if reason:
                 assert reason in (HELD, QUOTA_EXCEEDED), f"refused with {reason:#x}"
                 return

@@ -26,7 +26,7 @@ async def ask(socket, command):
 
 async def one_connection(port, pattern):
     async with websockets.connect(f"ws://127.0.0.1:{port}/v1", subprotocols=["weir.v1"], max_size=None,
-                                  open_timeout=5, close_timeout=1) as socket:
+                                  open_timeout=60, close_timeout=1) as socket:
         await ask(socket, {"cmd": "hello", "version": 1})
         await ask(socket, {"cmd": "subscribe", "filter": pattern})
         print("# connected", flush=True)

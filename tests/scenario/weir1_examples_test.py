@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

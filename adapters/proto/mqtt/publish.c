@@ -354,6 +354,10 @@ weir_err weir_mqtt_publish_complete(weir_mqtt_session *session, const weir_compl
     WEIR_ASSERT(number - acks->first < acks->count); /* one completion for each: [S2] */
     mqtt_ack *ack = ack_at(acks, number);
     WEIR_ASSERT(!ack->done);
+    if (completion->err == WEIR_CLOSED) { /* it may be kept: neither yes nor no would be true */
+        return weir_mqtt_fail(session, WEIR_MQTT_SHUTTING_DOWN, "The server is shutting down.",
+                              out);
+    }
     ack->done = true;
     ack->reason = reason_of(completion->err);
     ack->text = completion->err == WEIR_OK ? NULL : weir_err_text(completion->err);

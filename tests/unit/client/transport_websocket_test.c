@@ -23,7 +23,7 @@
 #define HELLO  "{\"id\":1,\"ok\":true,\"version\":1,\"server\":\"weir test\"}"
 #define STORED "{\"id\":2,\"ok\":true,\"level\":\"os\",\"offset\":7}"
 
-enum { DEADLINE_MS = 10000, BYTES_MAX = 64 * 1024 };
+enum { DEADLINE_MS = 60000, BYTES_MAX = 64 * 1024 };
 
 typedef struct server {
     pthread_t thread;

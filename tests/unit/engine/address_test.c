@@ -69,9 +69,11 @@ static void a_record_by_topic_and_key_is_the_record_of_that_name(void **state)
     declare(f.port, "sensors", WEIR_LEVEL_OS);
     weir_subscriber *subscriber = subscriber_open(f.port, 100);
     subscribe(f.port, subscriber, "sensors/+/temp");
-    weir_publish record = {
-        .topic = WEIR_TEXT("sensors"), .key = WEIR_TEXT("dev1/temp"), .value = WEIR_TEXT("21")};
-    assert_int_equal(publish_record(f.port, &record).err, WEIR_OK);
+    weir_publish record = {.topic = WEIR_TEXT("sensors"),
+                           .key = WEIR_TEXT("dev1/temp"),
+                           .value = WEIR_TEXT("21"),
+                           .no_confirm = true};
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, 0), WEIR_OK);
     take_delivery(f.port, text, sizeof(text));
     assert_string_equal(text, "sensors/dev1/temp=21 ");
     fixture_end(&f);

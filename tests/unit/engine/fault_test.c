@@ -140,11 +140,57 @@ static void no_full_disk_loses_what_was_acknowledged(void **state)
     run_all(WEIR_DISK_FULL, 1, 61);
 }
 
+/* A host that stops must get every operation back; what it can be told is only that nobody knows. */
+static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
+    assert_non_null(mkdtemp(f.dir));
+    f.config.env = faulty;
+    f.config.sync = WEIR_SYNC_INLINE;
+    f.config.journal_file_bytes = 64 << 10;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    assert_int_equal(publish_ok(f.port, "t/x", "kept"), 0);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_ALLOCATE,
+                                                       .countdown = 1,
+                                                       .for_good = true,
+                                                       .err = WEIR_DISK_FULL,
+                                                       .os_errno = 28});
+    static uint8_t large[100000]; /* needs a journal file of its own */
+    weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, 7), WEIR_OK);
+    assert_nothing(f.port);
+    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
+    weir_completion done = publish(f.port, "t/x", "refused"); /* at once: it waits for no disk */
+    assert_int_equal(done.err, WEIR_DISK_FULL);
+    weir_engine_stop_waiting(f.engine);
+    done = next_of(f.port, WEIR_COMPLETION_PUBLISH);
+    assert_int_equal(done.token, 7);
+    assert_int_equal(done.err, WEIR_CLOSED);
+    done = publish(f.port, "t/x", "late");
+    assert_int_equal(done.err, WEIR_DISK_FULL);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
+    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
+        weir_port_wait(f.port, 5);
+    }
+    assert_int_equal(publish_ok(f.port, "t/x", "after"), 2); /* what was held up is kept */
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_io_error_loses_what_was_acknowledged),
         cmocka_unit_test(no_full_disk_loses_what_was_acknowledged),
+        cmocka_unit_test(what_a_full_disk_holds_up_is_answered_once_nobody_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -262,8 +262,7 @@ static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **stat
     assert_int_equal(weir_port_publish(f.port, &doubtful, NULL, 9), WEIR_OK);
     assert_nothing(f.port); /* neither acknowledged nor retried */
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_STOPPED);
-    weir_publish more = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("x")};
-    assert_int_equal(weir_port_publish(f.port, &more, NULL, 10), WEIR_OK);
+    assert_int_equal(publish(f.port, "t/k", "x").err, WEIR_READ_ONLY); /* refused at once */
     assert_all(&f, "t", 20); /* reading goes on up to the mark */
     fixture_kill(&f);
     fixture_open(&f);

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 60000 };
 
 typedef struct fixture {
     char dir[64];

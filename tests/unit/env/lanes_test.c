@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { JOBS_COUNT = 2000, WAIT_MS = 20000, THREADS_COUNT = 4 };
+enum { JOBS_COUNT = 2000, WAIT_MS = 60000, THREADS_COUNT = 4 };
 
 typedef struct numbered_job {
     weir_job job; /* first: a job is cast to it */

@@ -77,6 +77,30 @@ static void a_gateway_that_is_not_there_is_told(void **state)
     assert_int_equal(weir_client_open("nng+nothing", NULL, &client, &fault), WEIR_INVALID);
 }
 
+static void a_peer_that_says_nothing_is_a_timeout(void **state)
+{
+    static const char *const schemes[] = {"tcp", "ws"};
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        const weir_client_options options = {.timeout_ms = 50};
+        weir_client *client = NULL;
+        weir_fault fault = {0};
+        char url[64];
+        (void)snprintf(url, sizeof(url), "nng+%s://127.0.0.1:%u/", schemes[i],
+                       ntohs(address.sin_port));
+        assert_int_equal(weir_client_open(url, &options, &client, &fault), WEIR_TIMEOUT);
+        has(fault.text, schemes[i]);
+    }
+    close(fd);
+}
+
 static void a_gateway_that_goes_closes_the_client(void **state)
 {
     gateway *g = gateway_make();
@@ -101,6 +125,7 @@ int main(void)
         cmocka_unit_test(what_is_published_is_fetched),
         cmocka_unit_test(many_records_are_stored_in_the_order_they_were_sent),
         cmocka_unit_test(a_gateway_that_is_not_there_is_told),
+        cmocka_unit_test(a_peer_that_says_nothing_is_a_timeout),
         cmocka_unit_test(a_gateway_that_goes_closes_the_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

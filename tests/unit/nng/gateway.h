@@ -37,7 +37,7 @@ const char *__lsan_default_suppressions(void)
     return "leak:libnng.so\n";
 }
 
-enum { DEADLINE_MS = 20000, SETTINGS_MAX = 16 };
+enum { DEADLINE_MS = 60000, SETTINGS_MAX = 16 };
 
 typedef struct gateway {
     weir_host host; /* first */

@@ -1,0 +1,128 @@
+/* bench/weir1/private.h - what the files of the generator for weir.v1 share. */
+#ifndef WEIR_BENCH_WEIR1_PRIVATE_H
+#define WEIR_BENCH_WEIR1_PRIVATE_H
+
+#include "bench/account.h"
+#include "bench/histogram.h"
+#include "bench/stream.h"
+#include "bench/usage.h"
+#include "bench/weir1/message.h"
+#include "bench/weir1/weir1.h"
+
+#include "adapters/proto/websocket/frame.h"
+
+#include <sys/epoll.h>
+
+#define NS_PER_S  1000000000u
+#define NS_PER_MS 1000000u
+
+enum {
+    LOAD_EVENTS_MAX = 256,
+    LOAD_READ_BYTES = 1024 * 1024,     /* of one read */
+    LOAD_WRITE_BYTES = 256 * 1024,     /* gathered for one write */
+    LOAD_MESSAGE_BYTES_MAX = 64 << 20, /* a longer one is no answer of Weir's */
+    LOAD_FETCH_BYTES = 1024 * 1024,
+    LOAD_FETCH_WAIT_MS = 1000,
+    LOAD_REQUESTS = 65536, /* under way of one publisher at most; a power of two */
+    LOAD_TIMES_MASK = LOAD_REQUESTS - 1,
+};
+
+/*   CONNECTING -> [UPGRADING] -> GREETING -> [SUBSCRIBING] -> READY      any -> GONE           */
+typedef enum load_stage {
+    LOAD_IDLE = 0,
+    LOAD_CONNECTING,
+    LOAD_UPGRADING,   /* waits for 101 */
+    LOAD_GREETING,    /* waits for hello's answer */
+    LOAD_SUBSCRIBING, /* waits for subscribe's answer */
+    LOAD_READY,
+    LOAD_GONE,
+} load_stage;
+
+typedef enum load_role {
+    LOAD_PUBLISHER,
+    LOAD_SUBSCRIBER, /* FLOW: gets what is new; accounts are kept for each */
+    LOAD_READER,     /* READ, and PUBLISH's reading back: begins again at the end */
+} load_role;
+
+typedef struct load_peer {
+    weir_stream stream; /* first: epoll's pointer is the peer's. Only its output is used */
+    uint8_t stage;
+    uint8_t role;
+    uint32_t index;     /* among its role's */
+    weir_ws_reader *ws; /* NULL: the stream socket */
+    /* What came and is not taken: in[in_start, in_len). */
+    uint8_t *in;
+    size_t in_start;
+    size_t in_len;
+    size_t in_capacity;
+    size_t looked; /* bytes of the message at the front already searched for its end, or walked */
+    /* A publisher's. */
+    uint64_t sequence; /* of the next record */
+    uint64_t request;  /* of the next message */
+    uint32_t unacked;  /* records */
+    uint64_t *times;   /* intended time of each request under way */
+    weir_load_template template;
+    /* A subscriber's or reader's, with fetch-batch. */
+    bool fetching;  /* a fetch is under way */
+    bool asked;     /* the next one was sent before this one's answer had come whole */
+    int64_t offset; /* where the fetch under way reads */
+    int64_t asked_offset;
+    uint64_t passes; /* whole readings, READER */
+} load_peer;
+
+typedef struct load {
+    const weir_weir1_work *work;
+    const weir_weir1_target *target;
+    weir_bench_result *result;
+    int epoll;
+    uint32_t run;
+    load_peer *peers; /* publishers, then the others */
+    uint32_t peer_count;
+    uint32_t ready_count;
+    bool ending;
+    weir_account *accounts; /* [subscriber or reader][publisher] */
+    /* The state of the flow. */
+    bool sending;
+    bool reading;  /* readers fetch */
+    bool one_pass; /* they stop at the end */
+    uint64_t sent; /* records */
+    uint64_t acked;
+    uint64_t had; /* deliveries, each once */
+    uint64_t given_up;
+    uint64_t unacked;
+    uint64_t progress_ns;
+    bool measuring;
+    weir_histogram *latency;
+    weir_histogram *late;
+    uint64_t schedule_ns; /* open loop: intended time of record 0 */
+    uint64_t scheduled;
+} load;
+
+/* setup.c */
+weir_err load_open(load *own);
+void load_close(load *own);
+weir_err load_connect(load *own);
+/* The first failure wins; returns err. */
+weir_err load_fail(load *own, weir_err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+weir_err load_connected(load *own, load_peer *peer);
+/* A message for a peer that is on its way to READY. */
+weir_err load_greet(load *own, load_peer *peer, weir_bytes message);
+/* UPGRADING: MORE until the whole head is there; *used: its bytes. */
+weir_err load_upgraded(load *own, load_peer *peer, weir_bytes bytes, size_t *used);
+
+/* send.c */
+weir_err load_publisher_prepare(load *own, load_peer *peer);
+/* Sends one message, text or a frame by its first byte. */
+weir_err load_send(load *own, load_peer *peer, weir_bytes message);
+weir_err load_fetch(load *own, load_peer *peer, int64_t offset);
+/* Sends what the window, or the schedule, allows now. */
+weir_err load_pump(load *own, uint64_t now_ns);
+/* Deliveries that are waited for: FLOW. */
+uint64_t load_under_way(const load *own);
+
+/* receive.c */
+weir_err load_readable(load *own, load_peer *peer);
+weir_err load_begin_reading(load *own);
+
+#endif

@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""Each driver of a peer's client library against its server, for a fifth of a second: what is sent is counted
+whole. Where the library or the server is not installed, the test is skipped and says what installs it.
+
+    drivers_test.py WEIR DRIVER
+"""
+import json
+import subprocess
+import sys
+import unittest
+
+WEIR = ""
+DEADLINE_S = 170
+FAULTS = ("lost", "duplicated", "reordered", "refused", "alien")
+
+
+def bench(*arguments):
+    done = subprocess.run(
+        [WEIR, "bench", "--json", "--repeats", "1", "--seconds", "0.2", "--warm-up", "0.05", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+class Drivers(unittest.TestCase):
+    def drives(self, rows, *subjects, loses=False):
+        results = [one for one in bench(*rows, "--only", ",".join(subjects)) if one["subject"] in subjects]
+        self.assertNotEqual(results, [])
+        for one in results:
+            with self.subTest(row=one["row"], subject=one["subject"]):
+                if "apt-get install" in one["note"]:
+                    self.skipTest(one["note"])
+                self.assertEqual(one["note"], "")
+                self.assertEqual(one["error"], "")
+                self.assertGreater(one["figure"], 0)
+                for fault in FAULTS:
+                    if not (loses and fault == "lost"):
+                        self.assertEqual(one[fault], 0, fault)
+                if not loses:
+                    self.assertGreaterEqual(one["delivered"], one["measured"])
+
+    def test_redis(self):
+        self.drives(("12", "14", "15", "16", "17"), "redis-everysec", "redis-always")
+
+    def test_nats(self):
+        self.drives(("12", "14", "15", "16", "17"), "jetstream", "jetstream-pull")
+
+    def test_amqp(self):
+        self.drives(("12",), "rabbitmq-stream")
+        self.drives(("13", "15"), "rabbitmq-quorum")
+        self.drives(("17",), "rabbitmq-classic")
+
+    def test_nng(self):
+        self.drives(("19", "19b", "19c", "19d"), "nng-raw", "weir-nng")
+        self.drives(("19d",), "nng")
+        self.drives(("19",), "nng", loses=True)  # PUB drops, and it is seen to
+
+    def test_zmq(self):
+        self.drives(("19e",), "zmq")
+
+
+if __name__ == "__main__":
+    WEIR = sys.argv[1]
+    suite = unittest.TestSuite([Drivers("test_" + sys.argv[2])])
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    sys.exit(1 if not result.wasSuccessful() else 77 if result.skipped else 0)

@@ -1,0 +1,58 @@
+/* tests/bench/weir1_try.c - one short run of weir.v1's generator, for generators_test.py.
+ *
+ *   weir1_try TASK MODE SUBSCRIBERS RATE SOCKET PORT PID     one line of JSON
+ *
+ * TASK: publish, read, flow. MODE: as in bench/weir1/drive.h. */
+#include "bench/weir1/drive.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEASURE_MS = 200, WARM_UP_MS = 20, READ_MESSAGES = 20000, PAYLOAD = 128, WINDOW = 1000 };
+
+static weir_weir1_task task_of(const char *name)
+{
+    return strcmp(name, "read") == 0   ? WEIR_WEIR1_READ
+           : strcmp(name, "flow") == 0 ? WEIR_WEIR1_FLOW
+                                       : WEIR_WEIR1_PUBLISH;
+}
+
+int main(int count, char **words)
+{
+    weir_weir1_work work = {
+        .publishers = 2,
+        .payload_bytes = PAYLOAD,
+        .batch_records = 50,
+        .window = WINDOW,
+        .in_flight = WINDOW,
+        .fetch_bytes = 65536,
+        .fill_bytes = READ_MESSAGES * PAYLOAD,
+        .warm_up_ms = WARM_UP_MS,
+        .measure_ms = MEASURE_MS,
+    };
+    weir_weir1_target target = {0};
+    weir_bench_result result;
+    if (count != 8) {
+        return 2;
+    }
+    work.task = task_of(words[1]);
+    work.json = strstr(words[2], "json") != NULL;
+    work.websocket = strstr(words[2], "ws") != NULL;
+    work.subscribers = (uint32_t)atoi(words[3]);
+    work.rate_per_second = (uint32_t)atoi(words[4]);
+    snprintf(target.socket, sizeof(target.socket), "%s", words[5]);
+    target.port = (uint16_t)atoi(words[6]);
+    target.pid = (pid_t)atoi(words[7]);
+    weir_weir1_run(&work, &target, &result);
+    for (char *at = result.text; *at != '\0'; at++) {
+        *at = *at == '"' || *at == '\\' ? '\'' : *at; /* it is put into JSON */
+    }
+    printf("{\"error\":\"%s\",\"sent\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"delivered\":%" PRIu64
+           ",\"measured\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"duplicated\":%" PRIu64
+           ",\"reordered\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"alien\":%" PRIu64 "}\n",
+           result.text, result.sent, result.acked, result.delivered, result.measured, result.lost,
+           result.duplicated, result.reordered, result.refused, result.alien);
+    return 0;
+}
