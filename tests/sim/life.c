@@ -29,6 +29,7 @@ static void forget_all(sim_world *w)
 {
     memset(w->asks, 0, sizeof(w->asks));
     w->asks_open = 0;
+    world_producers_crashed(w);
     for (uint32_t i = 0; i < SIM_READERS; i++) {
         world_reader_forget(&w->readers[i]);
     }

@@ -157,12 +157,13 @@ static void op_publish_live(sim_world *w)
 }
 
 /* A batch as a client builds it: the records' numbers follow one another. */
-static weir_bytes batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory)
+weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory,
+                             size_t size)
 {
     static uint8_t value[LARGE_VALUE_BYTES];
     static uint8_t rest[LARGE_VALUE_BYTES + 64];
     weir_batch_builder builder;
-    weir_batch_begin(&builder, memory, LARGE_BATCH_BYTES);
+    weir_batch_begin(&builder, memory, size);
     for (uint32_t i = 0; i < count; i++) {
         const model_send *send = &w->model.sends[first + i];
         uint32_t number = first + i;
@@ -204,9 +205,9 @@ static void batch(sim_world *w, uint32_t count, bool large)
     ask->send = first;
     ask->large = large;
     uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
-    weir_err err =
-        weir_port_produce_batch(w->ports[port], weir_bytes_of(w->model.topics[topic].name),
-                                partition, batch_build(w, first, count, memory), NULL, token);
+    weir_err err = weir_port_produce_batch(
+        w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition,
+        world_batch_build(w, first, count, memory, sizeof(memory)), NULL, token);
     world_say(w, "    batch of %u from record %u to topic %u/%u: %s, ask %u", count, first, topic,
               partition, weir_err_name(err), (unsigned)token);
     if (err != WEIR_OK) {
@@ -757,6 +758,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_PUBLISH_LIVE] = op_publish_live,
     [SIM_OP_BATCH] = op_batch,
     [SIM_OP_BATCH_LARGE] = op_batch_large,
+    [SIM_OP_PRODUCE_ONCE] = world_produce_once,
     [SIM_OP_FETCH] = op_fetch,
     [SIM_OP_SUBSCRIBE] = op_subscribe,
     [SIM_OP_CREDIT] = op_credit,
