@@ -317,6 +317,7 @@ static void answer_level(sim_world *w, const sim_ask *ask, const weir_completion
 static void answer_alter(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
     model_topic *topic = &w->model.topics[ask->topic];
+    topic->changing--;
     if (!topic_same(w, ask)) {
         return;
     }
@@ -332,6 +333,7 @@ static void answer_alter(sim_world *w, const sim_ask *ask, const weir_completion
 
 static void answer_trim(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
+    w->model.topics[ask->topic].changing--;
     if (topic_same(w, ask) && done->err == WEIR_OK) {
         model_topic_trimmed(&w->model, ask->topic, ask->partition, ask->offset);
         world_event(w, SIM_EVENT_trimmed);

@@ -30,6 +30,9 @@ static void forget_all(sim_world *w)
     memset(w->asks, 0, sizeof(w->asks));
     w->asks_open = 0;
     world_producers_crashed(w);
+    for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
+        w->model.topics[i].changing = 0;
+    }
     for (uint32_t i = 0; i < SIM_READERS; i++) {
         world_reader_forget(&w->readers[i]);
     }

@@ -465,7 +465,8 @@ static void op_create(sim_world *w)
 static uint32_t calm_topic(sim_world *w)
 {
     uint32_t topic = any_topic(w, TOPIC_YES);
-    bool calm = topic != MODEL_NONE && w->model.topics[topic].level_next == WEIR_LEVEL_DEFAULT &&
+    bool calm = topic != MODEL_NONE && w->model.topics[topic].changing == 0 &&
+                w->model.topics[topic].level_next == WEIR_LEVEL_DEFAULT &&
                 w->model.topics[topic].partitions_next == 0;
     return calm ? topic : MODEL_NONE;
 }
@@ -530,7 +531,9 @@ static void op_alter(sim_world *w)
                               token) != WEIR_OK) {
         of->partitions_next = 0;
         world_ask_drop(w, ask);
+        return;
     }
+    of->changing++;
 }
 
 static void op_trim(sim_world *w)
@@ -551,7 +554,9 @@ static void op_trim(sim_world *w)
     if (weir_port_topic_trim(w->ports[port], weir_bytes_of(of->name), ask->partition, ask->offset,
                              NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
+        return;
     }
+    of->changing++;
 }
 
 static bool topics_change(const sim_world *w)
