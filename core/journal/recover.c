@@ -398,6 +398,9 @@ static weir_err later_search(recovery *r, uint64_t last_number, uint64_t *cut)
 
 static weir_err tail_judge(recovery *r)
 {
+#ifdef WEIR_PLANT_CUT_DAMAGE /* a bug on purpose, by which the simulation is tested */
+    return r->from_unit > r->last + 1 ? WEIR_DAMAGED : WEIR_OK;
+#endif
     const chain_link *link = &r->links[r->link_count - 1];
     uint64_t number = link->head.number;
     uint64_t cut = 0;
