@@ -722,16 +722,17 @@ static void op_take_over(sim_world *w)
 }
 
 typedef struct segments {
+    const char *end; /* of their names */
     char paths[64][SIM_PATH_BYTES];
     uint64_t bytes[64];
     uint32_t count;
 } segments;
 
-static void segment_each(void *arg, const char *path, uint64_t bytes)
+static void file_each(void *arg, const char *path, uint64_t bytes)
 {
     segments *found = arg;
     size_t len = strlen(path);
-    if (found->count < 64 && bytes > 0 && len > 4 && strcmp(path + len - 4, ".log") == 0) {
+    if (found->count < 64 && bytes > 0 && len > 4 && strcmp(path + len - 4, found->end) == 0) {
         memcpy(found->paths[found->count], path, len + 1);
         found->bytes[found->count++] = bytes;
     }
@@ -741,10 +742,11 @@ static void op_flip(sim_world *w)
 {
     static segments found;
     found.count = 0;
+    found.end = ".log";
     if (!w->flips) {
         return;
     }
-    sim_disk_each(w->disk, segment_each, &found);
+    sim_disk_each(w->disk, file_each, &found);
     if (found.count > 0) {
         uint64_t which = below(w, found.count);
         sim_disk_flip(w->disk, found.paths[which], below(w, found.bytes[which]),
@@ -752,6 +754,29 @@ static void op_flip(sim_world *w)
         w->model.gaps = true;
         world_event(w, SIM_EVENT_bit_flipped);
     }
+}
+
+/* A bit of an idle journal, whose mark is written: the next start finds it, or it did not matter. */
+static void op_flip_journal(sim_world *w)
+{
+    static segments found;
+    found.count = 0;
+    found.end = ".wal";
+    if (!w->flips || w->faulted || !world_settle(w, 4000000000)) {
+        return;
+    }
+    for (int round = 0; round < 12; round++) {
+        world_on(w);
+    }
+    if (!world_up(w) || weir_engine_health_of(w->engine) != WEIR_HEALTH_OK) {
+        return;
+    }
+    sim_disk_each(w->disk, file_each, &found);
+    uint64_t which = below(w, found.count);
+    uint64_t most = found.bytes[which] < 40000 ? found.bytes[which] : 40000;
+    sim_disk_flip(w->disk, found.paths[which], below(w, most), (uint8_t)(1u << below(w, 8)));
+    world_event(w, SIM_EVENT_journal_flipped);
+    world_crash(w, SIM_CRASH_KILL);
 }
 
 /* ---- The table
@@ -794,6 +819,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_CLOCK_JUMP] = op_clock_jump,
     [SIM_OP_TAKE_OVER] = op_take_over,
     [SIM_OP_FLIP] = op_flip,
+    [SIM_OP_FLIP_JOURNAL] = op_flip_journal,
 };
 
 void world_op(sim_world *w, const sim_op *op)

@@ -55,7 +55,8 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4 };
     X(FAST, 6)                                                                                     \
     X(CLOCK_JUMP, 6)                                                                               \
     X(TAKE_OVER, 1)                                                                                \
-    X(FLIP, 2)
+    X(FLIP, 2)                                                                                     \
+    X(FLIP_JOURNAL, 2)
 
 typedef enum sim_op_kind {
 #define SIM_OP_ID(name, weight) SIM_OP_##name,
@@ -125,6 +126,8 @@ typedef struct sim_op {
     X(clock_jump)                                                                                  \
     X(take_over)                                                                                   \
     X(fenced)                                                                                      \
+    X(journal_flipped)                                                                             \
+    X(start_damaged)                                                                               \
     X(bit_flipped)                                                                                 \
     X(gap_told)
 
