@@ -268,6 +268,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     weir_partition *partition = item->partition;
     weir_err err = item->err;
     partition->flushing = false;
+    partition->straight_behind = partition->straight_wanted;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
             weir_segment_drop(item->made[i]); /* the next one is made in its place */
