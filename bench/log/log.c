@@ -171,13 +171,18 @@ static bool restart(uint64_t mib, uint32_t records)
     weir_stats stats = stats_of(&r);
     weir_port_close(r.port);
     weir_engine_abandon(r.engine);
+    weir_usage before = {0};
+    weir_usage after = {0};
+    (void)weir_usage_of(getpid(), &before);
     uint64_t begin_ns = weir_now_ns();
     good = good && run_open(&r);
     uint64_t took_ns = weir_now_ns() - begin_ns;
+    (void)weir_usage_of(getpid(), &after);
     if (good) {
         printf("restart journal_mib=%" PRIu64 " records_per_batch=%u records=%" PRIu64
-               " units=%" PRIu64 " seconds=%.2f\n",
-               stats.journal_bytes >> 20, records, r.records, stats.units, (double)took_ns / 1e9);
+               " units=%" PRIu64 " seconds=%.2f cpu_seconds=%.2f\n",
+               stats.journal_bytes >> 20, records, r.records, stats.units, (double)took_ns / 1e9,
+               after.cpu_s - before.cpu_s);
         good = end_check(&r);
         weir_port_close(r.port);
         weir_engine_abandon(r.engine);
