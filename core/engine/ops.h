@@ -365,6 +365,7 @@ weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, o
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
 /* What an error of background work means: a full disk is tried again, anything else stops writing. */
 void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
+void weir_unsynced_add(weir_engine *engine, weir_partition *partition);
 void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 
 /* save.c */

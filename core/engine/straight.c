@@ -300,6 +300,7 @@ static void item_count(weir_engine *engine, const weir_straight_item *item)
     }
     if (alive) {
         weir_unflushed_settle(engine, partition);
+        weir_unsynced_add(engine, partition); /* the .heads: [X4] */
         weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
 }
