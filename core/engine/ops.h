@@ -209,7 +209,7 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
-void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
+void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
@@ -383,6 +383,8 @@ void weir_engine_free(weir_engine *engine);
 /* saved.c: of every object that checkpoints hold */
 /* It changed, or is new. */
 void weir_saved_changed(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
+/* The same, for the pass that goes on, even when that has written it. */
+void weir_saved_again(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
 /* It was read from a checkpoint as it is. */
 void weir_saved_loaded(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
 /* It is no more; `identity` is what its kind's forget (snapshot.c) knows it by. Free it afterwards. */
