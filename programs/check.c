@@ -84,6 +84,8 @@ static const char *type_name(weir_key_type type)
         return "memory, os, disk";
     case WEIR_KEY_SYNC:
         return "auto, inline, thread";
+    case WEIR_KEY_IO:
+        return "posix";
     }
     return "";
 }

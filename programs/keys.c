@@ -195,6 +195,13 @@ static weir_err sync_read(const weir_key_row *row, const char *text, uint64_t *n
     return wrong(row, text, "auto, inline or thread", sentence);
 }
 
+static weir_err io_read(const weir_key_row *row, const char *text, uint64_t *number,
+                        char sentence[WEIR_KEY_SENTENCE_MAX])
+{
+    *number = 0;
+    return strcmp(text, "posix") == 0 ? WEIR_OK : wrong(row, text, "posix", sentence);
+}
+
 weir_err weir_key_read(const weir_key_row *row, const char *text, uint64_t *number,
                        char sentence[WEIR_KEY_SENTENCE_MAX])
 {
@@ -215,6 +222,9 @@ weir_err weir_key_read(const weir_key_row *row, const char *text, uint64_t *numb
         break;
     case WEIR_KEY_SYNC:
         err = sync_read(row, text, &value, sentence);
+        break;
+    case WEIR_KEY_IO:
+        err = io_read(row, text, &value, sentence);
         break;
     }
     if (err == WEIR_OK) {

@@ -15,6 +15,7 @@ typedef enum weir_key_type {
     WEIR_KEY_TEXT,  /* anything without a control character */
     WEIR_KEY_LEVEL, /* memory, os, disk, replicated */
     WEIR_KEY_SYNC,  /* auto, inline, thread */
+    WEIR_KEY_IO,    /* posix */
 } weir_key_type;
 
 /* X(id, section, key, type, default, least, most, unit, help). Default NULL: none. */
@@ -41,6 +42,11 @@ typedef enum weir_key_type {
       "Durability of retained values under names that no topic covers.")                             \
     X(journal_file_bytes, "", "journal_file_bytes", UINT, "67108864", 65536, 4294967296, "bytes",    \
       "Size of one journal file.")                                                                   \
+    X(journal_inline_bytes_max, "", "journal_inline_bytes_max", UINT, "262144", 1024, 2147483647,    \
+      "bytes",                                                                                       \
+      "Batches of this size or more are written once, to their segment; the journal refers to it.")  \
+    X(io, "", "io", IO, "posix", 0, 0, "",                                                           \
+      "How files are written: `posix` is pwrite and fdatasync; nothing else is offered.")            \
     X(segment_bytes_max, "", "segment_bytes_max", UINT, "1073741824", 65536, 2147483647, "bytes",    \
       "Size at which a partition begins a new segment.")                                             \
     X(segment_files_max, "", "segment_files_max", UINT, "512", 16, 1000000, "files",                 \

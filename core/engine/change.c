@@ -165,6 +165,9 @@ weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change
     weir_err err = level_check(change->level);
     err = err == WEIR_OK ? weir_topic_settings_check(change) : err;
     err = err == WEIR_OK && grows ? partitions_check(engine, topic, change->partitions) : err;
+    if (err == WEIR_OK && !grows && settings == 0 && change->level == WEIR_LEVEL_DEFAULT) {
+        return WEIR_OK; /* no unit for nothing: its answer would wait for the next one */
+    }
     err = err == WEIR_OK ? weir_engine_unit(engine, 96 + settings + bounds) : err;
     err =
         err == WEIR_OK && grows ? apply_partitions(engine, topic, change->partitions, &epoch) : err;

@@ -255,7 +255,7 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition)
     }
 }
 
-static void unsynced_add(weir_engine *engine, weir_partition *partition)
+void weir_unsynced_add(weir_engine *engine, weir_partition *partition)
 {
     if (!weir_link_in(&partition->unsynced_link)) {
         weir_link_append(&engine->unsynced, &partition->unsynced_link);
@@ -268,6 +268,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     weir_partition *partition = item->partition;
     weir_err err = item->err;
     partition->flushing = false;
+    partition->straight_behind = partition->straight_wanted;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
             weir_segment_drop(item->made[i]); /* the next one is made in its place */
@@ -285,7 +286,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
         partition->flushed_offset = item->end_offset;
         engine->unflushed_bytes -= item->memory_bytes;
         weir_unflushed_settle(engine, partition);
-        unsynced_add(engine, partition);
+        weir_unsynced_add(engine, partition);
         weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
     for (uint32_t i = 0; i < item->chunk_count; i++) {

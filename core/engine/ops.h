@@ -368,6 +368,7 @@ weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, o
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
 /* What an error of background work means: a full disk is tried again, anything else stops writing. */
 void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
+void weir_unsynced_add(weir_engine *engine, weir_partition *partition);
 void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 
 /* save.c */
@@ -385,6 +386,8 @@ void weir_engine_free(weir_engine *engine);
 /* saved.c: of every object that checkpoints hold */
 /* It changed, or is new. */
 void weir_saved_changed(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
+/* The same, for the pass that goes on, even when that has written it. */
+void weir_saved_again(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
 /* It was read from a checkpoint as it is. */
 void weir_saved_loaded(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved);
 /* It is no more; `identity` is what its kind's forget (snapshot.c) knows it by. Free it afterwards. */

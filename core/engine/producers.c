@@ -312,6 +312,17 @@ void weir_producers_apply(weir_engine *engine, const weir_partition *partition,
     }
 }
 
+/* Whether a batch of a unit is part of the producer's state. One unit may have many of its batches. */
+static bool producer_holds(const weir_producer *producer, const weir_partition *partition,
+                           const weir_batch_head *head, uint64_t unit)
+{
+    if (unit != producer->unit) {
+        return unit < producer->unit;
+    }
+    const weir_producer_place *place = place_find(producer, partition->topic->id, partition->index);
+    return place != NULL && place->kept > 0 && place->last[0].offset >= head->base_offset;
+}
+
 weir_err weir_producers_replay_batch(weir_engine *engine, const weir_partition *partition,
                                      const weir_chunk *chunk)
 {
@@ -321,7 +332,7 @@ weir_err weir_producers_replay_batch(weir_engine *engine, const weir_partition *
         return err;
     }
     weir_producer *producer = producer_find(engine, head.producer_id);
-    if (producer == NULL || chunk->unit <= producer->unit) {
+    if (producer == NULL || producer_holds(producer, partition, &head, chunk->unit)) {
         return WEIR_OK; /* the snapshot has it, or it has expired since */
     }
     err = weir_producer_reserve(producer);

@@ -23,7 +23,9 @@
  *      it. One with too many outside segments stays in `changed`, and replay begins where they do.
  * [V3] After a pass that failed the next one writes everything.
  * [V4] What a checkpoint once carried is carried by the next ones until a segment has it: the journal
- *      may have let go of the units that it came with. */
+ *      may have let go of the units that it came with.
+ * [V5] A topic that is deleted while a pass goes on is written by it (again), as one that is gone: the
+ *      pass writes no more of its partitions, and replay must not look for them. */
 #include "core/engine/saved.h"
 
 #include <stdlib.h>
@@ -119,6 +121,13 @@ void weir_saved_changed(weir_engine *engine, weir_snapshot_kind kind, weir_saved
     }
     saved->changed = true;
     move(&engine->saving.lists[kind].changed, saved);
+}
+
+void weir_saved_again(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved)
+{
+    weir_saved_lists *lists = &engine->saving.lists[kind];
+    saved->changed = true;
+    move(engine->saving.running ? &lists->passing : &lists->changed, saved);
 }
 
 void weir_saved_loaded(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved)

@@ -9,10 +9,11 @@
  * The journal calls begin, write, sync and end (journal.h, beside), so that the order on disk is
  * its business: bytes, then the unit that refers to them, and no mark before both are synced. What
  * the segment lacks before such a batch goes in front of it, so that a segment stays dense in the
- * order of offsets; those records are in the journal as well. Only a little of that is taken along:
- * when more waits, or the partition has no segment that may be written to, the batch goes through
- * the journal like any other, and a flush is asked for, which makes the segment. So nothing here
- * makes files, and no loop waits longer than for a journal write of the same bytes.
+ * order of offsets; those records are in the journal as well. Only a little of that is taken along
+ * (more behind a flush, so that a stream that did not stop for it can go straight again): when more
+ * waits, or the partition has no segment that may be written to, the batch goes through the journal
+ * like any other, and a flush is asked for, which makes the segment. So nothing here makes files,
+ * and no loop waits longer than for a journal write of about the same bytes.
  *
  * Such segments stand in a folder of this owner's term, so that whoever recovers knows where the
  * batches of a unit are, by the unit's term, and no later owner cuts or replaces them.
@@ -35,6 +36,7 @@
 
 enum {
     TAKEN_ALONG_BYTES_MAX = 1 << 20, /* of records that the journal has as well */
+    CAUGHT_UP_BYTES_MAX = 16 << 20,  /* the same, once behind a flush */
     WAITING_BYTES_MAX = 32 << 20,
     ITEMS_START = 8,
     CHUNKS_START = 4,
@@ -78,12 +80,17 @@ static uint32_t lacking_from(const weir_partition *partition)
     return weir_tail_index_of(&partition->tail, end);
 }
 
-/* The bytes of it; TAKEN_ALONG_BYTES_MAX + 1 and stopping when it is more than that. */
+static uint64_t taken_along_max(const weir_partition *partition)
+{
+    return partition->straight_behind ? CAUGHT_UP_BYTES_MAX : TAKEN_ALONG_BYTES_MAX;
+}
+
+/* The bytes of it; counted no further than taken_along_max. */
 static uint64_t lacking_bytes(const weir_partition *partition)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = lacking_from(partition);
-         i < partition->tail.count && bytes <= TAKEN_ALONG_BYTES_MAX; i++) {
+    uint64_t most = taken_along_max(partition);
+    for (uint32_t i = lacking_from(partition); i < partition->tail.count && bytes <= most; i++) {
         bytes += weir_tail_at(&partition->tail, i)->batch_bytes;
     }
     return bytes;
@@ -96,7 +103,7 @@ static weir_segment *segment_for(const weir_engine *engine, const weir_partition
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     if (partition->segment_count == 0 || !partition->segment_continues || partition->flushing ||
         partition->segment_closed || weir_life_roll_due(engine, partition, &options) ||
-        before > TAKEN_ALONG_BYTES_MAX) {
+        before > taken_along_max(partition)) {
         return NULL; /* [X2] */
     }
     weir_segment *last = partition->segments[partition->segment_count - 1];
@@ -180,6 +187,7 @@ static bool item_fill(weir_engine *engine, weir_partition *partition, weir_segme
         item_add(engine, item, weir_tail_at(&partition->tail, i));
     }
     item_add(engine, item, chunk);
+    partition->straight_behind = false;
     engine->stats.straight_bytes += chunk->batch_bytes;
     return true;
 }
@@ -292,6 +300,7 @@ static void item_count(weir_engine *engine, const weir_straight_item *item)
     }
     if (alive) {
         weir_unflushed_settle(engine, partition);
+        weir_unsynced_add(engine, partition); /* the .heads: [X4] */
         weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
 }

@@ -275,7 +275,7 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
     engine->stats.partitions -= topic->partition_count;
     engine->topics_generation++;
     topic->deleted_unit = unit;
-    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
+    weir_saved_again(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     topic->grave_next = engine->graves;
     engine->graves = topic;
 }

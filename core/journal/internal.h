@@ -8,7 +8,9 @@
 #include <stdatomic.h>
 
 enum {
-    WEIR_JOURNAL_SPARES_MAX = 2,
+    /* As many files as a checkpoint releases at once, and more: none is thrown away whose zeros
+     * were paid for, while the next ones are being written. */
+    WEIR_JOURNAL_SPARES_MAX = 8,
     /* The file of a start, and one made in a hurry because no spare is ready, are no larger: they
      * are made while somebody waits. */
     WEIR_JOURNAL_SMALL_FILE_BYTES = 4 << 20,

@@ -398,6 +398,9 @@ static weir_err later_search(recovery *r, uint64_t last_number, uint64_t *cut)
 
 static weir_err tail_judge(recovery *r)
 {
+#ifdef WEIR_PLANT_CUT_DAMAGE /* a bug on purpose, by which the simulation is tested */
+    return r->from_unit > r->last + 1 ? WEIR_DAMAGED : WEIR_OK;
+#endif
     const chain_link *link = &r->links[r->link_count - 1];
     uint64_t number = link->head.number;
     uint64_t cut = 0;
@@ -463,6 +466,13 @@ static weir_err nothing_judge(recovery *r)
 
 /* The new file. */
 
+static weir_err last_open(recovery *r)
+{
+    uint64_t number = r->links[r->link_count - 1].head.number;
+    weir_err err = weir_journal_reader_open(&r->reader, number);
+    return err == WEIR_OK ? WEIR_OK : unreadable(r, err, number, 0);
+}
+
 /* Where the last block whose units are all proven to be synced ends in the last file, and the sequence and first
  * unit of what follows: what the new file begins with. A block without units behind it was written by
  * an idle journal, and nothing ever synced it: [R7]. */
@@ -476,15 +486,18 @@ static weir_err unproven_find(recovery *r, uint64_t *position, weir_journal_head
     if (r->blocks_mark <= link->head.durable) { /* [R8] */
         head->first_unit = link->head.first_unit;
         r->mark = r->mark_without;
-        return weir_journal_reader_open(&r->reader, link->head.number);
+        return last_open(r);
     }
     if (r->mark >= r->last) {
         *position = r->units_end;
         head->first_sequence = r->units_sequence;
-        return weir_journal_reader_open(&r->reader, link->head.number);
+        return last_open(r);
     }
-    weir_err err = weir_journal_reader_open(&r->reader, link->head.number);
-    while (err == WEIR_OK && at < link->end) {
+    weir_err err = last_open(r);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    while (at < link->end) {
         weir_journal_block block;
         err = weir_journal_reader_block(&r->reader, r->journal->journal_id, at, link->end, &block);
         if (err != WEIR_OK) {

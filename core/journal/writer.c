@@ -465,10 +465,19 @@ static void prepare_take_in(weir_journal *journal)
     }
 }
 
+/* The first one at once; later ones when a quarter of the file is full, so that a journal that grows
+ * slowly does not pay for zeros that it may never need. */
+static bool prepare_due(const weir_journal *journal)
+{
+    const weir_journal_file *file = &journal->files[journal->file_count - 1];
+    return journal->prepare.number == 0 || file->bytes < journal->file_bytes ||
+           journal->position >= file->bytes / 4;
+}
+
 void weir_journal_prepare_start(weir_journal *journal)
 {
     weir_journal_prepare *prepare = &journal->prepare;
-    if (prepare->running || journal->failed || journal->spare_count > 0 ||
+    if (prepare->running || !prepare_due(journal) || journal->failed || journal->spare_count > 0 ||
         journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns) {
         return;
     }

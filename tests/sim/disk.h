@@ -196,6 +196,14 @@ void sim_disk_wall_jump(sim_disk *disk, int64_t by_ms); /* the wall clock alone 
 /* ---- Processes -------------------------------------------------------------------------------------
  */
 
+/* Planted, to test the tests: every process's table says OK, and does not do it. */
+typedef enum sim_lie {
+    SIM_LIE_NONE,
+    SIM_LIE_SYNC,   /* of the journal's files: what is acknowledged was never synced */
+    SIM_LIE_FOLDER, /* of folders */
+} sim_lie;
+void sim_env_lies(sim_lie lie);
+
 sim_env *sim_env_create(sim_disk *disk, uint64_t seed);
 void sim_env_destroy(sim_env *env); /* its files are closed and its lanes are empty */
 weir_env *sim_env_table(sim_env *env);

@@ -23,6 +23,13 @@ struct weir_event {
 
 enum { TICK_NS = 40, FIRST_PROCESS_ID = 1000 };
 
+static sim_lie planted;
+
+void sim_env_lies(sim_lie lie)
+{
+    planted = lie;
+}
+
 static sim_env *of(weir_env *env)
 {
     return (sim_env *)env;
@@ -288,8 +295,11 @@ static weir_err env_file_sync(weir_env *table, weir_file *file)
         return fail(WEIR_IO);
     }
     env->disk->now_ns += between(env, env->latency.sync_least_ns, env->latency.sync_most_ns);
-    sim_do_sync(env->disk, file->inode, said == FAILS);
     sim_call call = call_of(SIM_CALL_SYNC, file->inode, file->path);
+    call.applied = planted != SIM_LIE_SYNC || strstr(file->path, "/journal/") == NULL;
+    if (call.applied) {
+        sim_do_sync(env->disk, file->inode, said == FAILS);
+    }
     call.err = said == FAILS ? fault_of(env, SIM_CALL_SYNC) : WEIR_OK;
     sim_call_note(env->disk, &call);
     return call.err == WEIR_OK ? WEIR_OK : fail(call.err);
@@ -434,8 +444,11 @@ static weir_err env_dir_sync(weir_env *table, const char *path)
         return not_found();
     }
     env->disk->now_ns += between(env, env->latency.sync_least_ns, env->latency.sync_most_ns);
-    sim_do_dir_sync(env->disk, folder);
     sim_call call = call_of(SIM_CALL_DIR_SYNC, folder, path);
+    call.applied = planted != SIM_LIE_FOLDER;
+    if (call.applied) {
+        sim_do_dir_sync(env->disk, folder);
+    }
     sim_call_note(env->disk, &call);
     return WEIR_OK;
 }

@@ -29,6 +29,10 @@ static void forget_all(sim_world *w)
 {
     memset(w->asks, 0, sizeof(w->asks));
     w->asks_open = 0;
+    world_producers_crashed(w);
+    for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
+        w->model.topics[i].changing = 0;
+    }
     for (uint32_t i = 0; i < SIM_READERS; i++) {
         world_reader_forget(&w->readers[i]);
     }
@@ -104,7 +108,7 @@ void world_stop(sim_world *w)
     bool clean = err == WEIR_OK && !sim_env_dead(w->env);
     world_say(w, "    clean stop: %s", weir_err_name(err));
     w->engine = NULL;
-    if (w->quiet && !clean) {
+    if (w->quiet && !clean && !w->model.gaps) {
         model_fail(&w->model, "[P9] a clean stop without faults fails: %s", weir_err_name(err));
     }
     bury(w);
@@ -160,6 +164,7 @@ static void start_failed(sim_world *w, weir_err err, const weir_fault *fault)
         disk_crash(w, SIM_CRASH_KILL);
     } else if (w->flips && err == WEIR_DAMAGED) {
         w->damaged = true;
+        world_event(w, SIM_EVENT_start_damaged);
     } else {
         model_fail(&w->model, "[P1] a start is refused: %s: %s %s at %" PRIu64, weir_err_name(err),
                    fault->text, fault->file, fault->position);

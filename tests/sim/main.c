@@ -8,6 +8,9 @@
  * operations, each time in a process of its own, while it still breaks the same rule; then the list that
  * is left is printed, and run once more with every answer told.
  *
+ * With --must-fail a bug is planted (in the program, or by --lie in the table), and the run fails when
+ * no seed finds it.
+ *
  * A run of --events fails when anything of the list of events, of failpoints or of operations never
  * came about in all its seeds together. */
 #include "tests/sim/sim.h"
@@ -40,6 +43,7 @@ typedef struct options {
     bool events;
     bool trace;
     bool no_shrink;
+    bool must_fail; /* a bug is planted */
 } options;
 
 typedef struct totals {
@@ -324,14 +328,14 @@ static bool run_seeds(const options *wanted, totals *sum)
  * ------------------------------------------------------------------------------------ */
 
 static uint32_t show_counts(const char *what, int count, const uint64_t *sums,
-                            const char *(*name)(int index))
+                            const char *(*name)(int index), bool (*expected)(int index))
 {
     uint32_t missing = 0;
     (void)printf("%s:\n", what);
     for (int i = 0; i < count; i++) {
-        (void)printf("  %-28s %" PRIu64 "%s\n", name(i), sums[i],
-                     sums[i] == 0 ? "   <-- never" : "");
-        missing += sums[i] == 0 ? 1 : 0;
+        bool never = sums[i] == 0 && expected(i);
+        (void)printf("  %-28s %" PRIu64 "%s\n", name(i), sums[i], never ? "   <-- never" : "");
+        missing += never ? 1 : 0;
     }
     return missing;
 }
@@ -346,6 +350,22 @@ static const char *point_name(int index)
     return weir_failpoint_name((weir_failpoint)index);
 }
 
+static bool event_expected(int index)
+{
+    return sim_event_expected((sim_event)index);
+}
+
+static bool point_expected(int index)
+{
+    (void)index;
+    return true;
+}
+
+static bool op_expected(int index)
+{
+    return sim_op_expected((sim_op_kind)index);
+}
+
 static const char *op_name(int index)
 {
     return sim_op_name((sim_op_kind)index);
@@ -358,9 +378,10 @@ static bool show_totals(const options *wanted, const totals *sum)
     if (!wanted->events) {
         return true;
     }
-    missing += show_counts("operations", SIM_OP_COUNT, sum->ops_done, op_name);
-    missing += show_counts("events", SIM_EVENT_COUNT, sum->events, event_name);
-    missing += show_counts("failpoints", WEIR_FAILPOINT_COUNT, sum->points, point_name);
+    missing += show_counts("operations", SIM_OP_COUNT, sum->ops_done, op_name, op_expected);
+    missing += show_counts("events", SIM_EVENT_COUNT, sum->events, event_name, event_expected);
+    missing +=
+        show_counts("failpoints", WEIR_FAILPOINT_COUNT, sum->points, point_name, point_expected);
     if (missing > 0) {
         (void)printf("%u of these never came about: the run proves less than it says\n", missing);
     }
@@ -390,6 +411,8 @@ static const struct option LONG[] = {
     {"events", no_argument, NULL, 'e'},
     {"trace", no_argument, NULL, 't'},
     {"no-shrink", no_argument, NULL, 'k'},
+    {"must-fail", no_argument, NULL, 'm'},
+    {"lie", required_argument, NULL, 'l'},
     {NULL, 0, NULL, 0},
 };
 
@@ -431,6 +454,13 @@ static bool option_take(int option, options *wanted)
     case 'k':
         wanted->no_shrink = true;
         return true;
+    case 'm':
+        wanted->must_fail = true;
+        wanted->no_shrink = true;
+        return true;
+    case 'l':
+        sim_env_lies(strcmp(optarg, "sync") == 0 ? SIM_LIE_SYNC : SIM_LIE_FOLDER);
+        return strcmp(optarg, "sync") == 0 || strcmp(optarg, "folder") == 0;
     default:
         return false;
     }
@@ -445,7 +475,8 @@ int main(int argc, char **argv)
         if (!option_take(option, &wanted)) {
             (void)fprintf(stderr, "usage: weir_sim --seeds FROM..TO [--operations N] [--jobs J] "
                                   "[--twice] [--events] [--no-shrink]\n"
-                                  "       weir_sim --seed N [--operations N] [--trace]\n");
+                                  "       weir_sim --seed N [--operations N] [--trace]\n"
+                                  "with a planted bug: --must-fail, --lie sync | folder\n");
             return 2;
         }
     }
@@ -456,5 +487,10 @@ int main(int argc, char **argv)
         return run_one(&wanted) ? 0 : 1;
     }
     bool held = run_seeds(&wanted, &sum);
+    if (wanted.must_fail) {
+        (void)printf(held ? "a bug is planted, and no seed finds it\n"
+                          : "the planted bug is found\n");
+        return held ? 1 : 0;
+    }
     return show_totals(&wanted, &sum) && held ? 0 : 1;
 }

@@ -228,12 +228,12 @@ static void acked(sim_model *model, uint32_t number, const weir_published *publi
         model_fail(model, "[P6] record %u for %s was acknowledged at level %d, which is %d", number,
                    topic->name, published->level, topic->options.level);
     }
+    if (published->duplicate && published->offset < 0) {
+        return; /* stored before, nobody knows where */
+    }
     if (published->partition >= MODEL_PARTITIONS || published->offset < 0) {
         model_fail(model, "[P2] record %u was acknowledged at partition %u offset %" PRId64, number,
                    published->partition, published->offset);
-        return;
-    }
-    if (published->duplicate && published->offset < 0) {
         return;
     }
     bind(model, number, published->partition, published->offset + send->batch_index,

@@ -85,7 +85,8 @@ typedef struct model_topic {
     weir_level level_low;  /* the lowest in force since the last recovery */
     weir_level level_next; /* a change that is not answered; DEFAULT: none */
     uint32_t partitions_next;
-    bool trims; /* retention may move its start */
+    uint32_t changing; /* alterations and trims that are not answered: they go by its name */
+    bool trims;        /* retention may move its start */
     bool compacts;
     bool
         level_changed; /* since the last recovery: what is acknowledged may wait for older records */

@@ -157,12 +157,13 @@ static void op_publish_live(sim_world *w)
 }
 
 /* A batch as a client builds it: the records' numbers follow one another. */
-static weir_bytes batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory)
+weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory,
+                             size_t size)
 {
     static uint8_t value[LARGE_VALUE_BYTES];
     static uint8_t rest[LARGE_VALUE_BYTES + 64];
     weir_batch_builder builder;
-    weir_batch_begin(&builder, memory, LARGE_BATCH_BYTES);
+    weir_batch_begin(&builder, memory, size);
     for (uint32_t i = 0; i < count; i++) {
         const model_send *send = &w->model.sends[first + i];
         uint32_t number = first + i;
@@ -204,9 +205,9 @@ static void batch(sim_world *w, uint32_t count, bool large)
     ask->send = first;
     ask->large = large;
     uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
-    weir_err err =
-        weir_port_produce_batch(w->ports[port], weir_bytes_of(w->model.topics[topic].name),
-                                partition, batch_build(w, first, count, memory), NULL, token);
+    weir_err err = weir_port_produce_batch(
+        w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition,
+        world_batch_build(w, first, count, memory, sizeof(memory)), NULL, token);
     world_say(w, "    batch of %u from record %u to topic %u/%u: %s, ask %u", count, first, topic,
               partition, weir_err_name(err), (unsigned)token);
     if (err != WEIR_OK) {
@@ -464,7 +465,8 @@ static void op_create(sim_world *w)
 static uint32_t calm_topic(sim_world *w)
 {
     uint32_t topic = any_topic(w, TOPIC_YES);
-    bool calm = topic != MODEL_NONE && w->model.topics[topic].level_next == WEIR_LEVEL_DEFAULT &&
+    bool calm = topic != MODEL_NONE && w->model.topics[topic].changing == 0 &&
+                w->model.topics[topic].level_next == WEIR_LEVEL_DEFAULT &&
                 w->model.topics[topic].partitions_next == 0;
     return calm ? topic : MODEL_NONE;
 }
@@ -529,7 +531,9 @@ static void op_alter(sim_world *w)
                               token) != WEIR_OK) {
         of->partitions_next = 0;
         world_ask_drop(w, ask);
+        return;
     }
+    of->changing++;
 }
 
 static void op_trim(sim_world *w)
@@ -550,7 +554,9 @@ static void op_trim(sim_world *w)
     if (weir_port_topic_trim(w->ports[port], weir_bytes_of(of->name), ask->partition, ask->offset,
                              NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
+        return;
     }
+    of->changing++;
 }
 
 static bool topics_change(const sim_world *w)
@@ -716,16 +722,17 @@ static void op_take_over(sim_world *w)
 }
 
 typedef struct segments {
+    const char *end; /* of their names */
     char paths[64][SIM_PATH_BYTES];
     uint64_t bytes[64];
     uint32_t count;
 } segments;
 
-static void segment_each(void *arg, const char *path, uint64_t bytes)
+static void file_each(void *arg, const char *path, uint64_t bytes)
 {
     segments *found = arg;
     size_t len = strlen(path);
-    if (found->count < 64 && bytes > 0 && len > 4 && strcmp(path + len - 4, ".log") == 0) {
+    if (found->count < 64 && bytes > 0 && len > 4 && strcmp(path + len - 4, found->end) == 0) {
         memcpy(found->paths[found->count], path, len + 1);
         found->bytes[found->count++] = bytes;
     }
@@ -735,10 +742,11 @@ static void op_flip(sim_world *w)
 {
     static segments found;
     found.count = 0;
+    found.end = ".log";
     if (!w->flips) {
         return;
     }
-    sim_disk_each(w->disk, segment_each, &found);
+    sim_disk_each(w->disk, file_each, &found);
     if (found.count > 0) {
         uint64_t which = below(w, found.count);
         sim_disk_flip(w->disk, found.paths[which], below(w, found.bytes[which]),
@@ -746,6 +754,29 @@ static void op_flip(sim_world *w)
         w->model.gaps = true;
         world_event(w, SIM_EVENT_bit_flipped);
     }
+}
+
+/* A bit of an idle journal, whose mark is written: the next start finds it, or it did not matter. */
+static void op_flip_journal(sim_world *w)
+{
+    static segments found;
+    found.count = 0;
+    found.end = ".wal";
+    if (!w->flips || w->faulted || !world_settle(w, 4000000000)) {
+        return;
+    }
+    for (int round = 0; round < 12; round++) {
+        world_on(w);
+    }
+    if (!world_up(w) || weir_engine_health_of(w->engine) != WEIR_HEALTH_OK) {
+        return;
+    }
+    sim_disk_each(w->disk, file_each, &found);
+    uint64_t which = below(w, found.count);
+    uint64_t most = found.bytes[which] < 40000 ? found.bytes[which] : 40000;
+    sim_disk_flip(w->disk, found.paths[which], below(w, most), (uint8_t)(1u << below(w, 8)));
+    world_event(w, SIM_EVENT_journal_flipped);
+    world_crash(w, SIM_CRASH_KILL);
 }
 
 /* ---- The table
@@ -757,6 +788,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_PUBLISH_LIVE] = op_publish_live,
     [SIM_OP_BATCH] = op_batch,
     [SIM_OP_BATCH_LARGE] = op_batch_large,
+    [SIM_OP_PRODUCE_ONCE] = world_produce_once,
     [SIM_OP_FETCH] = op_fetch,
     [SIM_OP_SUBSCRIBE] = op_subscribe,
     [SIM_OP_CREDIT] = op_credit,
@@ -787,6 +819,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_CLOCK_JUMP] = op_clock_jump,
     [SIM_OP_TAKE_OVER] = op_take_over,
     [SIM_OP_FLIP] = op_flip,
+    [SIM_OP_FLIP_JOURNAL] = op_flip_journal,
 };
 
 void world_op(sim_world *w, const sim_op *op)

@@ -45,6 +45,17 @@ const char *sim_op_name(sim_op_kind kind)
     return OP_NAMES[kind];
 }
 
+bool sim_op_expected(sim_op_kind kind)
+{
+    return OP_WEIGHTS[kind] > 0;
+}
+
+bool sim_event_expected(sim_event event)
+{
+    bool once = event == SIM_EVENT_producer_opened || event == SIM_EVENT_duplicate_refused;
+    return !once || sim_op_expected(SIM_OP_PRODUCE_ONCE);
+}
+
 void world_say(const sim_world *w, const char *format, ...)
 {
     va_list arguments;

@@ -16,7 +16,7 @@
 #include "core/env/failpoint.h"
 
 #define SIM_UNASKED ((uint64_t)1 << 32) /* in a token: a record that is answered only if it fails */
-enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
+enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4 };
 
 /* X(NAME, weight among a thousand or so). One request of a client, or one fault. */
 #define SIM_OP_LIST(X)                                                                             \
@@ -25,6 +25,7 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
     X(PUBLISH_LIVE, 30)                                                                            \
     X(BATCH, 80)                                                                                   \
     X(BATCH_LARGE, 6)                                                                              \
+    X(PRODUCE_ONCE, 0)                                                                             \
     X(FETCH, 110)                                                                                  \
     X(SUBSCRIBE, 30)                                                                               \
     X(CREDIT, 60)                                                                                  \
@@ -54,7 +55,8 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_KEPT_BATCHES = 8 };
     X(FAST, 6)                                                                                     \
     X(CLOCK_JUMP, 6)                                                                               \
     X(TAKE_OVER, 1)                                                                                \
-    X(FLIP, 2)
+    X(FLIP, 2)                                                                                     \
+    X(FLIP_JOURNAL, 2)
 
 typedef enum sim_op_kind {
 #define SIM_OP_ID(name, weight) SIM_OP_##name,
@@ -75,6 +77,8 @@ typedef struct sim_op {
     X(acknowledged_disk)                                                                           \
     X(acknowledged_batch)                                                                          \
     X(acknowledged_large_batch)                                                                    \
+    X(producer_opened)                                                                             \
+    X(duplicate_refused)                                                                           \
     X(record_fetched)                                                                              \
     X(record_delivered)                                                                            \
     X(record_delivered_from_log)                                                                   \
@@ -122,6 +126,8 @@ typedef struct sim_op {
     X(clock_jump)                                                                                  \
     X(take_over)                                                                                   \
     X(fenced)                                                                                      \
+    X(journal_flipped)                                                                             \
+    X(start_damaged)                                                                               \
     X(bit_flipped)                                                                                 \
     X(gap_told)
 
@@ -133,10 +139,15 @@ typedef enum sim_event {
 } sim_event;
 const char *sim_event_name(sim_event event);
 const char *sim_op_name(sim_op_kind kind);
+/* False: it has no weight, or comes from an operation that has none. */
+bool sim_op_expected(sim_op_kind kind);
+bool sim_event_expected(sim_event event);
 
 typedef enum ask_kind {
     ASK_NONE,
     ASK_SENDS,
+    ASK_ONCE, /* a batch of a producer that is stored once */
+    ASK_PRODUCER,
     ASK_FETCH,
     ASK_SUBSCRIBE,
     ASK_UNSUBSCRIBE,
@@ -158,6 +169,7 @@ typedef struct sim_ask {
     uint8_t partition;
     uint8_t reader;
     bool large;
+    bool again;  /* ONCE: it was acknowledged before */
     bool stale;  /* topics changed since: it tells nothing */
     bool settle; /* TOPICS, OFFSETS: after a recovery */
     uint32_t send;
@@ -186,6 +198,29 @@ typedef struct sim_reader {
     int64_t last[MODEL_PARTITIONS];
 } sim_reader;
 
+typedef enum sim_producer_state {
+    PRODUCER_NONE,
+    PRODUCER_OPENING,
+    PRODUCER_IDLE,
+    PRODUCER_IN_FLIGHT,
+    PRODUCER_UNKNOWN, /* nobody knows whether its batch was stored: it is sent again */
+} sim_producer_state;
+
+typedef struct sim_producer {
+    sim_producer_state state;
+    bool placed; /* it has its partition */
+    int16_t epoch;
+    uint8_t topic;
+    uint32_t incarnation;
+    uint32_t partitions; /* of the topic, then */
+    uint32_t partition;
+    int64_t id;
+    int32_t next;     /* sequence of the batch after the last */
+    int32_t sequence; /* of the last one, */
+    uint32_t first;   /* its first send */
+    uint32_t count;
+} sim_producer;
+
 typedef struct sim_world {
     uint64_t seed;
     sim_random chance; /* of the operation that runs */
@@ -199,6 +234,8 @@ typedef struct sim_world {
     uint32_t asks_open;
     uint32_t ask_next;
     sim_reader readers[SIM_READERS];
+    sim_producer producers[SIM_PRODUCERS];
+    int64_t producer_id_next; /* no id below this one is given out any more */
     weir_level survives; /* the least level that crashes since the last recovery must not touch */
     uint64_t events[SIM_EVENT_COUNT];
     uint64_t points[WEIR_FAILPOINT_COUNT];
@@ -259,7 +296,15 @@ bool world_audit(sim_world *w, bool recovered); /* false: it broke off, by a dea
 void world_finish(sim_world *w);                /* faults stop; everything must come to rest */
 void world_end(sim_world *w);
 
+/* producers.c */
+void world_produce_once(sim_world *w);
+void world_producer_opened(sim_world *w, const sim_ask *ask, const weir_completion *done);
+void world_producer_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+void world_producers_crashed(sim_world *w);
+
 /* ops.c */
+weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory,
+                             size_t size);
 void world_op(sim_world *w, const sim_op *op);
 sim_reader *world_reader_open(sim_world *w, uint32_t port, const weir_subscribe *wanted,
                               uint32_t topic);

@@ -109,6 +109,7 @@ static void a_mistake_is_told_with_its_line_and_column(void **state)
     refused_at("mqtt:\n  enabled: maybe\n", 2, 12, "true or false");
     refused_at("loops: 1\nlive_durability: replicated\n", 2, 18, "no backend");
     refused_at("sync: sometimes\n", 1, 7, "auto, inline or thread");
+    refused_at("io: uring\n", 1, 5, "posix");
     refused_at("limits: {record_bytes_max: 5}", 1, 28, "1024");
     refused_at("topics:\n  - {name: a, durability: dsk}\n", 2, 27, "memory, os or disk");
     refused_at("topics:\n  - {name: a, partitions: 0}\n", 2, 27, "partitions");
@@ -307,6 +308,7 @@ static void the_engine_gets_what_the_keys_say(void **state)
     assert_int_equal(weir_config_set_pair(&config, "live_durability=os", &fault), WEIR_OK);
     weir_config_engine(&config, &engine);
     assert_int_equal(engine.sync, WEIR_SYNC_THREAD);
+    assert_int_equal(engine.journal_inline_bytes_max, 256 << 10);
     assert_int_equal(engine.limits.topics_max, 7);
     assert_int_equal(engine.live_durability, WEIR_LEVEL_OS);
     assert_int_equal(engine.journal_file_bytes, 64 << 20);
