@@ -8,7 +8,7 @@
  * closed, the ports file is removed, the exit code is 0. Failures before "ready" are one message
  * each that says what to do; what was opened is closed again in reverse. A gateway that was taken
  * over leaves at once (exit 4) without touching the directory, which is another's now. A failed
- * write leaves it serving reads, said once.
+ * write leaves it serving reads, said once; so does a journal that is damaged behind the checkpoint.
  *
  * [S1] Signals are blocked before the first thread starts and read from one descriptor.
  * [S2] The ports file appears whole (written aside, then renamed) and only once everything listens.
@@ -179,7 +179,9 @@ static weir_err topics_declare(gateway *own, weir_fault *fault)
     for (size_t i = 0; i < own->config.topic_count && err == WEIR_OK; i++) {
         const weir_topic_entry *topic = &own->config.topics[i];
         err = topic_declare(port, topic);
-        if (err == WEIR_EXISTS) {
+        if (err == WEIR_READ_ONLY && weir_engine_fault(own->engine) != NULL) {
+            err = WEIR_OK; /* one that is not there cannot be made now */
+        } else if (err == WEIR_EXISTS) {
             char text[WEIR_TOPIC_DIFFERENCE_MAX];
             topic_differs(port, topic, text);
             (void)weir_fault_fill(
@@ -250,6 +252,15 @@ static void ready_say(const gateway *own)
     fflush(stdout);
 }
 
+/* What is there is served; nothing is taken in. */
+static void damage_say(gateway *own)
+{
+    weir_say_fault(weir_engine_fault(own->engine));
+    weir_say("the journal is damaged: up to there everything is served, and every write is refused "
+             "(read-only)");
+    own->health = weir_engine_health_of(own->engine);
+}
+
 static weir_err gateway_start(gateway *own, const weir_arguments *arguments, weir_fault *fault)
 {
     weir_engine_config engine = {.take_over = false};
@@ -264,7 +275,11 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
     if (err == WEIR_OK) {
         weir_config_engine(&own->config, &engine);
         engine.take_over = weir_arguments_has(arguments, "take-over");
+        engine.damage = WEIR_DAMAGE_READ_ONLY;
         err = weir_engine_open(&engine, &own->engine, fault);
+    }
+    if (err == WEIR_OK && weir_engine_fault(own->engine) != NULL) {
+        damage_say(own);
     }
     if (err == WEIR_OK && engine.take_over) {
         socket_take_over(own);

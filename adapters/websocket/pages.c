@@ -33,12 +33,37 @@ static const char *not_ready_because(const weir_adapter *adapter)
     case WEIR_HEALTH_DISK_FULL:
         return "disk-full";
     case WEIR_HEALTH_STOPPED:
-        return "stopped";
+        return weir_engine_fault(adapter->host->engine) != NULL ? "read-only" : "stopped";
     case WEIR_HEALTH_FENCED:
         return "fenced";
     default:
         return atomic_load(&adapter->draining) ? "draining" : NULL;
     }
+}
+
+/* Into a JSON string: a path may have anything in it. */
+static weir_err text_put(weir_buffer *made, const char *text)
+{
+    weir_err err = WEIR_OK;
+    for (; *text != '\0' && err == WEIR_OK; text++) {
+        unsigned char c = (unsigned char)*text;
+        err = c < 0x20 || c == '"' || c == '\\' ? weir_buffer_format(made, "\\u%04x", c)
+                                                : weir_buffer_append(made, text, 1);
+    }
+    return err;
+}
+
+/* What is damaged, and what to do. */
+static weir_err fault_put(weir_buffer *made, const char *because, const weir_fault *fault)
+{
+    weir_err err =
+        weir_buffer_format(made, "{\"ready\":false,\"because\":\"%s\",\"file\":\"", because);
+    err = err == WEIR_OK ? text_put(made, fault->file) : err;
+    err = err == WEIR_OK ? weir_buffer_format(made, "\",\"position\":%llu,\"text\":\"",
+                                              (unsigned long long)fault->position)
+                         : err;
+    err = err == WEIR_OK ? text_put(made, fault->text) : err;
+    return err == WEIR_OK ? weir_buffer_text(made, "\"}\n") : err;
 }
 
 static weir_err readyz_make(weir_adapter *adapter, weir_web_page *page)
@@ -47,6 +72,9 @@ static weir_err readyz_make(weir_adapter *adapter, weir_web_page *page)
     page->status = because == NULL ? 200 : 503;
     if (because == NULL) {
         return weir_buffer_text(&page->made, "{\"ready\":true}\n");
+    }
+    if (weir_engine_fault(adapter->host->engine) != NULL) {
+        return fault_put(&page->made, because, weir_engine_fault(adapter->host->engine));
     }
     return weir_buffer_format(&page->made, "{\"ready\":false,\"because\":\"%s\"}\n", because);
 }

@@ -725,6 +725,11 @@ weir_engine_health weir_engine_health_of(const weir_engine *engine)
     return (weir_engine_health)atomic_load(&engine->health);
 }
 
+const weir_fault *weir_engine_fault(const weir_engine *engine)
+{
+    return engine->fault.err != WEIR_OK ? &engine->fault : NULL;
+}
+
 const weir_limits *weir_engine_limits(const weir_engine *engine)
 {
     return &engine->limits;

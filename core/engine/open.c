@@ -308,7 +308,8 @@ static weir_err open_files(weir_engine *engine)
     char path[PATH_BYTES];
     const weir_env_ops *ops = engine->env->ops;
     weir_err err = WEIR_OK;
-    if (ops->volume_sync != NULL && ops->volume_sync(engine->env, NULL) == WEIR_OK) {
+    if (!engine->looks && ops->volume_sync != NULL &&
+        ops->volume_sync(engine->env, NULL) == WEIR_OK) {
         snprintf(path, sizeof(path), "%s/log", engine->data_dir);
         err = ops->dir_make(engine->env, path);
         snprintf(path, sizeof(path), "%s/log/volume", engine->data_dir);
@@ -321,6 +322,42 @@ static weir_err open_files(weir_engine *engine)
                           : err;
 }
 
+static weir_journal_damage damage_of(const weir_engine *engine)
+{
+    if (engine->looks) {
+        return WEIR_JOURNAL_LOOK;
+    }
+    switch (engine->config.damage) {
+    case WEIR_DAMAGE_READ_ONLY:
+        return WEIR_JOURNAL_STOP;
+    case WEIR_DAMAGE_CUT:
+        return WEIR_JOURNAL_CUT;
+    case WEIR_DAMAGE_REFUSE:
+        break;
+    }
+    return WEIR_JOURNAL_REFUSE;
+}
+
+/* What the checkpoint holds is whole only together with the units up to the newest of its objects;
+ * and units that are written later must be above it, or a replay would pass them over. */
+static uint64_t unit_least(const weir_engine *engine, const weir_checkpoint *checkpoint)
+{
+    uint64_t least = checkpoint->unit;
+    size_t position = 0;
+    const weir_topic *topic = NULL;
+    for (topic = engine->graves; topic != NULL; topic = topic->grave_next) {
+        least = topic->deleted_unit > least ? topic->deleted_unit : least;
+    }
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        least = topic->held_unit > least ? topic->held_unit : least;
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            uint64_t held = topic->partitions[i]->held_unit;
+            least = held > least ? held : least;
+        }
+    }
+    return least;
+}
+
 static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpoint,
                              recovery *state, weir_fault *fault)
 {
@@ -331,8 +368,10 @@ static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpo
         .dir = dir,
         .file_bytes = engine->config.journal_file_bytes,
         .pending_bytes_max = WEIR_JOURNAL_PENDING_BYTES,
-        .term = weir_owner_term(engine->owner_file),
+        .term = engine->looks ? 0 : weir_owner_term(engine->owner_file),
         .taken_over = engine->old_alive,
+        .damage = damage_of(engine),
+        .unit_least = unit_least(engine, checkpoint),
         .sync = engine->config.sync,
         .wake = (void (*)(void *))weir_engine_wake,
         .wake_arg = engine,
@@ -408,6 +447,17 @@ static void remove_orphans(weir_engine *engine)
     }
 }
 
+/* Up to the last good unit, for reading alone. */
+static void start_reading(weir_engine *engine)
+{
+    atomic_store(&engine->health, WEIR_HEALTH_STOPPED);
+    if (!engine->looks) {
+        weir_log(WEIR_LOG_ERROR, "engine",
+                 "data=%s is damaged, and served for reading alone: %s position=%" PRIu64 ": %s",
+                 engine->data_dir, engine->fault.file, engine->fault.position, engine->fault.text);
+    }
+}
+
 static weir_err recover(weir_engine *engine, weir_fault *fault)
 {
     weir_checkpoint checkpoint = {0};
@@ -419,13 +469,19 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     if (err != WEIR_OK) {
         return err;
     }
+    engine->fault = *fault;
     engine->straight.open_unit = weir_journal_last(engine->journal);
     weir_straight_found_fini(engine);
     int64_t journalled_ms = engine->engine_base_ms;
     start_clock(engine);
     weir_partition_show_all(engine);
     engine->checkpoint_units_at = checkpoint.unit;
-    err = begin_epoch(engine, checkpoint.clean && state.units_after == 0);
+    if (weir_journal_state(engine->journal) == WEIR_READ_ONLY) {
+        start_reading(engine);
+        return WEIR_OK;
+    }
+    bool clean = checkpoint.clean && state.units_after == 0 && fault->err == WEIR_OK;
+    err = begin_epoch(engine, clean);
     if (err == WEIR_OK && engine->disk_wanted) {
         err = weir_journal_flush(engine->journal, true);
         engine->disk_wanted = false;
@@ -442,7 +498,8 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     return WEIR_OK;
 }
 
-weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, weir_fault *fault)
+static weir_err engine_open(const weir_engine_config *config, bool looks, weir_engine **out,
+                            weir_fault *fault)
 {
     weir_fault ignored;
     weir_engine_config filled = *config;
@@ -461,8 +518,10 @@ weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, w
     uint64_t seed = 0;
     engine->env->ops->random(engine->env, &seed, sizeof(seed));
     weir_hash_seed(seed);
-    err = weir_owner_open(engine->env, engine->data_dir, config->take_over, &engine->owner_file,
-                          &engine->old_alive, fault);
+    engine->looks = looks;
+    err = looks ? WEIR_OK
+                : weir_owner_open(engine->env, engine->data_dir, config->take_over,
+                                  &engine->owner_file, &engine->old_alive, fault);
     if (err == WEIR_OK && (engine->old_alive || config->take_over)) {
         engine->segments_term = weir_owner_term(engine->owner_file);
     }
@@ -477,6 +536,16 @@ weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, w
     }
     *out = engine;
     return WEIR_OK;
+}
+
+weir_err weir_engine_open(const weir_engine_config *config, weir_engine **out, weir_fault *fault)
+{
+    return engine_open(config, false, out, fault);
+}
+
+weir_err weir_engine_look(const weir_engine_config *config, weir_engine **out, weir_fault *fault)
+{
+    return engine_open(config, true, out, fault);
 }
 
 /* ---- The end
@@ -537,6 +606,10 @@ weir_err weir_engine_close(weir_engine *engine)
 {
     WEIR_ASSERT(engine->port_count == 0);
     settle(engine, true);
+    if (engine->fault.err != WEIR_OK && weir_engine_health_of(engine) == WEIR_HEALTH_STOPPED) {
+        weir_engine_abandon(engine); /* opened for reading alone: there is nothing to write */
+        return WEIR_OK;
+    }
     if (weir_engine_health_of(engine) != WEIR_HEALTH_OK) {
         weir_engine_abandon(engine);
         return WEIR_READ_ONLY;

@@ -210,7 +210,7 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
-void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
+void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
@@ -379,6 +379,11 @@ bool weir_save_flushes(const weir_engine *engine, uint32_t *class_least, uint64_
 bool weir_save_bars_flush(const weir_engine *engine);
 
 /* open.c */
+/* Reads a data directory as it stands, without owning it, up to the last good unit: for looking at
+ * its state. No port may be opened on it, and weir_engine_abandon ends it. Whoever calls gives an env
+ * that changes nothing. OK with *fault filled: the journal is damaged. */
+weir_err weir_engine_look(const weir_engine_config *config, weir_engine **engine,
+                          weir_fault *fault);
 weir_err weir_engine_make(const weir_engine_config *config,
                           weir_engine **engine); /* no files yet */
 void weir_engine_free(weir_engine *engine);

@@ -578,6 +578,8 @@ struct weir_engine {
     weir_engine_config config;
     char *data_dir;
     weir_limits limits;
+    bool looks;       /* reads a data directory that it neither owns nor changes */
+    weir_fault fault; /* the damage that it was opened with; err is OK: none */
     weir_owner *owner_file;
     weir_journal *journal;
     weir_chunk_pool *pool;

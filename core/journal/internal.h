@@ -81,6 +81,8 @@ struct weir_journal {
     uint64_t pending_bytes_max;
     uint64_t term;
     bool taken_over;
+    weir_journal_damage damage;
+    uint64_t unit_least;
     weir_sync_mode sync_mode;
     void (*wake)(void *arg);
     void *wake_arg;
@@ -126,6 +128,8 @@ struct weir_journal {
     uint64_t retry_at_ns;
     weir_journal_write write;
     weir_journal_prepare prepare;
+    uint64_t torn_number; /* the file whose tail recovery found torn; 0: none */
+    uint64_t torn_position;
     weir_journal_counts counts;
 };
 

@@ -107,6 +107,8 @@ static weir_journal *journal_create(const weir_journal_config *config)
     journal->pending_bytes_max = config->pending_bytes_max;
     journal->term = config->term;
     journal->taken_over = config->taken_over;
+    journal->damage = config->damage;
+    journal->unit_least = config->unit_least;
     journal->sync_mode = config->sync;
     journal->wake = config->wake;
     journal->wake_arg = config->wake_arg;
@@ -340,6 +342,13 @@ void weir_journal_release(weir_journal *journal, uint64_t unit)
 }
 
 /* Queries. */
+
+bool weir_journal_torn(const weir_journal *journal, uint64_t *file_number, uint64_t *position)
+{
+    *file_number = journal->torn_number;
+    *position = journal->torn_position;
+    return journal->torn_number != 0;
+}
 
 uint64_t weir_journal_last(const weir_journal *journal)
 {

@@ -42,6 +42,16 @@ typedef struct weir_journal_beside {
     weir_err (*carry)(void *arg, const weir_journal_unit *unit, uint8_t *out, size_t *bytes);
 } weir_journal_beside;
 
+/* What opening does about damage: units that were safely stored and cannot be read any more. */
+typedef enum weir_journal_damage {
+    WEIR_JOURNAL_REFUSE = 0, /* DAMAGED; nothing is changed on disk */
+    /* The journal opens as one whose writes have failed, at the last good unit, and *fault tells
+     * (OK is returned). Nothing is changed on disk. */
+    WEIR_JOURNAL_STOP,
+    WEIR_JOURNAL_CUT,  /* gives up what stands behind the last good unit; *fault tells as above */
+    WEIR_JOURNAL_LOOK, /* as STOP, also when nothing is damaged: fault->err is OK then */
+} weir_journal_damage;
+
 typedef struct weir_journal_config {
     weir_env *env;
     const char *dir; /* "<data>/journal"; created */
@@ -49,8 +59,11 @@ typedef struct weir_journal_config {
     uint64_t file_bytes;
     /* What may wait to be written: at least one unit of the largest size; at most 1 GiB. */
     uint64_t pending_bytes_max;
-    uint64_t term;   /* this owner's; fits 32 bits, and rises with each open */
-    bool taken_over; /* an older owner may still be alive: recycle only files we made */
+    uint64_t term; /* this owner's; fits 32 bits, and rises with each open */
+    weir_journal_damage damage;
+    uint64_t unit_least; /* the last good unit is this one or later (and there is one), or damage is
+                          * refused */
+    bool taken_over;     /* an older owner may still be alive: recycle only files we made */
     weir_sync_mode sync;
     void (*wake)(void *arg); /* a background write has finished: call weir_journal_poll soon.
                               * Called on a lane's thread. */
@@ -122,6 +135,9 @@ weir_err weir_journal_poll(weir_journal *journal);
 /* Writes an empty block that carries the durable mark, when the last block's mark is older than the
  * durable unit: to be called when idle. Not synced by itself. */
 weir_err weir_journal_mark(weir_journal *journal);
+
+/* Whether recovery cut a torn tail: a write that a crash interrupted, of nothing that was synced. */
+bool weir_journal_torn(const weir_journal *journal, uint64_t *file_number, uint64_t *position);
 
 uint64_t weir_journal_last(const weir_journal *journal);    /* the newest unit ended */
 uint64_t weir_journal_written(const weir_journal *journal); /* through which units are written */

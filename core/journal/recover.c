@@ -34,7 +34,10 @@
  *      behind it may be torn by a later power cut, and is no damage.
  * [R8] A head that can be read may never have been synced (its writer died in between), and a power
  *      cut would take it and all that only it leads to. It is relied on when a block of its file
- *      knows of a unit that was synced after it; else all of that file is written again. */
+ *      knows of a unit that was synced after it; else all of that file is written again.
+ * [R9] Damage that is to be lived with (weir_journal_damage) leaves the chain as it is up to the last
+ *      whole unit: whoever stops there writes nothing at all, and whoever cuts there writes all of the
+ *      chain's last file again, so that nothing is left that tells of more. */
 #include "core/journal/internal.h"
 #include "core/journal/reader.h"
 
@@ -72,6 +75,9 @@ typedef struct recovery {
     uint64_t units_end;      /* in the file read last: where its last block with units ends */
     uint64_t units_sequence; /* and the sequence of the block behind that one */
     bool cut;                /* what the unit after `last` refers to is not there */
+    bool damaged;            /* found, and the fault filled */
+    bool refused;            /* a unit was there and whole, and the replay would not have it */
+    size_t read; /* links that units were read from, or passed over, from the first on */
 } recovery;
 
 /* Faults. */
@@ -97,10 +103,12 @@ static weir_err fault_fill(recovery *r, weir_err err, uint64_t number, uint64_t 
 static weir_err damaged(recovery *r, uint64_t number, uint64_t position, const char *what)
 {
     char text[WEIR_FAULT_TEXT_MAX];
-    (void)snprintf(text, sizeof(text),
-                   "%s; units after %llu cannot be read: restore this file from a backup and start "
-                   "again; nothing was changed",
-                   what, (unsigned long long)r->last);
+    (void)snprintf(
+        text, sizeof(text),
+        "%s; units after %llu cannot be read: restore this file from a backup and start "
+        "again, or give up what is lost: `weir log repair --accept-loss`; nothing was changed",
+        what, (unsigned long long)r->last);
+    r->damaged = true;
     return fault_fill(r, WEIR_DAMAGED, number, position, text);
 }
 
@@ -169,12 +177,13 @@ static weir_err link_add(recovery *r, const chain_link *link)
     return WEIR_OK;
 }
 
-/* The newest file with a good head. EMPTY: there is none. */
-static weir_err last_find(recovery *r)
+/* The newest file with a good head and a number below that. EMPTY: there is none. */
+static weir_err last_find(recovery *r, uint64_t below)
 {
     for (size_t i = r->listing.count; i > 0; i--) {
         chain_link link;
-        if (r->listing.names[i - 1].kind != WEIR_JOURNAL_WAL) {
+        if (r->listing.names[i - 1].kind != WEIR_JOURNAL_WAL ||
+            r->listing.names[i - 1].number >= below) {
             continue;
         }
         weir_err err = link_read(r, r->listing.names[i - 1].number, &link);
@@ -219,10 +228,32 @@ static weir_err previous_find(recovery *r)
     }
 }
 
+/* The chain that ends before a file whose head is damaged; no other fault takes the place of that
+ * one's. */
+static weir_err chain_before(recovery *r, uint64_t number)
+{
+    weir_fault first = *r->fault;
+    weir_err err = WEIR_DAMAGED;
+    while (err == WEIR_DAMAGED) {
+        r->link_count = 0;
+        err = last_find(r, number);
+        err = err == WEIR_OK ? previous_find(r) : err;
+        number = err == WEIR_DAMAGED ? r->links[r->link_count - 1].head.previous_number : number;
+    }
+    if (err == WEIR_OK || err == WEIR_EMPTY) {
+        *r->fault = first;
+    }
+    return err;
+}
+
 static weir_err chain_find(recovery *r)
 {
-    weir_err err = last_find(r);
+    weir_err err = last_find(r, UINT64_MAX);
     err = err == WEIR_OK ? previous_find(r) : err;
+    if (err == WEIR_DAMAGED && r->journal->damage != WEIR_JOURNAL_REFUSE) {
+        err = chain_before(r, r->links[r->link_count - 1].head.previous_number);
+        err = err == WEIR_EMPTY ? WEIR_DAMAGED : err;
+    }
     for (size_t i = 0; i < r->link_count / 2; i++) {
         chain_link swapped = r->links[i];
         r->links[i] = r->links[r->link_count - 1 - i];
@@ -260,6 +291,7 @@ static weir_err units_replay(recovery *r, const weir_journal_block *block, uint6
                                   "wrote it; nothing was changed");
             }
             if (err != WEIR_OK) {
+                r->refused = !r->cut;
                 return r->cut ? WEIR_OK : err;
             }
         }
@@ -321,16 +353,18 @@ static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
         return unreadable(r, err, number, 0);
     }
     uint64_t position;
+    r->read++;
     err = blocks_replay(r, is_last ? r->reader.bytes : link->end, &position);
     r->mark = r->blocks_mark > r->mark ? r->blocks_mark : r->mark;
     r->mark_without = r->blocks_mark > r->mark_without ? r->blocks_mark : r->mark_without;
+    bool whole = is_last || position == link->end;
+    link->end = position;
     if (err == WEIR_OK && !is_last && r->cut) {
         return damaged(r, number, position, MISSING_TEXT);
     }
-    if (err == WEIR_OK && !is_last && position != link->end) {
+    if (err == WEIR_OK && !whole) {
         return damaged(r, number, position, "a block of the journal is damaged");
     }
-    link->end = position;
     return err;
 }
 
@@ -347,6 +381,7 @@ static weir_err chain_replay(recovery *r)
                        "the journal begins after the first unit that is needed");
     }
     start--;
+    r->read = start;
     r->last = r->links[start].head.first_unit - 1;
     r->sequence = r->links[start].head.first_sequence;
     for (size_t i = start; i < r->link_count; i++) {
@@ -424,6 +459,8 @@ static weir_err tail_judge(recovery *r)
         return unreadable(r, err, r->reader.number, 0);
     }
     if (torn || cut > 0 || r->cut) {
+        r->journal->torn_number = number;
+        r->journal->torn_position = link->end;
         weir_log(WEIR_LOG_INFO, "journal",
                  "torn tail cut file=%016llx position=%llu last_unit=%llu blocks_after=%llu: "
                  "nothing in it had been acknowledged as synced",
@@ -431,6 +468,65 @@ static weir_err tail_judge(recovery *r)
                  (unsigned long long)r->last, (unsigned long long)cut);
     }
     return WEIR_OK;
+}
+
+/* Living with damage. */
+
+static void journal_id_make(weir_journal *journal)
+{
+    while (journal->journal_id == 0) {
+        journal->env->ops->random(journal->env, &journal->journal_id, sizeof(journal->journal_id));
+    }
+}
+
+static bool lives_on(const recovery *r, weir_err err)
+{
+    return err == WEIR_DAMAGED && r->damaged && !r->refused &&
+           r->journal->damage != WEIR_JOURNAL_REFUSE;
+}
+
+/* From here on the chain is what was read of it: [R9]. DAMAGED: that is too little. */
+static weir_err damage_settle(recovery *r)
+{
+    if (r->from_unit > r->last + 1) {
+        r->read = 0; /* what was read ends before the first unit that is needed */
+    }
+    r->link_count = r->read;
+    if (r->read == 0) {
+        r->last = r->from_unit - 1;
+        r->sequence = 1;
+        r->older_unreadable = false;
+        journal_id_make(r->journal);
+    }
+    r->mark = r->mark < r->last ? r->mark : r->last;
+    r->mark_without = r->mark_without < r->last ? r->mark_without : r->last;
+    r->blocks_mark = 0;
+    if (r->last == 0) {
+        (void)snprintf(r->fault->text, sizeof(r->fault->text),
+                       "no unit of the journal can be read: restore the data directory from a "
+                       "backup; nothing was changed");
+        return WEIR_DAMAGED;
+    }
+    if (r->last < r->journal->unit_least) {
+        (void)snprintf(
+            r->fault->text, sizeof(r->fault->text),
+            "units after %llu cannot be read, and the checkpoint counts on some of them: "
+            "restore the data directory from a backup; nothing was changed",
+            (unsigned long long)r->last);
+        return WEIR_DAMAGED;
+    }
+    return WEIR_OK;
+}
+
+/* Nothing is written, now or later. */
+static void stop(const recovery *r)
+{
+    weir_journal *journal = r->journal;
+    journal->failed = true;
+    journal->last = r->last;
+    journal->written = r->last;
+    journal->durable = r->last;
+    journal->last_mark = r->last;
 }
 
 /* No file has a good head: a new journal, unless something says that there was one. */
@@ -456,10 +552,7 @@ static weir_err nothing_judge(recovery *r)
             return unreadable(r, err, number, position);
         }
     }
-    while (r->journal->journal_id == 0) {
-        r->journal->env->ops->random(r->journal->env, &r->journal->journal_id,
-                                     sizeof(r->journal->journal_id));
-    }
+    journal_id_make(r->journal);
     r->sequence = 1;
     return WEIR_OK;
 }
@@ -799,9 +892,10 @@ static weir_err parent_sync(const weir_journal *journal)
 static weir_err folder_open(recovery *r)
 {
     weir_journal *journal = r->journal;
-    weir_err err = journal->env->ops->dir_make(journal->env, journal->dir.path);
+    bool looks = journal->damage == WEIR_JOURNAL_LOOK;
+    weir_err err = looks ? WEIR_OK : journal->env->ops->dir_make(journal->env, journal->dir.path);
     err = err != WEIR_OK ? err : weir_journal_listing_read(&journal->dir, &r->listing);
-    if (err == WEIR_OK && r->listing.count == 0) {
+    if (err == WEIR_OK && r->listing.count == 0 && !looks) {
         err = parent_sync(journal);
     }
     if (err != WEIR_OK) {
@@ -824,7 +918,17 @@ static weir_err recover(recovery *r)
         err = nothing_judge(r);
     } else if (err == WEIR_OK) {
         err = chain_replay(r);
+        err = err == WEIR_OK && r->damaged ? WEIR_DAMAGED : err;
         err = err != WEIR_OK ? err : tail_judge(r);
+    }
+    if (lives_on(r, err)) {
+        err = damage_settle(r);
+    }
+    weir_journal_damage damage = r->journal->damage;
+    if (err == WEIR_OK &&
+        (damage == WEIR_JOURNAL_LOOK || (damage == WEIR_JOURNAL_STOP && r->damaged))) {
+        stop(r);
+        return WEIR_OK;
     }
     err = err != WEIR_OK ? err : new_file_make(r);
     err = err != WEIR_OK ? err : files_adopt(r);

@@ -23,11 +23,22 @@ typedef enum weir_sync_mode {
     WEIR_SYNC_THREAD,
 } weir_sync_mode;
 
+/* What opening does when the journal is damaged behind the last checkpoint: records that were safely
+ * stored cannot be read any more. */
+typedef enum weir_damage {
+    WEIR_DAMAGE_REFUSE = 0, /* DAMAGED; journal and checkpoints stay as they are */
+    /* Opens at the last good unit for reading alone: every write is READ_ONLY, journal and
+     * checkpoints stay as they are, and weir_engine_fault tells what is damaged. */
+    WEIR_DAMAGE_READ_ONLY,
+    WEIR_DAMAGE_CUT, /* gives up what stands behind the last good unit, for good */
+} weir_damage;
+
 /* Zeroed fields take the default named. */
 typedef struct weir_engine_config {
     const char *data_dir;        /* created when missing, mode 0700; borrowed */
     struct weir_env *env;        /* NULL: the real one */
     bool take_over;              /* replace an owner that hangs */
+    weir_damage damage;          /* REFUSE */
     weir_sync_mode sync;         /* AUTO */
     weir_level live_durability;  /* DISK: retained values of live names */
     uint32_t os_sync_every_ms;   /* 50: how long `os` records may stay unsynced */
@@ -64,12 +75,15 @@ WEIR_API void weir_engine_abandon(weir_engine *engine);
 typedef enum weir_engine_health {
     WEIR_HEALTH_OK = 0,
     WEIR_HEALTH_DISK_FULL, /* writing has stopped; it resumes by itself */
-    WEIR_HEALTH_STOPPED,   /* a write or sync failed: restart to recover */
+    WEIR_HEALTH_STOPPED,   /* a write or sync failed: restart to recover; or weir_engine_fault */
     WEIR_HEALTH_FENCED,    /* taken over by a newer owner: this process must exit */
 } weir_engine_health;
 
 /* Any thread. */
 WEIR_API weir_engine_health weir_engine_health_of(const weir_engine *engine);
+/* The damage that open met and went on with (WEIR_DAMAGE_READ_ONLY, WEIR_DAMAGE_CUT); NULL: none.
+ * The engine's, and the same until close. Any thread. */
+WEIR_API const weir_fault *weir_engine_fault(const weir_engine *engine);
 WEIR_API const weir_limits *weir_engine_limits(const weir_engine *engine);
 WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
 
