@@ -13,7 +13,7 @@ import sys
 import unittest
 
 SOURCE = BUILD = CTEST = ""
-KINDS = "unit|scenario|contract|interop|cli|repository|fuzz|bench"
+KINDS = "unit|scenario|contract|interop|cli|repository|fuzz|bench|sim"
 
 
 def tests_named_in(text):
