@@ -56,6 +56,7 @@ typedef struct weir_bench_workload {
     bool websocket;
     bool kept_sessions;       /* subscribers: clean session off, 5.0 with an expiry of an hour */
     bool own_names;           /* each publisher has a name of its own */
+    uint32_t names;           /* 2 or more: every message goes to the next of so many, in turn */
     uint32_t publishers;      /* at least 1 unless connections is set */
     uint32_t subscribers;     /* the same */
     uint32_t payload_bytes;   /* WEIR_BENCH_PAYLOAD_BYTES_MIN or more */

@@ -41,9 +41,9 @@ static weir_err subscribe_send(generator *own, generator_peer *peer)
     uint8_t bytes[PACKET_BYTES_MAX];
     uint8_t filter[64];
     weir_mqtt_packet packet = {.type = WEIR_MQTT_SUBSCRIBE, .id = 1};
-    size_t len =
-        weir_mqtt_filter_encode(weir_bytes_of(own->work->own_names ? "bench/#" : "bench/0000"),
-                                true, own->work->qos, filter, sizeof(filter));
+    size_t len = weir_mqtt_filter_encode(
+        weir_bytes_of(own->work->own_names || own->work->names > 1 ? "bench/#" : "bench/0000"),
+        true, own->work->qos, filter, sizeof(filter));
     packet.payload = (weir_bytes){filter, len};
     len = weir_mqtt_encode(own->work->version, &packet, NULL, 0, bytes, sizeof(bytes));
     peer->stage = PEER_SUBSCRIBING;

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS = 65536 };
+enum { IDS = 65536, NAMES_MAX = 10000, NAME_DIGITS = 4 };
 
 /* The PUBLISH that every message of this publisher is a copy of. */
 weir_err publisher_prepare(generator *own, generator_peer *peer)
@@ -27,7 +27,7 @@ weir_err publisher_prepare(generator *own, generator_peer *peer)
     char name[GENERATOR_NAME_MAX];
     uint8_t *payload = calloc(1, own->work->payload_bytes);
     weir_mqtt_packet packet = {.type = WEIR_MQTT_PUBLISH};
-    snprintf(name, sizeof(name), "bench/%04u", own->work->own_names ? peer->index % 10000 : 0);
+    snprintf(name, sizeof(name), "bench/%04u", own->work->own_names ? peer->index % NAMES_MAX : 0);
     packet.publish.qos = own->work->qos;
     packet.publish.id = own->work->qos > 0 ? 1 : 0;
     packet.publish.name = weir_bytes_of(name);
@@ -61,11 +61,25 @@ static uint16_t id_take(generator_peer *peer)
     return peer->last_id;
 }
 
+/* The digits at the end of the name; behind it stand the identifier and what 5.0 adds. */
+static void name_write(const generator *own, uint64_t sequence, uint8_t *out)
+{
+    uint32_t most = own->work->names < NAMES_MAX ? own->work->names : NAMES_MAX;
+    uint32_t index = (uint32_t)(sequence % most);
+    uint8_t *end = out + (own->id_at > 0 ? own->id_at : own->payload_at);
+    for (int digit = 1; digit <= NAME_DIGITS; digit++, index /= 10) {
+        end[-digit] = (uint8_t)('0' + index % 10);
+    }
+}
+
 static void message_write(generator *own, generator_peer *peer, uint8_t *out, uint64_t intended_ns)
 {
     memcpy(out, peer->template, own->packet_bytes);
     if (own->id_at > 0) {
         weir_put16(out + own->id_at, id_take(peer));
+    }
+    if (own->work->names > 1) {
+        name_write(own, peer->sequence, out);
     }
     memcpy(out + own->payload_at + 8, &peer->sequence, 8);
     memcpy(out + own->payload_at + 16, &intended_ns, 8);

@@ -42,6 +42,7 @@ static void level_change(weir_engine *engine, weir_topic *topic, weir_level leve
                               : topic->options.level;
     topic->level_unit = weir_engine_unit_now(engine);
     topic->options.level = level;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
 }
 
 /* ---- Partitions
@@ -123,6 +124,7 @@ static weir_err apply_partitions(weir_engine *engine, weir_topic *topic, uint32_
         return err;
     }
     topic->options.partitions = count;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     engine->stats.partitions += count - before;
     engine->topics_generation++; /* keys go elsewhere now */
     weir_cursors_grown(engine, topic, before);
@@ -183,6 +185,7 @@ weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change
     if (settings > 0) {
         settings_entry(engine, topic->id, change, settings);
         weir_topic_settings_merge(&topic->options, change);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     }
     return WEIR_OK;
 }
@@ -200,6 +203,7 @@ weir_err weir_change_replay_settings(weir_engine *engine, weir_bytes body)
     weir_err err = weir_topic_settings_decode((weir_bytes){body.ptr + 4, body.len - 4}, &change);
     if (err == WEIR_OK) {
         weir_topic_settings_merge(&topic->options, &change);
+        weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     }
     return err;
 }

@@ -261,6 +261,7 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     partition->segment_capacity = count;
     partition->clean_offset = result.clean_to;
     partition->tombstones_due_ms = result.tombstones_due_ms;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     engine->stats.compactions++;
     engine->stats.records_compacted += result.records_removed;
     return WEIR_OK;

@@ -17,11 +17,13 @@
 
 enum {
     FLUSH_BYTES_MAX = 64 << 20,   /* of one job */
-    FLUSH_ITEMS_MAX = 512,        /* partitions of one job */
+    FLUSH_ITEMS_MAX = 256,        /* partitions of one job */
     FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
-    FLUSH_BYTES_LEAST = 32 << 20, /* unflushed bytes that start one */
+    FLUSH_BYTES_LEAST = 48 << 20, /* unflushed bytes that start one, */
+    FLUSH_SHARE_LEFT = 4,         /* and the part of them that ends it */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
+    MADE_ALONE_MAX = 16,
     PATH_BYTES = 4096,
 };
 
@@ -29,7 +31,7 @@ enum {
  * ---------------------------------------------------------------------- */
 
 static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
-                          uint64_t term)
+                          uint64_t term, bool sync)
 {
     const weir_env_ops *ops = engine->env->ops;
     char path[PATH_BYTES];
@@ -38,22 +40,29 @@ static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t
     snprintf(path, sizeof(path), "%s/log/%u", engine->data_dir, topic_id);
     weir_err err = ops->dir_make(engine->env, parent);
     err = err == WEIR_OK ? ops->dir_make(engine->env, path) : err;
-    err = err == WEIR_OK ? ops->dir_sync(engine->env, engine->data_dir) : err;
-    err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+    err = err == WEIR_OK && sync ? ops->dir_sync(engine->env, engine->data_dir) : err;
+    err = err == WEIR_OK && sync ? ops->dir_sync(engine->env, parent) : err;
     if (err != WEIR_OK) {
         return err;
     }
     snprintf(parent, sizeof(parent), "%s", path);
     weir_topics_segments_dir(engine, topic_id, partition, 0, path, sizeof(path));
     err = ops->dir_make(engine->env, path);
-    err = err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+    err = err == WEIR_OK && sync ? ops->dir_sync(engine->env, parent) : err;
     if (err != WEIR_OK || term == 0) {
         return err;
     }
     snprintf(parent, sizeof(parent), "%s", path);
     weir_topics_segments_dir(engine, topic_id, partition, term, path, sizeof(path));
     err = ops->dir_make(engine->env, path);
-    return err == WEIR_OK ? ops->dir_sync(engine->env, parent) : err;
+    return err == WEIR_OK && sync ? ops->dir_sync(engine->env, parent) : err;
+}
+
+/* A few are made with a sync each; of many the state waits for the volume's, as for what is written
+ * to them. What goes straight to a segment waits for no checkpoint, so that its folder is synced. */
+static bool made_alone(const weir_engine *engine, const weir_flush_item *item)
+{
+    return engine->volume == NULL || item->straight || engine->flush.item_count <= MADE_ALONE_MAX;
 }
 
 static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
@@ -65,13 +74,17 @@ static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
         return WEIR_AGAIN; /* the rest goes with the next job */
     }
     weir_err err = *current != NULL ? weir_segment_sync(*current) : WEIR_OK;
-    err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index, item->term) : err;
+    bool alone = made_alone(engine, item);
+    err = err == WEIR_OK ? make_dirs(engine, item->topic_id, item->index, item->term, alone) : err;
     weir_topics_segments_dir(engine, item->topic_id, item->index, item->term, dir, sizeof(dir));
     if (err == WEIR_OK) {
-        err = weir_segment_create(engine->env, dir, item->term, first->base_offset,
-                                  first->timestamp_ms, current);
+        err = (alone ? weir_segment_create : weir_segment_create_unsynced)(
+            engine->env, dir, item->term, first->base_offset, first->timestamp_ms, current);
     }
     if (err == WEIR_OK) {
+        if (!alone) {
+            weir_segment_files_want_volume(engine->files);
+        }
         weir_segment_files_join(engine->files, *current);
         item->made[item->made_count++] = *current;
     }
@@ -179,6 +192,7 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     item->chunk_count = count;
     item->partition = partition;
     item->term = weir_straight_term(engine, partition);
+    item->straight = partition->straight_wanted;
     partition->flushing = true;
     item->topic_id = partition->topic->id;
     item->index = partition->index;
@@ -257,9 +271,12 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition)
 
 void weir_unsynced_add(weir_engine *engine, weir_partition *partition)
 {
+    bool listed = engine->volume == NULL || engine->unsynced_count <= WEIR_SYNCED_ALONE_MAX;
     if (!weir_link_in(&partition->unsynced_link)) {
-        weir_link_append(&engine->unsynced, &partition->unsynced_link);
-        engine->unsynced_count++;
+        engine->unsynced_count++; /* more than those are not told apart: the volume is synced */
+        if (listed) {
+            weir_link_append(&engine->unsynced, &partition->unsynced_link);
+        }
     }
 }
 
@@ -384,9 +401,10 @@ weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least)
 
 static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *target)
 {
-    uint64_t most = engine->limits.tail_bytes_max / 4;
+    uint64_t most = engine->limits.tail_bytes_max / 8 * 3;
     most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
-    engine->flush_going = engine->unflushed_bytes > (engine->flush_going ? most / 2 : most);
+    engine->flush_going =
+        engine->unflushed_bytes > (engine->flush_going ? most / FLUSH_SHARE_LEFT : most);
     if (weir_save_flushes(engine, class_least, target)) {
         return true; /* up to its target only, so that it comes to its end while more comes in */
     }

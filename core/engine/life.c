@@ -43,6 +43,7 @@ static void apply_trim(weir_engine *engine, weir_partition *partition, int64_t s
 {
     WEIR_ASSERT(start >= partition->start_offset && start <= partition->next_offset); /* [F1] */
     partition->start_offset = start;
+    weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     if (!weir_link_in(&partition->trimmed_link)) {
         weir_link_append(&engine->life.trimmed, &partition->trimmed_link);
     }
@@ -161,6 +162,7 @@ static weir_err settle_segments(weir_engine *engine, weir_partition *partition)
         partition->segment_count -= gone;
         memmove(partition->segments, partition->segments + gone,
                 partition->segment_count * sizeof(weir_segment *));
+        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
     if (partition->segment_count == 0) {
         partition->segment_closed = false;

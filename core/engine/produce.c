@@ -24,7 +24,7 @@ static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_
 {
     size_t need = record_bytes + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX;
     size_t capacity = partition->batch_bytes_guess > need ? partition->batch_bytes_guess : need;
-    uint32_t records = (uint32_t)(capacity / 32 + 8);
+    uint32_t records = (uint32_t)(capacity / 32 + 2);
     if (partition->note_capacity < records) {
         weir_note *notes = realloc(partition->notes, records * sizeof(*notes));
         if (notes == NULL) {

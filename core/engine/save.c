@@ -23,7 +23,6 @@
 
 enum {
     PATH_BYTES = 4096,
-    SYNCED_ALONE_MAX = 16, /* segments; of more the whole volume is synced */
     STOP_FLUSHED_MAX = 64, /* a clean stop writes out that many partitions; it carries more */
 };
 
@@ -203,7 +202,7 @@ static void drop_segments(weir_save *save)
 static weir_err sync_collect(weir_engine *engine)
 {
     weir_save *save = &engine->save;
-    save->volume = engine->volume != NULL && (engine->unsynced_count > SYNCED_ALONE_MAX ||
+    save->volume = engine->volume != NULL && (engine->unsynced_count > WEIR_SYNCED_ALONE_MAX ||
                                               weir_segment_files_need_volume(engine->files));
     if (!save->volume && engine->unsynced_count > 0) {
         save->segments = malloc(engine->unsynced_count * sizeof(weir_segment *));
@@ -220,6 +219,7 @@ static weir_err sync_collect(weir_engine *engine)
                 weir_segment_keep(partition->segments[partition->segment_count - 1]);
         }
     }
+    engine->unsynced_count = 0;
     return WEIR_OK;
 }
 

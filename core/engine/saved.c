@@ -33,7 +33,8 @@
 
 enum {
     CLOCK_EVERY = 16,           /* objects between two looks at the clock */
-    BASE_BYTES_LEAST = 1 << 20, /* below it a delta is not worth its while */
+    BASE_BYTES_LEAST = 1 << 20, /* below it, or below this part of the journal between two, */
+    BASE_SHARE = 4,             /* a delta is not worth its while */
     DELTAS_MAX = 8,             /* of one base: the journal is kept for all of them */
 };
 
@@ -156,10 +157,13 @@ void weir_saved_gone(weir_engine *engine, weir_snapshot_kind kind, weir_saved *s
  * ------------------------------------------------------------------------------------------------
  */
 
-static bool base_due(const weir_saving *saving)
+static bool base_due(const weir_engine *engine)
 {
-    return saving->base_wanted || saving->base_bytes < BASE_BYTES_LEAST ||
-           saving->deltas >= DELTAS_MAX || saving->delta_bytes >= saving->base_bytes;
+    const weir_saving *saving = &engine->saving;
+    uint64_t least = engine->config.checkpoint_bytes / BASE_SHARE;
+    least = least < BASE_BYTES_LEAST ? least : BASE_BYTES_LEAST;
+    return saving->base_wanted || saving->base_bytes < least || saving->deltas >= DELTAS_MAX ||
+           saving->delta_bytes >= saving->base_bytes;
 }
 
 void weir_saved_begin(weir_engine *engine)
@@ -167,7 +171,7 @@ void weir_saved_begin(weir_engine *engine)
     weir_saving *saving = &engine->saving;
     WEIR_ASSERT(!saving->running);
     saving->running = true;
-    saving->base = base_due(saving);
+    saving->base = base_due(engine);
     saving->engine_done = false;
     saving->pass++;
     saving->begin_unit = weir_journal_last(engine->journal);

@@ -47,7 +47,7 @@ enum {
     WEIR_UNIT_ROOM_BYTES =
         40 << 20, /* what a turn must have room for: two of the largest records */
     WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
-    WEIR_BATCH_BYTES_LEAST = 1 << 10,
+    WEIR_BATCH_BYTES_LEAST = 256,
     WEIR_BATCH_BYTES_MOST = 1 << 20, /* a turn that brings more makes several */
     WEIR_ROUTES_MAX = 65536,         /* names remembered with where they go */
     WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
@@ -55,6 +55,7 @@ enum {
     WEIR_COLD_BYTES = 512 << 10,
     WEIR_RETAINED_SCAN_MAX = 4096, /* retained values looked at in one turn for one subscriber */
     WEIR_LIVE_TOPIC_ID = 0,
+    WEIR_SYNCED_ALONE_MAX = 16,  /* segments; of more the whole volume is synced */
     WEIR_UNFLUSHED_CLASSES = 16, /* below 2 KiB, 4 KiB, ... of batches outside segments */
 };
 
@@ -413,6 +414,7 @@ typedef struct weir_flush_item {
     weir_segment *segment; /* to append to; NULL: make one. Kept. */
     bool closed;           /* ... but it takes no more */
     uint64_t segment_bytes_max;
+    bool straight;         /* batches go straight to what it makes */
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
     weir_chunk **chunks; /* kept */

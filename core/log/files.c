@@ -57,6 +57,11 @@ bool weir_segment_files_need_volume(const weir_segment_files *files)
     return atomic_load(&files->closed_dirty);
 }
 
+void weir_segment_files_want_volume(weir_segment_files *files)
+{
+    atomic_store(&files->closed_dirty, true);
+}
+
 void weir_segment_files_volume_begin(weir_segment_files *files)
 {
     (void)atomic_fetch_add(&files->epoch, 1);

@@ -20,6 +20,8 @@ void weir_segment_files_join(weir_segment_files *files, weir_segment *segment);
 /* Whether a file was closed that was written to since the last volume sync began: then only the
  * volume's sync tells whether all of it reached the disk. */
 bool weir_segment_files_need_volume(const weir_segment_files *files);
+/* Something else was written or made that only a sync of the volume covers. */
+void weir_segment_files_want_volume(weir_segment_files *files);
 /* A sync of the whole volume begins now; when it fails, nothing of this counts. */
 void weir_segment_files_volume_begin(weir_segment_files *files);
 uint32_t weir_segment_files_open(const weir_segment_files *files); /* descriptors now */

@@ -3,10 +3,10 @@
  *
  *              take (owner)                         return (any thread)
  *                 |                                       |
- *   idle[0] 4 KiB  o-o-o        taken over whole          v push
- *   idle[1] 8 KiB  o        <----------------------  returned  o-o-o-o
+ *   idle[0] 256 B  o-o-o        taken over whole          v push
+ *   idle[1] 512 B  o        <----------------------  returned  o-o-o-o
  *   ...                         when a class is bare
- *   idle[10] 4 MiB o-o
+ *   idle[14] 4 MiB o-o
  *
  * Sizes are powers of two; what is larger than the last class comes from malloc and goes back to it
  * at once. Threads that give back only push, and the owner takes the whole stack by one exchange,
@@ -24,8 +24,8 @@
 #include <stdlib.h>
 
 enum {
-    CLASS_BITS_MIN = 12, /* 4 KiB */
-    CLASS_COUNT = 11,    /* to 4 MiB */
+    CLASS_BITS_MIN = 8, /* 256 bytes: thousands of partitions with a record each */
+    CLASS_COUNT = 15,   /* to 4 MiB */
 };
 
 struct weir_chunk_pool {

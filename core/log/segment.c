@@ -135,7 +135,7 @@ static weir_err file_forget(weir_env *env, const char *path)
     return err == WEIR_NOT_FOUND ? WEIR_OK : err;
 }
 
-static weir_err files_make(weir_segment *segment)
+static weir_err files_make(weir_segment *segment, bool sync)
 {
     weir_env *env = segment->env;
     const unsigned flags = WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_EXCLUSIVE;
@@ -149,6 +149,11 @@ static weir_err files_make(weir_segment *segment)
     if (err == WEIR_OK) {
         err = env->ops->file_write(env, segment->heads, &iov, 1, 0);
     }
+    if (!sync) {
+        atomic_store(&segment->log_dirty, true);
+        atomic_store(&segment->heads_dirty, true);
+        return err;
+    }
     if (err == WEIR_OK) {
         err = env->ops->file_sync(env, segment->log);
     }
@@ -158,8 +163,8 @@ static weir_err files_make(weir_segment *segment)
     return err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
 }
 
-weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int64_t base_offset,
-                             int64_t now_ms, weir_segment **segment)
+static weir_err segment_make(weir_env *env, const char *dir, uint64_t term, int64_t base_offset,
+                             int64_t now_ms, bool sync, weir_segment **segment)
 {
     const weir_segment_state state = {
         .base_offset = base_offset,
@@ -180,7 +185,7 @@ weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int6
         err = file_forget(env, made->heads_path);
     }
     if (err == WEIR_OK) {
-        err = files_make(made);
+        err = files_make(made, sync);
     }
     if (err != WEIR_OK) {
         (void)file_forget(env, made->log_path); /* the next create would remove them too */
@@ -190,6 +195,18 @@ weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int6
     }
     *segment = made;
     return WEIR_OK;
+}
+
+weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int64_t base_offset,
+                             int64_t now_ms, weir_segment **segment)
+{
+    return segment_make(env, dir, term, base_offset, now_ms, true, segment);
+}
+
+weir_err weir_segment_create_unsynced(weir_env *env, const char *dir, uint64_t term,
+                                      int64_t base_offset, int64_t now_ms, weir_segment **segment)
+{
+    return segment_make(env, dir, term, base_offset, now_ms, false, segment);
 }
 
 /* Appending. */

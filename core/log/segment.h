@@ -33,6 +33,10 @@ typedef struct weir_segment_state {
  * state. Files and folder are synced. DISK_FULL, IO. */
 weir_err weir_segment_create(weir_env *env, const char *dir, uint64_t term, int64_t base_offset,
                              int64_t now_ms, weir_segment **segment);
+/* The same without a sync: neither its content nor its name is sure to be on disk before the whole
+ * volume was synced. */
+weir_err weir_segment_create_unsynced(weir_env *env, const char *dir, uint64_t term,
+                                      int64_t base_offset, int64_t now_ms, weir_segment **segment);
 /* Opens one lazily: files are opened at first use. `writable`: bytes beyond the state are cut at
  * the first append. DAMAGED/NOT_FOUND come from the first use (DAMAGED at once for a state that
  * cannot be). */
