@@ -6,7 +6,9 @@
  * The codecs make the template once; a message is a memcpy, two numbers a record, and (in a batch)
  * one CRC. The readers trust lengths only after they were compared with what is there.
  *
- * [W1] What write makes, next and head_read give back: the same publisher, run, sequence, time. */
+ * [W1] What write makes, next and head_read give back: the same publisher, run, sequence, time.
+ * [W2] unframe writes nothing that it has not read: a whole frame's head leaves room for the newline,
+ *      and the byte before `in` does for the one frame whose head came earlier. */
 #include "bench/weir1/message.h"
 
 #include "bench/weir1/weir1.h"
@@ -323,4 +325,32 @@ bool weir_load_json_number(weir_bytes message, const char *name, uint64_t *value
         any = true;
     }
     return any;
+}
+
+weir_err weir_load_unframe(weir_ws_reader *reader, uint8_t *in, size_t len, uint8_t *out,
+                           size_t *out_len)
+{
+    size_t from = 0;
+    size_t to = 0;
+    while (from < len) {
+        weir_ws_event event;
+        size_t used = 0;
+        weir_err err = weir_ws_read(reader, in + from, len - from, &used, &event);
+        if (err == WEIR_MORE) {
+            break;
+        }
+        if (err != WEIR_OK || event.opcode == WEIR_WS_CLOSE) {
+            return err != WEIR_OK ? err : WEIR_CLOSED;
+        }
+        if (event.opcode == WEIR_WS_BINARY || event.opcode == WEIR_WS_TEXT) {
+            memmove(out + to, event.bytes.ptr, event.bytes.len);
+            to += event.bytes.len;
+            if (event.last && event.opcode == WEIR_WS_TEXT) {
+                out[to++] = '\n'; /* behind what was read: [W2] */
+            }
+        }
+        from += used;
+    }
+    *out_len = to;
+    return WEIR_OK;
 }

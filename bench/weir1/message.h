@@ -7,7 +7,7 @@
 #ifndef WEIR_BENCH_WEIR1_MESSAGE_H
 #define WEIR_BENCH_WEIR1_MESSAGE_H
 
-#include "weir/base.h"
+#include "adapters/proto/websocket/frame.h"
 
 typedef struct weir_load_head {
     uint32_t publisher;
@@ -50,6 +50,11 @@ bool weir_load_head_read(weir_bytes payload, bool json, weir_load_head *head);
 bool weir_load_batch_next(weir_bytes batch, size_t *at, weir_bytes *value, bool *broken);
 /* The next record's value in a message of records, as text without escapes; *at from 0 on. */
 bool weir_load_json_next(weir_bytes message, size_t *at, weir_bytes *value);
+/* Takes WebSocket's heads off what was read, cut anywhere; a text message gets a newline. `out` lies
+ * one byte before `in` or further, as a message whose head came before needs its newline's room.
+ * *out_len: bytes written. CLOSED: the peer said so. Else weir_ws_read's errors. */
+weir_err weir_load_unframe(weir_ws_reader *reader, uint8_t *in, size_t len, uint8_t *out,
+                           size_t *out_len);
 /* The number behind the first "name": of a message. False: there is none. */
 bool weir_load_json_number(weir_bytes message, const char *name, uint64_t *value);
 

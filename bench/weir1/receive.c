@@ -310,11 +310,11 @@ static weir_err messages_take(load *own, load_peer *peer)
     return WEIR_OK;
 }
 
-/* Room for a whole read; what is unread moves to the front when it has to. */
+/* Room for a whole read and the byte before it; what is unread moves to the front when it has to. */
 static weir_err room_make(load_peer *peer)
 {
     size_t unread = peer->in_len - peer->in_start;
-    if (peer->in_len + LOAD_READ_BYTES <= peer->in_capacity) {
+    if (peer->in_len + 1 + LOAD_READ_BYTES <= peer->in_capacity) {
         return WEIR_OK;
     }
     if (unread + 2 * (size_t)LOAD_READ_BYTES > peer->in_capacity) {
@@ -332,35 +332,6 @@ static weir_err room_make(load_peer *peer)
     return WEIR_OK;
 }
 
-/* Takes WebSocket's heads off what was read, in place; a text message gets its newline, for which
- * its own head has left room. *len: of what is left. */
-static weir_err unframe(load_peer *peer, uint8_t *bytes, size_t *len)
-{
-    size_t from = 0;
-    size_t to = 0;
-    while (from < *len) {
-        weir_ws_event event;
-        size_t used = 0;
-        weir_err err = weir_ws_read(peer->ws, bytes + from, *len - from, &used, &event);
-        if (err == WEIR_MORE) {
-            break;
-        }
-        if (err != WEIR_OK || event.opcode == WEIR_WS_CLOSE) {
-            return err != WEIR_OK ? err : WEIR_CLOSED;
-        }
-        if (event.opcode == WEIR_WS_BINARY || event.opcode == WEIR_WS_TEXT) {
-            memmove(bytes + to, event.bytes.ptr, event.bytes.len);
-            to += event.bytes.len;
-            if (event.last && event.opcode == WEIR_WS_TEXT) {
-                bytes[to++] = '\n';
-            }
-        }
-        from += used;
-    }
-    *len = to;
-    return WEIR_OK;
-}
-
 static weir_err gone(load *own, load_peer *peer, weir_err err)
 {
     peer->stage = LOAD_GONE;
@@ -370,7 +341,7 @@ static weir_err gone(load *own, load_peer *peer, weir_err err)
                                    (unsigned)(peer - own->peers), weir_err_text(err));
 }
 
-/* True when the upgrade is through; then what follows its head is at the front. */
+/* OK when the upgrade is through; then what follows its head is at the front, behind one byte. */
 static weir_err upgrade_take(load *own, load_peer *peer, size_t *fresh)
 {
     weir_bytes bytes = {peer->in + peer->in_start, peer->in_len - peer->in_start + *fresh};
@@ -378,7 +349,7 @@ static weir_err upgrade_take(load *own, load_peer *peer, size_t *fresh)
     weir_err err = load_upgraded(own, peer, bytes, &used);
     if (err == WEIR_OK) {
         *fresh = bytes.len - used;
-        memmove(peer->in, bytes.ptr + used, *fresh);
+        memmove(peer->in + 1, bytes.ptr + used, *fresh);
         peer->in_start = 0;
         peer->in_len = 0;
     }
@@ -389,11 +360,12 @@ weir_err load_readable(load *own, load_peer *peer)
 {
     ssize_t got;
     size_t fresh;
+    size_t gap = peer->ws != NULL && peer->stage != LOAD_UPGRADING ? 1 : 0; /* weir_load_unframe */
     weir_err err = room_make(peer);
     if (err != WEIR_OK) {
         return load_fail(own, err, "no memory to receive");
     }
-    got = recv(peer->stream.fd, peer->in + peer->in_len, LOAD_READ_BYTES, MSG_DONTWAIT);
+    got = recv(peer->stream.fd, peer->in + peer->in_len + gap, LOAD_READ_BYTES, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return WEIR_OK;
     }
@@ -410,7 +382,8 @@ weir_err load_readable(load *own, load_peer *peer)
         }
     }
     if (err == WEIR_OK && peer->ws != NULL) {
-        err = unframe(peer, peer->in + peer->in_len, &fresh);
+        err = weir_load_unframe(peer->ws, peer->in + peer->in_len + 1, fresh,
+                                peer->in + peer->in_len, &fresh);
         if (err != WEIR_OK) {
             return gone(own, peer, err);
         }

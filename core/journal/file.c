@@ -161,7 +161,8 @@ static void file_take_back(weir_env *env, weir_file *file, const char *path)
     errno = kept;
 }
 
-weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number, uint64_t bytes)
+weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                                    bool zeroed)
 {
     weir_env *env = dir->env;
     char path[WEIR_JOURNAL_PATH_MAX];
@@ -175,7 +176,7 @@ weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number
         return err;
     }
     err = env->ops->file_allocate(env, file, 0, bytes);
-    err = err != WEIR_OK ? err : zeros_write(env, file, bytes, true);
+    err = err == WEIR_OK && zeroed ? zeros_write(env, file, bytes, true) : err;
     err = err != WEIR_OK ? err : env->ops->file_sync(env, file);
     err = err != WEIR_OK ? err : env->ops->rename(env, path, spare_path); /* [F2] */
     if (err != WEIR_OK) {

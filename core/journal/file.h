@@ -38,9 +38,10 @@ void weir_journal_path(const weir_journal_dir *dir, weir_journal_name name,
 weir_err weir_journal_listing_read(const weir_journal_dir *dir, weir_journal_listing *listing);
 void weir_journal_listing_fini(weir_journal_listing *listing);
 
-/* Fills "<number>.new" with zeros, syncs it and renames it to ".spare". Blocks: for a background
- * job. On failure nothing is left behind. */
-weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number, uint64_t bytes);
+/* Makes "<number>.new" of this size, filled with zeros when `zeroed`, syncs it and renames it to
+ * ".spare". Blocks: for a background job. On failure nothing is left behind. */
+weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                                    bool zeroed);
 /* Renames a spare to "<number>.wal", syncs the folder and opens it. */
 weir_err weir_journal_spare_use(const weir_journal_dir *dir, uint64_t spare, uint64_t number,
                                 weir_file **file);

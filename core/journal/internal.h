@@ -69,6 +69,7 @@ typedef struct weir_journal_prepare {
     weir_job job;
     weir_journal *journal;
     uint64_t number;
+    bool zeroed; /* filled with zeros */
     weir_err err;
     bool running; /* the owner's */
     atomic_bool done;
@@ -99,7 +100,9 @@ struct weir_journal {
     weir_file *file; /* the last of files[] */
     uint64_t position;
     uint64_t sequence_next;
-    bool file_unsynced; /* blocks were written to it since its last sync */
+    bool file_unsynced;        /* blocks were written to it since its last sync */
+    uint64_t group_bytes;      /* written since the last sync */
+    uint64_t group_bytes_mean; /* moving mean of what one sync covers */
 
     weir_journal_buffer buffers[2];
     weir_journal_buffer mark;      /* one page: a block without units */

@@ -67,10 +67,12 @@ typedef struct weir_adapter_ops {
     weir_err (*start)(weir_adapter *adapter, weir_fault *fault);
     /* Accepts and takes in nothing new; answers what is in flight; tells peers in its protocol;
      * then calls host->ops->drained (from any thread, possibly within this call). Never blocks.
-     * Once. */
+     * Once. What a full or broken disk holds up is not answered in time: the host calls
+     * weir_engine_stop_waiting before stop, and each such operation ends with CLOSED, upon which a
+     * peer is told neither yes nor no. */
     void (*drain)(weir_adapter *adapter);
     /* Closes everything at once, drained or not, joins its threads, frees the adapter. Once. May
-     * block, briefly. */
+     * block, briefly: until the engine has given back every operation, which it does at once. */
     void (*stop)(weir_adapter *adapter);
     /* Tells each counter by its metric name. While serving: after start, before drain. Any thread,
      * at any rate, more than one at once; never blocks. */

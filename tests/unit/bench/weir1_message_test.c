@@ -115,6 +115,36 @@ static void every_record_of_a_text_is_found_again(void **state)
     weir_load_template_fini(&load);
 }
 
+/* However the stream is cut: a head may come with one read and its payload with the next. */
+static void messages_come_out_of_frames_cut_anywhere(void **state)
+{
+    static const char whole[] = "{\"a\":1}\n\n{\"b\":2}\n";
+    static const char *const texts[] = {"{\"a\":1}", "", "{\"b\":2}"};
+    const weir_ws_rules rules = {.role = WEIR_WS_CLIENT, .message_bytes_max = 100};
+    uint8_t stream[64];
+    size_t len = 0;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        len += weir_ws_head_write(stream + len, WEIR_WS_TEXT, true, strlen(texts[i]), NULL);
+        memcpy(stream + len, texts[i], strlen(texts[i]));
+        len += strlen(texts[i]);
+    }
+    for (size_t cut = 0; cut <= len; cut++) {
+        weir_ws_reader reader;
+        uint8_t room[80];
+        size_t had = 0;
+        size_t more = 0;
+        weir_ws_reader_init(&reader, &rules);
+        memcpy(room + 1, stream, cut);
+        assert_int_equal(weir_load_unframe(&reader, room + 1, cut, room, &had), WEIR_OK);
+        memcpy(room + had + 1, stream + cut, len - cut);
+        assert_int_equal(weir_load_unframe(&reader, room + had + 1, len - cut, room + had, &more),
+                         WEIR_OK);
+        assert_int_equal(had + more, sizeof(whole) - 1);
+        assert_memory_equal(room, whole, sizeof(whole) - 1);
+    }
+}
+
 static void what_is_no_head_is_none(void **state)
 {
     static const char letters[] = "00112233445566778899aabbccddeeff00112233445566Gg and more";
@@ -163,6 +193,7 @@ int main(void)
         cmocka_unit_test(every_record_of_a_batch_is_found_again),
         cmocka_unit_test(a_cut_batch_is_broken_and_not_shorter),
         cmocka_unit_test(every_record_of_a_text_is_found_again),
+        cmocka_unit_test(messages_come_out_of_frames_cut_anywhere),
         cmocka_unit_test(what_is_no_head_is_none),
         cmocka_unit_test(a_payload_too_small_for_its_head_is_refused),
         cmocka_unit_test(a_row_becomes_a_task),

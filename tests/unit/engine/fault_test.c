@@ -2,6 +2,8 @@
  * afterwards, and nothing of ours ends in an assertion. */
 #include "tests/unit/engine/support.h"
 
+#include <pthread.h>
+
 enum { ROUNDS = 6, PER_ROUND = 40 };
 
 static const uint32_t every_kind = (1u << WEIR_CALL_COUNT) - 1;
@@ -140,49 +142,148 @@ static void no_full_disk_loses_what_was_acknowledged(void **state)
     run_all(WEIR_DISK_FULL, 1, 61);
 }
 
+/* A disk that can take its time to say that it is full. */
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
+static bool gate_shut;
+static const weir_env_ops *gate_below;
+static weir_env_ops gate_ops;
+
+static weir_err allocate_behind_gate(weir_env *env, weir_file *file, uint64_t offset,
+                                     uint64_t bytes)
+{
+    pthread_mutex_lock(&gate_lock);
+    while (gate_shut) {
+        pthread_cond_wait(&gate_changed, &gate_lock);
+    }
+    pthread_mutex_unlock(&gate_lock);
+    return gate_below->file_allocate(env, file, offset, bytes);
+}
+
+static void gate_set(bool shut)
+{
+    pthread_mutex_lock(&gate_lock);
+    gate_shut = shut;
+    pthread_cond_broadcast(&gate_changed);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+/* An engine on a disk that can fail, with the topic t and its record "kept". */
+typedef struct disk_fixture {
+    fixture f; /* first */
+    weir_env *below;
+    weir_env *faulty;
+} disk_fixture;
+
+static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
+{
+    fixture *f = &d->f;
+    memset(d, 0, sizeof(*d));
+    assert_int_equal(weir_env_posix_create(&d->below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(d->below, &d->faulty), WEIR_OK);
+    gate_below = d->faulty->ops;
+    gate_ops = *gate_below;
+    gate_ops.file_allocate = allocate_behind_gate;
+    d->faulty->ops = &gate_ops;
+    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->config.env = d->faulty;
+    f->config.sync = sync;
+    f->config.journal_file_bytes = 64 << 10;
+    f->config.limits = (weir_limits)WEIR_LIMITS_DEFAULT;
+    f->config.limits.port_bytes_max = 64 << 20;
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    assert_int_equal(publish_ok(f->port, "t/x", "kept"), 0);
+    return f;
+}
+
+static void disk_end(disk_fixture *d)
+{
+    fixture_end(&d->f);
+    weir_env_faulty_destroy(d->faulty);
+    weir_env_posix_destroy(d->below);
+}
+
+/* What needs a journal file of its own is held up from now on. */
+static void disk_fill(disk_fixture *d)
+{
+    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_ALLOCATE,
+                                                          .countdown = 1,
+                                                          .for_good = true,
+                                                          .err = WEIR_DISK_FULL,
+                                                          .os_errno = 28});
+}
+
+static void disk_has_room(disk_fixture *d)
+{
+    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){0});
+    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(d->f.engine) != WEIR_HEALTH_OK; i++) {
+        weir_port_wait(d->f.port, 5);
+    }
+}
+
 /* A host that stops must get every operation back; what it can be told is only that nobody knows. */
 static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
+    static uint8_t large[100000];
+    const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    disk_fixture d;
+    fixture *f = disk_begin(&d, WEIR_SYNC_INLINE);
     (void)state;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 64 << 10;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    assert_int_equal(publish_ok(f.port, "t/x", "kept"), 0);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_ALLOCATE,
-                                                       .countdown = 1,
-                                                       .for_good = true,
-                                                       .err = WEIR_DISK_FULL,
-                                                       .os_errno = 28});
-    static uint8_t large[100000]; /* needs a journal file of its own */
-    weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    assert_int_equal(weir_port_publish(f.port, &record, NULL, 7), WEIR_OK);
-    assert_nothing(f.port);
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
-    weir_completion done = publish(f.port, "t/x", "refused"); /* at once: it waits for no disk */
+    disk_fill(&d);
+    assert_int_equal(weir_port_publish(f->port, &record, NULL, 7), WEIR_OK);
+    assert_nothing(f->port);
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
+    weir_completion done = publish(f->port, "t/x", "refused"); /* at once: it waits for no disk */
     assert_int_equal(done.err, WEIR_DISK_FULL);
-    weir_engine_stop_waiting(f.engine);
-    done = next_of(f.port, WEIR_COMPLETION_PUBLISH);
+    weir_engine_stop_waiting(f->engine);
+    done = next_of(f->port, WEIR_COMPLETION_PUBLISH);
     assert_int_equal(done.token, 7);
     assert_int_equal(done.err, WEIR_CLOSED);
-    done = publish(f.port, "t/x", "late");
+    done = publish(f->port, "t/x", "late");
     assert_int_equal(done.err, WEIR_DISK_FULL);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
-    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
-        weir_port_wait(f.port, 5);
+    disk_has_room(&d);
+    assert_int_equal(publish_ok(f->port, "t/x", "after"), 2); /* what was held up is kept */
+    disk_end(&d);
+}
+
+/* A journal that is merely behind makes every operation wait; one that is blocked would for ever. */
+static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
+{
+    enum { RECORDS = 30, FULL = 24 }; /* FULL: together what a turn may leave in its memory */
+    static uint8_t large[1000000];
+    const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    disk_fixture d;
+    fixture *f = disk_begin(&d, WEIR_SYNC_THREAD);
+    weir_subscriber *subscriber = NULL;
+    int held_up = 0;
+    (void)state;
+    disk_fill(&d);
+    gate_set(true);
+    for (int i = 0; i < 1 + RECORDS; i++) {
+        assert_int_equal(weir_port_publish(f->port, &record, NULL, 7), WEIR_OK);
+        weir_port_step(f->port); /* the first is on its way, and the others gather behind it */
     }
-    assert_int_equal(publish_ok(f.port, "t/x", "after"), 2); /* what was held up is kept */
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    gate_set(false);
+    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK; i++) {
+        weir_port_wait(f->port, 5);
+    }
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
+    weir_engine_stop_waiting(f->engine);
+    for (int i = 0; i < 1 + RECORDS; i++) {
+        weir_completion done = next_of(f->port, WEIR_COMPLETION_PUBLISH);
+        held_up += done.err == WEIR_CLOSED;
+        assert_true(done.err == WEIR_CLOSED || done.err == WEIR_DISK_FULL);
+    }
+    assert_true(held_up > FULL && held_up < 1 + RECORDS);
+    assert_record(f->port, "t", 0, "x", "kept");
+    subscriber = subscriber_open(f->port, 10);
+    subscribe(f->port, subscriber, "t/#");
+    weir_completion done = publish(f->port, "t/x", "refused");
+    assert_int_equal(done.err, WEIR_DISK_FULL);
+    disk_has_room(&d);
+    disk_end(&d);
 }
 
 int main(void)
@@ -191,6 +292,7 @@ int main(void)
         cmocka_unit_test(no_io_error_loses_what_was_acknowledged),
         cmocka_unit_test(no_full_disk_loses_what_was_acknowledged),
         cmocka_unit_test(what_a_full_disk_holds_up_is_answered_once_nobody_waits),
+        cmocka_unit_test(a_blocked_journal_that_is_full_holds_back_no_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
