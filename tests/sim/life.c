@@ -108,7 +108,7 @@ void world_stop(sim_world *w)
     bool clean = err == WEIR_OK && !sim_env_dead(w->env);
     world_say(w, "    clean stop: %s", weir_err_name(err));
     w->engine = NULL;
-    if (w->quiet && !clean && !w->model.gaps) {
+    if (w->quiet && !clean && !w->model.gaps && !w->sync_lost) {
         model_fail(&w->model, "[P9] a clean stop without faults fails: %s", weir_err_name(err));
     }
     bury(w);
