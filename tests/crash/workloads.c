@@ -606,7 +606,8 @@ static void producers(crash_run *run)
     for (int i = 0; i < 75 && world_up(&run->w); i++) {
         batch_numbered(run, 0, 1 + (uint32_t)below(run, 3), 60 + (int32_t)below(run, 500));
         moves(run);
-        if (i % 6 == 5) {
+        if (i % CRASH_RETRIES ==
+            CRASH_RETRIES - 1) { /* no more are under way than are remembered */
             settle(run);
             crash_retries_send(run);
         }
