@@ -56,12 +56,13 @@ void world_producer_opened(sim_world *w, const sim_ask *ask, const weir_completi
         begin_anew(producer);
         return;
     }
-    if (done->producer.id < w->producer_id_next) {
-        model_fail(&w->model, "[P12] producer id %" PRId64 " is given out again",
-                   done->producer.id);
+    int64_t id = done->producer.id;
+    if (id < 0 || id >= SIM_PRODUCER_IDS || w->producer_ids[id]) {
+        model_fail(&w->model, "[P12] producer id %" PRId64 " is given out again", id);
+        return;
     }
-    w->producer_id_next = done->producer.id + 1;
-    producer->id = done->producer.id;
+    w->producer_ids[id] = true;
+    producer->id = id;
     producer->epoch = done->producer.epoch;
     producer->state = PRODUCER_IDLE;
     world_event(w, SIM_EVENT_producer_opened);

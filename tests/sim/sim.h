@@ -16,7 +16,7 @@
 #include "core/env/failpoint.h"
 
 #define SIM_UNASKED ((uint64_t)1 << 32) /* in a token: a record that is answered only if it fails */
-enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4 };
+enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4, SIM_PRODUCER_IDS = 1 << 14 };
 
 /* X(NAME, weight among a thousand or so). One request of a client, or one fault. */
 #define SIM_OP_LIST(X)                                                                             \
@@ -25,7 +25,7 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4 };
     X(PUBLISH_LIVE, 30)                                                                            \
     X(BATCH, 80)                                                                                   \
     X(BATCH_LARGE, 6)                                                                              \
-    X(PRODUCE_ONCE, 0)                                                                             \
+    X(PRODUCE_ONCE, 50)                                                                            \
     X(FETCH, 110)                                                                                  \
     X(SUBSCRIBE, 30)                                                                               \
     X(CREDIT, 60)                                                                                  \
@@ -235,7 +235,7 @@ typedef struct sim_world {
     uint32_t ask_next;
     sim_reader readers[SIM_READERS];
     sim_producer producers[SIM_PRODUCERS];
-    int64_t producer_id_next; /* no id below this one is given out any more */
+    bool producer_ids[SIM_PRODUCER_IDS]; /* that were given out */
     weir_level survives; /* the least level that crashes since the last recovery must not touch */
     uint64_t events[SIM_EVENT_COUNT];
     uint64_t points[WEIR_FAILPOINT_COUNT];
