@@ -114,6 +114,16 @@ static const weir_option sub_options[] = {
     {0, NULL, NULL, NULL},
 };
 
+static const weir_option dump_options[] = {
+    {0, "unit", "FROM..TO", "only these units of the journal (FROM alone: that one)"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option repair_options[] = {
+    {0, "accept-loss", NULL, "do it; without this, only tell what would be given up"},
+    {0, NULL, NULL, NULL},
+};
+
 static const weir_option demo_options[] = {
     {'n', "devices", "N", "how many devices (default 3)"},
     {'i', "interval", "MS", "milliseconds between two rounds (default 1000)"},
@@ -317,6 +327,49 @@ static const weir_command commands[] = {
      64,
      {bench_options},
      weir_run_bench},
+    {"log verify",
+     "",
+     "read a whole data directory and say whether it is sound",
+     "Reads owner file, checkpoints, journal, segments and their .heads, of a data directory that no "
+     "gateway owns, and changes nothing. Shows every file, the first bad place of each that is not "
+     "sound, and the offsets that cannot be read. Exit code 0: sound; 1: damaged.",
+     "weir log verify --data ./var/data\n",
+     0,
+     0,
+     {config_options, output_options},
+     weir_run_log_verify},
+    {"log dump",
+     "[FILE]",
+     "print what the journal, or one segment, holds",
+     "Without FILE: the entries of all units in the journal of a data directory that no gateway owns. "
+     "FILE is a segment's .log: its batches. Changes nothing.",
+     "weir log dump --unit 100..120\n"
+     "weir log dump var/data/log/1/0/00000000000000000000.log -o ndjson\n",
+     0,
+     1,
+     {dump_options, config_options, output_options},
+     weir_run_log_dump},
+    {"log repair",
+     "",
+     "give up what a damaged journal cannot give back",
+     "Tells which units, and which records of which topics, were acknowledged and cannot be read. With "
+     "--accept-loss it copies journal and checkpoints into a folder repair-TIME of the data directory "
+     "first, and then cuts the journal behind the last good unit, so that `weir serve` starts as usual. "
+     "A file that can be restored from a backup is better: then nothing is lost.",
+     "weir log repair --data ./var/data\nweir log repair --data ./var/data --accept-loss\n",
+     0,
+     0,
+     {repair_options, config_options, output_options},
+     weir_run_log_repair},
+    {"log failpoints",
+     "",
+     "list the places where tests count, kill or fail",
+     "",
+     "weir log failpoints\n",
+     0,
+     0,
+     {output_options},
+     weir_run_log_failpoints},
     {"version",
      "",
      "print the versions of weir and of its libraries",

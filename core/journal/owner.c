@@ -381,6 +381,45 @@ weir_err weir_owner_open(weir_env *env, const char *data_dir, bool take_over, we
     return WEIR_OK;
 }
 
+weir_err weir_owner_look(weir_env *env, const char *data_dir, uint64_t *term, weir_fault *fault)
+{
+    owner_start start = {.env = env, .dir = data_dir, .fault = fault};
+    uint8_t bytes[OWNER_BYTES];
+    size_t got = 0;
+    bool held = false;
+    char path[PATH_BYTES_MAX];
+    *term = 0;
+    path_of(&start, "", path);
+    weir_err err = env->ops->dir_list(env, path, highest_lock_each, &start.term);
+    if (err != WEIR_OK) {
+        return fault_fill(&start, err, "",
+                          "there is no data directory that can be read: name one with --data");
+    }
+    path_of(&start, "owner", path);
+    err = env->ops->file_open(env, path, WEIR_OPEN_READ, &start.file);
+    if (err == WEIR_NOT_FOUND) {
+        return fault_fill(&start, err, "owner", "this is no data directory: name one with --data");
+    }
+    if (err == WEIR_OK) {
+        uint64_t written = 0;
+        err = env->ops->file_read(env, start.file, bytes, sizeof(bytes), 0, &got);
+        env->ops->file_close(env, start.file);
+        if (err == WEIR_OK &&
+            owner_decode((weir_bytes){bytes, got}, &written, &start.pid) == WEIR_OK) {
+            start.term = written > start.term ? written : start.term;
+        }
+    }
+    if (err != WEIR_OK) {
+        return io_fill(&start, err, "owner");
+    }
+    err = start.term > 0 ? term_held(&start, start.term, &held) : WEIR_OK;
+    if (err == WEIR_OK && held) {
+        err = locked_fill(&start);
+    }
+    *term = start.term;
+    return err;
+}
+
 void weir_owner_close(weir_owner *owner)
 {
     if (owner != NULL) {

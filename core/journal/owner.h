@@ -18,6 +18,9 @@ typedef struct weir_owner weir_owner;
 weir_err weir_owner_open(weir_env *env, const char *data_dir, bool take_over, weir_owner **owner,
                          bool *old_alive, weir_fault *fault);
 void weir_owner_close(weir_owner *owner);
+/* Only looks, and changes nothing. *term: the present or last owner's; 0: none yet. LOCKED names the
+ * pid in the fault; NOT_FOUND: there is no such directory. */
+weir_err weir_owner_look(weir_env *env, const char *data_dir, uint64_t *term, weir_fault *fault);
 uint64_t weir_owner_term(const weir_owner *owner);
 /* Reads the term again, with one read of the disk. FENCED: a newer owner has it. IO: it cannot be
  * told. Any thread. */

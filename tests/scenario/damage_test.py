@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+"""A journal that is damaged behind the checkpoint: what is there is read, nothing is written, `weir log`
+says what is missing, and repairs only what one accepts to lose.
+
+    WEIR_BIN=... damage_test.py [part of a test's name]
+"""
+import hashlib
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+
+import mqtt_wire
+import support
+
+ERROR, REFUSED = 1, 4  # exit codes of programs/commands.h
+PAGE = 4096
+ROUNDS, EACH = 12, 5
+NOT_DATA = re.compile(r"(weir\.sock|owner|owner\.lock|lock-[0-9a-f]{16}|volume|.*\.spare|.*\.new)$")
+
+
+def killed(scene):
+    """A gateway's data directory with records of topic `site` in its journal, killed."""
+    gateway = scene.gateway("http.enabled=true", "http.port=0")
+    gateway.weir("topic", "create", "site", "-d", "disk")
+    for number in range(ROUNDS):
+        lines = "".join(f"{number}-{i}\n" for i in range(EACH))
+        gateway.weir("pub", "site/d", "-l", stdin=lines.encode())
+    gateway.kill()
+    return gateway
+
+
+def files(folder):
+    """The hash of every file that is data."""
+    found = {}
+    for at, _, names in os.walk(folder):
+        for name in names:
+            if not NOT_DATA.match(name):
+                with open(os.path.join(at, name), "rb") as file:
+                    found[os.path.relpath(os.path.join(at, name), folder)] = hashlib.sha256(file.read()).hexdigest()
+    return found
+
+
+def damage(gateway):
+    """Wrecks a block in the middle of the journal; the file, and where."""
+    folder = os.path.join(gateway.data, "journal")
+    path = os.path.join(folder, sorted(name for name in os.listdir(folder) if name.endswith(".wal"))[0])
+    with open(path, "r+b") as file:
+        content = file.read()
+        blocks = [at for at in range(PAGE, len(content), PAGE) if content[at:at + 4] == b"WBLK"]
+        position = blocks[len(blocks) // 2]
+        file.seek(position + 80)
+        file.write(b"\xa5" * 64)
+    return path, position
+
+
+def records(gateway):
+    return gateway.weir("sub", "site/d", "--from", "beginning", "-e").decode().split()
+
+
+def published():
+    return [f"{number}-{i}" for number in range(ROUNDS) for i in range(EACH)]
+
+
+def get(gateway, path):
+    try:
+        with urllib.request.urlopen(f"http://{gateway.ports()['http']}{path}", timeout=support.DEADLINE_S) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def log(gateway, *arguments, code=0):
+    done = gateway.weir("log", *arguments, code=None)
+    assert done.returncode == code, f"exit {done.returncode}, not {code}: {done}"
+    return done.stdout.decode(), done.stderr.decode()
+
+
+def verified(gateway, code=0):
+    return json.loads(log(gateway, "verify", "-o", "json", code=code)[0])
+
+
+def a_sound_directory_is_called_sound_and_not_a_byte_changes():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        before = files(gateway.data)
+        found = verified(gateway)
+        assert found["sum"][0]["sound"] is True and found["lost"] == [], found
+        assert sum(file["records"] or 0 for file in found["files"]) == ROUNDS * EACH, found
+        assert files(gateway.data) == before
+        gateway.start()
+        assert records(gateway) == published()
+        assert gateway.stop() == 0
+        found = verified(gateway)  # now a checkpoint and segments
+        assert found["sum"][0]["records"] == ROUNDS * EACH, found
+        assert {"checkpoint", "segment"} <= {kind(file["file"]) for file in found["files"]}, found
+
+
+def kind(path):
+    return "checkpoint" if path.endswith(".checkpoint") else "segment" if path.endswith(".log") else "other"
+
+
+def a_directory_that_a_gateway_owns_is_refused_with_its_pid():
+    with support.Scene() as scene:
+        gateway = scene.gateway()
+        for command in ("verify", "dump", "repair"):
+            _, said = log(gateway, command, code=REFUSED)
+            assert str(gateway.run.process.pid) in said, said
+        gateway.serves()
+
+
+def the_place_of_damage_and_what_is_lost_are_told():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        path, position = damage(gateway)
+        before = files(gateway.data)
+        found = verified(gateway, code=ERROR)
+        bad = [file for file in found["files"] if file["verdict"] == "damaged"]
+        assert len(bad) == 1 and path.endswith(bad[0]["file"]) and bad[0]["position"] == position, bad
+        lost = found["lost"]
+        assert len(lost) == 1 and lost[0]["topic"] == "site" and lost[0]["to"] == ROUNDS * EACH, lost
+        assert 0 < lost[0]["from"] < lost[0]["to"] and lost[0]["from"] % EACH == 0, lost
+        assert files(gateway.data) == before
+
+
+def a_damaged_journal_is_read_up_to_there_and_takes_no_write():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        path, _ = damage(gateway)
+        before = files(gateway.data)
+        gateway.start()
+        said = gateway.log()
+        assert path in said and "weir log repair --accept-loss" in said, said
+        there = records(gateway)
+        assert there and there == published()[:len(there)] and len(there) < ROUNDS * EACH, there
+        for command in (("pub", "site/d", "-m", "x"), ("topic", "create", "other"), ("topic", "rm", "site")):
+            assert gateway.weir(*command, code=None).returncode == REFUSED, command
+        status, body = get(gateway, "/readyz")
+        assert status == 503 and body["because"] == "read-only" and body["file"] == path, body
+        assert "weir log repair --accept-loss" in body["text"], body
+        assert get(gateway, "/healthz")[0] == 200
+        assert gateway.stop() == 0
+        assert files(gateway.data) == before
+
+
+def a_publisher_of_mqtt_5_is_told_0x97_and_stays_connected():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        damage(gateway)
+        gateway.start()
+        with mqtt_wire.connected(gateway.port) as peer:
+            peer.send(mqtt_wire.publish("site/d", b"x", qos=1))
+            assert peer.expect(mqtt_wire.PUBACK).reason() == 0x97
+            peer.ping()
+        assert gateway.stop() == 0
+
+
+def a_repair_tells_first_and_cuts_only_when_the_loss_is_accepted():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        path, _ = damage(gateway)
+        before = files(gateway.data)
+        out, said = log(gateway, "repair", code=ERROR)
+        assert "site" in out and path in said and "nothing was changed" in said, out + said
+        assert files(gateway.data) == before
+        lost_from = verified(gateway, code=ERROR)["lost"][0]["from"]
+        out, said = log(gateway, "repair", "--accept-loss")
+        aside = [name for name in os.listdir(gateway.data) if name.startswith("repair-")]
+        assert len(aside) == 1 and aside[0] in said, said
+        copies = files(os.path.join(gateway.data, aside[0]))
+        assert copies == {name: hashed for name, hashed in before.items() if name.split("/")[0] in ("journal", "state")}
+        assert verified(gateway)["sum"][0]["sound"] is True
+        gateway.start()
+        assert records(gateway) == published()[:lost_from]
+        gateway.weir("pub", "site/d", "-m", "after")
+        assert records(gateway) == published()[:lost_from] + ["after"]
+        gateway.kill()
+        gateway.start()
+        assert records(gateway) == published()[:lost_from] + ["after"]
+        assert gateway.stop() == 0
+
+
+def a_sound_journal_is_not_repaired():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        before = files(gateway.data)
+        _, said = log(gateway, "repair", "--accept-loss")
+        assert "nothing to repair" in said, said
+        assert files(gateway.data) == before
+
+
+def a_damaged_segment_is_told_with_its_gap():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        gateway.start()
+        assert gateway.stop() == 0
+        path = next(os.path.join(at, name) for at, _, names in os.walk(os.path.join(gateway.data, "log"))
+                    for name in names if name.endswith(".log"))
+        with open(path, "r+b") as file:
+            file.seek(90)
+            file.write(b"\xa5\xa5")
+        found = verified(gateway, code=ERROR)
+        lost = found["lost"]
+        assert len(lost) == 1 and lost[0]["topic"] == "site" and lost[0]["from"] == 0, found
+        assert lost[0]["in"] == "segment", lost
+        _, said = log(gateway, "repair", "--accept-loss")
+        assert "nothing to repair" in said, said  # a gap in a segment is no reason to cut
+
+
+def a_dump_shows_units_and_batches():
+    with support.Scene() as scene:
+        gateway = killed(scene)
+        rows = json.loads(log(gateway, "dump", "-o", "json")[0])
+        batches = [row for row in rows if row["type"] == "batch"]
+        assert sum(row["records"] for row in batches) == ROUNDS * EACH, rows
+        assert "topic-create" in {row["type"] for row in rows}, rows
+        some = json.loads(log(gateway, "dump", "--unit", "2..3", "-o", "json")[0])
+        assert {row["unit"] for row in some} == {2, 3}, some
+        gateway.start()
+        assert gateway.stop() == 0
+        path = next(os.path.join(at, name) for at, _, names in os.walk(os.path.join(gateway.data, "log"))
+                    for name in names if name.endswith(".log"))
+        rows = json.loads(log(gateway, "dump", path, "-o", "json")[0])
+        assert sum(row["records"] for row in rows) == ROUNDS * EACH, rows
+        assert b"checkpoint_written" in support.run_checked([support.BIN, "log", "failpoints"]).stdout
+
+
+if __name__ == "__main__":
+    support.run_tests(support.tests_of(globals()), *sys.argv[1:])
