@@ -364,6 +364,9 @@ def permitted():
 def main():
     reader = sys.argv[1]
     wanted = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    if os.environ.get("WEIR_SANITIZED"):
+        print("skipped: a build with a sanitizer is not traced")
+        sys.exit(support.SKIPPED)
     if not shutil.which("strace"):
         print("skipped: strace is missing; apt-get install strace")
         sys.exit(support.SKIPPED)
