@@ -59,10 +59,11 @@ static weir_err make_dirs(const weir_engine *engine, uint32_t topic_id, uint32_t
 }
 
 /* A few are made with a sync each; of many the state waits for the volume's, as for what is written
- * to them. What goes straight to a segment waits for no checkpoint, so that its folder is synced. */
+ * to them. In a folder of an owner's term batches may go straight to a segment, which waits for no
+ * checkpoint: those are always synced. */
 static bool made_alone(const weir_engine *engine, const weir_flush_item *item)
 {
-    return engine->volume == NULL || item->straight || engine->flush.item_count <= MADE_ALONE_MAX;
+    return engine->volume == NULL || item->term != 0 || engine->flush.item_count <= MADE_ALONE_MAX;
 }
 
 static weir_err new_segment(const weir_engine *engine, weir_flush_item *item,
@@ -192,7 +193,6 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     item->chunk_count = count;
     item->partition = partition;
     item->term = weir_straight_term(engine, partition);
-    item->straight = partition->straight_wanted;
     partition->flushing = true;
     item->topic_id = partition->topic->id;
     item->index = partition->index;

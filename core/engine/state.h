@@ -414,7 +414,6 @@ typedef struct weir_flush_item {
     weir_segment *segment; /* to append to; NULL: make one. Kept. */
     bool closed;           /* ... but it takes no more */
     uint64_t segment_bytes_max;
-    bool straight;         /* batches go straight to what it makes */
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
     weir_chunk **chunks; /* kept */
