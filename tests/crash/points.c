@@ -98,7 +98,7 @@ static void configure(const crash_workload *workload, sim_world *w)
 {
     w->config = (weir_engine_config){
         .data_dir = "data",
-        .sync = (weir_sync_mode)(w->seed % 3),
+        .sync = (weir_sync_mode)((w->seed + (uint64_t)(workload - CRASH_WORKLOADS)) % 3),
         .journal_file_bytes = 65536,
         .segment_bytes_max = 4096,
         .checkpoint_bytes = 24576,
