@@ -104,6 +104,7 @@ struct weir_partition {
     bool flushing;             /* a flush has it in hand */
     bool straight_wanted;      /* large batches come: its segments stand in this owner's folder */
     bool straight_behind;      /* a flush went before the batches that come now */
+    uint32_t straight_items;   /* sets that have something of it, waiting or going */
     int64_t straight_end;      /* what is on its way straight to the segment ends here, */
     uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
     bool segment_closed;       /* it is old: the next record begins another one */

@@ -47,7 +47,7 @@ enum {
 
 bool weir_straight_busy(const weir_partition *partition)
 {
-    return partition->straight_end > partition->flushed_offset;
+    return partition->straight_items > 0;
 }
 
 bool weir_straight_behind(const weir_engine *engine)
@@ -98,7 +98,7 @@ static uint64_t lacking_bytes(const weir_partition *partition)
 
 /* The segment it may go to, with room for it and for what goes before; NULL: none. */
 static weir_segment *segment_for(const weir_engine *engine, const weir_partition *partition,
-                                 uint64_t bytes, uint64_t before)
+                                 const weir_chunk *chunk, uint64_t before)
 {
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     if (partition->segment_count == 0 || !partition->segment_continues || partition->flushing ||
@@ -109,9 +109,16 @@ static weir_segment *segment_for(const weir_engine *engine, const weir_partition
     weir_segment *last = partition->segments[partition->segment_count - 1];
     weir_segment_state state;
     weir_segment_state_of(last, &state);
-    uint64_t end = weir_straight_busy(partition) ? partition->straight_bytes : state.bytes;
+    bool busy = weir_straight_busy(partition);
+    uint64_t end = busy ? partition->straight_bytes : state.bytes;
+    uint32_t from = lacking_from(partition);
+    int64_t first = from < partition->tail.count ? weir_tail_at(&partition->tail, from)->base_offset
+                                                 : chunk->base_offset;
+    if (first != (busy ? partition->straight_end : state.end_offset)) {
+        return NULL; /* a trim has taken what was between: the next segment begins behind it */
+    }
     bool fits = state.term == weir_owner_term(engine->owner_file) &&
-                end + before + bytes <= (uint64_t)options.segment_bytes; /* [X1] */
+                end + before + chunk->batch_bytes <= (uint64_t)options.segment_bytes; /* [X1] */
     return fits ? last : NULL;
 }
 
@@ -174,14 +181,15 @@ static bool item_fill(weir_engine *engine, weir_partition *partition, weir_segme
     if (item == NULL || !chunks_reserve(item, partition->tail.count - from + 1)) {
         return false;
     }
-    if (item->segment == NULL) {
-        item->segment = weir_segment_keep(segment);
-        set->count++;
-    }
     if (!weir_straight_busy(partition)) {
         weir_segment_state state;
         weir_segment_state_of(segment, &state);
         partition->straight_bytes = state.bytes;
+    }
+    if (item->segment == NULL) {
+        item->segment = weir_segment_keep(segment);
+        set->count++;
+        partition->straight_items++;
     }
     for (uint32_t i = from; i < partition->tail.count; i++) {
         item_add(engine, item, weir_tail_at(&partition->tail, i));
@@ -197,8 +205,7 @@ bool weir_straight_take(weir_engine *engine, weir_partition *partition, weir_chu
     if (chunk->batch_bytes < engine->config.journal_inline_bytes_max) {
         return false;
     }
-    weir_segment *segment =
-        segment_for(engine, partition, chunk->batch_bytes, lacking_bytes(partition));
+    weir_segment *segment = segment_for(engine, partition, chunk, lacking_bytes(partition));
     if (segment == NULL) {
         partition->straight_wanted = true;
         engine->straight.flush_wanted = true;
@@ -293,7 +300,7 @@ static void item_count(weir_engine *engine, const weir_straight_item *item)
     for (uint32_t i = 0; i < item->chunk_count; i++) {
         const weir_chunk *chunk = item->chunks[i];
         engine->stats.segment_bytes += chunk->batch_bytes;
-        if (alive) {
+        if (alive && chunk->base_offset >= partition->flushed_offset) { /* else a trim took it */
             partition->flushed_offset = weir_chunk_end(chunk);
             engine->unflushed_bytes -= chunk->memory_bytes;
         }
@@ -315,6 +322,7 @@ static void straight_end(void *arg, weir_err err)
         } else {
             set->items[i].partition->segment_continues = false;
         }
+        set->items[i].partition->straight_items--;
         item_drop(engine, &set->items[i]);
     }
     set->count = 0;
