@@ -134,7 +134,6 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     }
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
         const weir_chunk *chunk = item->chunks[item->done_count++];
-        item->memory_bytes += chunk->memory_bytes;
         item->end_offset = weir_chunk_end(chunk);
     }
     return err != WEIR_OK ? err : WEIR_FAILPOINT(flush_appended);
@@ -300,8 +299,15 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     }
     bool alive = partition->topic->deleted_unit == 0;
     if (alive && item->done_count > 0) {
-        partition->flushed_offset = item->end_offset;
-        engine->unflushed_bytes -= item->memory_bytes;
+        for (uint32_t i = 0; i < item->done_count; i++) {
+            if (item->chunks[i]->base_offset >=
+                partition->flushed_offset) { /* else a trim took it */
+                engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
+            }
+        }
+        if (item->end_offset > partition->flushed_offset) {
+            partition->flushed_offset = item->end_offset;
+        }
         weir_unflushed_settle(engine, partition);
         weir_unsynced_add(engine, partition);
         weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);

@@ -419,9 +419,8 @@ typedef struct weir_flush_item {
     uint32_t made_count;
     weir_chunk **chunks; /* kept */
     uint32_t chunk_count;
-    uint32_t done_count;   /* of them appended */
-    uint64_t memory_bytes; /* of those */
-    int64_t end_offset;    /* of what was appended */
+    uint32_t done_count; /* of them appended */
+    int64_t end_offset;  /* of what was appended */
     weir_err err;
 } weir_flush_item;
 
