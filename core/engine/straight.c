@@ -37,7 +37,8 @@
 enum {
     TAKEN_ALONG_BYTES_MAX = 1 << 20, /* of records that the journal has as well */
     CAUGHT_UP_BYTES_MAX = 16 << 20,  /* the same, once behind a flush */
-    WAITING_BYTES_MAX = 32 << 20,
+    WAITING_BYTES_MAX =
+        WEIR_JOURNAL_PENDING_BYTES - WEIR_UNIT_ROOM_BYTES, /* as the journal itself */
     ITEMS_START = 8,
     CHUNKS_START = 4,
 };
@@ -166,7 +167,7 @@ static void item_add(weir_engine *engine, weir_straight_item *item, weir_chunk *
 {
     item->chunks[item->chunk_count++] = weir_chunk_keep(chunk);
     item->unit = chunk->unit;
-    engine->straight.waiting_bytes += chunk->memory_bytes;
+    engine->straight.waiting_bytes += chunk->batch_bytes;
     item->partition->straight_bytes += chunk->batch_bytes;
     item->partition->straight_end = weir_chunk_end(chunk);
 }
@@ -283,7 +284,7 @@ static weir_err straight_sync(void *arg)
 static void item_drop(weir_engine *engine, weir_straight_item *item)
 {
     for (uint32_t i = 0; i < item->chunk_count; i++) {
-        engine->straight.waiting_bytes -= item->chunks[i]->memory_bytes;
+        engine->straight.waiting_bytes -= item->chunks[i]->batch_bytes;
         weir_chunk_drop(item->chunks[i]);
     }
     weir_segment_drop(item->segment);
