@@ -50,6 +50,7 @@ static inline void life_begin(life_fixture *l)
     l->f.config.journal_file_bytes = 1 << 20;
     l->f.config.segment_bytes_max = 4096;
     l->f.config.checkpoint_every_ms = 60000;
+    l->f.config.checkpoint_bytes = 8192; /* so that it carries nothing: all goes to segments */
     l->f.config.cleanup_every_ms = 1000;
     fixture_open(&l->f);
 }

@@ -1,0 +1,250 @@
+/* Compaction in the engine: what readers see, what a kill leaves, when old files go. */
+#include "tests/unit/engine/life.h"
+
+enum { KEYS = 10, ROUNDS = 30 };
+
+static void fill_keys(life_fixture *l, int first_round, int rounds)
+{
+    for (int r = first_round; r < first_round + rounds; r++) {
+        for (int k = 0; k < KEYS; k++) {
+            char name[32], value[300];
+            snprintf(name, sizeof(name), "t/k%d", k);
+            snprintf(value, sizeof(value), "%d.%d %250s", r, k, "");
+            publish_ok(l->f.port, name, value);
+        }
+    }
+}
+
+static void until_compacted(life_fixture *l, uint64_t count)
+{
+    for (int i = 0; life_stats(l).compactions < count; i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        life_turn_clock(500);
+        (void)weir_port_wait(l->f.port, 1);
+    }
+}
+
+/* Reads the topic from its start by fetches; every offset rises; returns the records, and for each
+ * key the round of the last one. */
+static int read_by_fetch(life_fixture *l, int last_round[KEYS])
+{
+    int records = 0;
+    int64_t at = life_bounds(l, "t", 0).start_offset, before = -1;
+    for (int k = 0; k < KEYS; k++) {
+        last_round[k] = -1;
+    }
+    for (;;) {
+        weir_completion done = fetch(l->f.port, "t", 0, at, 0);
+        assert_int_equal(done.err, WEIR_OK);
+        if (done.fetched.run_count == 0) {
+            assert_int_equal(at, done.fetched.end_offset);
+            weir_completion_drop(&done);
+            return records;
+        }
+        for (uint32_t i = 0; i < done.fetched.run_count; i++) {
+            const weir_run *run = &done.fetched.runs[i];
+            for (uint32_t n = 0; n < run->count; n++) {
+                weir_record record;
+                int round = 0, key = 0;
+                weir_chunk_record(run->chunk, run->first + n, &record);
+                assert_true(record.offset >= at && record.offset > before);
+                assert_int_equal(sscanf((const char *)record.value.ptr, "%d.%d ", &round, &key), 2);
+                assert_true(round > last_round[key]);
+                last_round[key] = round;
+                before = record.offset;
+                records++;
+            }
+        }
+        at = before + 1;
+        weir_completion_drop(&done);
+    }
+}
+
+static void compacted_topic(life_fixture *l)
+{
+    life_begin(l);
+    l->f.config.limits.tail_bytes_max = 1 << 20;
+    weir_topic_options options = {.partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT};
+    assert_int_equal(declare_with(l->f.port, "t", options), WEIR_OK);
+    fill_keys(l, 0, ROUNDS);
+    life_checkpoints(l, 1);
+    until_compacted(l, 1);
+}
+
+static void the_newest_record_of_each_key_is_read_before_and_after_restarts(void **state)
+{
+    life_fixture l;
+    int last[KEYS];
+    (void)state;
+    compacted_topic(&l);
+    for (int how = 0; how < 4; how++) {
+        if (how == 1) {
+            fixture_kill(&l.f); /* no checkpoint names what was made: the old ones are in force */
+            fixture_open(&l.f);
+        } else if (how == 2) {
+            fixture_close(&l.f);
+            fixture_open(&l.f);
+        } else if (how == 3) {
+            until_compacted(&l, 1);
+            life_checkpoints(&l, 1);
+            fixture_kill(&l.f);
+            fixture_open(&l.f); /* the tail is gone: what is read are the segments */
+        }
+        int records = read_by_fetch(&l, last);
+        assert_true(records >= KEYS && records <= ROUNDS * KEYS);
+        for (int k = 0; k < KEYS; k++) {
+            assert_int_equal(last[k], ROUNDS - 1);
+        }
+        if (how == 3) {
+            assert_true(records < ROUNDS * KEYS / 2);
+        }
+    }
+    life_end(&l);
+}
+
+static void a_subscriber_from_the_beginning_gets_every_key_and_no_gap(void **state)
+{
+    life_fixture l;
+    int last[KEYS], records = 0, waited = 0;
+    (void)state;
+    compacted_topic(&l);
+    life_checkpoints(&l, 1);
+    fixture_close(&l.f);
+    fixture_open(&l.f);
+    for (int k = 0; k < KEYS; k++) {
+        last[k] = -1;
+    }
+    weir_subscriber *subscriber = subscriber_open(l.f.port, 1000000);
+    weir_subscribe wanted = {
+        .filter = WEIR_TEXT("t/+"), .start = WEIR_START_BEGINNING, .until_end = true};
+    subscribe_with(l.f.port, subscriber, &wanted);
+    for (bool ended = false; !ended; waited++) {
+        weir_completion got = next_on(l.f.port);
+        assert_true(waited < 10000);
+        if (got.type == WEIR_COMPLETION_NOTICE) {
+            assert_int_equal(got.notice.kind, WEIR_NOTICE_ENDED);
+            ended = true;
+        }
+        for (uint32_t i = 0; got.type == WEIR_COMPLETION_DELIVERY && i < got.delivery.count; i++) {
+            weir_record record;
+            int round = 0, key = 0;
+            weir_chunk_record(got.delivery.chunk, got.delivery.first + i, &record);
+            assert_int_equal(sscanf((const char *)record.value.ptr, "%d.%d ", &round, &key), 2);
+            assert_true(round > last[key]);
+            last[key] = round;
+            records++;
+        }
+        weir_completion_drop(&got);
+    }
+    assert_true(records < ROUNDS * KEYS);
+    for (int k = 0; k < KEYS; k++) {
+        assert_int_equal(last[k], ROUNDS - 1);
+    }
+    life_end(&l);
+}
+
+static void old_files_go_when_every_checkpoint_names_the_new_ones(void **state)
+{
+    life_fixture l;
+    int last[KEYS];
+    (void)state;
+    compacted_topic(&l);
+    unsigned both = life_files(&l, 1, 0, ".log");
+    for (int i = 0; i < 3000 && life_files(&l, 1, 0, ".log") > both / 2; i++) {
+        publish_ok(l.f.port, "t/k0", "99.0 x");
+        life_turn_clock(61000);
+        (void)weir_port_wait(l.f.port, 1);
+    }
+    assert_true(life_files(&l, 1, 0, ".log") <= both / 2);
+    fixture_kill(&l.f);
+    fixture_open(&l.f);
+    (void)weir_port_step(l.f.port);
+    int64_t start = life_bounds(&l, "t", 0).start_offset;
+    assert_int_equal(start, 0); /* compaction moves no start */
+    (void)last;
+    weir_completion done = fetch(l.f.port, "t", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_true(done.fetched.run_count > 0);
+    weir_completion_drop(&done);
+    life_end(&l);
+}
+
+static void records_younger_than_min_compaction_lag_ms_stay(void **state)
+{
+    life_fixture l;
+    int last[KEYS];
+    (void)state;
+    life_begin(&l);
+    weir_topic_options options = {
+        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .min_compaction_lag_ms = 864000000};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    fill_keys(&l, 0, ROUNDS);
+    life_checkpoints(&l, 1);
+    life_steps(&l, 50);
+    assert_int_equal(life_stats(&l).compactions, 0);
+    assert_int_equal(read_by_fetch(&l, last), ROUNDS * KEYS);
+    life_turn_clock(864000000);
+    until_compacted(&l, 1);
+    life_end(&l);
+}
+
+static void a_topic_deleted_in_the_midst_of_a_compaction_is_gone(void **state)
+{
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    weir_topic_options options = {.partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    fill_keys(&l, 0, ROUNDS);
+    life_checkpoints(&l, 1);
+    life_turn_clock(1001);
+    weir_port_step(l.f.port);
+    weir_port_step(l.f.port);
+    assert_int_equal(weir_port_topic_delete(l.f.port, WEIR_TEXT("t"), NULL, 8), WEIR_OK);
+    weir_completion done = next_of(l.f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+    life_steps(&l, 20);
+    declare(l.f.port, "t", WEIR_LEVEL_DISK);
+    assert_int_equal(publish_ok(l.f.port, "t/k0", "0.0 new"), 0);
+    fixture_kill(&l.f);
+    fixture_open(&l.f);
+    assert_record(l.f.port, "t", 0, "k0", "0.0 new");
+    life_end(&l);
+}
+
+static void trims_and_compaction_of_one_partition_do_not_hurt_each_other(void **state)
+{
+    life_fixture l;
+    int last[KEYS];
+    (void)state;
+    compacted_topic(&l);
+    int64_t end = life_bounds(&l, "t", 0).end_offset;
+    for (int i = 0; i < 6; i++) {
+        fill_keys(&l, ROUNDS + i * 5, 5);
+        assert_int_equal(life_trim(&l, "t", end / 2 + i * 7), WEIR_OK);
+        life_checkpoints(&l, 1);
+        life_steps(&l, 3);
+    }
+    fixture_kill(&l.f);
+    fixture_open(&l.f);
+    assert_int_equal(life_bounds(&l, "t", 0).start_offset, end / 2 + 35);
+    (void)read_by_fetch(&l, last);
+    for (int k = 0; k < KEYS; k++) {
+        assert_int_equal(last[k], ROUNDS + 29);
+    }
+    life_end(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_newest_record_of_each_key_is_read_before_and_after_restarts),
+        cmocka_unit_test(a_subscriber_from_the_beginning_gets_every_key_and_no_gap),
+        cmocka_unit_test(old_files_go_when_every_checkpoint_names_the_new_ones),
+        cmocka_unit_test(records_younger_than_min_compaction_lag_ms_stay),
+        cmocka_unit_test(a_topic_deleted_in_the_midst_of_a_compaction_is_gone),
+        cmocka_unit_test(trims_and_compaction_of_one_partition_do_not_hurt_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
