@@ -166,6 +166,9 @@ weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change
     weir_epoch *epoch = NULL;
     weir_err err = level_check(change->level);
     err = err == WEIR_OK ? weir_topic_settings_check(change) : err;
+    if (err == WEIR_OK && !grows && settings == 0 && change->level == WEIR_LEVEL_DEFAULT) {
+        return WEIR_OK; /* nothing to change: no unit */
+    }
     err = err == WEIR_OK && grows ? partitions_check(engine, topic, change->partitions) : err;
     if (err == WEIR_OK && !grows && settings == 0 && change->level == WEIR_LEVEL_DEFAULT) {
         return WEIR_OK; /* no unit for nothing: its answer would wait for the next one */

@@ -382,6 +382,8 @@ static void nudge(weir_engine *engine)
     for (uint32_t i = 0; i < engine->life.obsolete_count && !waits; i++) {
         waits = engine->life.obsolete[i].unit <= engine->checkpoint_units_at;
     }
+    engine->saving.base_wanted |=
+        waits; /* a chain that ends with a delta keeps its base in force */
     if (waits && weir_journal_last(engine->journal) == engine->checkpoint_units_at &&
         (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
         (void)weir_life_note(engine, topic->partitions[0]);

@@ -86,6 +86,18 @@ static inline void life_checkpoints(life_fixture *l, uint64_t count)
     }
 }
 
+/* Steps until the partition has at least so many segments. */
+static inline unsigned life_files(const life_fixture *l, unsigned topic_id, unsigned partition,
+                                  const char *ending);
+static inline void life_segments(life_fixture *l, unsigned topic_id, unsigned count)
+{
+    for (int i = 0; life_files(l, topic_id, 0, ".log") < count; i++) {
+        assert_true(i < 1000);
+        life_turn_clock(5000);
+        (void)weir_port_wait(l->f.port, 1);
+    }
+}
+
 static inline void life_steps(life_fixture *l, int count)
 {
     for (int i = 0; i < count; i++) {

@@ -68,8 +68,11 @@ static void retention_bytes_keeps_at_least_so_many(void **state)
     assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
     life_fill(&l, "t/a", 40, 1000, &number);
     life_checkpoints(&l, 1);
-    life_steps(&l, 10);
-    weir_partition_info at = life_bounds(&l, "t", 0);
+    weir_partition_info at = {0};
+    for (int i = 0; i < 500 && at.start_offset <= 20; i++) { /* until segments have most of it */
+        life_steps(&l, 1);
+        at = life_bounds(&l, "t", 0);
+    }
     assert_int_equal(at.end_offset, 40);
     assert_true(at.start_offset > 20);  /* 40 KB came */
     assert_true(at.start_offset <= 33); /* 8 KB are kept */
@@ -191,8 +194,7 @@ static void files_go_only_when_no_start_can_want_them(void **state)
     declare(l.f.port, "t", WEIR_LEVEL_DISK);
     life_fill(&l, "t/a", 40, 1000, &number);
     life_checkpoints(&l, 1);
-    unsigned before = life_files(&l, 1, 0, ".log");
-    assert_true(before >= 10);
+    life_segments(&l, 1, 9);
     assert_int_equal(life_trim(&l, "t", 40), WEIR_OK);
     for (int i = 0; i < 4000 && life_files(&l, 1, 0, ".log") > 1; i++) {
         life_turn_clock(20000);
