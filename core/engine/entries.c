@@ -5,11 +5,15 @@
  * | name bytes u32 | name 3 topic level    id u32 | level u8 4 topic delete   id u32 5 batch topic
  * id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 | RecordBatch v2 6 live
  * retained  RecordBatch v2 of one record whose key is the full name
+ *   7 settings      id u32 | settings as options.c has them: those that change
+ *   8 partitions    id u32 | new count u32 | old count u32 | bounds i64 x old count (change.c)
+ *   9 trim          topic id u32 | partition u32 | start offset i64 (life.c)
  *  10 reference     topic id u32 | partition u32 | flags u8 (1: sets retained values, 2: of a
  *                   producer) | 0 x 3 | base offset i64 | offsets u32 | bytes u32 | CRC32C u32
  *                   in place of a batch that stands in a segment (straight.c)
  *
- * Big-endian; version 1 of each. An unknown type or version stops the start [E6]. Replay skips what
+ * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name.
+ * An unknown type or version stops the start [E6]. Replay skips what
  * the snapshot already holds, by object: an object is as it was after its own unit, which is the
  * snapshot's or a later one (saved.c). Of batches that a partition counts already, those that are not
  * in segments fill its tail. Retained values are set again from the snapshot's unit on: the last one

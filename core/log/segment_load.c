@@ -10,15 +10,21 @@
  * missing or bad, the batches of the gap are read instead and believed by their own CRC and by
  * their offsets, which must go on densely. What even that does not explain becomes one bad place
  * with the offsets that are missing. A lost .heads file is a gap from the first batch to the last.
+ * What was read from the .log is said, and the .heads of a segment that is not written to any more is
+ * made again from it.
  *
  * [L1] The places cover [0, state.bytes) and [base_offset, end_offset) without a hole.
  * [L2] A place that is not bad was told by a good entry that fits its neighbours, or by a whole,
  * checked batch; it is checked again, against this, whenever it is read. [L3] No I/O error counts
  * as damage: the load fails and the next use tries again. */
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/base/varint.h"
+#include "core/env/failpoint.h"
 #include "core/log/segment_parts.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -35,6 +41,8 @@ typedef struct loader {
     uint64_t position; /* where the next batch must begin */
     int64_t offset;    /* its base offset */
     uint64_t missing;  /* entries since then that told nothing */
+    uint64_t scanned;  /* batches that the .log told instead */
+    uint64_t bad;      /* places that nothing explains */
     uint8_t *batch;    /* memory for scanning */
     size_t batch_capacity;
 } loader;
@@ -118,8 +126,10 @@ static weir_err gap_scan(loader *load, uint64_t to_position, int64_t to_offset)
         if (sound && batch_fits(load, &head, after_bad, to_offset)) {
             if (after_bad) {
                 err = place_push(load, load->position, load->offset, 0, INT64_MIN, true);
+                load->bad++;
             }
             if (err == WEIR_OK) {
+                load->scanned++;
                 uint32_t crc = weir_crc32c(0, load->batch, WEIR_BATCH_HEAD_BYTES);
                 err = place_push(load, at, head.base_offset, crc, head.max_timestamp, false);
             }
@@ -137,6 +147,7 @@ static weir_err gap_fill(loader *load, uint64_t to_position, int64_t to_offset)
     weir_err err = gap_scan(load, to_position, to_offset);
     if (err == WEIR_OK && (load->position != to_position || load->offset != to_offset)) {
         err = place_push(load, load->position, load->offset, 0, INT64_MIN, true);
+        load->bad++;
     }
     load->position = to_position;
     load->offset = to_offset;
@@ -244,6 +255,88 @@ static weir_err table_make(loader *load)
     return err;
 }
 
+/* ---- The .heads made again ----------------------------------------------------------------------
+ */
+
+static weir_heads_entry entry_of(const weir_segment *segment, const weir_heads *table, size_t index)
+{
+    const weir_heads_place *place = &table->places[index];
+    bool last = index + 1 == table->count;
+    uint64_t end = last ? segment->state.bytes : place[1].position;
+    int64_t end_offset = last ? segment->state.end_offset : place[1].base_offset;
+    return (weir_heads_entry){
+        .position = place->position,
+        .batch_bytes = (uint32_t)(end - place->position),
+        .head_crc = place->head_crc,
+        .base_offset = place->base_offset,
+        .max_timestamp_ms = place->time_max, /* times never fall within a partition */
+        .offsets = (uint32_t)(end_offset - place->base_offset),
+    };
+}
+
+static weir_err heads_write(const loader *load, weir_file *file)
+{
+    const weir_segment *segment = load->segment;
+    size_t bytes = WEIR_HEADS_FILE_HEAD_BYTES + load->table.count * WEIR_HEADS_ENTRY_BYTES;
+    uint8_t *whole = malloc(bytes);
+    if (whole == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_heads_file_head_encode(segment->state.base_offset, whole);
+    for (size_t i = 0; i < load->table.count; i++) {
+        weir_heads_entry entry = entry_of(segment, &load->table, i);
+        weir_heads_entry_encode(&entry,
+                                whole + WEIR_HEADS_FILE_HEAD_BYTES + i * WEIR_HEADS_ENTRY_BYTES);
+    }
+    const struct iovec iov = {whole, bytes};
+    weir_err err = segment->env->ops->file_write(segment->env, file, &iov, 1, 0);
+    free(whole);
+    return err == WEIR_OK ? segment->env->ops->file_sync(segment->env, file) : err;
+}
+
+/* Beside the old one, then in its place. */
+static weir_err heads_replace(const loader *load)
+{
+    const weir_segment *segment = load->segment;
+    const weir_env_ops *ops = segment->env->ops;
+    char path[4096];
+    weir_file *file = NULL;
+    int len = snprintf(path, sizeof(path), "%s.new", segment->heads_path);
+    if (len < 0 || (size_t)len >= sizeof(path)) {
+        return WEIR_TOO_LARGE;
+    }
+    weir_err err = ops->file_open(segment->env, path,
+                                  WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_TRUNCATE, &file);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    err = heads_write(load, file);
+    ops->file_close(segment->env, file);
+    err = err == WEIR_OK ? WEIR_FAILPOINT(heads_rebuilt) : err;
+    err = err == WEIR_OK ? ops->rename(segment->env, path, segment->heads_path) : err;
+    return err == WEIR_OK ? ops->dir_sync(segment->env, segment->dir) : err;
+}
+
+/* Says what was read from the .log for want of good entries, and keeps it for the next start. A
+ * segment that is written to keeps its file as it is. */
+static void heads_mend(const loader *load)
+{
+    const weir_segment *segment = load->segment;
+    if (load->scanned == 0) {
+        return;
+    }
+    bool whole =
+        !segment->writable && load->bad == 0 && load->table.count == segment->state.head_count;
+    weir_err err = whole ? heads_replace(load) : WEIR_OK;
+    weir_log(WEIR_LOG_WARN, "log",
+             "%s was missing or wrong for %" PRIu64 " batches: they were found in the .log, which "
+             "also tells their offsets and epochs from now on, as magic 2's CRC does not; %s",
+             segment->heads_path, load->scanned,
+             !whole           ? "the file stays as it is"
+             : err == WEIR_OK ? "the file was made again"
+                              : "the file could not be made again");
+}
+
 weir_err weir_segment_load(weir_segment *segment)
 {
     weir_err err = weir_segment_log_open(segment);
@@ -260,6 +353,7 @@ weir_err weir_segment_load(weir_segment *segment)
         weir_heads_fini(&load.table); /* [L3] */
         return err;
     }
+    heads_mend(&load);
     segment->table = load.table;
     segment->loaded = true;
     return WEIR_OK;

@@ -468,6 +468,34 @@ static void without_its_heads_a_segment_is_read_around_a_damaged_batch(void **te
     weir_segment_drop(segment);
 }
 
+static void heads_that_are_missing_or_wrong_are_made_again(void **test)
+{
+    fixture *f = *test;
+    weir_segment *segment = made(f, 7);
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    weir_segment_drop(segment);
+    size_t len, again_len;
+    uint8_t *bytes = file_load(f->heads_path, &len);
+    for (int how = 0; how < 4; how++) {
+        if (how == 0) {
+            assert_int_equal(unlink(f->heads_path), 0);
+        } else if (how == 1) {
+            assert_int_equal(truncate(f->heads_path, (off_t)len - 50), 0);
+        } else {
+            bytes[WEIR_HEADS_FILE_HEAD_BYTES + how * WEIR_HEADS_ENTRY_BYTES + 3] ^= 0x10;
+            file_store(f->heads_path, bytes, len);
+            bytes[WEIR_HEADS_FILE_HEAD_BYTES + how * WEIR_HEADS_ENTRY_BYTES + 3] ^= 0x10;
+        }
+        assert_int_equal(read_reopened(f, &state).bad, 0);
+        uint8_t *again = file_load(f->heads_path, &again_len);
+        assert_int_equal(again_len, len);
+        assert_memory_equal(again, bytes, len);
+        free(again);
+    }
+    free(bytes);
+}
+
 static void two_damaged_entries_in_a_row_are_found_between_their_neighbours(void **test)
 {
     fixture *f = *test;
@@ -782,6 +810,7 @@ int main(void)
         SEGMENT_TEST(a_damaged_byte_of_the_heads_costs_nothing),
         SEGMENT_TEST(files_cut_at_any_byte_lose_only_what_is_cut),
         SEGMENT_TEST(without_its_heads_a_segment_is_read_around_a_damaged_batch),
+        SEGMENT_TEST(heads_that_are_missing_or_wrong_are_made_again),
         SEGMENT_TEST(two_damaged_entries_in_a_row_are_found_between_their_neighbours),
         SEGMENT_TEST(another_segments_heads_serve_nothing_wrong),
         SEGMENT_TEST(an_entry_in_anothers_place_costs_nothing),
