@@ -151,7 +151,10 @@ def a_reader_begins_at_beginning_end_offset_and_time():
             assert read(gateway, "site/#", "2", "%s") == ["2", "3", "4"]
             assert read(gateway, "site/#", "-1", "%s") == ["4"]
             assert read(gateway, "site/#", f"@{int(middle * 1000)}", "%s") == ["3", "4"]
-            assert read(gateway, "site/#", "end", "%s") == []
+        late = gateway.weir_starts("sub", "site/#", "--from", "end", "-C", "1", "-F", "%s")
+        support.wait_until("the reader from the end", lambda: late.ended() or
+                           gateway.weir("pub", "site/a", "-m", "new") is None)
+        assert late.wait() == 0 and late.lines() == [b"new"], late.text()
 
 
 def a_topic_made_again_begins_anew():
