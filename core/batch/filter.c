@@ -61,6 +61,7 @@ size_t weir_batch_filter(weir_bytes batch, const uint32_t *positions, const bool
     WEIR_ASSERT(offset_shift >= 0 && plan->end_offset - plan->base_offset <= INT32_MAX);
     uint8_t *at = out + WEIR_BATCH_HEAD_BYTES;
     head.record_count = 0;
+    head.attributes &= (uint16_t)~WEIR_BATCH_COMPRESSION_MASK; /* what is written is plain */
     for (int32_t i = 0; i < whole; i++) {
         if (keep[i]) {
             at = record_copy(at, batch, positions[i], offset_shift, time_shift);

@@ -287,8 +287,11 @@ static weir_err chunk_emit(weir_compactor *compactor, weir_chunk *chunk, uint32_
     bool first = compactor->pending_base < 0;
     weir_err err = first ? WEIR_OK : pending_write(compactor, chunk->base_offset);
     weir_bytes batch = weir_chunk_batch(chunk);
-    err =
-        err == WEIR_OK ? pending_room(compactor, weir_batch_filter_room(batch, chunk->count)) : err;
+    bool packed = chunk->plain != chunk->batch; /* compressed: what stays of it is written plain */
+    weir_bytes plain = {chunk->plain, packed ? chunk->plain_bytes : chunk->batch_bytes};
+    err = err == WEIR_OK
+              ? pending_room(compactor, batch.len + weir_batch_filter_room(plain, chunk->count))
+              : err;
     if (err != WEIR_OK) {
         return err;
     }
@@ -302,7 +305,7 @@ static weir_err chunk_emit(weir_compactor *compactor, weir_chunk *chunk, uint32_
         compactor->pending_len = batch.len;
     } else {
         compactor->pending_len =
-            weir_batch_filter(batch, chunk->positions, compactor->keep, &plan, compactor->pending);
+            weir_batch_filter(plain, chunk->positions, compactor->keep, &plan, compactor->pending);
     }
     compactor->pending_base = plan.base_offset;
     compactor->pending_end = plan.end_offset;
