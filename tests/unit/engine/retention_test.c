@@ -219,6 +219,7 @@ static void leftovers_of_a_killed_run_are_swept(void **state)
     declare(l.f.port, "t", WEIR_LEVEL_DISK);
     life_fill(&l, "t/a", 12, 1000, &number);
     life_checkpoints(&l, 1);
+    life_segments(&l, 1, 2);
     snprintf(command, sizeof(command),
              "cd '%s/log/1/0' && mkdir 0000000100000009 && "
              "touch 0000000100000009/00000000000000000000.log "
