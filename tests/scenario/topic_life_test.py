@@ -93,7 +93,9 @@ def the_newest_of_each_key_outlives_compaction():
         gateway = scene.gateway(*QUICK)
         told(gateway, "topic", "create", "state", "--cleanup", "compact", "--segment-bytes", "16384")
         keys, rounds = 8, 60
-        publish_lines(gateway, "state", [f"k{i % keys}={i // keys} {'x' * 500}" for i in range(keys * rounds)], "-K", "=")
+        for first in range(0, rounds, 5):  # a segment holds a batch at least, however large
+            publish_lines(gateway, "state", [f"k{i}={first + r} {'x' * 500}" for r in range(5) for i in range(keys)],
+                          "-K", "=")
 
         def compacted():
             return len(read(gateway, "state/#")) < keys * rounds // 2 or None
