@@ -4,7 +4,7 @@
 
 #include "tests/sim/disk.h"
 
-enum { SIM_LANE_JOBS_MAX = 64 };
+enum { SIM_LANE_JOBS_MAX = 4096 };
 
 typedef struct sim_inode sim_inode;
 
