@@ -132,7 +132,7 @@ static void mean_update(uint64_t *mean, uint64_t sample)
     *mean = *mean == 0 ? sample : *mean - *mean / MEAN_WEIGHT + sample / MEAN_WEIGHT;
 }
 
-/* A sync of a file that was written before changes no metadata, which halves the time of a small one;
+/* A sync of a file that was written before changes no metadata, which makes a small one a third shorter;
  * of a large group it saves nothing, and the zeros cost as much as the group itself. */
 static bool zeros_pay(const weir_journal *journal)
 {
