@@ -168,8 +168,8 @@ static void mean_update(uint64_t *mean, uint64_t sample)
     *mean = *mean == 0 ? sample : *mean - *mean / MEAN_WEIGHT + sample / MEAN_WEIGHT;
 }
 
-/* A sync of a file that was written before changes no metadata, which halves the time of a small one;
- * of a large group it saves nothing, and the zeros cost as much as the group itself. */
+/* A sync of a file that was written before changes no metadata, which makes a small one a third
+ * shorter; of a large group it saves nothing, and the zeros cost as much as the group itself. */
 static bool zeros_pay(const weir_journal *journal)
 {
     return journal->group_bytes_mean < ZEROS_BELOW_BYTES;
