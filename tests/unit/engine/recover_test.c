@@ -256,8 +256,12 @@ static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **stat
     declare(f.port, "t", WEIR_LEVEL_DISK);
     publish_many(&f, "t/k", 0, 20);
     weir_env_faulty_plan(
-        faulty, (weir_env_fault_plan){
-                    .kinds = 1u << WEIR_CALL_SYNC, .countdown = 1, .err = WEIR_IO, .os_errno = 5});
+        faulty,
+        (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
+                              .countdown = 1,
+                              .for_good = true, /* a spare file of the journal may come first */
+                              .err = WEIR_IO,
+                              .os_errno = 5});
     weir_publish doubtful = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("20")};
     assert_int_equal(weir_port_publish(f.port, &doubtful, NULL, 9), WEIR_OK);
     assert_nothing(f.port); /* neither acknowledged nor retried */
@@ -265,6 +269,7 @@ static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **stat
     assert_int_equal(publish(f.port, "t/k", "x").err, WEIR_READ_ONLY); /* refused at once */
     assert_all(&f, "t", 20); /* reading goes on up to the mark */
     fixture_kill(&f);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
     fixture_open(&f);
     weir_completion done = fetch(f.port, "t", 0, 0, 0);
     assert_true(done.fetched.end_offset >= 20);
@@ -332,9 +337,11 @@ static void a_retained_value_is_shown_when_its_record_is(void **state)
     (void)state;
     fixture_open(&f);
     declare(f.port, "t", WEIR_LEVEL_DISK);
-    weir_env_faulty_plan(
-        faulty, (weir_env_fault_plan){
-                    .kinds = 1u << WEIR_CALL_SYNC, .countdown = 1, .err = WEIR_IO, .os_errno = 5});
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
+                                                       .countdown = 1,
+                                                       .for_good = true,
+                                                       .err = WEIR_IO,
+                                                       .os_errno = 5});
     const char *names[] = {"t/x", "live/x"};
     for (int i = 0; i < 2; i++) {
         weir_publish record = {.name = weir_bytes_of(names[i]),
@@ -357,6 +364,18 @@ static void a_retained_value_is_shown_when_its_record_is(void **state)
     weir_env_posix_destroy(below);
 }
 
+/* Takes what was finished; how many answers it was. */
+static int drain_all(weir_port *port)
+{
+    weir_completion done;
+    int count = 0;
+    while (weir_port_drain(port, &done, 1) == 1) {
+        weir_completion_drop(&done);
+        count++;
+    }
+    return count;
+}
+
 static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
 {
     fixture f;
@@ -371,18 +390,26 @@ static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
                                                        .for_good = true,
                                                        .err = WEIR_DISK_FULL,
                                                        .os_errno = 28});
+    /* The rename that meets the full disk may be a journal file's as well: then the last publishes
+     * are answered when there is room again. */
+    int under_way = 0;
     for (int i = 0; i < 100000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
-        publish(f.port, "t/k", "value");
+        weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("value")};
+        under_way += weir_port_publish(f.port, &record, NULL, 1) == WEIR_OK ? 1 : 0;
+        weir_port_step(f.port);
+        under_way -= drain_all(f.port);
     }
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
     weir_engine_stats(f.engine, &before);
     weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
     for (int i = 0; i < 6000 && (weir_engine_health_of(f.engine) != WEIR_HEALTH_OK ||
-                                 after.checkpoints <= before.checkpoints);
+                                 under_way > 0 || after.checkpoints <= before.checkpoints);
          i++) {
         weir_port_wait(f.port, 10);
+        under_way -= drain_all(f.port);
         weir_engine_stats(f.engine, &after);
     }
+    assert_int_equal(under_way, 0);
     assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
     assert_true(after.checkpoints > before.checkpoints);
     assert_true(publish_ok(f.port, "t/k", "again") > 0);
