@@ -298,7 +298,7 @@ class Records(Case):
         _, err = self.weir("sub", "a/#/b", "-C", "1", code=REFUSED)
         self.assertRegex(err, '^weir: "a/#/b" is no filter: .*\n$')
         _, err = self.weir("topic", code=USAGE)
-        self.assertIn("create, ls, info, set, rm", err)
+        self.assertIn("create, ls, info, describe, alter, set, trim, rm", err)
         _, err = self.weir("topic", "set", "nosuch", "-d", "os", code=NOT_FOUND)
         self.assertIn("weir topic create nosuch", err)
 

@@ -315,6 +315,8 @@ static weir_err publish_live(weir_engine *engine, publishing *p)
         }
     } else if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_FENCED) {
         return WEIR_FENCED;
+    } else if (engine->fault.err != WEIR_OK) {
+        return WEIR_READ_ONLY; /* the topic that the name is under may be among what is damaged */
     }
     if (p->route->match_count > 0) {
         weir_note note = {p->route, p->op->subscriber};
