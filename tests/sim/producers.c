@@ -71,8 +71,8 @@ void world_producer_opened(sim_world *w, const sim_ask *ask, const weir_completi
 static void duplicate_check(sim_world *w, const sim_producer *producer, const weir_completion *done)
 {
     const model_send *send = &w->model.sends[producer->first];
-    if (!done->published.duplicate ||
-        (done->published.offset >= 0 && done->published.offset != send->offset)) {
+    bool told = done->published.offset >= 0 && send->offset >= 0; /* a loose one is not bound */
+    if (!done->published.duplicate || (told && done->published.offset != send->offset)) {
         model_fail(&w->model,
                    "[P12] record %u at offset %" PRId64 " was sent again, and stored at %" PRId64,
                    producer->first, send->offset, done->published.offset);
