@@ -98,7 +98,7 @@ test("a record comes back with all that it was given", async (t) => {
     traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
   });
   const { time, ...where } = answer;
-  assert.deepEqual(where, { partition: 0, offset: 0, level: "disk", live: false });
+  assert.deepEqual(where, { partition: 0, offset: 0, level: "disk", live: false, duplicate: false });
   const [m] = await taken(subscription, 1);
   assert.equal(m.topic, topic);
   assert.equal(m.name, `${topic}/dev1/temp`);

@@ -157,7 +157,7 @@ static void malformed_text_is_answered_and_the_session_goes_on(void **state)
 static void a_publish_is_answered_with_where_and_how_safe(void **state)
 {
     talk *t = talk_greeted();
-    const weir_completion where = {.published = {WEIR_LEVEL_DISK, false, 3, 41, 1700000000000}};
+    const weir_completion where = {.published = {WEIR_LEVEL_DISK, false, 3, 41, 1700000000000, false}};
     const weir_completion live = {.published = {.level = WEIR_LEVEL_MEMORY, .live = true}};
     (void)state;
     assert_string_equal(
@@ -313,7 +313,7 @@ static void what_the_port_refuses_is_told(void **state)
 static void many_records_have_one_answer_with_a_result_each(void **state)
 {
     talk *t = talk_greeted();
-    const weir_completion where = {.published = {WEIR_LEVEL_OS, false, 0, 5, 9}};
+    const weir_completion where = {.published = {WEIR_LEVEL_OS, false, 0, 5, 9, false}};
     (void)state;
     assert_string_equal(
         talk_ask(t, "{\"cmd\":\"publish\",\"id\":1,\"topic\":\"t\",\"records\":[{\"value\":\"a\"},"

@@ -415,7 +415,7 @@ static void a_produce_frame_reaches_the_port_as_it_came(void **state)
                                  .partition = 3,
                                  .request = UINT64_MAX,
                                  .batches = WEIR_TEXT("batch")};
-    const weir_completion where = {.published = {WEIR_LEVEL_DISK, false, 3, 41, 9}};
+    const weir_completion where = {.published = {WEIR_LEVEL_DISK, false, 3, 41, 9, false}};
     talk *t = talk_greeted();
     (void)state;
     assert_int_equal(ask_frame(t, &frame).type, 0);
