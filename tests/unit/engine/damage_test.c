@@ -69,7 +69,7 @@ static void damage(const char *dir, const place *where)
 {
     char path[512];
     uint8_t byte = 0;
-    snprintf(path, sizeof(path), "%s/journal/%s", dir, where->file);
+    snprintf(path, sizeof(path), "%.400s/journal/%.60s", dir, where->file);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, where->position + 40, SEEK_SET), 0);
