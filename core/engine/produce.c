@@ -256,6 +256,7 @@ static weir_err publish_once(weir_engine *engine, publishing *p)
         p->done.published.partition = p->partition->index;
         p->done.published.offset = -1;
         p->done.published.duplicate = true;
+        engine->written_compared = UINT64_MAX; /* and this turn compares the term */
         engine->stats.records_duplicate++;
         return WEIR_OK;
     }
@@ -440,6 +441,8 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
                                     &done->published.offset);
         if (done->published.duplicate) {
             done->published.partition = partition->index;
+            engine->written_compared =
+                UINT64_MAX; /* nothing is written: this turn compares the term all the same */
             return err;
         }
     }
