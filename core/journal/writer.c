@@ -485,9 +485,11 @@ static void prepare_take_in(weir_journal *journal)
  * slowly does not pay for zeros that it may never need. */
 static bool prepare_due(const weir_journal *journal)
 {
+    if (journal->prepare.number == 0 || journal->file_count == 0) {
+        return true;
+    }
     const weir_journal_file *file = &journal->files[journal->file_count - 1];
-    return journal->prepare.number == 0 || file->bytes < journal->file_bytes ||
-           journal->position >= file->bytes / 4;
+    return file->bytes < journal->file_bytes || journal->position >= file->bytes / 4;
 }
 
 void weir_journal_prepare_start(weir_journal *journal)

@@ -22,7 +22,7 @@ static void batch_make(made *out, int64_t producer, int16_t epoch, int32_t seque
     uint32_t position;
     weir_batch_begin(&builder, out->bytes, sizeof(out->bytes));
     for (int i = 0; i < count; i++) {
-        snprintf(value, sizeof(value), "%d", sequence + i);
+        snprintf(value, sizeof(value), "%u", (unsigned)sequence + (unsigned)i);
         size_t len = weir_record_rest_encode(weir_bytes_of(value), NULL, 0, rest);
         assert_int_equal(
             weir_batch_add(&builder, 0, WEIR_TEXT("k"), (weir_bytes){rest, len}, &position),
