@@ -136,7 +136,10 @@ static void reader_order(sim_world *w, sim_reader *reader, uint32_t partition, i
                    partition, offset, reader->last[partition]);
     }
     bool told_later = topic->trims && !reader->from_log; /* a DROPPED notice may come behind */
-    if (reader->whole && !told_later && reader->next[partition] >= 0 &&
+    /* What a trim took before the reader was there is no gap of its. */
+    bool trimmed_before =
+        topic->trims && reader->last[partition] < 0 && offset > reader->next[partition];
+    if (reader->whole && !told_later && !trimmed_before && reader->next[partition] >= 0 &&
         offset != reader->next[partition] && !w->model.gaps && !topic->compacts) {
         model_fail(&w->model,
                    "[P2] a reader of %s/%u gets %" PRId64 " where %" PRId64 " comes next",
