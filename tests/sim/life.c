@@ -322,6 +322,7 @@ static bool ask_topics(sim_world *w, bool recovered)
     uint64_t token = 0;
     sim_ask *ask = world_ask(w, ASK_TOPICS, 0, &token);
     ask->settle = recovered;
+    ask->stale = !recovered && world_topics_change(w);
     if (weir_port_topics(w->ports[0], WEIR_BYTES_NULL, NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
         return false;

@@ -559,7 +559,7 @@ static void op_trim(sim_world *w)
     of->changing++;
 }
 
-static bool topics_change(const sim_world *w)
+bool world_topics_change(const sim_world *w)
 {
     for (uint32_t i = 0; i < SIM_ASKS; i++) {
         if (w->asks[i].kind >= ASK_CREATE && w->asks[i].kind <= ASK_TRIM) {
@@ -577,7 +577,7 @@ static void op_topics(sim_world *w)
     if (ask == NULL) {
         return;
     }
-    ask->stale = topics_change(w);
+    ask->stale = world_topics_change(w);
     if (weir_port_topics(w->ports[port], WEIR_BYTES_NULL, NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
     }

@@ -280,6 +280,8 @@ void world_move(sim_world *w);                     /* one thing happens, by chan
 void world_moves(sim_world *w, uint32_t most);     /* none to `most` */
 void world_on(sim_world *w);                       /* everything that is due happens once */
 bool world_settle(sim_world *w, uint64_t most_ns); /* until nothing is open; false: time is up */
+/* Something about topics was asked and is not answered. */
+bool world_topics_change(const sim_world *w);
 sim_ask *world_ask(sim_world *w, ask_kind kind, uint32_t port, uint64_t *token); /* NULL: full */
 void world_ask_drop(sim_world *w, sim_ask *ask);
 bool world_wait(sim_world *w, const sim_ask *ask); /* until it is answered */
