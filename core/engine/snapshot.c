@@ -562,6 +562,10 @@ weir_err weir_snapshot_retained_add(weir_engine *engine, uint32_t topic_id, weir
                                     uint32_t partition, weir_bytes batch, const weir_bytes *name)
 {
     weir_topic *topic = weir_topics_find_id(engine, topic_id);
+    if (topic == NULL && topic_id != WEIR_LIVE_TOPIC_ID &&
+        weir_topic_name_check(topic_name) != WEIR_OK) {
+        return WEIR_DAMAGED;
+    }
     weir_topic_ref *ref = topic_id == WEIR_LIVE_TOPIC_ID
                               ? weir_topic_ref_keep(engine->live_topic.ref)
                           : topic != NULL ? weir_topic_ref_keep(topic->ref)
