@@ -42,6 +42,11 @@ def read(gateway, topic, begin="beginning", form="%o %k %s"):
     return told(gateway, "sub", topic, "--from", begin, "-e", "-F", form).splitlines()
 
 
+def clock_at(wanted):
+    """`wanted`, in milliseconds, once the wall clock is there: what came before is older."""
+    return support.wait_until("the clock", lambda: int(time.time() * 1000) >= wanted and wanted)
+
+
 def each_option_is_told_changed_and_kept():
     with support.Scene() as scene:
         gateway = scene.gateway()
@@ -141,9 +146,8 @@ def a_reader_begins_at_beginning_end_offset_and_time():
         gateway = scene.gateway()
         told(gateway, "topic", "create", "site")
         publish_lines(gateway, "site/a", ["0", "1", "2"])
-        time.sleep(0.05)
-        middle = time.time()
-        time.sleep(0.05)
+        middle = clock_at(int(time.time() * 1000) + 20)
+        clock_at(middle + 20)
         publish_lines(gateway, "site/a", ["3", "4"])
         for restart in (False, True):
             if restart:
@@ -152,7 +156,7 @@ def a_reader_begins_at_beginning_end_offset_and_time():
             assert read(gateway, "site/#", "beginning", "%s") == ["0", "1", "2", "3", "4"]
             assert read(gateway, "site/#", "2", "%s") == ["2", "3", "4"]
             assert read(gateway, "site/#", "-1", "%s") == ["4"]
-            assert read(gateway, "site/#", f"@{int(middle * 1000)}", "%s") == ["3", "4"]
+            assert read(gateway, "site/#", f"@{middle}", "%s") == ["3", "4"]
         late = gateway.weir_starts("sub", "site/#", "--from", "end", "-C", "1", "-F", "%s")
         support.wait_until("the reader from the end", lambda: late.ended() or
                            gateway.weir("pub", "site/a", "-m", "new") is None)
