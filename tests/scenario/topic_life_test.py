@@ -42,6 +42,12 @@ def read(gateway, topic, begin="beginning", form="%o %k %s"):
     return told(gateway, "sub", topic, "--from", begin, "-e", "-F", form).splitlines()
 
 
+def removed(gateway):
+    """How many records compaction has removed since the gateway's start."""
+    return next(int(line.split()[1]) for line in told(gateway, "stats").splitlines()
+                if line.startswith("weir_records_compacted_total"))
+
+
 def clock_at(wanted):
     """`wanted`, in milliseconds, once the wall clock is there: what came before is older."""
     return support.wait_until("the clock", lambda: int(time.time() * 1000) >= wanted and wanted)
@@ -109,7 +115,8 @@ def the_newest_of_each_key_outlives_compaction():
             gateway.stop()  # so that memory has none of what segments have lost
             gateway.start()
             return compacted()
-        support.wait_until("compaction", lambda: time.sleep(0.3) or again())
+        support.wait_until("compaction", lambda: removed(gateway) >= keys * rounds // 2)
+        support.wait_until("what memory has no more", again)
         for _ in range(2):
             newest = {}
             for line in read(gateway, "state/#"):
