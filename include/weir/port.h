@@ -15,6 +15,7 @@
 
 #include "weir/base.h"
 #include "weir/engine.h"
+#include "weir/group.h"
 #include "weir/record.h"
 #include "weir/topic.h"
 
@@ -113,6 +114,14 @@ typedef enum weir_completion_type {
     WEIR_COMPLETION_OFFSETS,
     WEIR_COMPLETION_BATCH, /* produce_batch */
     WEIR_COMPLETION_PRODUCER,
+    WEIR_COMPLETION_GROUP,    /* create, alter, delete, reset */
+    WEIR_COMPLETION_GROUPS,   /* list */
+    WEIR_COMPLETION_MEMBER,   /* join */
+    WEIR_COMPLETION_LEFT,     /* the member is gone: nothing more of it will come */
+    WEIR_COMPLETION_ASSIGNED, /* what a stream member owns; unasked */
+    WEIR_COMPLETION_TAKEN,
+    WEIR_COMPLETION_SETTLED,
+    WEIR_COMPLETION_WHY,
 } weir_completion_type;
 
 typedef struct weir_published {
@@ -189,6 +198,17 @@ typedef struct weir_topics {
     uint32_t count;
 } weir_topics;
 
+typedef struct weir_groups {
+    weir_group_info *groups; /* the receiver's, in one piece with all they point to */
+    uint32_t count;
+} weir_groups;
+
+typedef struct weir_why {
+    weir_fate_line *lines; /* the receiver's, in one piece; oldest first */
+    uint32_t count;
+    int64_t from_ms; /* what happened before that is not kept any more */
+} weir_why;
+
 typedef struct weir_completion {
     weir_completion_type type;
     weir_err err;
@@ -201,6 +221,12 @@ typedef struct weir_completion {
         weir_fetched fetched;
         weir_topics topics; /* TOPIC (the one), TOPICS, OFFSETS (the one) */
         weir_producer_info producer;
+        weir_groups groups; /* GROUP (the one; none when it failed, unless EXISTS), GROUPS */
+        weir_joined joined;
+        weir_assigned assigned;
+        weir_taken taken;
+        weir_settled settled;
+        weir_why why;
         bool existed; /* SUBSCRIBE: it replaced the same filter; UNSUBSCRIBE: it was there */
     };
 } weir_completion;
@@ -312,6 +338,51 @@ WEIR_API weir_err weir_port_topics(weir_port *port, weir_bytes name, void *user,
 /* Bounds of each partition of a topic; with TIME also the first offset at or after time_ms. */
 WEIR_API weir_err weir_port_offsets(weir_port *port, weir_bytes topic, weir_offsets_kind kind,
                                     int64_t time_ms, void *user, uint64_t token);
+
+/* GROUP completions. create: OK when it exists and is as asked; EXISTS when it is another (told);
+ * NOT_FOUND: a topic or the dead-letter topic is not declared; NAME_INVALID, INVALID, LIMIT,
+ * NOT_OFFERED. alter changes what is set there; mode and settings at any time, model and topics
+ * never. delete: NOT_FOUND; EXISTS: it has members, and force is false; the group of a queue topic
+ * goes with its topic only (INVALID). */
+WEIR_API weir_err weir_port_group_create(weir_port *port, weir_bytes name,
+                                         const weir_group_options *options, void *user,
+                                         uint64_t token);
+WEIR_API weir_err weir_port_group_alter(weir_port *port, weir_bytes name,
+                                        const weir_group_options *change, void *user,
+                                        uint64_t token);
+WEIR_API weir_err weir_port_group_delete(weir_port *port, weir_bytes name, bool force, void *user,
+                                         uint64_t token);
+/* All by name, or the one named (NOT_FOUND), with members and partitions. */
+WEIR_API weir_err weir_port_groups(weir_port *port, weir_bytes name, void *user, uint64_t token);
+/* EXISTS: a stream group has members, which must leave first. NOT_FOUND, OFFSET_OUT_OF_RANGE. */
+WEIR_API weir_err weir_port_group_reset(weir_port *port, const weir_reset *reset, void *user,
+                                        uint64_t token);
+
+/* MEMBER completion, with `user` then in ASSIGNED. NOT_FOUND, EXISTS (the group is of another model
+ * or mode), LIMIT, and as create. `leave` returns what it holds (orderly: it is no failure; else
+ * one, as a connection that broke); LEFT completion, behind which the handle is no more. */
+WEIR_API weir_err weir_port_member_join(weir_port *port, const weir_join *join, void *user,
+                                        uint64_t token);
+WEIR_API weir_err weir_port_member_leave(weir_port *port, weir_member *member, bool orderly,
+                                         void *user, uint64_t token);
+/* It is alive; take and settle say so, too. No completion. */
+WEIR_API weir_err weir_port_member_beat(weir_port *port, weir_member *member);
+/* It gave up what it was asked to in this generation. No completion. */
+WEIR_API weir_err weir_port_member_revoked(weir_port *port, weir_member *member,
+                                           uint64_t generation);
+/* TAKEN completion, empty after wait_ms. One take of a member waits at a time (PROTOCOL). LEASE_LOST:
+ * the member is out, join again. OFFSET_OUT_OF_RANGE: removed is `error`, and its place was. */
+WEIR_API weir_err weir_port_take(weir_port *port, weir_member *member, const weir_take *take,
+                                 void *user, uint64_t token);
+/* Ends a waiting take early: it completes, possibly empty. */
+WEIR_API weir_err weir_port_take_cancel(weir_port *port, weir_member *member);
+/* SETTLED completion. LEASE_LOST: some records' lease or generation was over; the others were
+ * settled. NOT_OFFERED: the group's mode has nothing to settle. INVALID: beyond what was handed. */
+WEIR_API weir_err weir_port_settle(weir_port *port, weir_member *member, const weir_settle *settle,
+                                   void *user, uint64_t token);
+/* WHY completion: the story of one record, of one group (null: of all). */
+WEIR_API weir_err weir_port_why(weir_port *port, weir_bytes topic, uint32_t partition,
+                                int64_t offset, weir_bytes group, void *user, uint64_t token);
 
 #ifdef __cplusplus
 }
