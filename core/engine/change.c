@@ -14,7 +14,7 @@
  * [V1] A cursor stands at the bound of an epoch until every cursor of its filter and topic has
  *      reached its own.
  * [V2] apply grows the topic without moving a partition: cursors, runs and jobs point to them. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/varint.h"
 
@@ -173,7 +173,11 @@ weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change
     if (err == WEIR_OK && !grows && settings == 0 && change->level == WEIR_LEVEL_DEFAULT) {
         return WEIR_OK; /* no unit for nothing: its answer would wait for the next one */
     }
-    err = err == WEIR_OK ? weir_engine_unit(engine, 96 + settings + bounds) : err;
+    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+    uint32_t before = topic->partition_count;
+    uint32_t more = grows ? change->partitions - before : 0;
+    err = err == WEIR_OK ? weir_groups_topic_room(engine, name, NULL, more, 96 + settings + bounds)
+                         : err;
     err =
         err == WEIR_OK && grows ? apply_partitions(engine, topic, change->partitions, &epoch) : err;
     if (err != WEIR_OK) {
@@ -181,6 +185,7 @@ weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change
     }
     if (grows) {
         partitions_entry(engine, topic, epoch);
+        weir_groups_topic_grown(engine, topic, before);
     }
     if (change->level != WEIR_LEVEL_DEFAULT) {
         level_change(engine, topic, change->level);

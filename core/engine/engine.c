@@ -11,7 +11,7 @@
  * journal, moves the marks, and gives out what they allow: answers, records, fetches. Then it does
  * its share of background work. On failure of the journal nothing is acknowledged any more [E4];
  * reading goes on up to the marks [E3]. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -148,6 +148,25 @@ static void run_op(weir_engine *engine, weir_port *port, const weir_op *op)
     case WEIR_OP_PRODUCER_OPEN:
     case WEIR_OP_PRODUCER_WHERE:
         weir_producers_op(engine, port, op);
+        break;
+    case WEIR_OP_GROUP_CREATE:
+    case WEIR_OP_GROUP_ALTER:
+    case WEIR_OP_GROUP_DELETE:
+    case WEIR_OP_GROUP_RESET:
+    case WEIR_OP_GROUPS:
+        weir_groups_op(engine, port, op);
+        break;
+    case WEIR_OP_MEMBER_JOIN:
+    case WEIR_OP_MEMBER_LEAVE:
+    case WEIR_OP_MEMBER_BEAT:
+    case WEIR_OP_MEMBER_REVOKED:
+    case WEIR_OP_MEMBER_TAKE:
+    case WEIR_OP_MEMBER_TAKE_CANCEL:
+    case WEIR_OP_MEMBER_SETTLE:
+        weir_member_op(engine, port, op);
+        break;
+    case WEIR_OP_WHY:
+        weir_why_op(engine, port, op);
         break;
     default:
         weir_topics_op(engine, port, op);
@@ -380,6 +399,7 @@ void weir_engine_turn(weir_engine *engine)
 {
     engine_clock(engine);
     engine->more_work = false;
+    engine->groups.due = false;
     engine->stats.steps++;
     turn_jobs(engine);
     weir_journal_poll(engine->journal);
@@ -387,6 +407,7 @@ void weir_engine_turn(weir_engine *engine)
     turn_term(engine); /* level memory is answered while operations are taken */
     turn_take(engine);
     weir_producers_expire(engine);
+    weir_groups_work(engine);
     weir_produce_close_all(engine);
     weir_life_work(engine);
     turn_write(engine);
@@ -416,6 +437,8 @@ static void set_deadline(weir_engine *engine)
     }
     uint64_t life = weir_life_deadline(engine);
     deadline = life < deadline ? life : deadline;
+    uint64_t groups = weir_groups_deadline(engine);
+    deadline = groups < deadline ? groups : deadline;
     uint64_t compare = engine->compared_ns + IDLE_COMPARE_NS;
     deadline = compare < deadline ? compare : deadline;
     uint64_t checkpoint =
@@ -428,8 +451,8 @@ static void set_deadline(weir_engine *engine)
         uint64_t again = engine->now_ns + DISK_RETRY_NS;
         deadline = again < deadline ? again : deadline;
     }
-    atomic_store_explicit(&engine->deadline_ns, engine->more_work ? 0 : deadline,
-                          memory_order_relaxed);
+    bool again = engine->more_work || engine->groups.due;
+    atomic_store_explicit(&engine->deadline_ns, again ? 0 : deadline, memory_order_relaxed);
 }
 
 /* ---- Ownership
@@ -488,12 +511,16 @@ static void engine_run(weir_engine *engine, const weir_port *self)
         weir_engine_turn(engine);
         set_deadline(engine);
         wake_ports(engine, self);
+        began = began == 0 ? engine->now_ns : began;
+        bool over = turn >= TURNS_MAX || engine->now_ns - began > STEP_NS_MAX;
+        if (engine->groups.due && !over) {
+            continue; /* a take that waits gets the records of this turn */
+        }
         unsigned owned = WEIR_OWNED;
         if (atomic_compare_exchange_strong(&engine->owner, &owned, 0)) {
             return;
         }
-        began = began == 0 ? engine->now_ns : began;
-        if (turn >= TURNS_MAX || engine->now_ns - began > STEP_NS_MAX) {
+        if (over) {
             engine_let_go(engine, self);
             return;
         }
@@ -576,6 +603,7 @@ static weir_err port_make(weir_engine *engine, weir_port **out)
     }
     weir_link_init(&port->subscribers);
     weir_link_init(&port->ready);
+    weir_link_init(&port->members);
     *out = port;
     return WEIR_OK;
 }
@@ -632,6 +660,7 @@ void weir_port_close(weir_port *port)
         port_drop_all(port);
     }
     weir_fetches_end(engine, NULL, port);
+    weir_members_end(engine, port);
     while (!weir_link_empty(&port->subscribers)) {
         weir_subscriber_end(engine,
                             WEIR_OWNER_OF(port->subscribers.next, weir_subscriber, port_link));

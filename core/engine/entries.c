@@ -11,6 +11,8 @@
  *  10 reference     topic id u32 | partition u32 | flags u8 (1: sets retained values, 2: of a
  *                   producer) | 0 x 3 | base offset i64 | offsets u32 | bytes u32 | CRC32C u32
  *                   in place of a batch that stands in a segment (straight.c)
+ *  20 to 23         groups: group_save.c   24, 25   stream groups: stream.c
+ *  26, 27           queue groups: queue.c
  *
  * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name.
  * An unknown type or version stops the start [E6]. Replay skips what
@@ -18,7 +20,7 @@
  * snapshot's or a later one (saved.c). Of batches that a partition counts already, those that are not
  * in segments fill its tail. Retained values are set again from the snapshot's unit on: the last one
  * holds, however often that is done. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/hash.h"
 #include "core/base/varint.h"
@@ -360,10 +362,12 @@ static weir_err replay_change(weir_engine *engine, const weir_journal_entry *ent
     uint64_t held = topic->held_unit;
     if (entry->type == WEIR_ENTRY_TRIM) {
         uint32_t index = weir_get_u32(body.ptr + 4);
-        if (index >= topic->partition_count) {
+        if (index >= topic->partition_count || body.len != 16) {
             return WEIR_DAMAGED;
         }
         held = topic->partitions[index]->held_unit;
+        weir_groups_start_moved(engine, topic->partitions[index],
+                                (int64_t)weir_get_u64(body.ptr + 8), at->unit->number);
     }
     if (held >= at->unit->number) {
         return WEIR_OK;
@@ -409,6 +413,23 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_entry *entr
         return weir_producers_replay_publishing(engine, entry->body, at->unit);
     case WEIR_ENTRY_LIVE_RETAINED:
         return old ? WEIR_OK : replay_live_retained(engine, entry->body);
+    case WEIR_ENTRY_GROUP_CREATE:
+    case WEIR_ENTRY_GROUP_CHANGE:
+    case WEIR_ENTRY_GROUP_DELETE:
+    case WEIR_ENTRY_GROUP_PART:
+        return old ? WEIR_OK
+                   : weir_group_replay(engine, entry->type, entry->version, entry->body, at->unit,
+                                       at->snapshot_unit);
+    case WEIR_ENTRY_GENERATION:
+    case WEIR_ENTRY_COMMIT:
+        return old ? WEIR_OK
+                   : weir_stream_replay(engine, entry->type, entry->version, entry->body, at->unit,
+                                        at->snapshot_unit);
+    case WEIR_ENTRY_ACQUIRE:
+    case WEIR_ENTRY_SETTLE:
+        return old ? WEIR_OK
+                   : weir_queue_replay(engine, entry->type, entry->version, entry->body, at->unit,
+                                       at->snapshot_unit);
     default:
         return WEIR_VERSION;
     }

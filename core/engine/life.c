@@ -21,7 +21,7 @@
  * [F2] A file goes when its trim is durable (or its replacement is in every checkpoint that is
  *      kept) and no unit behind the older of those checkpoints can refer to it.
  * [F3] Whatever is not removed, for a kill or an error, is found by the sweep (sweep.c). */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/log.h"
 #include "core/base/varint.h"
@@ -77,6 +77,7 @@ static weir_err trim(weir_engine *engine, weir_partition *partition, int64_t sta
     }
     engine->stats.records_trimmed += (uint64_t)(start - partition->start_offset);
     apply_trim(engine, partition, start);
+    weir_groups_start_moved(engine, partition, start, weir_engine_unit_now(engine));
     return WEIR_OK;
 }
 

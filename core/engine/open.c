@@ -9,6 +9,7 @@
  * Nothing is deleted because something else could not be read: damage stops the start with a fault
  * that says what to do. The recovery epoch rises at every start that does not follow a clean stop.
  */
+#include "core/engine/group.h"
 #include "core/engine/saved.h"
 
 #include "core/base/hash.h"
@@ -135,6 +136,7 @@ void weir_engine_free(weir_engine *engine)
     size_t position = 0;
     weir_topic *topic = NULL;
     weir_routes_fini(engine);
+    weir_groups_fini(engine);
     weir_life_fini(engine);
     weir_compact_fini(engine);
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
@@ -192,6 +194,7 @@ static weir_err live_init(weir_engine *engine)
     engine->live.batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
     weir_link_init(&engine->live.waiting);
     weir_link_init(&engine->live.cursors);
+    weir_link_init(&engine->live.group_parts);
     return topic->ref == NULL ? WEIR_NO_MEMORY : WEIR_OK;
 }
 
@@ -217,6 +220,7 @@ weir_err weir_engine_make(const weir_engine_config *config, weir_engine **out)
     }
     weir_saved_init(engine);
     weir_producers_init(engine);
+    weir_groups_init(engine);
     engine->env = config->env;
     weir_err err = engine->env == NULL ? weir_env_posix_create(&engine->env) : WEIR_OK;
     engine->env_ours = config->env == NULL && err == WEIR_OK;
@@ -342,7 +346,8 @@ static weir_journal_damage damage_of(const weir_engine *engine)
  * and units that are written later must be above it, or a replay would pass them over. */
 static uint64_t unit_least(const weir_engine *engine, const weir_checkpoint *checkpoint)
 {
-    uint64_t least = checkpoint->unit;
+    uint64_t least = weir_groups_unit_least(engine);
+    least = least > checkpoint->unit ? least : checkpoint->unit;
     size_t position = 0;
     const weir_topic *topic = NULL;
     for (topic = engine->graves; topic != NULL; topic = topic->grave_next) {
@@ -491,6 +496,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     }
     remove_orphans(engine);
     weir_life_start(engine, journalled_ms);
+    weir_groups_started(engine);
     weir_log(WEIR_LOG_INFO, "engine",
              "data=%s term=%" PRIu64 " epoch=%" PRIu64 " topics=%zu units_replayed=%" PRIu64,
              engine->data_dir, weir_engine_term(engine), engine->recovery_epoch,

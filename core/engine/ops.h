@@ -23,13 +23,26 @@ typedef enum weir_op_type {
     WEIR_OP_OFFSETS,
     WEIR_OP_PRODUCER_OPEN,
     WEIR_OP_PRODUCER_WHERE,
+    WEIR_OP_GROUP_CREATE,
+    WEIR_OP_GROUP_ALTER,
+    WEIR_OP_GROUP_DELETE,
+    WEIR_OP_GROUP_RESET,
+    WEIR_OP_GROUPS,
+    WEIR_OP_MEMBER_JOIN,
+    WEIR_OP_MEMBER_LEAVE,
+    WEIR_OP_MEMBER_BEAT,
+    WEIR_OP_MEMBER_REVOKED,
+    WEIR_OP_MEMBER_TAKE,
+    WEIR_OP_MEMBER_TAKE_CANCEL,
+    WEIR_OP_MEMBER_SETTLE,
+    WEIR_OP_WHY,
 } weir_op_type;
 
 typedef struct weir_op {
     uint32_t bytes; /* of the whole entry, a multiple of 8 */
     uint8_t type;
     uint8_t attributes; /* publish */
-    bool no_confirm;    /* publish: nothing is reserved */
+    bool no_confirm;    /* publish, settle: nothing is reserved */
     bool by_topic;      /* publish: topic and key stand apart */
     void *user;
     uint64_t token;
@@ -79,6 +92,12 @@ typedef struct weir_op {
             uint64_t bytes;
         } credit;
         struct {
+            weir_member *member;
+            uint64_t generation; /* revoked */
+            weir_take take;
+            bool orderly; /* leave */
+        } member;
+        struct {
             weir_topic_options options;
             uint32_t name_bytes;
             int64_t time_ms; /* trim: before which offset */
@@ -100,6 +119,11 @@ typedef struct weir_op_position {
  */
 
 /* port.c */
+/* The port's thread: a zeroed operation with room for its data; and, when it is filled, takes it in.
+ * AGAIN, TOO_LARGE. `reserve`: its completion has a slot. */
+weir_err weir_port_op_begin(weir_port *port, weir_op_type type, size_t data_bytes, bool reserve,
+                            void *user, uint64_t token, weir_op **op);
+void weir_port_op_end(weir_port *port, const weir_op *op, bool reserve);
 void weir_port_complete(weir_port *port, const weir_completion *completion); /* a reserved slot */
 /* Queues an answer until `unit` has `level`; at once when it has. */
 void weir_port_answer(weir_port *port, const weir_completion *completion, uint64_t unit,
@@ -133,6 +157,8 @@ void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint32_t partition,
                               uint64_t term, char *out, size_t size);
 void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* what can be */
+/* The first offset at or after a time, or the end; from what is in memory. */
+int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms);
 weir_err weir_topic_grow(weir_topic *topic, uint32_t count);
 weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id); /* deleted, and remembered */
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
@@ -210,7 +236,7 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
-void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
+void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */

@@ -56,8 +56,8 @@ static weir_op *ring_room(weir_port *port, size_t bytes)
     return (weir_op *)(void *)(port->ring + at);
 }
 
-static weir_err op_begin(weir_port *port, weir_op_type type, size_t data_bytes, bool reserve,
-                         void *user, uint64_t token, weir_op **op)
+weir_err weir_port_op_begin(weir_port *port, weir_op_type type, size_t data_bytes, bool reserve,
+                            void *user, uint64_t token, weir_op **op)
 {
     size_t bytes = (sizeof(weir_op) + data_bytes + 7) & ~(size_t)7;
     if (bytes > port->ring_bytes) {
@@ -82,7 +82,7 @@ static weir_err op_begin(weir_port *port, weir_op_type type, size_t data_bytes, 
     return WEIR_OK;
 }
 
-static void op_end(weir_port *port, const weir_op *op, bool reserve)
+void weir_port_op_end(weir_port *port, const weir_op *op, bool reserve)
 {
     port->ring_filled += op->bytes;
     port->reserved_submitted += reserve ? 1 : 0;
@@ -150,8 +150,8 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
     size_t rest = weir_record_rest_size(publish->value, publish->headers, publish->header_count);
     size_t once = publish->producer.len > 0 ? publish->producer.len + sizeof(uint64_t) : 0;
     weir_op *op = NULL;
-    err = op_begin(port, WEIR_OP_PUBLISH, name.len + key.len + rest + once, !publish->no_confirm,
-                   user, token, &op);
+    err = weir_port_op_begin(port, WEIR_OP_PUBLISH, name.len + key.len + rest + once,
+                             !publish->no_confirm, user, token, &op);
     if (err != WEIR_OK) {
         return err;
     }
@@ -173,7 +173,7 @@ weir_err weir_port_publish(weir_port *port, const weir_publish *publish, void *u
         memcpy(at, &publish->publishing_id, sizeof(uint64_t));
         put_bytes(at + sizeof(uint64_t), publish->producer);
     }
-    op_end(port, op, !publish->no_confirm);
+    weir_port_op_end(port, op, !publish->no_confirm);
     return WEIR_OK;
 }
 
@@ -204,8 +204,8 @@ static weir_err batch_submit(weir_port *port, weir_bytes topic, uint32_t partiti
                              uint64_t token)
 {
     weir_op *op = NULL;
-    weir_err err =
-        op_begin(port, WEIR_OP_BATCH, topic.len + batch.len + plain.len, true, user, token, &op);
+    weir_err err = weir_port_op_begin(port, WEIR_OP_BATCH, topic.len + batch.len + plain.len, true,
+                                      user, token, &op);
     if (err == WEIR_OK) {
         op->batch.topic_bytes = (uint32_t)topic.len;
         op->batch.partition = partition;
@@ -213,7 +213,7 @@ static weir_err batch_submit(weir_port *port, weir_bytes topic, uint32_t partiti
         op->batch.record_count = record_count;
         op->batch.plain_bytes = (uint32_t)plain.len;
         put_bytes(put_bytes(put_bytes(op->data, topic), batch), plain);
-        op_end(port, op, true);
+        weir_port_op_end(port, op, true);
     }
     return err;
 }
@@ -240,7 +240,8 @@ weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user, u
         return WEIR_INVALID;
     }
     weir_op *op = NULL;
-    weir_err err = op_begin(port, WEIR_OP_FETCH, fetch->topic.len, true, user, token, &op);
+    weir_err err =
+        weir_port_op_begin(port, WEIR_OP_FETCH, fetch->topic.len, true, user, token, &op);
     if (err != WEIR_OK) {
         return err;
     }
@@ -252,7 +253,7 @@ weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user, u
     op->fetch.wait_ms = fetch->wait_ms;
     op->fetch.topic_bytes = (uint32_t)fetch->topic.len;
     put_bytes(op->data, fetch->topic);
-    op_end(port, op, true);
+    weir_port_op_end(port, op, true);
     return WEIR_OK;
 }
 
@@ -261,10 +262,10 @@ static weir_err submit_plain(weir_port *port, weir_op_type type, weir_subscriber
                              bool reserve, void *user, uint64_t token)
 {
     weir_op *op = NULL;
-    weir_err err = op_begin(port, type, 0, reserve, user, token, &op);
+    weir_err err = weir_port_op_begin(port, type, 0, reserve, user, token, &op);
     if (err == WEIR_OK) {
         op->subscriber = subscriber;
-        op_end(port, op, reserve);
+        weir_port_op_end(port, op, reserve);
     }
     return err;
 }
@@ -288,14 +289,14 @@ weir_err weir_port_producer_where(weir_port *port, weir_bytes producer, weir_byt
         return producer.len == 0 || producer.len > WEIR_PRODUCER_NAME_BYTES_MAX ? WEIR_INVALID
                                                                                 : WEIR_NOT_FOUND;
     }
-    weir_err err =
-        op_begin(port, WEIR_OP_PRODUCER_WHERE, topic.len + producer.len, true, user, token, &op);
+    weir_err err = weir_port_op_begin(port, WEIR_OP_PRODUCER_WHERE, topic.len + producer.len, true,
+                                      user, token, &op);
     if (err == WEIR_OK) {
         op->producer.topic_bytes = (uint32_t)topic.len;
         op->producer.name_bytes = (uint32_t)producer.len;
         op->producer.partition = partition;
         put_bytes(put_bytes(op->data, topic), producer);
-        op_end(port, op, true);
+        weir_port_op_end(port, op, true);
     }
     return err;
 }
@@ -352,9 +353,9 @@ weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscriber,
         return subscribe->start > WEIR_START_POSITIONS ? WEIR_INVALID : WEIR_NAME_INVALID;
     }
     weir_op *op = NULL;
-    weir_err err =
-        op_begin(port, WEIR_OP_SUBSCRIBE, subscribe->filter.len + positions_bytes(subscribe), true,
-                 user, token, &op);
+    weir_err err = weir_port_op_begin(port, WEIR_OP_SUBSCRIBE,
+                                      subscribe->filter.len + positions_bytes(subscribe), true,
+                                      user, token, &op);
     if (err != WEIR_OK) {
         return err;
     }
@@ -368,7 +369,7 @@ weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscriber,
     op->subscribe.no_local = subscribe->no_local;
     op->subscribe.until_end = subscribe->until_end;
     positions_put(put_bytes(op->data, subscribe->filter), subscribe);
-    op_end(port, op, true);
+    weir_port_op_end(port, op, true);
     return WEIR_OK;
 }
 
@@ -379,12 +380,13 @@ weir_err weir_port_unsubscribe(weir_port *port, weir_subscriber *subscriber, wei
     if (filter.len > WEIR_FILTER_BYTES_MAX) {
         return WEIR_NAME_INVALID;
     }
-    weir_err err = op_begin(port, WEIR_OP_UNSUBSCRIBE, filter.len, true, user, token, &op);
+    weir_err err =
+        weir_port_op_begin(port, WEIR_OP_UNSUBSCRIBE, filter.len, true, user, token, &op);
     if (err == WEIR_OK) {
         op->subscriber = subscriber;
         op->subscribe.filter_bytes = (uint32_t)filter.len;
         put_bytes(op->data, filter);
-        op_end(port, op, true);
+        weir_port_op_end(port, op, true);
     }
     return err;
 }
@@ -393,12 +395,12 @@ weir_err weir_port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t
                           uint64_t bytes)
 {
     weir_op *op = NULL;
-    weir_err err = op_begin(port, WEIR_OP_CREDIT, 0, false, NULL, 0, &op);
+    weir_err err = weir_port_op_begin(port, WEIR_OP_CREDIT, 0, false, NULL, 0, &op);
     if (err == WEIR_OK) {
         op->subscriber = subscriber;
         op->credit.records = records;
         op->credit.bytes = bytes;
-        op_end(port, op, false);
+        weir_port_op_end(port, op, false);
     }
     return err;
 }
@@ -408,14 +410,14 @@ static weir_err submit_topic(weir_port *port, weir_op_type type, weir_bytes name
                              weir_offsets_kind kind)
 {
     weir_op *op = NULL;
-    weir_err err = op_begin(port, type, name.len, true, user, token, &op);
+    weir_err err = weir_port_op_begin(port, type, name.len, true, user, token, &op);
     if (err == WEIR_OK) {
         op->topic.options = *options;
         op->topic.name_bytes = (uint32_t)name.len;
         op->topic.time_ms = time_ms;
         op->topic.offsets_kind = (uint8_t)kind;
         put_bytes(op->data, name);
-        op_end(port, op, true);
+        weir_port_op_end(port, op, true);
     }
     return err;
 }
@@ -446,13 +448,13 @@ weir_err weir_port_topic_trim(weir_port *port, weir_bytes name, uint32_t partiti
                               void *user, uint64_t token)
 {
     weir_op *op = NULL;
-    weir_err err = op_begin(port, WEIR_OP_TOPIC_TRIM, name.len, true, user, token, &op);
+    weir_err err = weir_port_op_begin(port, WEIR_OP_TOPIC_TRIM, name.len, true, user, token, &op);
     if (err == WEIR_OK) {
         op->topic.name_bytes = (uint32_t)name.len;
         op->topic.time_ms = before;
         op->topic.partition = partition;
         put_bytes(op->data, name);
-        op_end(port, op, true);
+        weir_port_op_end(port, op, true);
     }
     return err;
 }
@@ -532,6 +534,23 @@ void weir_completion_drop(weir_completion *completion)
         }
         free(completion->topics.topics);
         break;
+    case WEIR_COMPLETION_GROUP:
+    case WEIR_COMPLETION_GROUPS:
+        free(completion->groups.groups);
+        break;
+    case WEIR_COMPLETION_ASSIGNED:
+        free(completion->assigned.owned);
+        free(completion->assigned.revoked);
+        break;
+    case WEIR_COMPLETION_TAKEN:
+        for (uint32_t i = 0; i < completion->taken.run_count; i++) {
+            weir_chunk_drop(completion->taken.runs[i].chunk);
+        }
+        free(completion->taken.runs);
+        break;
+    case WEIR_COMPLETION_WHY:
+        free(completion->why.lines);
+        break;
     case WEIR_COMPLETION_PUBLISH:
     case WEIR_COMPLETION_SUBSCRIBE:
     case WEIR_COMPLETION_UNSUBSCRIBE:
@@ -539,6 +558,9 @@ void weir_completion_drop(weir_completion *completion)
     case WEIR_COMPLETION_PRODUCER:
     case WEIR_COMPLETION_NOTICE:
     case WEIR_COMPLETION_BATCH:
+    case WEIR_COMPLETION_MEMBER:
+    case WEIR_COMPLETION_LEFT:
+    case WEIR_COMPLETION_SETTLED:
         break;
     }
     memset(completion, 0, sizeof(*completion));

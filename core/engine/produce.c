@@ -10,7 +10,7 @@
  * waits for the unit that was open when it was decided: a unit is never ended without closing the
  * batches that were begun in it. Live records take the same road through a partition without
  * segments or journal; one that nobody subscribes to is counted and forgotten. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/hash.h"
 
@@ -625,6 +625,7 @@ void weir_partition_show(weir_engine *engine)
             weir_link_remove(at);
         }
         weir_fetches_ready(engine, partition);
+        weir_groups_shown(engine, partition);
         for (weir_link *c = partition->cursors.next; c != &partition->cursors; c = c->next) {
             weir_subscriber_ready(
                 WEIR_OWNER_OF(c, weir_cursor, partition_link)->filter->subscriber);

@@ -14,7 +14,7 @@
  * forgets it, too. A topic's is the topic itself, in the list of graves: replay passes through its
  * last units and needs its name.
  *
- * The order within a pass: what is no more, topics, partitions, the rest. So a name that was freed
+ * The order within a pass: what is no more, topics, partitions, groups and their parts, the rest. So a name that was freed
  * is free before it is taken again, and a topic is there before its partitions.
  *
  * [V1] An object that is in `passing` is written by this pass, as it is then; an object that joins
@@ -46,8 +46,9 @@ typedef struct gone {
 } gone;
 
 static const weir_snapshot_kind ORDER[] = {
-    WEIR_SNAPSHOT_GONE,     WEIR_SNAPSHOT_TOPIC,    WEIR_SNAPSHOT_PARTITION,
-    WEIR_SNAPSHOT_RETAINED, WEIR_SNAPSHOT_PRODUCER, WEIR_SNAPSHOT_PUBLISHING,
+    WEIR_SNAPSHOT_GONE,     WEIR_SNAPSHOT_TOPIC,      WEIR_SNAPSHOT_PARTITION,
+    WEIR_SNAPSHOT_GROUP,    WEIR_SNAPSHOT_GROUP_PART, WEIR_SNAPSHOT_SETTLEMENT,
+    WEIR_SNAPSHOT_RETAINED, WEIR_SNAPSHOT_PRODUCER,   WEIR_SNAPSHOT_PUBLISHING,
 };
 enum { ORDER_COUNT = sizeof(ORDER) / sizeof(ORDER[0]) };
 

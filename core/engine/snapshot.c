@@ -7,6 +7,7 @@
  *
  *   kind          identity                     fields
  *   1 engine      -                            1 next topic id u32  2 next producer id i64
+ *                                              3 next group id u32
  *   2 topic       id u32                       1 name  2 partitions u32  3 partition levels u32
  *                                              4 level u8  5 nested u8
  *                                              6 settings  7 epochs (snapshot_life.c)
@@ -22,6 +23,7 @@
  *   5 topic gone  id u32                       1 name  2 deleted unit u64
  *   6 gone        kind u8 | its identity       -
  *   7, 8          producers, publishing ids: snapshot_producers.c
+ *   9, 10         groups, their parts: group_save.c     11  settlement states: queue.c
  *
  * Big-endian. `unit`: the object is as it was after that unit, and replay skips for it what is at
  * or below. A topic stands before its partitions. An object that was already read is replaced: the
@@ -111,9 +113,25 @@ static weir_err take_producer_id_next(weir_engine *engine, void *object, weir_re
     return engine->producers.id_next > 0 ? WEIR_OK : WEIR_DAMAGED;
 }
 
+static void put_group_id_next(weir_engine *engine, const void *object, weir_writer *to)
+{
+    (void)object;
+    if (engine->groups.id_next > 1) {
+        weir_writer_u32(to, engine->groups.id_next);
+    }
+}
+
+static weir_err take_group_id_next(weir_engine *engine, void *object, weir_reader *from)
+{
+    (void)object;
+    engine->groups.id_next = weir_reader_u32(from);
+    return engine->groups.id_next > 0 ? WEIR_OK : WEIR_DAMAGED;
+}
+
 static const weir_snapshot_field ENGINE_FIELDS[] = {
     {1, true, put_topic_id_next, take_topic_id_next},
     {2, false, put_producer_id_next, take_producer_id_next},
+    {3, false, put_group_id_next, take_group_id_next},
 };
 
 /* ---- Fields: topic
@@ -768,6 +786,10 @@ static const object_kind KINDS[WEIR_SNAPSHOT_KINDS] = {
                                 weir_snapshot_producer_forget},
     [WEIR_SNAPSHOT_PUBLISHING] = {weir_snapshot_publishing_put, weir_snapshot_publishing_take,
                                   weir_snapshot_publishing_forget},
+    [WEIR_SNAPSHOT_GROUP] = {weir_snapshot_group_put, weir_snapshot_group_take,
+                             weir_snapshot_group_forget},
+    [WEIR_SNAPSHOT_GROUP_PART] = {weir_snapshot_group_part_put, weir_snapshot_group_part_take,
+                                  weir_snapshot_group_part_forget},
 };
 
 void weir_snapshot_put(weir_engine *engine, weir_snapshot_kind kind, const weir_saved *saved,

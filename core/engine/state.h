@@ -66,6 +66,8 @@ typedef struct weir_filter weir_filter;
 typedef struct weir_retained weir_retained;
 typedef struct weir_read weir_read;
 typedef struct weir_cursor weir_cursor;
+typedef struct weir_group weir_group;
+typedef struct weir_group_part weir_group_part;
 
 /* Circular, doubly linked; a zeroed node is in no list. */
 typedef struct weir_link {
@@ -127,6 +129,7 @@ struct weir_partition {
     weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */
     weir_link waiting;        /* fetches that wait for a record */
     weir_link cursors;        /* cursors that read it */
+    weir_link group_parts;    /* of the groups that read it (group.h) */
 };
 
 /* Partitions were added: each that there was before, up to which offset. */
@@ -338,7 +341,8 @@ struct weir_read {
     weir_job job;
     weir_engine *engine;
     weir_link link;              /* engine.reads */
-    weir_subscriber *subscriber; /* NULL: a fetch, or given up */
+    weir_subscriber *subscriber; /* NULL: a fetch, a take, or given up */
+    weir_member *member;         /* whose take reads; NULL: none, or given up */
     weir_port *port;             /* a fetch's; NULL: given up */
     void *user;
     uint64_t token;
@@ -400,6 +404,7 @@ struct weir_port {
     weir_answers waiting[WEIR_LEVEL_COUNT];
     weir_link subscribers;
     weir_link ready;
+    weir_link members; /* that joined groups on it (group.h) */
     bool wake;
     atomic_bool blocked; /* deliveries wait for room in the completion ring: drain, then step */
 };
@@ -536,6 +541,9 @@ typedef enum weir_snapshot_kind {
     WEIR_SNAPSHOT_GONE = 6, /* any other object that is no more */
     WEIR_SNAPSHOT_PRODUCER = 7,
     WEIR_SNAPSHOT_PUBLISHING = 8,
+    WEIR_SNAPSHOT_GROUP = 9,
+    WEIR_SNAPSHOT_GROUP_PART = 10,
+    WEIR_SNAPSHOT_SETTLEMENT = 11,
     WEIR_SNAPSHOT_KINDS,
 } weir_snapshot_kind;
 
@@ -563,6 +571,21 @@ typedef struct weir_saving {
     uint64_t delta_bytes;   /* and of all deltas on it */
     uint32_t deltas;
 } weir_saving;
+
+/* ---- Consumer groups (group.h) -----------------------------------------------------------------
+ */
+
+typedef struct weir_group_table {
+    weir_map by_name;
+    weir_map by_id; /* key: the id in the group itself */
+    weir_link all;
+    weir_link busy; /* with members, or leases or delays that end: weir_group_busy */
+    uint32_t id_next;
+    uint64_t part_count; /* of all groups */
+    uint64_t looked_ns;  /* when expiry was last looked for */
+    bool due;            /* a take may be answered now: another turn follows at once */
+    uint32_t untold;     /* members that are out and were not told */
+} weir_group_table;
 
 /* ---- The engine --------------------------------------------------------------------------------
  */
@@ -622,6 +645,7 @@ struct weir_engine {
     bool routes_full;
 
     weir_producers producers;
+    weir_group_table groups;
 
     weir_map retained;
     weir_link retained_list;

@@ -3,7 +3,7 @@
  * A name's longest declared prefix by whole levels is its topic, so topics that nest must be
  * declared so: otherwise a name that went to one would silently go to the other. Deleting takes the
  * topic out of the maps at once; its files go when the deletion is durable (the grave list). */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -147,6 +147,7 @@ static weir_partition *partition_make(weir_topic *topic, uint32_t index)
     partition->tombstones_due_ms = INT64_MAX;
     weir_link_init(&partition->waiting);
     weir_link_init(&partition->cursors);
+    weir_link_init(&partition->group_parts);
     return partition;
 }
 
@@ -263,6 +264,7 @@ void weir_topics_apply_delete(weir_engine *engine, weir_topic *topic, uint64_t u
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         weir_partition *partition = topic->partitions[i];
         weir_fetches_end(engine, partition, NULL);
+        weir_groups_partition_forget(partition);
         weir_partition_drop_chunks(engine, partition);
         weir_link_remove(&partition->hidden_link);
         partition_forget(engine, partition);
@@ -343,7 +345,7 @@ static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_to
 
 /* The first offset at or after a time, from the tail and the segments' time entries. Segments are
  * asked only for what they keep in memory, so this does not wait for a disk that is slow twice. */
-static int64_t find_time(const weir_partition *partition, int64_t time_ms)
+int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms)
 {
     for (uint32_t i = 0; i < partition->segment_count; i++) {
         int64_t offset = 0;
@@ -368,8 +370,9 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
     if (err != WEIR_OK || *topic != NULL) {
         return err;
     }
-    err = weir_engine_unit(engine, WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len +
-                                       weir_topic_settings_bytes(&options));
+    err = weir_groups_topic_room(engine, name, NULL, options.partitions,
+                                 WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len +
+                                     weir_topic_settings_bytes(&options));
     if (err != WEIR_OK) {
         return err;
     }
@@ -377,6 +380,7 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
     err = weir_topics_apply_create(engine, id, name, &options, topic);
     if (err == WEIR_OK) {
         weir_entry_topic_create(engine, id, name, &options);
+        weir_groups_topic_made(engine, *topic);
         weir_cursors_topic(engine, *topic);
     }
     return err;
@@ -384,8 +388,10 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
 
 static weir_err do_delete(weir_engine *engine, weir_topic *topic)
 {
-    weir_err err = weir_engine_unit(engine, 16);
+    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+    weir_err err = weir_groups_topic_room(engine, name, topic, topic->partition_count, 16);
     if (err == WEIR_OK) {
+        weir_groups_topic_gone(engine, topic);
         weir_entry_topic_delete(engine, topic->id);
         weir_topics_apply_delete(engine, topic, weir_engine_unit_now(engine));
     }
@@ -426,7 +432,7 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
         done->err == WEIR_OK) {
         for (uint32_t i = 0; i < topic->partition_count; i++) {
             done->topics.topics[0].partitions[i].found_offset =
-                find_time(topic->partitions[i], op->topic.time_ms);
+                weir_topics_find_time(topic->partitions[i], op->topic.time_ms);
         }
     }
 }

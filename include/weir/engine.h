@@ -46,14 +46,14 @@ typedef struct weir_engine_config {
     /* 256 KiB: batches of this size or more are written once, straight to their segment, and the
      * journal refers to them. */
     uint64_t journal_inline_bytes_max;
-    uint64_t segment_bytes_max;   /* 1 GiB */
-    uint32_t segment_files_max;   /* 512 descriptors of segments, when more are not in use */
-    uint64_t checkpoint_bytes;    /* 256 MiB of journal between checkpoints */
-    uint32_t checkpoint_every_ms; /* 300,000; a checkpoint when anything changed */
-    uint32_t cleanup_every_ms;    /* 10,000; between two looks for what retention removes */
+    uint64_t segment_bytes_max;    /* 1 GiB */
+    uint32_t segment_files_max;    /* 512 descriptors of segments, when more are not in use */
+    uint64_t checkpoint_bytes;     /* 256 MiB of journal between checkpoints */
+    uint32_t checkpoint_every_ms;  /* 300,000; a checkpoint when anything changed */
+    uint32_t cleanup_every_ms;     /* 10,000; between two looks for what retention removes */
     uint64_t compaction_bytes_max; /* 64 MiB: memory for the keys of one compaction */
-    uint64_t producer_expiry_ms;  /* 604,800,000: producers not used for so long are forgotten */
-    weir_limits limits;           /* a field that is 0 takes its default */
+    uint64_t producer_expiry_ms;   /* 604,800,000: producers not used for so long are forgotten */
+    weir_limits limits;            /* a field that is 0 takes its default */
 } weir_engine_config;
 
 /* Opens or creates the data directory, recovers it, and owns it until close. Blocks; fills *fault
@@ -135,6 +135,23 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(refused_batch_plain, "weir_refused_batch_plain_total", "Limit batch_plain_bytes_max.")       \
     X(refused_producers, "weir_refused_producers_total",                                           \
       "Limits producers_max, producer_partitions_max, publishing_names_max.")                      \
+    X(groups, "weir_groups", "gauge: consumer groups.")                                            \
+    X(members, "weir_group_members", "gauge: members of consumer groups.")                         \
+    X(leased, "weir_group_leased_total", "Records handed out under leases.")                       \
+    X(failed, "weir_group_failed_total", "Failures of records handed out under leases.")           \
+    X(late_refused, "weir_group_late_refused_total", "Answers refused: their lease was over.")     \
+    X(rebalances, "weir_group_rebalances_total", "Generations of stream groups.")                  \
+    X(fate_accepted, "weir_fate_accepted_total", "Records whose fate in a group is accepted.")     \
+    X(fate_rejected, "weir_fate_rejected_total", "Records whose fate in a group is rejected.")     \
+    X(fate_expired, "weir_fate_expired_total", "Records whose fate in a group is expired.")        \
+    X(fate_dropped, "weir_fate_dropped_total", "Records whose fate in a group is dropped.")        \
+    X(fate_dead_lettered, "weir_fate_dead_lettered_total",                                         \
+      "Records moved to a dead-letter topic.")                                                     \
+    X(fate_superseded, "weir_fate_superseded_total", "Records that compaction took from a group.") \
+    X(fate_skipped, "weir_fate_skipped_total", "Records that a reset of a group passed over.")     \
+    X(fate_topic_deleted, "weir_fate_topic_deleted_total", "Records deleted with their topic.")    \
+    X(refused_groups, "weir_refused_groups_total", "Limits groups_max, group_parts_max.")          \
+    X(refused_members, "weir_refused_members_total", "Limit group_members_max.")                   \
     X(paused_port, "weir_paused_port_total", "Times a port was full: limit port_bytes_max.")
 
 typedef struct weir_stats {

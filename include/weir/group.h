@@ -22,7 +22,12 @@
 extern "C" {
 #endif
 
-enum { WEIR_GROUP_BYTES_MAX = 249, WEIR_MEMBER_BYTES_MAX = 256, WEIR_METADATA_BYTES_MAX = 4096 };
+enum {
+    WEIR_GROUP_BYTES_MAX = 249,
+    WEIR_MEMBER_BYTES_MAX = 256,
+    WEIR_METADATA_BYTES_MAX = 4096,
+    WEIR_GROUP_TOPICS_MAX = 256
+};
 
 typedef enum weir_model {
     WEIR_MODEL_DEFAULT = 0, /* as the group is; a new one: stream */
@@ -46,11 +51,15 @@ WEIR_API weir_err weir_mode_parse(weir_bytes text, weir_mode *mode);
 
 /* Where a new group begins, and where one goes whose position was removed. */
 typedef enum weir_group_place {
-    WEIR_PLACE_DEFAULT = 0,  /* start: beginning; removed: earliest that is left */
+    WEIR_PLACE_DEFAULT = 0, /* start: beginning; removed: earliest that is left */
     WEIR_PLACE_BEGINNING = 1,
     WEIR_PLACE_END = 2,
     WEIR_PLACE_ERROR = 3, /* removed only: takes are refused until somebody resets the group */
 } weir_group_place;
+
+/* "beginning", "end", "error". INVALID. */
+WEIR_API const char *weir_group_place_name(weir_group_place place);
+WEIR_API weir_err weir_group_place_parse(weir_bytes text, weir_group_place *place);
 
 /* X(field, tag, models (1 stream, 2 queue, 3 both), default, endless, least, most, unit, help). All
  * are int64_t of weir_group_options; 0 takes the default; -1 where endless is 1. Tags stand in the
@@ -65,8 +74,7 @@ typedef enum weir_group_place {
       "member is there.")                                                                          \
     X(delivery_limit, 4, 2, 5, 1, 1, 65535, "failures",                                            \
       "Failures after which a record is a dead letter; -1: none is.")                              \
-    X(leased_max, 5, 2, 10000, 0, 1, 1000000, "records",                                           \
-      "Records one member may hold at once.")                                                      \
+    X(leased_max, 5, 2, 10000, 0, 1, 1000000, "records", "Records one member may hold at once.")   \
     X(unsettled_max, 6, 2, 2000000, 0, 1, 100000000, "records",                                    \
       "Records of the group that were handed out and are not settled, in all.")                    \
     X(key_ordered, 7, 2, 2, 0, 1, 2, "1 or 2",                                                     \
@@ -140,12 +148,12 @@ WEIR_API weir_err weir_fate_parse(weir_bytes text, weir_fate *fate);
 typedef struct weir_fate_line {
     int64_t time_ms; /* engine time */
     weir_bytes group;
-    weir_fate fate;     /* PENDING: what happened was no end: leased, released, expired, ... */
-    weir_bytes event;   /* "accepted", "leased", "released", "lease-expired", "failed", ... */
-    weir_bytes reason;  /* of a member, or "delivery-limit"; null: none */
-    weir_bytes member;  /* its name; null: nobody's */
-    weir_bytes origin;  /* its front end: "mqtt", "websocket", "nng", "local", "port" */
-    uint32_t leased;    /* times so far */
+    weir_fate fate;    /* PENDING: what happened was no end: leased, released, expired, ... */
+    weir_bytes event;  /* "accepted", "leased", "released", "lease-expired", "failed", ... */
+    weir_bytes reason; /* of a member, or "delivery-limit"; null: none */
+    weir_bytes member; /* its name; null: nobody's */
+    weir_bytes origin; /* its front end: "mqtt", "websocket", "nng", "local", "port" */
+    uint32_t leased;   /* times so far */
     uint32_t failed;
 } weir_fate_line;
 
@@ -154,15 +162,15 @@ typedef struct weir_fate_line {
 typedef struct weir_group_partition {
     weir_bytes topic;
     uint32_t partition;
-    int64_t start;     /* where the group began */
-    int64_t committed; /* stream: the next offset to read. queue: everything below is settled */
-    int64_t handed;    /* behind the last one that was handed out */
-    int64_t end;       /* high watermark */
-    uint64_t lag;      /* visible records that are not settled */
-    int64_t lag_ms;    /* age of the oldest of them; 0: none */
-    uint64_t leased;   /* queue: with members now */
-    uint64_t delayed;  /* queue: waiting for their time */
-    int32_t owner;     /* stream: index in members; -1: none */
+    int64_t start;       /* where the group began */
+    int64_t committed;   /* stream: the next offset to read. queue: everything below is settled */
+    int64_t handed;      /* behind the last one that was handed out */
+    int64_t end;         /* high watermark */
+    uint64_t lag;        /* visible records that are not settled */
+    int64_t lag_ms;      /* age of the oldest of them; 0: none */
+    uint64_t leased;     /* queue: with members now */
+    uint64_t delayed;    /* queue: waiting for their time */
+    int32_t owner;       /* stream: index in members; -1: none */
     weir_bytes metadata; /* of the last commit; null: none */
     uint64_t fates[WEIR_FATE_COUNT]; /* PENDING: those of [start, end) without an end: all add up */
 } weir_group_partition;
@@ -305,8 +313,8 @@ typedef enum weir_reset_kind {
 
 typedef struct weir_reset {
     weir_bytes group;
-    weir_bytes topic;   /* null: all that it reads */
-    int64_t partition;  /* -1: all */
+    weir_bytes topic;  /* null: all that it reads */
+    int64_t partition; /* -1: all */
     weir_reset_kind kind;
     int64_t value;
     bool dry_run; /* tells where it would go (GROUP completion: committed), and changes nothing */
