@@ -64,6 +64,7 @@ struct weir_group_part {
     bool lost; /* its place was removed, and `removed` is error (or end, until it is there) */
     /* queue */
     weir_settlement *settlement;
+    struct weir_queue_part *queue; /* queue.c's own */
     uint64_t leased_times;
     uint64_t failed_times;
 };
@@ -136,6 +137,7 @@ struct weir_member {
     uint32_t bad_topic_id; /* of the last read: [bad_from, bad_to) cannot be had; 0: nothing */
     uint32_t bad_partition;
     int64_t bad_from, bad_to;
+    weir_err read_err; /* of the last read, when it may pass */
     uint64_t leased; /* queue: records it holds */
     struct weir_stream_member *stream;
 };
@@ -290,6 +292,8 @@ uint64_t weir_members_deadline(const weir_engine *engine, const weir_group *grou
 void weir_members_end(weir_engine *engine, weir_port *port); /* it closes */
 /* Gives back what it holds and takes it from its group. Not yet freed, but when nobody holds it. */
 void weir_member_out(weir_engine *engine, weir_member *member, bool orderly);
+/* Its settings or its mode are others now. */
+void weir_members_altered(weir_engine *engine, weir_group *group);
 /* There may be something to hand out of this part. */
 void weir_group_ready(weir_group *group, weir_group_part *part);
 /* The member's take is worth another try, when it has one. */
@@ -327,7 +331,7 @@ void weir_stream_part_free(weir_group_part *part); /* what stream.c keeps of it 
 void weir_stream_work(weir_engine *engine, weir_group *group); /* generations; who is told of them */
 /* Of a GROUP in a checkpoint: the generation, with members and assignment; all bytes that are left. */
 void weir_stream_put(weir_engine *engine, const weir_group *group, weir_writer *to);
-weir_err weir_stream_get(weir_engine *engine, weir_group *group, weir_reader *from);
+weir_err weir_stream_take_saved(weir_engine *engine, weir_group *group, weir_reader *from);
 
 /* stream_take.c */
 bool weir_stream_take(weir_engine *engine, weir_member *member); /* false: nothing yet */
@@ -351,8 +355,11 @@ void weir_queue_left(weir_engine *engine, weir_member *member, bool orderly);
 bool weir_queue_take(weir_engine *engine, weir_member *member);
 /* A part begins at part.start, all fresh. NO_MEMORY. */
 weir_err weir_queue_part_make(weir_engine *engine, weir_group_part *part);
-/* A reset moved part.start: leases and states are forgotten, everything from there on is fresh. */
-void weir_queue_part_reset(weir_engine *engine, weir_group_part *part, uint64_t unit);
+/* A reset moves the part to `start`: leases and states are forgotten, everything from there on is
+ * fresh. Pages that a checkpoint wrote after `unit` are left: call it whatever part.held_unit is. */
+void weir_queue_part_reset(weir_engine *engine, weir_group_part *part, int64_t start,
+                           uint64_t unit);
+uint64_t weir_queue_part_held(const weir_group_part *part); /* newest unit that its pages hold */
 void weir_queue_part_gone(weir_engine *engine, weir_group_part *part); /* for snapshots; then: */
 void weir_queue_part_free(weir_group_part *part);
 void weir_queue_started(weir_engine *engine, weir_group *group); /* leases have their full time */

@@ -189,9 +189,6 @@ static void part_moves(weir_engine *engine, weir_group_part *part, const weir_pa
     weir_fate_count(engine, part, WEIR_FATE_SKIPPED, told->count);
     part_fold(engine, part, unit);
     part->start = start;
-    if (part->settlement != NULL) {
-        weir_queue_part_reset(engine, part, unit);
-    }
     part->committed = start;
     part->handed = start;
     part->handed_durable = start;
@@ -220,6 +217,9 @@ static void parts_apply(weir_engine *engine, weir_group *group, uint32_t topic_i
             part_begins(engine, group, topic_id, partition, told->offset);
         }
         return;
+    }
+    if (part != NULL && event == WEIR_PART_MOVES && part->settlement != NULL) {
+        weir_queue_part_reset(engine, part, told->offset, unit); /* its pages have units of their own */
     }
     if (part == NULL || part->held_unit >= unit) {
         return; /* the checkpoint is further on */

@@ -97,10 +97,12 @@ WEAK weir_err weir_queue_part_make(weir_engine *engine, weir_group_part *part)
     (void)part;
     return WEIR_OK;
 }
-WEAK void weir_queue_part_reset(weir_engine *engine, weir_group_part *part, uint64_t unit)
+WEAK void weir_queue_part_reset(weir_engine *engine, weir_group_part *part, int64_t start,
+                                uint64_t unit)
 {
     (void)engine;
     (void)part;
+    (void)start;
     (void)unit;
 }
 WEAK void weir_queue_part_gone(weir_engine *engine, weir_group_part *part)
@@ -168,4 +170,14 @@ WEAK bool weir_settlement_next(const weir_settlement *settlement, int64_t offset
     (void)offset;
     (void)run;
     return false;
+}
+WEAK uint64_t weir_queue_part_held(const weir_group_part *part)
+{
+    (void)part;
+    return 0;
+}
+WEAK void weir_members_altered(weir_engine *engine, weir_group *group)
+{
+    (void)engine;
+    (void)group;
 }

@@ -307,6 +307,7 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
                          weir_buffer_bytes(&fields));
         weir_group_changed(engine, group);
         weir_group_busy(engine, group);
+        weir_members_altered(engine, group);
     }
     weir_buffer_fini(&fields);
     return err;
@@ -498,6 +499,8 @@ uint64_t weir_groups_unit_least(const weir_engine *engine)
         least = group->held_unit > least ? group->held_unit : least;
         for (uint32_t i = 0; i < group->part_count; i++) {
             uint64_t held = group->parts[i]->held_unit;
+            least = held > least ? held : least;
+            held = weir_queue_part_held(group->parts[i]);
             least = held > least ? held : least;
         }
     }
