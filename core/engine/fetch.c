@@ -7,7 +7,7 @@
  * Cold reads never run on a loop or in the engine: a job holds counted segments and brings chunks
  * back; the subscriber or fetch that asked goes on in the turn after. What cannot be read (damage,
  * an I/O error) is a gap with offsets, told to who asked, and the rest is served. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/log.h"
 
@@ -271,6 +271,8 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
     }
     if (read->subscriber != NULL) {
         subscriber_read(engine, read);
+    } else if (read->member != NULL) {
+        weir_member_read_done(engine, read);
     } else if (read->port != NULL) {
         fetch_read(engine, read);
     }

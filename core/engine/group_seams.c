@@ -181,3 +181,27 @@ WEAK void weir_members_altered(weir_engine *engine, weir_group *group)
     (void)engine;
     (void)group;
 }
+WEAK weir_err weir_queue_join(weir_engine *engine, weir_member *member)
+{
+    (void)engine;
+    (void)member;
+    return WEIR_NOT_OFFERED;
+}
+WEAK void weir_queue_left(weir_engine *engine, weir_member *member, bool orderly)
+{
+    (void)engine;
+    (void)member;
+    (void)orderly;
+}
+WEAK bool weir_queue_take(weir_engine *engine, weir_member *member)
+{
+    (void)engine;
+    (void)member;
+    return false;
+}
+WEAK weir_err weir_queue_settle(weir_engine *engine, weir_member *member,
+                                const weir_settle *settle, weir_settled *settled, uint64_t *unit)
+{
+    (void)engine, (void)member, (void)settle, (void)settled, (void)unit;
+    return WEIR_NOT_OFFERED;
+}
