@@ -97,7 +97,8 @@ void weir_settlement_account(weir_settlement *settlement, const weir_settlement_
         account_lease(settlement, page, counted, sign);
     } else {
         settlement->waiting += change;
-        settlement->delayed += counted->value != 0 ? change : 0;
+        bool timed = counted->value != 0 && counted->value != INT64_MAX; /* or it is moved away */
+        settlement->delayed += timed ? change : 0;
     }
 }
 
@@ -727,6 +728,16 @@ bool weir_settlement_lease_walk(const weir_settlement *settlement, uint32_t *pos
 weir_settlement_page *weir_settlement_head(weir_settlement *settlement)
 {
     return &settlement->head;
+}
+
+void weir_settlement_fresh_set(weir_settlement *settlement, int64_t fresh)
+{
+    settlement->fresh = fresh;
+}
+
+const weir_settlement_watch *weir_settlement_watch_of(const weir_settlement *settlement)
+{
+    return &settlement->watch;
 }
 
 weir_settlement_page *weir_settlement_page_walk(const weir_settlement *settlement,

@@ -160,6 +160,8 @@ void weir_settlement_page_forget(weir_settlement *settlement, int64_t number);
 /* What stands for the whole of it in checkpoints: a page of number -1 without cells. Who reads it
  * sets its held_unit. */
 weir_settlement_page *weir_settlement_head(weir_settlement *settlement);
+void weir_settlement_fresh_set(weir_settlement *settlement, int64_t fresh); /* read from a head */
+const weir_settlement_watch *weir_settlement_watch_of(const weir_settlement *settlement);
 /* Walks the pages that are there, in order; *position 0 to begin; NULL at the end. */
 weir_settlement_page *weir_settlement_page_walk(const weir_settlement *settlement,
                                                 uint32_t *position);

@@ -23,7 +23,7 @@
  *   5 topic gone  id u32                       1 name  2 deleted unit u64
  *   6 gone        kind u8 | its identity       -
  *   7, 8          producers, publishing ids: snapshot_producers.c
- *   9, 10         groups, their parts: group_save.c     11  settlement states: queue.c
+ *   9, 10         groups, their parts: group_save.c     11  settlement: queue_save.c
  *
  * Big-endian. `unit`: the object is as it was after that unit, and replay skips for it what is at
  * or below. A topic stands before its partitions. An object that was already read is replaced: the
@@ -790,6 +790,8 @@ static const object_kind KINDS[WEIR_SNAPSHOT_KINDS] = {
                              weir_snapshot_group_forget},
     [WEIR_SNAPSHOT_GROUP_PART] = {weir_snapshot_group_part_put, weir_snapshot_group_part_take,
                                   weir_snapshot_group_part_forget},
+    [WEIR_SNAPSHOT_SETTLEMENT] = {weir_snapshot_settlement_put, weir_snapshot_settlement_take,
+                                  weir_snapshot_settlement_forget},
 };
 
 void weir_snapshot_put(weir_engine *engine, weir_snapshot_kind kind, const weir_saved *saved,

@@ -145,6 +145,12 @@ void weir_snapshot_group_part_put(weir_engine *engine, const weir_saved *saved, 
 weir_err weir_snapshot_group_part_take(weir_engine *engine, uint64_t unit, weir_reader *body);
 weir_err weir_snapshot_group_part_forget(weir_engine *engine, uint64_t unit, weir_reader *identity);
 
+/* queue_save.c */
+void weir_snapshot_settlement_put(weir_engine *engine, const weir_saved *saved, uint64_t unit,
+                                  weir_writer *to);
+weir_err weir_snapshot_settlement_take(weir_engine *engine, uint64_t unit, weir_reader *body);
+weir_err weir_snapshot_settlement_forget(weir_engine *engine, uint64_t unit, weir_reader *identity);
+
 /* What saved.c writes a payload with: its beginning, then objects. `unit`: they are as they were
  * after it. */
 void weir_snapshot_put_version(weir_writer *to);

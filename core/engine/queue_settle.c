@@ -1,0 +1,274 @@
+/* core/engine/queue_settle.c - what members of a queue group say of records that they have.
+ *
+ *   ranges --those under the lease, in its epoch--> one entry 27 per partition and outcome
+ *          --the others----------------------------> refused, counted: LEASE_LOST
+ *
+ * An answer is good as long as the record is under the lease that it names, whoever shows it: a
+ * member that lost its connection and joined again settles what it has. What came too late changes
+ * nothing [G2]. What is settled is in the open unit when this returns; its confirmation waits for
+ * the topic's level. */
+#include "core/engine/queue.h"
+
+#include <string.h>
+
+typedef struct answering {
+    weir_engine *engine;
+    weir_member *member;
+    weir_queue *queue;
+    const weir_settle *settle;
+    weir_settled *settled;
+    /* of the ranges so far, not told yet */
+    weir_group_part *part;
+    uint64_t pending;
+    int64_t collected; /* the last of them */
+    /* what was looked up last */
+    weir_bytes topic_name;
+    const weir_topic *topic;
+    weir_lease lease;
+} answering;
+
+static weir_group_part *part_of(answering *a, const weir_settle_range *range)
+{
+    if (a->topic == NULL || !weir_bytes_equal(a->topic_name, range->topic)) {
+        a->topic = weir_topics_find(a->engine, range->topic);
+        a->topic_name = range->topic;
+    }
+    return a->topic == NULL
+               ? NULL
+               : weir_group_part_find(a->member->group, a->topic->id, range->partition);
+}
+
+static bool lease_good(answering *a, const weir_group_part *part, uint64_t number)
+{
+    return weir_settlement_lease(part->settlement, number, &a->lease) &&
+           a->lease.epoch == a->settle->epoch;
+}
+
+/* ---- Outcomes ----------------------------------------------------------------------------------- */
+
+static weir_settling settling_of(const answering *a)
+{
+    const weir_settle *settle = a->settle;
+    const weir_group *group = a->member->group;
+    weir_settling settling = {
+        .member = a->member, .reason = settle->reason, .event = WEIR_EVENT_ACCEPTED};
+    int64_t delay = settle->delay_ms > 0 ? settle->delay_ms : 0;
+    switch (settle->verb) {
+    case WEIR_VERB_RELEASE:
+        if (settle->failed && group->options.retry_delay_ms > delay) {
+            delay = group->options.retry_delay_ms;
+        }
+        settling.event = settle->failed ? WEIR_EVENT_FAILED : WEIR_EVENT_RELEASED;
+        settling.failed = settle->failed;
+        delay = delay < INT64_MAX / 2 ? delay : INT64_MAX / 2;
+        settling.until = delay > 0 ? a->engine->engine_ms + delay : 0;
+        break;
+    case WEIR_VERB_REJECT:
+        settling.event = WEIR_EVENT_REJECTED;
+        break;
+    default:
+        settling.fate = WEIR_FATE_ACCEPTED;
+        break;
+    }
+    return settling;
+}
+
+static void keys_settled(weir_group_part *part, const weir_queue_items *items)
+{
+    for (uint32_t i = 0; i < items->count && part->queue->keys != NULL; i++) {
+        weir_keys_settled(part, items->items[i].first,
+                          items->items[i].first + items->items[i].count - 1);
+    }
+}
+
+/* Tells what was collected. */
+static weir_err outcome(answering *a)
+{
+    weir_group_part *part = a->part;
+    weir_settling settling = settling_of(a);
+    weir_queue_items *items = &a->queue->items;
+    bool full = a->queue->unsettled >= (uint64_t)part->group->options.unsettled_max;
+    if (settling.fate != WEIR_FATE_ACCEPTED) {
+        return weir_queue_fail(a->engine, part, &settling, items);
+    }
+    weir_err err = weir_queue_tell(a->engine, part, &settling, items->items, items->count);
+    if (err == WEIR_OK) {
+        keys_settled(part, items);
+    }
+    if (err == WEIR_OK && full) {
+        weir_group_ready(part->group, part); /* takes may have waited for room */
+        weir_groups_due(a->engine);
+    }
+    return err;
+}
+
+static weir_err flush(answering *a)
+{
+    weir_err err = WEIR_OK;
+    if (a->queue->items.count > 0) {
+        err = outcome(a);
+        if (err == WEIR_OK) {
+            a->settled->records += a->pending;
+            weir_level level = weir_queue_level(a->part);
+            a->settled->level = level > a->settled->level ? level : a->settled->level;
+        }
+    }
+    a->queue->items.count = 0;
+    a->pending = 0;
+    a->collected = -1;
+    return err;
+}
+
+/* ---- Ranges ------------------------------------------------------------------------------------- */
+
+/* Who has them has less; before they are told, while the lease is known. */
+static void member_less(answering *a, uint64_t records)
+{
+    weir_member *member = a->member;
+    if (a->lease.member != member->number) {
+        weir_queue_member_less(member->group, a->lease.member, records);
+        return;
+    }
+    bool full = member->leased >= (uint64_t)member->group->options.leased_max;
+    member->leased -= records < member->leased ? records : member->leased;
+    if (full && member->takes) {
+        weir_member_due(member);
+    }
+}
+
+static weir_err collect(answering *a, const weir_settlement_run *run, int64_t first, int64_t last)
+{
+    weir_queue_item item = {.first = first,
+                            .count = (uint32_t)(last - first + 1),
+                            .leased = run->leased,
+                            .failed = run->failed};
+    weir_err err = weir_queue_item_add(&a->queue->items, &item);
+    if (err == WEIR_OK) {
+        a->pending += item.count;
+        a->collected = last > a->collected ? last : a->collected;
+        member_less(a, item.count);
+    }
+    return err;
+}
+
+/* *good: its records that are under the lease, and were collected. */
+static weir_err settle_range(answering *a, weir_group_part *part, const weir_settle_range *range,
+                             uint64_t *good)
+{
+    weir_settlement_run run;
+    weir_err err = WEIR_OK;
+    int64_t at = range->first;
+    while (err == WEIR_OK && at <= range->last &&
+           weir_settlement_next(part->settlement, at, &run) && run.first <= range->last) {
+        int64_t first = run.first > at ? run.first : at;
+        int64_t last = run.last < range->last ? run.last : range->last;
+        at = last + 1;
+        if (run.state != WEIR_RECORD_LEASED || run.held || run.lease != range->lease) {
+            continue;
+        }
+        if (a->queue->items.count >= WEIR_QUEUE_ITEMS_MAX) {
+            err = flush(a); /* the lease still has these */
+        }
+        err = err == WEIR_OK ? collect(a, &run, first, last) : err;
+        *good += err == WEIR_OK ? (uint64_t)(last - first + 1) : 0;
+    }
+    return err;
+}
+
+/* The lease of these records begins anew, with all that is under it: in memory alone. */
+static void renew_range(answering *a, weir_group_part *part, const weir_settle_range *range,
+                        uint64_t *good)
+{
+    weir_settlement_run run;
+    int64_t at = range->first;
+    int64_t lease_ms = part->group->options.lease_ms;
+    while (at <= range->last && weir_settlement_lease_next(part->settlement, &a->lease, at, &run) &&
+           run.first <= range->last) {
+        int64_t first = run.first > range->first ? run.first : range->first;
+        int64_t last = run.last < range->last ? run.last : range->last;
+        *good += (uint64_t)(last - first + 1);
+        at = run.last + 1;
+    }
+    if (*good > 0) {
+        int64_t deadline = lease_ms < 0 ? INT64_MAX : a->engine->engine_ms + lease_ms;
+        weir_settlement_lease_renew(part->settlement, range->lease, deadline);
+        weir_queue_look_at(a->engine, part->group, deadline);
+        a->settled->lease_ms = lease_ms;
+        a->settled->records += *good;
+    }
+}
+
+static weir_err one_range(answering *a, const weir_settle_range *range)
+{
+    weir_group_part *part = part_of(a, range);
+    uint64_t records = (uint64_t)(range->last - range->first) + 1;
+    uint64_t good = 0;
+    weir_err err = WEIR_OK;
+    if (part != a->part || range->first <= a->collected) { /* or what is named twice counts twice */
+        err = flush(a);
+        a->part = part;
+    }
+    if (err == WEIR_OK && part != NULL && part->partition != NULL &&
+        lease_good(a, part, range->lease)) {
+        if (a->settle->verb == WEIR_VERB_RENEW) {
+            renew_range(a, part, range, &good);
+        } else {
+            err = settle_range(a, part, range, &good);
+        }
+    }
+    a->settled->refused += records - good;
+    return err;
+}
+
+static bool ranges_sound(const weir_settle *settle)
+{
+    bool sound = settle->verb >= WEIR_VERB_ACCEPT && settle->verb <= WEIR_VERB_RENEW;
+    for (uint32_t i = 0; i < settle->range_count && sound; i++) {
+        const weir_settle_range *range = &settle->ranges[i];
+        sound = range->first >= 0 && range->last >= range->first && range->last < INT64_MAX;
+    }
+    return sound;
+}
+
+static void leased_recount(weir_member *member)
+{
+    const weir_group *group = member->group;
+    member->leased = 0;
+    for (uint32_t i = 0; i < group->part_count; i++) {
+        weir_lease lease;
+        uint32_t position = 0;
+        while (weir_settlement_lease_walk(group->parts[i]->settlement, &position, &lease)) {
+            member->leased += lease.member == member->number ? lease.count : 0;
+        }
+    }
+}
+
+weir_err weir_queue_settle(weir_engine *engine, weir_member *member, const weir_settle *settle,
+                           weir_settled *settled, uint64_t *unit)
+{
+    weir_group *group = member->group;
+    answering a = {.engine = engine,
+                   .member = member,
+                   .queue = group->queue,
+                   .settle = settle,
+                   .settled = settled,
+                   .collected = -1};
+    weir_err err = ranges_sound(settle) ? WEIR_OK : WEIR_INVALID;
+    a.queue->items.count = 0;
+    for (uint32_t i = 0; i < settle->range_count && err == WEIR_OK; i++) {
+        err = one_range(&a, &settle->ranges[i]);
+    }
+    err = err == WEIR_OK ? flush(&a) : err;
+    a.queue->items.count = 0;
+    if (err != WEIR_OK) {
+        leased_recount(member); /* some of it may not have been told */
+    }
+    *unit = weir_engine_unit_now(engine);
+    if (err == WEIR_OK && settled->refused > 0) {
+        group->late_refused += settled->refused;
+        engine->stats.late_refused += settled->refused;
+        bool nothing = group->options.mode == WEIR_MODE_AT_MOST_ONCE && settled->records == 0;
+        err = nothing ? WEIR_NOT_OFFERED : WEIR_LEASE_LOST;
+    }
+    return err;
+}

@@ -1,0 +1,682 @@
+/* tests/unit/engine/group_queue_test.c - queue groups: taken, answered, late, and after a start. */
+#include "tests/unit/engine/group_queue.h"
+
+static void each_record_goes_to_one_member(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 10);
+    weir_member *first = join(&f, "first"), *second = join(&f, "second");
+    assert_int_equal(take(&f, first, 4, &a), 4);
+    assert_int_equal(take(&f, second, 100, &b), 6);
+    assert_offsets(&a, 0, 4);
+    assert_offsets(&b, 4, 6);
+    assert_int_equal(a.leased[0], 1);
+    assert_int_equal(a.failed[0], 0);
+    assert_int_equal(settle_all(&f, first, &a, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(settle_all(&f, second, &b, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 10);
+    assert_int_equal(take(&f, first, 100, &a), 0);
+    queue_end(&f);
+}
+
+static void a_take_that_waits_gets_the_next_record(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    weir_member *member = join(&f, "m");
+    take_begin(&f, member, 10, 60000);
+    assert_nothing(f.port);
+    weir_publish record = {.name = WEIR_TEXT("q/k"), .value = WEIR_TEXT("v")};
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
+    weir_completion done = next_on(f.port), other = next_on(f.port);
+    given_of(done.type == WEIR_COMPLETION_TAKEN ? &done : &other, &g);
+    assert_offsets(&g, 0, 1);
+    queue_end(&f);
+}
+
+static void a_second_answer_is_too_late(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 3);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 10, &g);
+    assert_int_equal(settle_some(&f, member, &g, 0, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    weir_completion done =
+        settle_with(&f, member, &g, 1, 3, (weir_settle){.verb = WEIR_VERB_REJECT});
+    assert_int_equal(done.err, WEIR_LEASE_LOST);
+    assert_int_equal(done.settled.records, 1);
+    assert_int_equal(done.settled.refused, 1);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 2);
+    assert_int_equal(fate_of(&f, WEIR_FATE_REJECTED), 1);
+    queue_end(&f);
+}
+
+static void what_is_named_twice_counts_once(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 3);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 10, &g);
+    weir_settle_range ranges[] = {
+        {.topic = WEIR_TEXT("q"), .first = 0, .last = 1, .lease = g.leases[0]},
+        {.topic = WEIR_TEXT("q"), .first = 1, .last = 2, .lease = g.leases[0]},
+    };
+    weir_settle settle = {
+        .verb = WEIR_VERB_ACCEPT, .ranges = ranges, .range_count = 2, .epoch = g.epoch};
+    weir_completion done = answer(&f, member, &settle);
+    assert_int_equal(done.err, WEIR_LEASE_LOST);
+    assert_int_equal(done.settled.records, 3);
+    assert_int_equal(done.settled.refused, 1);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 3);
+    queue_end(&f);
+}
+
+static void a_lease_that_is_over_gives_its_records_to_others(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
+    publish_many(f.port, "q/k", 5);
+    weir_member *slow = join(&f, "slow"), *other = join(&f, "other");
+    take(&f, slow, 5, &a);
+    pass_ms(&f, 500);
+    assert_int_equal(take(&f, other, 5, &b), 0);
+    pass_ms(&f, 600);
+    assert_int_equal(take(&f, other, 5, &b), 5);
+    assert_int_equal(b.leased[0], 2);
+    assert_int_equal(b.failed[0], 1);
+    weir_completion late = settle_with(&f, slow, &a, 0, 5, (weir_settle){.verb = WEIR_VERB_ACCEPT});
+    assert_int_equal(late.err, WEIR_LEASE_LOST);
+    assert_int_equal(late.settled.refused, 5);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 0);
+    assert_int_equal(settle_all(&f, other, &b, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 5);
+    weir_completion told = group_of(f.port, "g");
+    assert_int_equal(told.groups.groups[0].late_refused, 5);
+    assert_int_equal(told.groups.groups[0].leased_times, 10);
+    assert_int_equal(told.groups.groups[0].failed_times, 5);
+    weir_completion_drop(&told);
+    queue_end(&f);
+}
+
+static void a_lease_that_is_renewed_goes_on(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
+    publish_many(f.port, "q/k", 5);
+    weir_member *slow = join(&f, "slow"), *other = join(&f, "other");
+    take(&f, slow, 5, &a);
+    for (int i = 0; i < 5; i++) {
+        pass_ms(&f, 800);
+        weir_completion done =
+            settle_with(&f, slow, &a, 0, 1, (weir_settle){.verb = WEIR_VERB_RENEW});
+        assert_int_equal(done.err, WEIR_OK);
+        assert_int_equal(done.settled.lease_ms, 1000);
+    }
+    assert_int_equal(take(&f, other, 5, &b), 0);
+    assert_int_equal(settle_all(&f, slow, &a, WEIR_VERB_ACCEPT), WEIR_OK);
+    queue_end(&f);
+}
+
+static void a_plain_release_is_no_failure(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.delivery_limit = 1});
+    publish_many(f.port, "q/k", 1);
+    weir_member *member = join(&f, "m");
+    for (uint32_t i = 1; i < 5; i++) {
+        assert_int_equal(take(&f, member, 1, &g), 1);
+        assert_int_equal(g.leased[0], i);
+        assert_int_equal(g.failed[0], 0);
+        assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_RELEASE), WEIR_OK);
+    }
+    queue_end(&f);
+}
+
+static void a_released_record_waits_for_its_delay(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 2);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 1, &g);
+    weir_settle settle = {.verb = WEIR_VERB_RELEASE, .delay_ms = 5000};
+    assert_int_equal(settle_with(&f, member, &g, 0, 1, settle).err, WEIR_OK);
+    assert_int_equal(take(&f, member, 10, &g), 1);
+    assert_int_equal(g.offsets[0], 1);
+    assert_int_equal(group_partition(f.port, "g", 0).delayed, 1);
+    pass_ms(&f, 5100);
+    assert_int_equal(take(&f, member, 10, &g), 1);
+    assert_int_equal(g.offsets[0], 0);
+    queue_end(&f);
+}
+
+static void what_is_due_again_goes_first_and_the_oldest_of_it(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 10);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 6, &a);
+    assert_int_equal(settle_some(&f, member, &a, 4, 5, WEIR_VERB_RELEASE), WEIR_OK);
+    assert_int_equal(settle_some(&f, member, &a, 1, 2, WEIR_VERB_RELEASE), WEIR_OK);
+    assert_int_equal(take(&f, member, 3, &b), 3);
+    assert_int_equal(b.offsets[0], 1);
+    assert_int_equal(b.offsets[1], 4);
+    assert_int_equal(b.offsets[2], 6);
+    queue_end(&f);
+}
+
+static void a_connection_that_broke_counts_as_a_failure_and_a_leave_does_not(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 4);
+    weir_member *polite = join(&f, "polite"), *other = join(&f, "other");
+    take(&f, polite, 2, &g);
+    leave(&f, polite, true);
+    assert_int_equal(take(&f, other, 2, &g), 2);
+    assert_int_equal(g.failed[0], 0);
+    leave(&f, other, false);
+    weir_member *third = join(&f, "third");
+    assert_int_equal(take(&f, third, 4, &g), 4);
+    assert_offsets(&g, 0, 4);
+    assert_int_equal(g.failed[0], 1);
+    assert_int_equal(g.leased[0], 3);
+    assert_int_equal(g.failed[2], 0);
+    queue_end(&f);
+}
+
+static void past_its_limit_a_record_is_dropped_where_there_is_no_dead_letter_topic(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.delivery_limit = 3});
+    publish_many(f.port, "q/k", 1);
+    weir_member *member = join(&f, "m");
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(take(&f, member, 1, &g), 1);
+        assert_int_equal(g.failed[0], i);
+        assert_int_equal(fail_all(&f, member, &g), WEIR_OK);
+    }
+    assert_int_equal(take(&f, member, 1, &g), 0);
+    assert_int_equal(fate_of(&f, WEIR_FATE_DROPPED), 1);
+    queue_end(&f);
+}
+
+/* ---- Starts ------------------------------------------------------------------------------------- */
+
+static void after_a_kill_a_token_is_still_good(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
+    publish_many(f.port, "q/k", 6);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 6, &a);
+    assert_int_equal(settle_some(&f, member, &a, 0, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    pass_ms(&f, 900);
+    restart_from_copy(&f);
+    pass_ms(&f, 900); /* each lease has its full time again */
+    member = join(&f, "m");
+    assert_int_equal(take(&f, member, 6, &b), 0);
+    assert_int_equal(settle_some(&f, member, &a, 2, 4, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(settle_some(&f, member, &a, 0, 2, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    pass_ms(&f, 200);
+    assert_int_equal(settle_some(&f, member, &a, 4, 5, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    take_in_all(&f, member, 2, &b);
+    assert_offsets(&b, 4, 2);
+    assert_int_equal(b.leased[0], 2);
+    assert_int_equal(b.failed[0], 1);
+    assert_true(b.leases[0] > a.leases[0]);
+    assert_true(b.epoch > a.epoch);
+    queue_end(&f);
+}
+
+static void a_record_that_kills_the_broker_reaches_its_limit(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000, .delivery_limit = 3});
+    publish_many(f.port, "q/k", 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        weir_member *member = join(&f, "m");
+        take_in_all(&f, member, 1, &g);
+        assert_int_equal(g.leased[0], i + 1);
+        assert_int_equal(g.failed[0], i);
+        restart_from_copy(&f);
+        pass_ms(&f, 1100);
+    }
+    assert_int_equal(fate_of(&f, WEIR_FATE_DROPPED), 1);
+    queue_end(&f);
+}
+
+static void nothing_that_was_settled_comes_again_after_a_kill(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000});
+    publish_many(f.port, "q/k", 100);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 60, &a);
+    assert_int_equal(settle_some(&f, member, &a, 0, 50, WEIR_VERB_ACCEPT), WEIR_OK);
+    for (uint32_t round = 0; round < 3; round++) {
+        if (round == 1) {
+            restart(&f, false); /* its port closes: what the member has is given back at once */
+        } else {
+            restart_from_copy(&f);
+        }
+        pass_ms(&f, 1100);
+        member = join(&f, "m");
+        take_in_all(&f, member, 50, &b);
+        assert_offsets(&b, 50, 50);
+        assert_int_equal(b.leased[0], 2 + round);
+        assert_int_equal(b.failed[0], 1 + round);
+        assert_int_equal(b.leased[49], 1 + round);
+        assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 50);
+    }
+    queue_end(&f);
+}
+
+/* ---- At most once ------------------------------------------------------------------------------- */
+
+static void at_most_once_nothing_is_given_twice(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.mode = WEIR_MODE_AT_MOST_ONCE});
+    publish_many(f.port, "q/k", 10);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 6, &g), 6);
+    assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_NOT_OFFERED);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 6);
+    restart(&f, true);
+    member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &g), 4);
+    assert_offsets(&g, 6, 4);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 10);
+    queue_end(&f);
+}
+
+static void each_lease_keeps_its_mode(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 10);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 4, &a);
+    weir_group_options change = {.mode = WEIR_MODE_AT_MOST_ONCE};
+    assert_int_equal(group_alter(f.port, "g", &change), WEIR_OK);
+    take(&f, member, 4, &b);
+    assert_offsets(&b, 4, 4);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 4);
+    assert_int_equal(settle_some(&f, member, &a, 0, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(settle_some(&f, member, &a, 2, 4, WEIR_VERB_RELEASE), WEIR_OK);
+    assert_int_equal(take(&f, member, 2, &b), 2);
+    assert_offsets(&b, 2, 2);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 8);
+    queue_end(&f);
+}
+
+/* ---- Bounds ------------------------------------------------------------------------------------- */
+
+static void a_member_holds_no_more_than_it_may(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.leased_max = 5});
+    publish_many(f.port, "q/k", 20);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 20, &a), 5);
+    assert_int_equal(take(&f, member, 20, &b), 0);
+    take_begin(&f, member, 20, 60000);
+    assert_nothing(f.port);
+    weir_settle_range range = {
+        .topic = WEIR_TEXT("q"), .first = 0, .last = 2, .lease = a.leases[0]};
+    weir_settle settle = {.verb = WEIR_VERB_ACCEPT,
+                          .ranges = &range,
+                          .range_count = 1,
+                          .epoch = a.epoch,
+                          .no_confirm = true};
+    assert_int_equal(weir_port_settle(f.port, member, &settle, NULL, 0), WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TAKEN);
+    given_of(&done, &b);
+    assert_offsets(&b, 5, 3);
+    queue_end(&f);
+}
+
+static void the_window_counts_records_and_not_their_span(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.unsettled_max = 10});
+    publish_many(f.port, "q/k", 100);
+    weir_member *holds = join(&f, "holds"), *works = join(&f, "works");
+    assert_int_equal(take(&f, holds, 1, &a), 1);
+    for (int i = 0; i < 11; i++) {
+        assert_int_equal(take(&f, works, 100, &b), 9);
+        assert_int_equal(settle_all(&f, works, &b, WEIR_VERB_ACCEPT), WEIR_OK);
+    }
+    assert_int_equal(take(&f, works, 100, &b), 0);
+    assert_int_equal(settle_all(&f, holds, &a, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 100);
+    assert_int_equal(group_partition(f.port, "g", 0).lag, 0);
+    queue_end(&f);
+}
+
+static void one_of_many_is_active_and_the_next_takes_its_place(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.single_active = 1});
+    publish_many(f.port, "q/k", 4);
+    weir_member *first = join(&f, "first"), *second = join(&f, "second");
+    assert_int_equal(take(&f, second, 4, &b), 0);
+    assert_int_equal(take(&f, first, 2, &a), 2);
+    take_begin(&f, second, 4, 60000);
+    assert_nothing(f.port);
+    assert_int_equal(weir_port_member_leave(f.port, first, true, NULL, 12), WEIR_OK);
+    weir_completion done = next_on(f.port), other = next_on(f.port);
+    given_of(done.type == WEIR_COMPLETION_TAKEN ? &done : &other, &b);
+    assert_offsets(&b, 0, 4);
+    queue_end(&f);
+}
+
+/* ---- Records that end otherwise ----------------------------------------------------------------- */
+
+static void what_retention_removed_has_expired(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 20);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 5, &g);
+    assert_int_equal(settle_some(&f, member, &g, 0, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(topic_trim(f.port, "q", 10), WEIR_OK);
+    pass_ms(&f, 0);
+    assert_int_equal(fate_of(&f, WEIR_FATE_EXPIRED), 8);
+    assert_int_equal(settle_some(&f, member, &g, 2, 5, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    assert_int_equal(take(&f, member, 100, &g), 10);
+    assert_offsets(&g, 10, 10);
+    restart(&f, true);
+    assert_int_equal(fate_of(&f, WEIR_FATE_EXPIRED), 8);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 2);
+    queue_end(&f);
+}
+
+static void publish_header(fixture *f, const char *name, const char *value)
+{
+    weir_header header = {.name = weir_bytes_of(name), .value = weir_bytes_of(value)};
+    weir_publish record = {
+        .name = WEIR_TEXT("q/k"), .value = WEIR_TEXT("v"), .headers = &header, .header_count = 1};
+    assert_int_equal(publish_record(f->port, &record).err, WEIR_OK);
+}
+
+static void a_record_whose_time_is_over_is_not_given_out(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_header(&f, "expiry", "1");
+    publish_header(&f, "expiry", "100");
+    pass_ms(&f, 2000);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &g), 1);
+    assert_int_equal(g.offsets[0], 1);
+    assert_int_equal(fate_of(&f, WEIR_FATE_EXPIRED), 1);
+    queue_end(&f);
+}
+
+static void a_record_for_later_is_given_out_then(void **state)
+{
+    fixture f;
+    given g;
+    char at[32];
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    int64_t now = publish(f.port, "q/k", "v").published.timestamp_ms;
+    snprintf(at, sizeof(at), "%lld", (long long)now + 5000);
+    publish_header(&f, "deliver-at", at);
+    publish_header(&f, "delay", "3000");
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &g), 1);
+    take_begin(&f, member, 10, 60000);
+    assert_nothing(f.port);
+    restart(&f, true);
+    member = join(&f, "m");
+    pass_ms(&f, 3100);
+    assert_int_equal(take(&f, member, 10, &g), 1);
+    assert_int_equal(g.offsets[0], 2);
+    pass_ms(&f, 2000);
+    assert_int_equal(take(&f, member, 10, &g), 1);
+    assert_int_equal(g.offsets[0], 1);
+    queue_end(&f);
+}
+
+static void a_filter_passes_over_what_it_does_not_match(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    declare(f.port, "q", WEIR_LEVEL_OS);
+    assert_int_equal(group_create_filter(f.port, "g", "q/+/temp", WEIR_MODEL_QUEUE), WEIR_OK);
+    for (int i = 0; i < 4; i++) {
+        publish_ok(f.port, "q/a/temp", "t");
+        publish_ok(f.port, "q/a/rain", "r");
+        publish_ok(f.port, "q/b/rain", "r");
+    }
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &g), 4);
+    assert_string_equal(g.text, "a/temp=t a/temp=t a/temp=t a/temp=t ");
+    assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_OK);
+    weir_completion told = group_of(f.port, "g");
+    assert_int_equal(told.groups.groups[0].fates[WEIR_FATE_ACCEPTED], 4);
+    assert_int_equal(told.groups.groups[0].fates[WEIR_FATE_PENDING], 0);
+    weir_completion_drop(&told);
+    restart(&f, true);
+    told = group_of(f.port, "g");
+    assert_int_equal(told.groups.groups[0].fates[WEIR_FATE_ACCEPTED], 4);
+    assert_int_equal(told.groups.groups[0].fates[WEIR_FATE_PENDING], 0);
+    weir_completion_drop(&told);
+    queue_end(&f);
+}
+
+static void a_reset_gives_all_out_again(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 10);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 6, &g);
+    assert_int_equal(settle_some(&f, member, &g, 0, 3, WEIR_VERB_ACCEPT), WEIR_OK);
+    weir_reset reset = {.group = WEIR_TEXT("g"), .partition = -1, .kind = WEIR_RESET_BEGINNING};
+    assert_int_equal(group_reset(f.port, &reset), WEIR_OK);
+    assert_int_equal(settle_some(&f, member, &g, 3, 6, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    assert_int_equal(take(&f, member, 100, &g), 10);
+    assert_offsets(&g, 0, 10);
+    assert_int_equal(g.leased[0], 1);
+    assert_int_equal(settle_some(&f, member, &g, 0, 8, WEIR_VERB_ACCEPT), WEIR_OK);
+    restart(&f, true);
+    member = join(&f, "m");
+    pass_ms(&f, 31000);
+    assert_int_equal(take(&f, member, 100, &g), 2);
+    assert_offsets(&g, 8, 2);
+    queue_end(&f);
+}
+
+static void a_topic_that_goes_takes_its_leases_along(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 10);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 6, &g);
+    assert_int_equal(topic_delete(f.port, "q"), WEIR_OK);
+    assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    assert_int_equal(group_fate(f.port, "g", WEIR_FATE_TOPIC_DELETED), 10);
+    assert_int_equal(take(&f, member, 6, &g), 0);
+    restart(&f, true);
+    assert_int_equal(group_fate(f.port, "g", WEIR_FATE_TOPIC_DELETED), 10);
+    queue_end(&f);
+}
+
+/* ---- Order by key ------------------------------------------------------------------------------- */
+
+static void of_a_key_one_record_is_out_at_a_time_and_in_order(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.key_ordered = 1});
+    for (int i = 0; i < 3; i++) {
+        publish_ok(f.port, "q/a", "1");
+        publish_ok(f.port, "q/b", "1");
+    }
+    weir_member *first = join(&f, "first"), *second = join(&f, "second");
+    assert_int_equal(take(&f, first, 10, &a), 2);
+    assert_int_equal(a.offsets[0], 0);
+    assert_int_equal(a.offsets[1], 1);
+    assert_int_equal(take(&f, second, 10, &b), 0);
+    assert_int_equal(settle_some(&f, first, &a, 0, 1, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(take(&f, second, 10, &b), 1);
+    assert_int_equal(b.offsets[0], 2);
+    weir_settle delayed = {.verb = WEIR_VERB_RELEASE, .delay_ms = 5000};
+    assert_int_equal(settle_with(&f, second, &b, 0, 1, delayed).err, WEIR_OK);
+    assert_int_equal(take(&f, second, 10, &b), 0); /* it blocks its key */
+    assert_int_equal(settle_some(&f, first, &a, 1, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(take(&f, second, 10, &b), 1);
+    assert_int_equal(b.offsets[0], 3);
+    pass_ms(&f, 5100);
+    assert_int_equal(take(&f, first, 10, &a), 1);
+    assert_int_equal(a.offsets[0], 2);
+    queue_end(&f);
+}
+
+static void after_a_kill_keys_are_in_order_still(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.key_ordered = 1, .lease_ms = 1000});
+    for (int i = 0; i < 3; i++) {
+        publish_ok(f.port, "q/a", "1");
+        publish_ok(f.port, "q/b", "1");
+    }
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 1, &a), 1);
+    assert_int_equal(take(&f, member, 10, &b), 1);
+    assert_int_equal(settle_all(&f, member, &a, WEIR_VERB_ACCEPT), WEIR_OK);
+    fixture_kill(&f);
+    fixture_open(&f);
+    pass_ms(&f, 1100);
+    member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &a), 2);
+    assert_int_equal(a.offsets[0], 1);
+    assert_int_equal(a.offsets[1], 2);
+    assert_int_equal(take(&f, member, 10, &b), 0);
+    assert_int_equal(settle_all(&f, member, &a, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(take(&f, member, 10, &b), 2);
+    assert_int_equal(b.offsets[0], 3);
+    assert_int_equal(b.offsets[1], 4);
+    queue_end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_record_goes_to_one_member),
+        cmocka_unit_test(a_take_that_waits_gets_the_next_record),
+        cmocka_unit_test(a_second_answer_is_too_late),
+        cmocka_unit_test(what_is_named_twice_counts_once),
+        cmocka_unit_test(a_lease_that_is_over_gives_its_records_to_others),
+        cmocka_unit_test(a_lease_that_is_renewed_goes_on),
+        cmocka_unit_test(a_plain_release_is_no_failure),
+        cmocka_unit_test(a_released_record_waits_for_its_delay),
+        cmocka_unit_test(what_is_due_again_goes_first_and_the_oldest_of_it),
+        cmocka_unit_test(a_connection_that_broke_counts_as_a_failure_and_a_leave_does_not),
+        cmocka_unit_test(past_its_limit_a_record_is_dropped_where_there_is_no_dead_letter_topic),
+        cmocka_unit_test(after_a_kill_a_token_is_still_good),
+        cmocka_unit_test(a_record_that_kills_the_broker_reaches_its_limit),
+        cmocka_unit_test(nothing_that_was_settled_comes_again_after_a_kill),
+        cmocka_unit_test(at_most_once_nothing_is_given_twice),
+        cmocka_unit_test(each_lease_keeps_its_mode),
+        cmocka_unit_test(a_member_holds_no_more_than_it_may),
+        cmocka_unit_test(the_window_counts_records_and_not_their_span),
+        cmocka_unit_test(one_of_many_is_active_and_the_next_takes_its_place),
+        cmocka_unit_test(what_retention_removed_has_expired),
+        cmocka_unit_test(a_record_whose_time_is_over_is_not_given_out),
+        cmocka_unit_test(a_record_for_later_is_given_out_then),
+        cmocka_unit_test(a_filter_passes_over_what_it_does_not_match),
+        cmocka_unit_test(a_reset_gives_all_out_again),
+        cmocka_unit_test(a_topic_that_goes_takes_its_leases_along),
+        cmocka_unit_test(of_a_key_one_record_is_out_at_a_time_and_in_order),
+        cmocka_unit_test(after_a_kill_keys_are_in_order_still),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
