@@ -37,10 +37,25 @@ static void effective_print(const weir_config *config, weir_output output)
     for (size_t i = 0; i < config->topic_count; i++) {
         const weir_topic_entry *topic = &config->topics[i];
         char text[128];
-        snprintf(text, sizeof(text), "partitions %" PRIu32 ", %s%s", topic->options.partitions,
-                 weir_level_name(topic->options.level), topic->options.nested ? ", nested" : "");
+        snprintf(text, sizeof(text), "partitions %" PRIu32 ", %s%s%s", topic->options.partitions,
+                 weir_level_name(topic->options.level), topic->options.nested ? ", nested" : "",
+                 topic->options.kind == WEIR_KIND_QUEUE ? ", queue" : "");
         snprintf(name, sizeof(name), "topics[%zu]", i);
         effective_add(rows, topic->name, text, name, topic->place.line);
+    }
+    for (size_t i = 0; i < config->group_count; i++) {
+        const weir_group_entry *group = &config->groups[i];
+        const weir_group_options *options = &group->options;
+        char text[128];
+        weir_model model =
+            options->model == WEIR_MODEL_DEFAULT ? WEIR_MODEL_STREAM : options->model;
+        weir_mode mode =
+            options->mode == WEIR_MODE_DEFAULT ? WEIR_MODE_AT_LEAST_ONCE : options->mode;
+        snprintf(text, sizeof(text), "%s, %s, reads %s%.60s", weir_model_name(model),
+                 weir_mode_name(mode), group->filter != NULL ? "" : "topics",
+                 group->filter != NULL ? group->filter : "");
+        snprintf(name, sizeof(name), "groups[%zu]", i);
+        effective_add(rows, group->name, text, name, group->place.line);
     }
     weir_rows_print(rows, output, stdout);
     weir_rows_destroy(rows);
@@ -103,8 +118,21 @@ static void topic_settings_print(void)
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
     for (size_t i = 0; i < count; i++) {
-        printf("| `%s` | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name, rows[i].unit,
-               (long long)rows[i].least, (long long)rows[i].most, rows[i].endless ? ", or -1" : "",
+        printf("| `%s` | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name,
+               rows[i].unit, (long long)rows[i].least, (long long)rows[i].most,
+               rows[i].endless ? ", or -1" : "", (long long)rows[i].fallback, rows[i].help);
+    }
+}
+
+static void group_settings_print(void)
+{
+    static const char *const models[] = {"", "stream", "queue", "both"};
+    size_t count;
+    const weir_group_setting *rows = weir_group_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        printf("| `%s` (%s) | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name,
+               models[rows[i].models & 3], rows[i].unit, (long long)rows[i].least,
+               (long long)rows[i].most, rows[i].endless ? ", or -1" : "",
                (long long)rows[i].fallback, rows[i].help);
     }
 }
@@ -145,8 +173,28 @@ static void config_markdown(void)
         "| `nested` | true or false | `false` | It may stand above or below another topic. |\n"
         "| `partition_levels` | number | `0` | Only the first N levels of a key choose the "
         "partition; 0: all. |\n"
-        "| `cleanup` | delete, compact, compact,delete | `delete` | What old records come to. |\n");
+        "| `cleanup` | delete, compact, compact,delete | `delete` | What old records come to. |\n"
+        "| `kind` | log, queue | `log` | queue: each record stays until the topic's own group has "
+        "settled it. |\n");
     topic_settings_print();
+    printf(
+        "\n## groups:\n\n"
+        "A list of consumer groups that are declared at start where they are missing, each over "
+        "`topics` or a `filter`. A group that is there with other settings stops the start. An entry "
+        "named like a topic of `kind: queue` sets what that topic's own group is told.\n\n"
+        "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
+        "| `name` | text | required | The group's name. |\n"
+        "| `model` | stream, queue | `stream` | How records are divided among members. |\n"
+        "| `mode` | at-most-once, at-least-once, client-commit | `at-least-once` | The guarantee; "
+        "client-commit promises nothing. |\n"
+        "| `topics` | list of names | none | Declared topics that it reads. |\n"
+        "| `filter` | text | none | In place of topics: a filter over full names; topics that match "
+        "and come later are read from their beginning. |\n"
+        "| `start` | beginning, end | `beginning` | Where a new group begins. |\n"
+        "| `removed` | beginning, end, error | `beginning` | Where it goes when its place was "
+        "removed. |\n"
+        "| `dead_letter` | text | none | A declared topic that takes what cannot be processed. |\n");
+    group_settings_print();
     printf(
         "\n## adapters:\n\nA list of front ends in shared objects.\n\n"
         "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"

@@ -71,6 +71,18 @@ static void adapter_fini(weir_adapter_entry *adapter)
     free(adapter->path);
 }
 
+static void group_fini(weir_group_entry *group)
+{
+    for (uint32_t i = 0; group->topics != NULL && group->topics[i] != NULL; i++) {
+        free(group->topics[i]);
+    }
+    free(group->topics);
+    free(group->topic_spans);
+    free(group->filter);
+    free(group->dead_letter);
+    free(group->name);
+}
+
 void weir_config_fini(weir_config *config)
 {
     for (size_t i = 0; i < WEIR_KEY_COUNT; i++) {
@@ -79,6 +91,10 @@ void weir_config_fini(weir_config *config)
     for (size_t i = 0; i < config->topic_count; i++) {
         free(config->topics[i].name);
     }
+    for (size_t i = 0; i < config->group_count; i++) {
+        group_fini(&config->groups[i]);
+    }
+    free(config->groups);
     for (size_t i = 0; i < config->adapter_count; i++) {
         adapter_fini(&config->adapters[i]);
     }
@@ -256,6 +272,92 @@ static weir_err topic_pair_check(const weir_config *config, const weir_topic_ent
     return WEIR_OK;
 }
 
+/* The entry of a queue topic, whose group has its name; NULL: none in this file. */
+static const weir_topic_entry *queue_of(const weir_config *config, weir_bytes name)
+{
+    for (size_t i = 0; i < config->topic_count; i++) {
+        const weir_topic_entry *topic = &config->topics[i];
+        if (topic->options.kind == WEIR_KIND_QUEUE &&
+            weir_bytes_equal(weir_bytes_of(topic->name), name)) {
+            return topic;
+        }
+    }
+    return NULL;
+}
+
+static weir_err group_refuse(const weir_config *config, const weir_group_entry *group,
+                             const char *why, weir_fault *fault)
+{
+    return weir_fault_fill(fault, WEIR_INVALID, config->file, group->place.line,
+                           group->place.column, "group \"%.128s\": %s", group->name, why);
+}
+
+bool weir_config_group_of_queue(const weir_config *config, const weir_group_entry *group)
+{
+    return queue_of(config, weir_bytes_of(group->name)) != NULL;
+}
+
+/* The group of a queue topic is there already: what it reads is not told. */
+static weir_err queue_group_check(const weir_config *config, const weir_group_entry *group,
+                                  weir_fault *fault)
+{
+    const weir_group_options *options = &group->options;
+    bool others = options->topic_count > 0 || options->filter.ptr != NULL ||
+                  options->model != WEIR_MODEL_QUEUE || options->start != WEIR_PLACE_DEFAULT;
+    return others ? group_refuse(config, group,
+                                 "it is a queue topic's own: say model: queue, and neither topics, "
+                                 "filter nor start",
+                                 fault)
+                  : WEIR_OK;
+}
+
+static weir_err group_check(const weir_config *config, const weir_group_entry *group,
+                            weir_fault *fault)
+{
+    const weir_group_options *options = &group->options;
+    if (weir_config_group_of_queue(config, group)) {
+        return queue_group_check(config, group, fault);
+    }
+    if (weir_group_name_check(weir_bytes_of(group->name)) != WEIR_OK) {
+        return group_refuse(config, group,
+                            "a group's name has 1 to 249 bytes, without /, +, # and control "
+                            "characters, and does not begin with $",
+                            fault);
+    }
+    if ((options->topic_count > 0) == (options->filter.ptr != NULL)) {
+        return group_refuse(config, group, "it reads topics or a filter: say one of them", fault);
+    }
+    if (options->filter.len > WEIR_GROUP_FILTER_BYTES_MAX) {
+        return group_refuse(config, group, "its filter has more than 1,024 bytes", fault);
+    }
+    for (uint32_t i = 0; i < options->topic_count; i++) {
+        if (weir_topic_name_check(options->topics[i]) != WEIR_OK) {
+            return group_refuse(config, group, "one of its topics has no legal name", fault);
+        }
+        if (queue_of(config, options->topics[i]) != NULL) {
+            return group_refuse(config, group,
+                                "one of its topics is a queue, which has a group of its own name",
+                                fault);
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_err groups_check(const weir_config *config, weir_fault *fault)
+{
+    weir_err err = WEIR_OK;
+    for (size_t i = 0; i < config->group_count && err == WEIR_OK; i++) {
+        err = group_check(config, &config->groups[i], fault);
+        for (size_t j = 0; j < i && err == WEIR_OK; j++) {
+            if (strcmp(config->groups[i].name, config->groups[j].name) == 0) {
+                err =
+                    group_refuse(config, &config->groups[i], "it stands here a second time", fault);
+            }
+        }
+    }
+    return err;
+}
+
 static weir_err adapters_check(const weir_config *config, weir_fault *fault)
 {
     for (size_t i = 0; i < config->adapter_count; i++) {
@@ -293,7 +395,7 @@ weir_err weir_config_check(const weir_config *config, weir_fault *fault)
             }
         }
     }
-    if (tls_pairs_check(config, fault) != WEIR_OK) {
+    if (groups_check(config, fault) != WEIR_OK || tls_pairs_check(config, fault) != WEIR_OK) {
         return WEIR_INVALID;
     }
     return adapters_check(config, fault);

@@ -32,6 +32,17 @@ typedef struct weir_topic_entry {
     weir_place place;
 } weir_topic_entry;
 
+/* The options' spans point to the texts. */
+typedef struct weir_group_entry {
+    char *name;
+    weir_group_options options;
+    char *filter;
+    char *dead_letter;
+    char **topics; /* options.topic_count of them */
+    weir_bytes *topic_spans;
+    weir_place place;
+} weir_group_entry;
+
 typedef struct weir_setting_entry {
     char *key;
     char *value;
@@ -48,6 +59,7 @@ typedef struct weir_adapter_entry {
 enum {
     WEIR_CONFIG_BYTES_MAX = 1048576, /* of weir.yaml */
     WEIR_CONFIG_TOPICS_MAX = 1000,   /* declared in weir.yaml */
+    WEIR_CONFIG_GROUPS_MAX = 1000,   /* declared in weir.yaml */
     WEIR_CONFIG_ADAPTERS_MAX = 16,   /* loaded */
     WEIR_CONFIG_SETTINGS_MAX = 256,  /* of one loaded adapter */
 };
@@ -57,6 +69,8 @@ typedef struct weir_config {
     weir_value values[WEIR_KEY_COUNT];
     weir_topic_entry *topics;
     size_t topic_count;
+    weir_group_entry *groups;
+    size_t group_count;
     weir_adapter_entry *adapters;
     size_t adapter_count;
 } weir_config;
@@ -78,8 +92,8 @@ weir_err weir_config_set(weir_config *config, const char *name, const char *valu
 weir_err weir_config_set_pair(weir_config *config, const char *pair, weir_fault *fault);
 
 /* What no single value can tell: addresses that are not numeric, or beyond loopback without
- * `insecure`, a TLS key without its certificate, two topics or adapters of one name, one nested in
- * another without saying so. INVALID. */
+ * `insecure`, a TLS key without its certificate, two topics, groups or adapters of one name, a topic
+ * nested in another without saying so, a group that no engine would make. INVALID. */
 weir_err weir_config_check(const weir_config *config, weir_fault *fault);
 
 /* init, then -c (or WEIR_CONFIG), WEIR_DATA, each --set, --data, --ports, --insecure. The sentence
@@ -87,6 +101,9 @@ weir_err weir_config_check(const weir_config *config, weir_fault *fault);
 bool weir_config_from_arguments(weir_config *config, const weir_arguments *arguments);
 /* The same, then weir_config_check: for who will serve by it. */
 bool weir_config_for_serving(weir_config *config, const weir_arguments *arguments);
+
+/* It is the group of a queue topic of this file: altered at start, not made. */
+bool weir_config_group_of_queue(const weir_config *config, const weir_group_entry *group);
 
 const char *weir_config_text(const weir_config *config, weir_key key); /* may be NULL */
 uint64_t weir_config_number(const weir_config *config, weir_key key);

@@ -1,6 +1,6 @@
 /* programs/serve.c - the gateway's life: open, start, say ready, watch, drain, close.
  *
- *     configuration -> engine -> loops -> adapters -> topics -> ports file -> "ready"
+ *     configuration -> engine -> loops -> adapters -> topics, groups -> ports file -> "ready"
  *           -> watch (a signal, or the engine's health once a second)
  *           -> drain (drain_ms_max; a second signal cuts it short) -> stop -> close -> 0
  *
@@ -203,6 +203,61 @@ static weir_err topics_declare(gateway *own, weir_fault *fault)
     return err;
 }
 
+/* ---- Groups of the configuration ---------------------------------------------------------------
+ */
+
+/* The group of a queue topic came with it: what the file says of it is set. */
+static weir_err group_declare(const weir_config *config, weir_port *port,
+                              const weir_group_entry *group)
+{
+    weir_completion done = {0};
+    weir_bytes name = weir_bytes_of(group->name);
+    bool own = weir_config_group_of_queue(config, group);
+    weir_err err = own ? weir_port_group_alter(port, name, &group->options, NULL, 0)
+                       : weir_port_group_create(port, name, &group->options, NULL, 0);
+    err = topic_wait(port, err, &done);
+    if (err == WEIR_OK) {
+        weir_completion_drop(&done);
+    }
+    return err;
+}
+
+static weir_err group_refused(const gateway *own, const weir_group_entry *group, weir_err err,
+                              weir_fault *fault)
+{
+    const char *why =
+        err == WEIR_EXISTS      ? "it exists with other settings; `weir group` tells which: "
+                                  "make the file say what is there"
+        : err == WEIR_NOT_FOUND ? "a topic that it names is not declared; put it under topics:"
+                                : weir_err_text(err);
+    return weir_fault_fill(fault, err, own->config.file, group->place.line, group->place.column,
+                           "group \"%.128s\" could not be declared: %s", group->name, why);
+}
+
+static weir_err groups_declare(gateway *own, weir_fault *fault)
+{
+    weir_port *port = NULL;
+    if (own->config.group_count == 0) {
+        return WEIR_OK;
+    }
+    weir_err err = weir_port_open(own->engine, &port);
+    if (err != WEIR_OK) {
+        return weir_fault_fill(fault, err, NULL, 0, 0, "no port to the engine: %s",
+                               weir_err_text(err));
+    }
+    for (size_t i = 0; i < own->config.group_count && err == WEIR_OK; i++) {
+        const weir_group_entry *group = &own->config.groups[i];
+        err = group_declare(&own->config, port, group);
+        if (err == WEIR_READ_ONLY && weir_engine_fault(own->engine) != NULL) {
+            err = WEIR_OK; /* one that is not there cannot be made now */
+        } else if (err != WEIR_OK) {
+            err = group_refused(own, group, err, fault);
+        }
+    }
+    weir_port_close(port);
+    return err;
+}
+
 /* ---- Ready ------------------------------------------------------------------------------------
  */
 
@@ -291,6 +346,7 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
         uint64_t together = weir_config_number(&own->config, WEIR_KEY_loops_together);
         weir_loops_together_set(own->loops, (unsigned)together);
         err = topics_declare(own, fault);
+        err = err == WEIR_OK ? groups_declare(own, fault) : err;
     }
     if (err == WEIR_OK) {
         err = weir_hosts_start(own->hosts, own->engine, own->loops, fault);

@@ -111,6 +111,9 @@ static void settings_differ(char *text, const weir_topic_options *is,
     if (asked->cleanup != WEIR_CLEANUP_DEFAULT) {
         differ(text, "cleanup", weir_cleanup_name(is->cleanup), weir_cleanup_name(asked->cleanup));
     }
+    if (asked->kind != WEIR_KIND_DEFAULT) {
+        differ(text, "kind", weir_topic_kind_name(is->kind), weir_topic_kind_name(asked->kind));
+    }
     for (size_t i = 0; i < count; i++) {
         char is_text[24];
         char asked_text[24];
@@ -384,8 +387,7 @@ weir_exit weir_run_topic_describe(const weir_arguments *arguments)
     if (!weir_output_read(arguments, &output) || !weir_connect(arguments, &client, &code)) {
         return code;
     }
-    weir_err err =
-        weir_client_topic_list(client, weir_bytes_of(arguments->operands[0]), &topics);
+    weir_err err = weir_client_topic_list(client, weir_bytes_of(arguments->operands[0]), &topics);
     code = weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, arguments->operands[0]);
     if (err == WEIR_OK && topics.count == 1) {
         describe_print(&topics.topics[0], output);

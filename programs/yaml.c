@@ -12,12 +12,9 @@
  *
  * [Y1] The schema's slices rest on [K1]: keys that share a word of their name are neighbours.
  * [Y2] Aliases and files over WEIR_CONFIG_BYTES_MAX are refused, so work and memory are bounded. */
-#include "programs/config.h"
+#include "programs/yaml.h"
 
 #include "programs/say.h"
-
-#include <cyaml/cyaml.h>
-#include <yaml.h>
 
 #include <errno.h>
 #include <stdarg.h>
@@ -25,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELD_FLAGS (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+#define FIELD_FLAGS WEIR_YAML_FIELD_FLAGS
 
 typedef struct raw_topic {
     char *name;
@@ -34,6 +31,7 @@ typedef struct raw_topic {
     char *nested;
     char *partition_levels;
     char *cleanup;
+    char *kind;
 #define RAW_SETTING(field, tag, value, endless, least, most, unit, help) char *field;
     WEIR_TOPIC_SETTINGS_LIST(RAW_SETTING)
 #undef RAW_SETTING
@@ -48,6 +46,8 @@ typedef struct raw_config {
     char *values[WEIR_KEY_COUNT];
     raw_topic *topics;
     uint32_t topics_count;
+    weir_raw_group *groups;
+    uint32_t groups_count;
     raw_adapter *adapters;
     uint32_t adapters_count;
 } raw_config;
@@ -63,11 +63,12 @@ static const cyaml_schema_field_t topic_fields[] = {
     CYAML_FIELD_STRING_PTR("partition_levels", FIELD_FLAGS, raw_topic, partition_levels, 0,
                            CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("cleanup", FIELD_FLAGS, raw_topic, cleanup, 0, CYAML_UNLIMITED),
+    CYAML_FIELD_STRING_PTR("kind", FIELD_FLAGS, raw_topic, kind, 0, CYAML_UNLIMITED),
 #define SETTING_FIELD(field, tag, value, endless, least, most, unit, help)                         \
     CYAML_FIELD_STRING_PTR(#field, FIELD_FLAGS, raw_topic, field, 0, CYAML_UNLIMITED),
     WEIR_TOPIC_SETTINGS_LIST(SETTING_FIELD)
 #undef SETTING_FIELD
-    CYAML_FIELD_END,
+        CYAML_FIELD_END,
 };
 
 static const cyaml_schema_value_t topic_schema = {
@@ -86,6 +87,8 @@ static const cyaml_schema_value_t adapter_schema = {
 static const cyaml_schema_field_t list_fields[] = {
     CYAML_FIELD_SEQUENCE("topics", FIELD_FLAGS, raw_config, topics, &topic_schema, 0,
                          WEIR_CONFIG_TOPICS_MAX),
+    CYAML_FIELD_SEQUENCE("groups", FIELD_FLAGS, raw_config, groups, &weir_yaml_group_schema, 0,
+                         WEIR_CONFIG_GROUPS_MAX),
     CYAML_FIELD_SEQUENCE("adapters", FIELD_FLAGS, raw_config, adapters, &adapter_schema, 0,
                          WEIR_CONFIG_ADAPTERS_MAX),
 };
@@ -267,7 +270,8 @@ static weir_err complain(const weir_config *config, const complaint *taken, cyam
         return unknown_key(config, taken, taken->message + sizeof(unknown) - 1, fault);
     }
     if (sscanf(taken->message, "Expecting %15[A-Z], got event: %31[A-Z_]", wanted, got) == 2) {
-        bool list = strcmp(taken->field, "topics") == 0 || strcmp(taken->field, "adapters") == 0;
+        bool list = strcmp(taken->field, "topics") == 0 || strcmp(taken->field, "groups") == 0 ||
+                    strcmp(taken->field, "adapters") == 0;
         bool root = taken->field[0] == '\0';
         bool entry = list && strcmp(wanted, "MAPPING") == 0;
         return weir_fault_fill(fault, WEIR_INVALID, config->file, taken->place.line,
@@ -285,7 +289,7 @@ static weir_err complain(const weir_config *config, const complaint *taken, cyam
 /* ---- The document: places and settings --------------------------------------------------------
  */
 
-static weir_place place_of(const yaml_node_t *node)
+weir_place weir_yaml_place(const yaml_node_t *node)
 {
     if (node == NULL) {
         return (weir_place){0, 0};
@@ -293,7 +297,7 @@ static weir_place place_of(const yaml_node_t *node)
     return (weir_place){(unsigned)node->start_mark.line + 1, (unsigned)node->start_mark.column + 1};
 }
 
-static yaml_node_t *map_get(yaml_document_t *document, const yaml_node_t *map, const char *key)
+yaml_node_t *weir_yaml_get(yaml_document_t *document, const yaml_node_t *map, const char *key)
 {
     const yaml_node_pair_t *pair;
     if (map == NULL || map->type != YAML_MAPPING_NODE) {
@@ -311,7 +315,7 @@ static yaml_node_t *map_get(yaml_document_t *document, const yaml_node_t *map, c
 
 static yaml_node_t *list_get(yaml_document_t *document, const char *list, size_t index)
 {
-    yaml_node_t *node = map_get(document, yaml_document_get_root_node(document), list);
+    yaml_node_t *node = weir_yaml_get(document, yaml_document_get_root_node(document), list);
     if (node == NULL || node->type != YAML_SEQUENCE_NODE ||
         index >= (size_t)(node->data.sequence.items.top - node->data.sequence.items.start)) {
         return NULL;
@@ -345,7 +349,7 @@ static weir_err pairs_check(const weir_config *config, yaml_document_t *document
 {
     const yaml_node_pair_t *pairs = map->data.mapping.pairs.start;
     size_t count = (size_t)(map->data.mapping.pairs.top - pairs);
-    weir_place place = place_of(map);
+    weir_place place = weir_yaml_place(map);
     if (count > PAIRS_MAX) {
         return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
                                "a mapping has at most %d keys", PAIRS_MAX);
@@ -354,7 +358,7 @@ static weir_err pairs_check(const weir_config *config, yaml_document_t *document
         const yaml_node_t *key = yaml_document_get_node(document, pairs[i].key);
         for (size_t j = 0; j < i; j++) {
             if (keys_same(key, yaml_document_get_node(document, pairs[j].key))) {
-                place = place_of(key);
+                place = weir_yaml_place(key);
                 return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
                                        "\"%.64s\" stands here a second time",
                                        (const char *)key->data.scalar.value);
@@ -381,7 +385,7 @@ static weir_err mappings_check(const weir_config *config, yaml_document_t *docum
 static weir_err setting_take(weir_config *config, weir_adapter_entry *adapter,
                              const yaml_node_t *key, const yaml_node_t *value, weir_fault *fault)
 {
-    weir_place place = place_of(value);
+    weir_place place = weir_yaml_place(value);
     weir_err err = WEIR_INVALID;
     if (key != NULL && value != NULL && key->type == YAML_SCALAR_NODE &&
         value->type == YAML_SCALAR_NODE) {
@@ -407,7 +411,7 @@ static weir_err settings_take(weir_config *config, weir_adapter_entry *adapter,
         return WEIR_OK;
     }
     if (settings->type != YAML_MAPPING_NODE) {
-        weir_place place = place_of(settings);
+        weir_place place = weir_yaml_place(settings);
         return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
                                "settings takes a mapping, as in settings: {port: 7000}");
     }
@@ -433,7 +437,7 @@ static yaml_node_t *path_get(yaml_document_t *document, const char *name)
     while (node != NULL && *name != '\0') {
         size_t len = strcspn(name, ".");
         snprintf(word, sizeof(word), "%.*s", (int)len, name);
-        node = map_get(document, node, word);
+        node = weir_yaml_get(document, node, word);
         name += len + (name[len] == '.' ? 1 : 0);
     }
     return node;
@@ -447,7 +451,7 @@ static weir_err values_take(weir_config *config, const raw_config *raw, yaml_doc
         const weir_key_row *row = weir_key_row_of((weir_key)i);
         if (raw->values[i] != NULL) {
             err = weir_config_put(config, (weir_key)i, raw->values[i], "file",
-                                  place_of(path_get(document, row->name)), fault);
+                                  weir_yaml_place(path_get(document, row->name)), fault);
         }
     }
     return err;
@@ -481,9 +485,10 @@ static weir_err setting_read(const weir_config *config, const weir_topic_setting
     long long value = digits || strcmp(text, "-1") == 0 ? strtoll(text, &end, 10) : 0;
     if (end == NULL || *end != '\0' || errno != 0 || !weir_topic_setting_fits(setting, value)) {
         return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
-                               "%s: \"%.64s\" is not a number from %lld to %lld %s%s", setting->name,
-                               text, (long long)setting->least, (long long)setting->most,
-                               setting->unit, setting->endless ? ", or -1 for no limit" : "");
+                               "%s: \"%.64s\" is not a number from %lld to %lld %s%s",
+                               setting->name, text, (long long)setting->least,
+                               (long long)setting->most, setting->unit,
+                               setting->endless ? ", or -1 for no limit" : "");
     }
     weir_topic_setting_put(options, setting, value);
     return WEIR_OK;
@@ -503,14 +508,27 @@ static weir_err settings_read(const weir_config *config, const raw_topic *raw,
     weir_err err = WEIR_OK;
     if (raw->cleanup != NULL &&
         weir_cleanup_parse(weir_bytes_of(raw->cleanup), &options->cleanup) != WEIR_OK) {
-        weir_place place = place_of(map_get(document, node, "cleanup"));
+        weir_place place = weir_yaml_place(weir_yaml_get(document, node, "cleanup"));
         return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
                                "cleanup: \"%.64s\" is not delete, compact or compact,delete",
                                raw->cleanup);
     }
+    if (raw->kind != NULL &&
+        weir_topic_kind_parse(weir_bytes_of(raw->kind), &options->kind) != WEIR_OK) {
+        weir_place place = weir_yaml_place(weir_yaml_get(document, node, "kind"));
+        return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
+                               "kind: \"%.64s\" is not log or queue", raw->kind);
+    }
+    if (options->kind == WEIR_KIND_QUEUE && (options->cleanup & WEIR_CLEANUP_COMPACT) != 0) {
+        weir_place place = weir_yaml_place(weir_yaml_get(document, node, "cleanup"));
+        return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
+                               "cleanup: a queue is not compacted: each of its records stays until "
+                               "it is settled");
+    }
     for (size_t i = 0; i < count && err == WEIR_OK; i++) {
         err = setting_read(config, &rows[i], texts[i],
-                           place_of(map_get(document, node, rows[i].name)), options, fault);
+                           weir_yaml_place(weir_yaml_get(document, node, rows[i].name)), options,
+                           fault);
     }
     return err;
 }
@@ -525,7 +543,7 @@ static weir_err topic_read(const weir_config *config, const raw_topic *raw,
     uint64_t levels = 0;
     weir_err err = WEIR_OK;
     if (weir_topic_name_check(weir_bytes_of(raw->name)) != WEIR_OK) {
-        weir_place place = place_of(map_get(document, node, "name"));
+        weir_place place = weir_yaml_place(weir_yaml_get(document, node, "name"));
         return weir_fault_fill(
             fault, WEIR_INVALID, config->file, place.line, place.column,
             "a topic's name has 1 to 249 bytes in levels divided by /, none empty, "
@@ -533,18 +551,21 @@ static weir_err topic_read(const weir_config *config, const raw_topic *raw,
     }
     err = topic_field(config, "partitions", WEIR_KEY_UINT, 1,
                       weir_config_number(config, WEIR_KEY_limits_partitions_max), raw->partitions,
-                      place_of(map_get(document, node, "partitions")), &partitions, fault);
+                      weir_yaml_place(weir_yaml_get(document, node, "partitions")), &partitions,
+                      fault);
     if (err == WEIR_OK) {
         err = topic_field(config, "durability", WEIR_KEY_LEVEL, 0, 0, raw->durability,
-                          place_of(map_get(document, node, "durability")), &level, fault);
+                          weir_yaml_place(weir_yaml_get(document, node, "durability")), &level,
+                          fault);
     }
     if (err == WEIR_OK) {
         err = topic_field(config, "nested", WEIR_KEY_BOOL, 0, 0, raw->nested,
-                          place_of(map_get(document, node, "nested")), &nested, fault);
+                          weir_yaml_place(weir_yaml_get(document, node, "nested")), &nested, fault);
     }
     if (err == WEIR_OK) {
         err = topic_field(config, "partition_levels", WEIR_KEY_UINT, 0, 128, raw->partition_levels,
-                          place_of(map_get(document, node, "partition_levels")), &levels, fault);
+                          weir_yaml_place(weir_yaml_get(document, node, "partition_levels")),
+                          &levels, fault);
     }
     options->partitions = (uint32_t)partitions;
     options->level = (weir_level)level;
@@ -567,7 +588,7 @@ static weir_err topics_take(weir_config *config, const raw_config *raw, yaml_doc
         if (err != WEIR_OK) {
             return err;
         }
-        topic->place = place_of(node);
+        topic->place = weir_yaml_place(node);
         topic->name = strdup(raw->topics[i].name);
         if (topic->name == NULL) {
             break;
@@ -577,6 +598,28 @@ static weir_err topics_take(weir_config *config, const raw_config *raw, yaml_doc
     return config->topic_count == raw->topics_count
                ? WEIR_OK
                : weir_fault_fill(fault, WEIR_NO_MEMORY, config->file, 0, 0, "memory ran out");
+}
+
+static weir_err groups_take(weir_config *config, const raw_config *raw, yaml_document_t *document,
+                            weir_fault *fault)
+{
+    if (raw->groups_count == 0) {
+        return WEIR_OK;
+    }
+    config->groups = calloc(raw->groups_count, sizeof(*config->groups));
+    if (config->groups == NULL) {
+        return weir_fault_fill(fault, WEIR_NO_MEMORY, config->file, 0, 0, "memory ran out");
+    }
+    for (size_t i = 0; i < raw->groups_count; i++) {
+        config->group_count++; /* fini owns it from here on */
+        weir_err err =
+            weir_yaml_group_take(config, &raw->groups[i], document, list_get(document, "groups", i),
+                                 &config->groups[i], fault);
+        if (err != WEIR_OK) {
+            return err;
+        }
+    }
+    return WEIR_OK;
 }
 
 /* A name goes into --set and the ports file, so it is a plain word. */
@@ -590,7 +633,7 @@ static weir_err adapter_take(weir_config *config, const raw_adapter *raw, yaml_d
                              const yaml_node_t *node, weir_fault *fault)
 {
     weir_adapter_entry *adapter = &config->adapters[config->adapter_count];
-    weir_place place = place_of(node);
+    weir_place place = weir_yaml_place(node);
     if (!adapter_name_ok(raw->name) || raw->path[0] == '\0') {
         return weir_fault_fill(
             fault, WEIR_INVALID, config->file, place.line, place.column,
@@ -604,7 +647,8 @@ static weir_err adapter_take(weir_config *config, const raw_adapter *raw, yaml_d
     if (adapter->name == NULL || adapter->path == NULL) {
         return weir_fault_fill(fault, WEIR_NO_MEMORY, config->file, 0, 0, "memory ran out");
     }
-    return settings_take(config, adapter, document, map_get(document, node, "settings"), fault);
+    return settings_take(config, adapter, document, weir_yaml_get(document, node, "settings"),
+                         fault);
 }
 
 static weir_err adapters_take(weir_config *config, const raw_config *raw, yaml_document_t *document,
@@ -644,7 +688,7 @@ static void complaint_sharpen(complaint *taken, yaml_document_t *document)
         const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
         for (; node->type == YAML_MAPPING_NODE && pair < node->data.mapping.pairs.top; pair++) {
             const yaml_node_t *name = yaml_document_get_node(document, pair->key);
-            weir_place place = place_of(name);
+            weir_place place = weir_yaml_place(name);
             if (name != NULL && name->type == YAML_SCALAR_NODE &&
                 strcmp((const char *)name->data.scalar.value, key) == 0 &&
                 !place_before(place, taken->place) &&
@@ -682,6 +726,7 @@ static weir_err raw_take(weir_config *config, weir_bytes text, yaml_document_t *
     } else if (raw != NULL) { /* NULL: the file says nothing */
         err = values_take(config, raw, document, fault);
         err = err != WEIR_OK ? err : topics_take(config, raw, document, fault);
+        err = err != WEIR_OK ? err : groups_take(config, raw, document, fault);
         err = err != WEIR_OK ? err : adapters_take(config, raw, document, fault);
         cyaml_free(&settings, &made->root, raw, 0);
     }

@@ -49,6 +49,28 @@ static const char *const CLEANUPS[] = {
     [WEIR_CLEANUP_COMPACT_DELETE] = "compact,delete",
 };
 
+static const char *const KINDS[] = {
+    [WEIR_KIND_DEFAULT] = "default",
+    [WEIR_KIND_LOG] = "log",
+    [WEIR_KIND_QUEUE] = "queue",
+};
+
+const char *weir_topic_kind_name(weir_topic_kind kind)
+{
+    return (unsigned)kind < sizeof(KINDS) / sizeof(KINDS[0]) ? KINDS[kind] : "unknown";
+}
+
+weir_err weir_topic_kind_parse(weir_bytes text, weir_topic_kind *kind)
+{
+    for (unsigned i = WEIR_KIND_LOG; i <= WEIR_KIND_QUEUE; i++) {
+        if (weir_bytes_equal(text, weir_bytes_of(KINDS[i]))) {
+            *kind = (weir_topic_kind)i;
+            return WEIR_OK;
+        }
+    }
+    return WEIR_INVALID;
+}
+
 const char *weir_cleanup_name(weir_cleanup cleanup)
 {
     return (unsigned)cleanup < sizeof(CLEANUPS) / sizeof(CLEANUPS[0]) ? CLEANUPS[cleanup]

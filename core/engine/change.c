@@ -176,8 +176,10 @@ weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
     uint32_t before = topic->partition_count;
     uint32_t more = grows ? change->partitions - before : 0;
-    err = err == WEIR_OK ? weir_groups_topic_room(engine, name, NULL, more, 96 + settings + bounds)
-                         : err;
+    err = err == WEIR_OK
+              ? weir_groups_topic_room(engine, name, weir_topic_is_queue(&topic->options), NULL,
+                                       more, 96 + settings + bounds)
+              : err;
     err =
         err == WEIR_OK && grows ? apply_partitions(engine, topic, change->partitions, &epoch) : err;
     if (err != WEIR_OK) {

@@ -31,6 +31,13 @@ bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index)
     return len <= sizeof(name) && weir_filter_matches(filter, (weir_bytes){name, len});
 }
 
+/* Whether the filter may be given records of the topic: what is in a queue is for its group. */
+static bool reaches(weir_bytes filter, const weir_topic *topic)
+{
+    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+    return !weir_topic_is_queue(&topic->options) && weir_filter_reaches(filter, name);
+}
+
 /* ---- Where to begin
  * ------------------------------------------------------------------------------------- */
 
@@ -126,8 +133,7 @@ weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir
     size_t position = 0;
     weir_topic *topic = NULL;
     while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
-        for (uint32_t i = 0; weir_filter_reaches(text, name) && i < topic->partition_count; i++) {
+        for (uint32_t i = 0; reaches(text, topic) && i < topic->partition_count; i++) {
             weir_partition *partition = topic->partitions[i];
             weir_err err = cursor_add(filter, partition, begin_at(partition, op));
             if (err != WEIR_OK) {
@@ -141,11 +147,10 @@ weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir
 
 static void topic_for_subscriber(weir_subscriber *subscriber, weir_topic *topic)
 {
-    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
     for (uint32_t i = 0; i < subscriber->filter_count; i++) {
         weir_filter *filter = subscriber->filters[i];
         bool wanted = filter->from_log && !filter->until_end &&
-                      weir_filter_reaches((weir_bytes){filter->text, filter->text_bytes}, name);
+                      reaches((weir_bytes){filter->text, filter->text_bytes}, topic);
         for (uint32_t p = 0; wanted && p < topic->partition_count; p++) {
             if (cursor_add(filter, topic->partitions[p], 0) != WEIR_OK) {
                 subscriber->dropped++; /* told as a loss: its records will not come */
@@ -167,11 +172,10 @@ void weir_cursors_topic(weir_engine *engine, weir_topic *topic)
 /* Those filters that had read the topic from its beginning on meet its new partitions. */
 static void grown_for_subscriber(weir_subscriber *subscriber, weir_topic *topic, uint32_t before)
 {
-    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
     for (uint32_t i = 0; i < subscriber->filter_count; i++) {
         weir_filter *filter = subscriber->filters[i];
         bool wanted = filter->from_log && !filter->until_end &&
-                      weir_filter_reaches((weir_bytes){filter->text, filter->text_bytes}, name);
+                      reaches((weir_bytes){filter->text, filter->text_bytes}, topic);
         for (uint32_t p = before; wanted && p < topic->partition_count; p++) {
             if (cursor_add(filter, topic->partitions[p], 0) != WEIR_OK) {
                 subscriber->dropped++; /* told as a loss: its records will not come */

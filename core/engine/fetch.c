@@ -371,6 +371,10 @@ void weir_fetch_op(weir_engine *engine, weir_port *port, const weir_op *op)
         complete_empty(&fetch, NULL, WEIR_NOT_FOUND);
         return;
     }
+    if (weir_topic_is_queue(&topic->options) && !op->fetch.peek) {
+        complete_empty(&fetch, topic->partitions[op->fetch.partition], WEIR_NOT_OFFERED);
+        return;
+    }
     serve(engine, op, &fetch, topic->partitions[op->fetch.partition]);
 }
 

@@ -85,9 +85,9 @@ struct weir_group {
     uint32_t member_count; /* with those that are away and keep their place (member.port is NULL) */
     uint32_t present;      /* without them */
     weir_link ready;
-    weir_link takes;         /* members whose take waits, in order */
-    bool members_work;       /* weir_members_work has something to do for it */
-    uint64_t members_due_ns; /* or will have then, at the earliest; 0: never */
+    weir_link takes;          /* members whose take waits, in order */
+    bool members_work;        /* weir_members_work has something to do for it */
+    uint64_t members_due_ns;  /* or will have then, at the earliest; 0: never */
     uint32_t settles_waiting; /* of its members */
     uint64_t generation;
     uint64_t member_next; /* numbers are not given twice: journalled as part of the generation, and
@@ -138,7 +138,7 @@ struct weir_member {
     uint32_t bad_partition;
     int64_t bad_from, bad_to;
     weir_err read_err; /* of the last read, when it may pass */
-    uint64_t leased; /* queue: records it holds */
+    uint64_t leased;   /* queue: records it holds */
     struct weir_stream_member *stream;
 };
 
@@ -188,11 +188,20 @@ weir_group_part *weir_group_part_find(const weir_group *group, uint32_t topic_id
 /* What a join may make: OK with *out, or why not. */
 weir_err weir_group_want(weir_engine *engine, weir_bytes name, const weir_group_options *options,
                          weir_group **out);
+/* The group of a queue topic that is about to be made: OK, EXISTS (one of that name is there), LIMIT,
+ * NO_MEMORY. `fields` is what its entry says; then, in the topic's unit and before the topic is
+ * applied, make; and tell, behind the topic's entry. */
+weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, weir_buffer *fields);
+weir_err weir_group_of_queue_make(weir_engine *engine, weir_bytes topic, weir_group **group);
+void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes fields);
+/* Everything below is settled in every group: a queue topic is trimmed up to there. */
+int64_t weir_groups_floor(const weir_partition *partition);
+
 /* What comes of a topic's change is entries of their own in its unit, asked for and decided before
  * (NO_MEMORY and as weir_engine_unit: nothing changed), so that a start needs no more than them.
  * weir_groups_topic_room opens the unit for `bytes` more and what the groups need. */
-weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, const weir_topic *topic,
-                                uint32_t partitions, uint64_t bytes);
+weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_queue,
+                                const weir_topic *topic, uint32_t partitions, uint64_t bytes);
 void weir_groups_topic_made(weir_engine *engine, weir_topic *topic);
 void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t before);
 void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic); /* before it is */
@@ -227,7 +236,7 @@ weir_err weir_group_options_merge(weir_group_options *into, const weir_group_opt
 /* Name and options in memory of the group's own, in place of what it had. NO_MEMORY: unchanged. */
 weir_err weir_group_words_set(weir_group *group, weir_bytes name,
                               const weir_group_options *options);
-bool weir_group_reads(const weir_group *group, weir_bytes topic); /* a topic of this name */
+bool weir_group_reads(const weir_group *group, weir_bytes topic, bool is_queue);
 
 /* group_parts.c */
 enum { WEIR_GROUP_PART_HEAD_BYTES = 20 };
@@ -274,6 +283,7 @@ uint64_t weir_group_part_between(const weir_group_part *part, int64_t to);
 weir_err weir_group_make(weir_engine *engine, uint32_t id, weir_bytes name,
                          const weir_group_options *options, bool of_queue_topic, weir_group **out);
 void weir_group_remove(weir_engine *engine, weir_group *group); /* its parts first, then itself */
+void weir_group_delete(weir_engine *engine, weir_group *group); /* with its entry: 16 bytes */
 
 /* group_save.c */
 /* Its fields as entries 20 and 21 have them. NO_MEMORY. */
@@ -328,7 +338,8 @@ void weir_stream_revoked(weir_engine *engine, weir_member *member, uint64_t gene
 /* Parts came or went: they are divided anew. */
 void weir_stream_parts_changed(weir_engine *engine, weir_group *group);
 void weir_stream_part_free(weir_group_part *part); /* what stream.c keeps of it */
-void weir_stream_work(weir_engine *engine, weir_group *group); /* generations; who is told of them */
+void weir_stream_work(weir_engine *engine,
+                      weir_group *group); /* generations; who is told of them */
 /* Of a GROUP in a checkpoint: the generation, with members and assignment; all bytes that are left. */
 void weir_stream_put(weir_engine *engine, const weir_group *group, weir_writer *to);
 weir_err weir_stream_take_saved(weir_engine *engine, weir_group *group, weir_reader *from);

@@ -183,9 +183,12 @@ weir_err weir_group_words_set(weir_group *group, weir_bytes name, const weir_gro
     return WEIR_OK;
 }
 
-bool weir_group_reads(const weir_group *group, weir_bytes topic)
+bool weir_group_reads(const weir_group *group, weir_bytes topic, bool is_queue)
 {
     const weir_group_options *options = &group->options;
+    if (is_queue != group->of_queue_topic) {
+        return false; /* a queue topic has one group, and filters pass it by */
+    }
     if (options->topic_count == 0) {
         return weir_filter_reaches(options->filter, topic);
     }

@@ -14,6 +14,7 @@
  * [G1] over [part.start, next) each offset has one fate or is pending. What a reset leaves behind,
  *      and what a topic had that is gone, is added to the group's own sums. */
 #include "core/engine/group.h"
+#include "core/engine/settlement.h"
 
 #include "core/base/varint.h"
 
@@ -219,7 +220,8 @@ static void parts_apply(weir_engine *engine, weir_group *group, uint32_t topic_i
         return;
     }
     if (part != NULL && event == WEIR_PART_MOVES && part->settlement != NULL) {
-        weir_queue_part_reset(engine, part, told->offset, unit); /* its pages have units of their own */
+        weir_queue_part_reset(engine, part, told->offset,
+                              unit); /* its pages have units of their own */
     }
     if (part == NULL || part->held_unit >= unit) {
         return; /* the checkpoint is further on */
@@ -292,20 +294,22 @@ weir_err weir_group_parts_replay(weir_engine *engine, weir_bytes body, uint64_t 
 /* ---- Topics come, grow and go ----------------------------------------------------------------- */
 
 /* With `topic` it is about to go, and its readers are those that have parts of it. */
-static bool concerned(const weir_group *group, weir_bytes name, const weir_topic *topic)
+static bool concerned(const weir_group *group, weir_bytes name, bool is_queue,
+                      const weir_topic *topic)
 {
     return topic != NULL ? weir_group_part_find(group, topic->id, 0) != NULL
-                         : weir_group_reads(group, name);
+                         : weir_group_reads(group, name, is_queue);
 }
 
-weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, const weir_topic *topic,
-                                uint32_t partitions, uint64_t bytes)
+weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_queue,
+                                const weir_topic *topic, uint32_t partitions, uint64_t bytes)
 {
     uint64_t parts = engine->groups.part_count;
+    bytes += topic != NULL ? 32 : 0; /* a queue topic's group goes with it */
     for (weir_link *at = engine->groups.all.next; partitions > 0 && at != &engine->groups.all;
          at = at->next) {
         const weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
-        if (concerned(group, name, topic)) {
+        if (concerned(group, name, is_queue, topic)) {
             bytes += partitions * weir_group_part_entry_bytes(1); /* at most an entry for each */
             parts += partitions;
         }
@@ -324,7 +328,7 @@ void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t be
     static const weir_part_told zeros[TOLD_MAX];
     for (weir_link *at = engine->groups.all.next; at != &engine->groups.all; at = at->next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
-        if (!weir_group_reads(group, name)) {
+        if (!weir_group_reads(group, name, weir_topic_is_queue(&topic->options))) {
             continue;
         }
         for (uint32_t first = before; first < topic->partition_count; first += TOLD_MAX) {
@@ -345,9 +349,11 @@ void weir_groups_topic_made(weir_engine *engine, weir_topic *topic)
 
 void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
 {
-    for (weir_link *at = engine->groups.all.next; at != &engine->groups.all; at = at->next) {
+    for (weir_link *at = engine->groups.all.next, *next = NULL; at != &engine->groups.all;
+         at = next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
         bool had = false;
+        next = at->next;
         for (uint32_t i = 0; i < topic->partition_count; i++) {
             const weir_group_part *part = weir_group_part_find(group, topic->id, i);
             if (part != NULL) {
@@ -360,7 +366,25 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
         if (had && group->options.model == WEIR_MODEL_STREAM) {
             weir_stream_parts_changed(engine, group);
         }
+        if (had && group->of_queue_topic) {
+            weir_group_delete(engine, group);
+        }
     }
+}
+
+int64_t weir_groups_floor(const weir_partition *partition)
+{
+    int64_t floor = partition->group_parts.next == &partition->group_parts
+                        ? partition->start_offset
+                        : partition->visible_offset;
+    for (const weir_link *at = partition->group_parts.next; at != &partition->group_parts;
+         at = at->next) {
+        const weir_group_part *part = WEIR_OWNER_OF(at, const weir_group_part, partition_link);
+        int64_t settled =
+            part->settlement != NULL ? weir_settlement_floor(part->settlement) : part->committed;
+        floor = settled < floor ? settled : floor;
+    }
+    return floor;
 }
 
 void weir_groups_partition_forget(weir_partition *partition)

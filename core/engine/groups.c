@@ -153,20 +153,24 @@ void weir_group_remove(weir_engine *engine, weir_group *group)
 
 /* ---- Create ----------------------------------------------------------------------------------- */
 
-/* A topic that a group may read, or that takes its dead letters. */
-static weir_err topic_check(const weir_engine *engine, weir_bytes name)
+/* A topic that takes dead letters, or, with `reads`, that a group may read. */
+static weir_err topic_check(const weir_engine *engine, weir_bytes name, bool reads)
 {
-    return weir_topics_find(engine, name) == NULL ? WEIR_NOT_FOUND : WEIR_OK;
+    const weir_topic *topic = weir_topics_find(engine, name);
+    if (topic == NULL) {
+        return WEIR_NOT_FOUND;
+    }
+    return reads && weir_topic_is_queue(&topic->options) ? WEIR_INVALID : WEIR_OK; /* it has one */
 }
 
 static weir_err topics_check(const weir_engine *engine, const weir_group_options *options)
 {
     weir_err err = WEIR_OK;
     for (uint32_t i = 0; i < options->topic_count && err == WEIR_OK; i++) {
-        err = topic_check(engine, options->topics[i]);
+        err = topic_check(engine, options->topics[i], true);
     }
     if (err == WEIR_OK && options->dead_letter.len > 0) {
-        err = topic_check(engine, options->dead_letter);
+        err = topic_check(engine, options->dead_letter, false);
     }
     return err;
 }
@@ -177,7 +181,8 @@ static const weir_topic *topic_next(const weir_engine *engine, const weir_group 
 {
     const weir_topic *topic = NULL;
     while ((topic = weir_map_next(&engine->topics_by_name, position)) != NULL) {
-        if (weir_group_reads(reader, (weir_bytes){topic->ref->name, topic->ref->name_bytes})) {
+        weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+        if (weir_group_reads(reader, name, weir_topic_is_queue(&topic->options))) {
             break;
         }
     }
@@ -284,6 +289,41 @@ weir_err weir_group_want(weir_engine *engine, weir_bytes name, const weir_group_
     return err;
 }
 
+/* ---- The group of a queue topic --------------------------------------------------------------- */
+
+static weir_group_options queue_options(const weir_bytes *topic)
+{
+    weir_group_options options = {.model = WEIR_MODEL_QUEUE, .topics = topic, .topic_count = 1};
+    weir_err err = weir_group_options_fill(&options);
+    WEIR_ASSERT(err == WEIR_OK);
+    return options;
+}
+
+weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, weir_buffer *fields)
+{
+    weir_group_options options = queue_options(&topic);
+    if (weir_group_find(engine, topic) != NULL) {
+        return WEIR_EXISTS;
+    }
+    if (engine->groups.by_name.count >= engine->limits.groups_max) {
+        engine->stats.refused_groups++;
+        return WEIR_LIMIT;
+    }
+    return weir_group_encode(engine, topic, &options, fields);
+}
+
+weir_err weir_group_of_queue_make(weir_engine *engine, weir_bytes topic, weir_group **group)
+{
+    weir_group_options options = queue_options(&topic);
+    return weir_group_make(engine, engine->groups.id_next, topic, &options, true, group);
+}
+
+void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes fields)
+{
+    weir_group_entry(engine, WEIR_ENTRY_GROUP_CREATE, group->id, true, fields);
+    weir_group_changed(engine, group);
+}
+
 /* ---- Alter and delete ------------------------------------------------------------------------- */
 
 static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_options *change)
@@ -291,8 +331,9 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
     weir_buffer fields = {0};
     weir_group_options merged = group->options;
     weir_err err = weir_group_options_merge(&merged, change);
-    err = err == WEIR_OK && change->dead_letter.len > 0 ? topic_check(engine, change->dead_letter)
-                                                        : err;
+    err = err == WEIR_OK && change->dead_letter.len > 0
+              ? topic_check(engine, change->dead_letter, false)
+              : err;
     err = err == WEIR_OK ? weir_group_encode(engine, name_of(group), &merged, &fields) : err;
     err = err == WEIR_OK ? weir_engine_unit(engine, fields.len + 64) : err;
     if (err == WEIR_OK) {
@@ -313,12 +354,17 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
     return err;
 }
 
+void weir_group_delete(weir_engine *engine, weir_group *group)
+{
+    weir_put_u32(weir_engine_entry(engine, WEIR_ENTRY_GROUP_DELETE, 4), group->id);
+    weir_group_remove(engine, group);
+}
+
 static weir_err delete_now(weir_engine *engine, weir_group *group)
 {
     weir_err err = weir_engine_unit(engine, 32);
     if (err == WEIR_OK) {
-        weir_put_u32(weir_engine_entry(engine, WEIR_ENTRY_GROUP_DELETE, 4), group->id);
-        weir_group_remove(engine, group);
+        weir_group_delete(engine, group);
     }
     return err;
 }

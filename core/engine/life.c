@@ -4,6 +4,7 @@
  *     the last segment is old      -> closed: the next record begins another
  *     segments, chunks are too old -> unit: [9 trim: start offset]  --apply-->  start moves
  *     there are too many bytes     ->
+ *     a queue's group has settled  ->
  *
  *   trimmed:   segments | A | B | C |  tail | d | e |        start inside C
  *              settle     A, B leave the list, chunks below start leave memory
@@ -331,6 +332,10 @@ static void retain(weir_engine *engine, weir_partition *partition,
     if (options->retention_bytes != WEIR_UNLIMITED) {
         int64_t by_bytes = expired_by_bytes(partition, options->retention_bytes);
         start = by_bytes > start ? by_bytes : start;
+    }
+    if (weir_topic_is_queue(options)) { /* what is settled is needed no more */
+        int64_t settled = weir_groups_floor(partition);
+        start = settled > start ? settled : start;
     }
     start = start > partition->visible_offset ? partition->visible_offset : start; /* [F1] */
     if (start > partition->start_offset) {

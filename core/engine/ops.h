@@ -71,6 +71,7 @@ typedef struct weir_op {
             uint32_t bytes_max;
             uint32_t wait_ms;
             uint32_t topic_bytes;
+            bool peek;
         } fetch;
         struct {
             int64_t value;
@@ -164,6 +165,10 @@ weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id); /* delete
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
 
 /* options.c */
+static inline bool weir_topic_is_queue(const weir_topic_options *options)
+{
+    return options->kind == WEIR_KIND_QUEUE;
+}
 weir_err weir_topic_settings_check(const weir_topic_options *options); /* INVALID */
 /* Whether the topic is as asked: what is 0 there is not asked for. */
 bool weir_topic_settings_allow(const weir_topic_options *asked, const weir_topic_options *is);
@@ -220,6 +225,8 @@ void weir_compact_forget(weir_engine *engine, const weir_topic *topic); /* it is
 uint64_t weir_compact_deadline(const weir_engine *engine);
 
 /* route.c */
+/* The topic that a full name is under; NULL: live. */
+weir_topic *weir_route_topic(const weir_engine *engine, weir_bytes name);
 const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
 /* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free
  * it with weir_route_drop when the turn's batches are closed. */

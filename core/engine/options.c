@@ -3,6 +3,7 @@
  *
  *   settings   field | field | ...         field   tag u16 | bytes u32 | bytes
  *              1..63  a row of WEIR_TOPIC_SETTINGS_LIST, i64      64  cleanup, u8
+ *              65     kind, u8: of a queue alone
  *
  * Big-endian. Only what is not 0 is written: 0 stands for the default, which is worked out where it
  * is used and may differ in a later version. Decoding trusts nothing: an unknown tag is VERSION,
@@ -11,13 +12,16 @@
 
 #include "core/base/varint.h"
 
-enum { TAG_CLEANUP = 64, FIELD_HEAD_BYTES = 6, SETTING_BYTES = 8 };
+enum { TAG_CLEANUP = 64, TAG_KIND = 65, FIELD_HEAD_BYTES = 6, SETTING_BYTES = 8 };
 
 weir_err weir_topic_settings_check(const weir_topic_options *options)
 {
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
-    if ((unsigned)options->cleanup > WEIR_CLEANUP_COMPACT_DELETE) {
+    bool compacts = (options->cleanup & WEIR_CLEANUP_COMPACT) != 0;
+    if ((unsigned)options->cleanup > WEIR_CLEANUP_COMPACT_DELETE ||
+        (unsigned)options->kind > WEIR_KIND_QUEUE ||
+        (options->kind == WEIR_KIND_QUEUE && compacts)) {
         return WEIR_INVALID;
     }
     for (size_t i = 0; i < count; i++) {
@@ -33,6 +37,8 @@ bool weir_topic_settings_allow(const weir_topic_options *asked, const weir_topic
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
     bool same = asked->cleanup == WEIR_CLEANUP_DEFAULT || asked->cleanup == is->cleanup;
+    bool queue = asked->kind == WEIR_KIND_QUEUE;
+    same = same && (asked->kind == WEIR_KIND_DEFAULT || queue == weir_topic_is_queue(is));
     for (size_t i = 0; i < count && same; i++) {
         int64_t value = weir_topic_setting_get(asked, &rows[i]);
         same = value == 0 || value == weir_topic_setting_get(is, &rows[i]);
@@ -58,8 +64,12 @@ weir_topic_options weir_topic_in_force(const weir_engine *engine, const weir_top
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
     weir_topic_options filled = *options;
+    filled.kind = weir_topic_is_queue(options) ? WEIR_KIND_QUEUE : WEIR_KIND_LOG;
+    if (weir_topic_is_queue(options) && options->retention_ms == 0) {
+        filled.retention_ms = WEIR_UNLIMITED; /* a record stays until it is settled */
+    }
     for (size_t i = 0; i < count; i++) {
-        if (weir_topic_setting_get(options, &rows[i]) == 0) {
+        if (weir_topic_setting_get(&filled, &rows[i]) == 0) {
             weir_topic_setting_put(&filled, &rows[i], rows[i].fallback);
         }
     }
@@ -81,6 +91,7 @@ size_t weir_topic_settings_bytes(const weir_topic_options *options)
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
     size_t bytes = options->cleanup != WEIR_CLEANUP_DEFAULT ? FIELD_HEAD_BYTES + 1 : 0;
+    bytes += weir_topic_is_queue(options) ? FIELD_HEAD_BYTES + 1 : 0;
     for (size_t i = 0; i < count; i++) {
         bytes +=
             weir_topic_setting_get(options, &rows[i]) != 0 ? FIELD_HEAD_BYTES + SETTING_BYTES : 0;
@@ -109,7 +120,11 @@ void weir_topic_settings_encode(const weir_topic_options *options, uint8_t *out)
     }
     if (options->cleanup != WEIR_CLEANUP_DEFAULT) {
         out = field_head(out, TAG_CLEANUP, 1);
-        *out = (uint8_t)options->cleanup;
+        *out++ = (uint8_t)options->cleanup;
+    }
+    if (weir_topic_is_queue(options)) {
+        out = field_head(out, TAG_KIND, 1);
+        *out = (uint8_t)options->kind;
     }
 }
 
@@ -133,6 +148,13 @@ static weir_err field_take(uint16_t tag, weir_bytes body, weir_topic_options *op
             return WEIR_DAMAGED;
         }
         options->cleanup = (weir_cleanup)body.ptr[0];
+        return WEIR_OK;
+    }
+    if (tag == TAG_KIND) {
+        if (body.len != 1 || body.ptr[0] != WEIR_KIND_QUEUE) {
+            return WEIR_DAMAGED;
+        }
+        options->kind = WEIR_KIND_QUEUE;
         return WEIR_OK;
     }
     if (setting == NULL) {

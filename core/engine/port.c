@@ -251,6 +251,7 @@ weir_err weir_port_fetch(weir_port *port, const weir_fetch *fetch, void *user, u
                               ? (uint32_t)limits->fetch_bytes_max
                               : fetch->bytes_max;
     op->fetch.wait_ms = fetch->wait_ms;
+    op->fetch.peek = fetch->peek;
     op->fetch.topic_bytes = (uint32_t)fetch->topic.len;
     put_bytes(op->data, fetch->topic);
     weir_port_op_end(port, op, true);

@@ -57,7 +57,7 @@ static weir_err name_refused(const weir_engine *engine, weir_bytes name, bool *l
 }
 
 /* The longest declared prefix of `name` by whole levels. */
-static weir_topic *topic_of_name(const weir_engine *engine, weir_bytes name)
+weir_topic *weir_route_topic(const weir_engine *engine, weir_bytes name)
 {
     if (engine->topics_by_name.count == 0) {
         return NULL;
@@ -103,7 +103,7 @@ static void route_target(weir_engine *engine, weir_route *route)
     weir_bytes name = {route->name, route->name_bytes};
     route->topics_generation = engine->topics_generation;
     route->err = name_refused(engine, name, &route->levels_over);
-    route->topic = route->err == WEIR_OK ? topic_of_name(engine, name) : NULL;
+    route->topic = route->err == WEIR_OK ? weir_route_topic(engine, name) : NULL;
     route->key_at = 0;
     route->key_null = false;
     route->partition = 0;
@@ -189,8 +189,9 @@ static void route_matches(weir_engine *engine, weir_route *route)
 {
     matches_drop(engine, route);
     route->filters_generation = engine->filters_generation;
-    if (route->err != WEIR_OK || weir_trie_count(engine->filters) == 0) {
-        return;
+    bool queue = route->topic != NULL && weir_topic_is_queue(&route->topic->options);
+    if (route->err != WEIR_OK || queue || weir_trie_count(engine->filters) == 0) {
+        return; /* what is in a queue is for the members of its group */
     }
     collect all = {.engine = engine, .route = route};
     engine->match_stamp++;

@@ -292,6 +292,11 @@ static weir_err do_subscribe(weir_engine *engine, weir_subscriber *subscriber, c
     if (err != WEIR_OK) {
         return err;
     }
+    const weir_topic *topic =
+        weir_filter_has_wildcard(text) ? NULL : weir_route_topic(engine, text);
+    if (topic != NULL && weir_topic_is_queue(&topic->options)) {
+        return WEIR_NOT_OFFERED; /* its group is to be joined */
+    }
     uint32_t old = filter_index(subscriber, text);
     *existed = old != UINT32_MAX;
     if (*existed) {

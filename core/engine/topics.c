@@ -362,34 +362,58 @@ int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms)
     return partition->visible_offset;
 }
 
+/* What a queue topic is made with: its group, and the entry that tells of it. */
+typedef struct queue_group {
+    weir_group *group; /* NULL: the topic is a log */
+    weir_buffer fields;
+} queue_group;
+
+/* All that can fail, but for the topic's own memory. */
+static weir_err create_prepare(weir_engine *engine, weir_bytes name,
+                               const weir_topic_options *options, queue_group *own)
+{
+    bool queue = weir_topic_is_queue(options);
+    uint64_t bytes = WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len + weir_topic_settings_bytes(options);
+    weir_err err = queue ? weir_group_of_queue_decide(engine, name, &own->fields) : WEIR_OK;
+    if (queue) {
+        bytes += own->fields.len + options->partitions * weir_group_part_entry_bytes(1) + 64;
+    }
+    err = err == WEIR_OK
+              ? weir_groups_topic_room(engine, name, queue, NULL, options->partitions, bytes)
+              : err;
+    return err == WEIR_OK && queue ? weir_group_of_queue_make(engine, name, &own->group) : err;
+}
+
 static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *op,
                           weir_topic **topic)
 {
     weir_topic_options options = op->topic.options;
+    queue_group own = {0};
     weir_err err = weir_topics_decide_create(engine, name, &options, topic);
     if (err != WEIR_OK || *topic != NULL) {
         return err;
     }
-    err = weir_groups_topic_room(engine, name, NULL, options.partitions,
-                                 WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len +
-                                     weir_topic_settings_bytes(&options));
-    if (err != WEIR_OK) {
-        return err;
-    }
+    err = create_prepare(engine, name, &options, &own);
     uint32_t id = engine->topic_id_next;
-    err = weir_topics_apply_create(engine, id, name, &options, topic);
+    err = err == WEIR_OK ? weir_topics_apply_create(engine, id, name, &options, topic) : err;
     if (err == WEIR_OK) {
         weir_entry_topic_create(engine, id, name, &options);
+        if (own.group != NULL) {
+            weir_group_of_queue_tell(engine, own.group, weir_buffer_bytes(&own.fields));
+        }
         weir_groups_topic_made(engine, *topic);
         weir_cursors_topic(engine, *topic);
+    } else if (own.group != NULL) {
+        weir_group_remove(engine, own.group);
     }
+    weir_buffer_fini(&own.fields);
     return err;
 }
 
 static weir_err do_delete(weir_engine *engine, weir_topic *topic)
 {
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
-    weir_err err = weir_groups_topic_room(engine, name, topic, topic->partition_count, 16);
+    weir_err err = weir_groups_topic_room(engine, name, false, topic, topic->partition_count, 16);
     if (err == WEIR_OK) {
         weir_groups_topic_gone(engine, topic);
         weir_entry_topic_delete(engine, topic->id);

@@ -95,6 +95,7 @@ typedef struct weir_fetch {
     int64_t offset;
     uint32_t bytes_max; /* at least one batch is given, whatever its size */
     uint32_t wait_ms;   /* how long to wait for a first record; at most limits.fetch_wait_ms_max */
+    bool peek;          /* a queue topic is read without taking; else NOT_OFFERED: join its group */
 } weir_fetch;
 
 typedef enum weir_offsets_kind { WEIR_OFFSETS_BOUNDS = 0, WEIR_OFFSETS_TIME } weir_offsets_kind;
@@ -303,6 +304,8 @@ WEIR_API weir_err weir_port_subscriber_open(weir_port *port, void *user,
                                             weir_subscriber **subscriber);
 WEIR_API weir_err weir_port_subscriber_close(weir_port *port, weir_subscriber *subscriber,
                                              void *user, uint64_t token);
+/* NOT_OFFERED: the filter is a name under a queue topic, whose records go to the members of the
+ * group that is named like it. Wildcards pass such topics by. */
 WEIR_API weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscriber,
                                       const weir_subscribe *subscribe, void *user, uint64_t token);
 WEIR_API weir_err weir_port_unsubscribe(weir_port *port, weir_subscriber *subscriber,

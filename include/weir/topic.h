@@ -22,23 +22,33 @@ WEIR_API const char *weir_cleanup_name(weir_cleanup cleanup); /* "compact,delete
 /* "delete", "compact", "compact,delete" or "delete,compact". INVALID. */
 WEIR_API weir_err weir_cleanup_parse(weir_bytes text, weir_cleanup *cleanup);
 
+/* Who tracks what was read, and so what is kept. */
+typedef enum weir_topic_kind {
+    WEIR_KIND_DEFAULT = 0, /* LOG */
+    WEIR_KIND_LOG = 1,     /* everything, until retention or compaction removes it */
+    WEIR_KIND_QUEUE = 2,   /* each record until its one group, named like it, has settled it */
+} weir_topic_kind;
+WEIR_API const char *weir_topic_kind_name(weir_topic_kind kind);                 /* "queue" */
+WEIR_API weir_err weir_topic_kind_parse(weir_bytes text, weir_topic_kind *kind); /* INVALID */
+
 enum { WEIR_UNLIMITED = -1 };
 
 /* X(field, tag, default, endless, least, most, unit, help). Every field is an int64_t of
  * weir_topic_options. 0 takes the default; where endless is 1, WEIR_UNLIMITED is allowed. Tags
  * stand in the journal and in checkpoints: never change or reuse one. */
-#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                \
-    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                             \
-      "Age at which records may go, by whole segments; -1: never. With cleanup `delete`.")         \
-    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                  \
-      "Bytes each partition may keep in segments before the oldest go; -1: any number.")           \
-    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                           \
-      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")       \
-    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                               \
-      "Age at which a partition begins a new segment, whether records come or not; -1: never.")    \
-    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                       \
-      "How long a tombstone stays after the compaction that removed what it deletes.")             \
-    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                            \
+#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                   \
+    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                                \
+      "Age at which records may go, by whole segments; -1: never. With cleanup `delete`. A topic of " \
+      "kind queue: -1.")                                                                              \
+    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                     \
+      "Bytes each partition may keep in segments before the oldest go; -1: any number.")              \
+    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                              \
+      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")          \
+    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                                  \
+      "Age at which a partition begins a new segment, whether records come or not; -1: never.")       \
+    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                          \
+      "How long a tombstone stays after the compaction that removed what it deletes.")                \
+    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                               \
       "Age a record has before compaction may remove it.")
 
 /* A zeroed one asks for the defaults. */
@@ -48,6 +58,7 @@ typedef struct weir_topic_options {
     bool nested;               /* may stand above or below another topic */
     uint32_t partition_levels; /* only the first N key levels pick the partition; 0: all */
     weir_cleanup cleanup;
+    weir_topic_kind kind; /* never changed; QUEUE: not with cleanup compact */
 #define WEIR_TOPIC_SETTINGS_FIELD(field, tag, value, endless, least, most, unit, help)             \
     int64_t field;
     WEIR_TOPIC_SETTINGS_LIST(WEIR_TOPIC_SETTINGS_FIELD)

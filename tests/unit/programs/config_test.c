@@ -342,6 +342,64 @@ static void words_are_as_far_apart_as_their_edits(void **state)
     assert_true(weir_word_distance(long_word, "port") > 10);
 }
 
+static void a_file_declares_groups_and_queues(void **state)
+{
+    loaded own;
+    (void)state;
+    load(&own, "topics:\n"
+               "  - {name: jobs, kind: queue, partitions: 2}\n"
+               "  - {name: orders, kind: log}\n"
+               "  - name: dead\n"
+               "groups:\n"
+               "  - {name: billing, topics: [orders, dead], mode: at-most-once, start: end}\n"
+               "  - {name: alarms, model: queue, filter: 'plant/+/alarm', lease_ms: -1,\n"
+               "     dead_letter: dead, delivery_limit: 3, removed: error}\n"
+               "  - {name: jobs, model: queue, lease_ms: 5000}\n");
+    assert_int_equal(own.err, WEIR_OK);
+    assert_int_equal(own.config.topics[0].options.kind, WEIR_KIND_QUEUE);
+    assert_int_equal(own.config.topics[1].options.kind, WEIR_KIND_LOG);
+    assert_int_equal(own.config.topics[2].options.kind, WEIR_KIND_DEFAULT);
+    assert_int_equal(own.config.group_count, 3);
+    const weir_group_options *billing = &own.config.groups[0].options;
+    assert_int_equal(billing->topic_count, 2);
+    assert_true(weir_bytes_equal(billing->topics[1], weir_bytes_of("dead")));
+    assert_int_equal(billing->mode, WEIR_MODE_AT_MOST_ONCE);
+    assert_int_equal(billing->start, WEIR_PLACE_END);
+    assert_int_equal(billing->model, WEIR_MODEL_DEFAULT);
+    const weir_group_options *alarms = &own.config.groups[1].options;
+    assert_true(weir_bytes_equal(alarms->filter, weir_bytes_of("plant/+/alarm")));
+    assert_true(weir_bytes_equal(alarms->dead_letter, weir_bytes_of("dead")));
+    assert_int_equal(alarms->lease_ms, -1);
+    assert_int_equal(alarms->delivery_limit, 3);
+    assert_int_equal(alarms->removed, WEIR_PLACE_ERROR);
+    assert_false(weir_config_group_of_queue(&own.config, &own.config.groups[1]));
+    assert_true(weir_config_group_of_queue(&own.config, &own.config.groups[2]));
+    weir_config_fini(&own.config);
+}
+
+static void what_no_group_can_be_is_told_with_its_place(void **state)
+{
+    (void)state;
+    refused_at("groups:\n  - {name: g, topics: [a], model: heap}\n", 2, 34, "stream or queue");
+    refused_at("groups:\n  - {name: g, topics: [a], mode: twice}\n", 2, 33, "at-most-once");
+    refused_at("groups:\n  - {name: g, topics: [a], mode: exactly-once}\n", 2, 33, "at-least-once");
+    refused_at("groups:\n  - {name: g, topics: [a], lease_ms: 5000}\n", 2, 37, "model: queue");
+    refused_at("groups:\n  - {name: g, topics: [a], session_ms: 1}\n", 2, 39, "1000");
+    refused_at("groups:\n  - {name: g, topics: [a], start: error}\n", 2, 34, "beginning or end");
+    refused_at("groups:\n  - {name: g, topics: [a], filter: '#'}\n", 2, 5, "one of them");
+    refused_at("groups:\n  - name: g\n", 2, 5, "one of them");
+    refused_at("groups:\n  - {name: a/b, topics: [a]}\n", 2, 5, "without /");
+    refused_at("groups:\n  - {name: g, topics: [a]}\n  - {name: g, topics: [b]}\n", 3, 5,
+               "second time");
+    refused_at("groups:\n  - {name: g, topics: ['a/+']}\n", 2, 5, "legal name");
+    refused_at("topics:\n  - {name: q, kind: queue}\ngroups:\n  - {name: g, topics: [q]}\n", 4, 5,
+               "group of its own name");
+    refused_at("topics:\n  - {name: q, kind: queue}\ngroups:\n  - {name: q, topics: [q]}\n", 4, 5,
+               "topic's own");
+    refused_at("topics:\n  - {name: q, kind: heap}\n", 2, 21, "log or queue");
+    refused_at("topics:\n  - {name: q, kind: queue, cleanup: compact}\n", 2, 37, "compacted");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +413,8 @@ int main(void)
         cmocka_unit_test(a_file_one_byte_over_its_limit_is_refused),
         cmocka_unit_test(an_address_beyond_loopback_needs_insecure),
         cmocka_unit_test(nested_topics_both_have_to_say_so),
+        cmocka_unit_test(a_file_declares_groups_and_queues),
+        cmocka_unit_test(what_no_group_can_be_is_told_with_its_place),
         cmocka_unit_test(two_adapters_of_one_name_are_refused),
         cmocka_unit_test(set_overrides_the_file),
         cmocka_unit_test(a_wrong_set_changes_nothing_and_says_what_is_right),

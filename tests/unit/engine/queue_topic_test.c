@@ -1,0 +1,178 @@
+/* Queue topics: each has its own group, which comes and goes with it; nobody else takes from it. */
+#include "tests/unit/engine/group.h"
+
+static weir_err declare_queue(fixture *f, const char *name, uint32_t partitions)
+{
+    weir_topic_options options = {
+        .partitions = partitions, .level = WEIR_LEVEL_OS, .kind = WEIR_KIND_QUEUE};
+    return declare_with(f->port, name, options);
+}
+
+static void a_queue_topic_has_a_group_that_is_named_like_it(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(declare_queue(&f, "jobs/mail", 3), WEIR_OK);
+    publish_many(f.port, "jobs/mail/x", 3);
+    for (int round = 0; round < 3; round++) {
+        weir_completion done = group_of(f.port, "jobs/mail");
+        const weir_group_info *group = &done.groups.groups[0];
+        assert_int_equal(group->options.model, WEIR_MODEL_QUEUE);
+        assert_int_equal(group->options.delivery_limit, 5);
+        assert_int_equal(group->partition_count, 3);
+        assert_int_equal(group->fates[WEIR_FATE_PENDING], 3);
+        weir_completion_drop(&done);
+        assert_int_equal(weir_port_topics(f.port, weir_bytes_of("jobs/mail"), NULL, 0), WEIR_OK);
+        done = next_of(f.port, WEIR_COMPLETION_TOPICS);
+        assert_int_equal(done.topics.topics[0].options.kind, WEIR_KIND_QUEUE);
+        assert_int_equal(done.topics.topics[0].options.retention_ms, WEIR_UNLIMITED);
+        weir_completion_drop(&done);
+        round == 0 ? fixture_kill(&f) : fixture_close(&f);
+        fixture_open(&f);
+    }
+    fixture_end(&f);
+}
+
+static void its_group_goes_with_it_alone(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    assert_int_equal(group_delete(f.port, "jobs"), WEIR_INVALID);
+    assert_int_equal(topic_delete(f.port, "jobs"), WEIR_OK);
+    for (int round = 0; round < 2; round++) {
+        weir_completion done = groups_of(f.port, "");
+        assert_int_equal(done.groups.count, 0);
+        weir_completion_drop(&done);
+        fixture_kill(&f);
+        fixture_open(&f);
+    }
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    fixture_end(&f);
+}
+
+static void no_other_group_reads_it(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(group_create_filter(f.port, "before", "#", WEIR_MODEL_STREAM), WEIR_OK);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    assert_int_equal(group_create_filter(f.port, "behind", "jobs/#", WEIR_MODEL_QUEUE), WEIR_OK);
+    assert_int_equal(group_create(f.port, "other", "jobs", WEIR_MODEL_QUEUE), WEIR_INVALID);
+    const char *names[] = {"before", "behind"};
+    for (int i = 0; i < 2; i++) {
+        weir_completion done = group_of(f.port, names[i]);
+        assert_int_equal(done.groups.groups[0].partition_count, 0);
+        weir_completion_drop(&done);
+    }
+    fixture_end(&f);
+}
+
+static void a_name_that_a_group_has_makes_no_queue_topic(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    declare(f.port, "a", WEIR_LEVEL_OS);
+    assert_int_equal(group_create(f.port, "jobs", "a", WEIR_MODEL_STREAM), WEIR_OK);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_EXISTS);
+    assert_int_equal(weir_port_topics(f.port, weir_bytes_of("jobs"), NULL, 0), WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPICS);
+    assert_int_equal(done.err, WEIR_NOT_FOUND);
+    weir_completion_drop(&done);
+    fixture_end(&f);
+}
+
+static void a_queue_is_not_compacted_and_stays_what_it_is(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    weir_topic_options options = {.kind = WEIR_KIND_QUEUE, .cleanup = WEIR_CLEANUP_COMPACT};
+    assert_int_equal(declare_with(f.port, "jobs", options), WEIR_INVALID);
+    options.cleanup = WEIR_CLEANUP_DEFAULT;
+    assert_int_equal(declare_with(f.port, "jobs", options), WEIR_OK);
+    assert_int_equal(declare_with(f.port, "jobs", options), WEIR_OK);
+    options.kind = WEIR_KIND_DEFAULT; /* not asked for */
+    assert_int_equal(declare_with(f.port, "jobs", options), WEIR_OK);
+    options.kind = WEIR_KIND_LOG;
+    assert_int_equal(declare_with(f.port, "jobs", options), WEIR_EXISTS);
+    declare(f.port, "log", WEIR_LEVEL_DISK);
+    options.kind = WEIR_KIND_QUEUE;
+    assert_int_equal(declare_with(f.port, "log", options), WEIR_EXISTS);
+    fixture_end(&f);
+}
+
+static weir_err subscribe_err(weir_port *port, weir_subscriber *subscriber, const char *filter,
+                              weir_start_kind start)
+{
+    weir_subscribe wanted = {.filter = weir_bytes_of(filter), .start = start};
+    assert_int_equal(weir_port_subscribe(port, subscriber, &wanted, NULL, 3), WEIR_OK);
+    return next_of(port, WEIR_COMPLETION_SUBSCRIBE).err;
+}
+
+static void plain_subscriptions_are_refused_and_wildcards_pass_it_by(void **state)
+{
+    fixture f;
+    char text[256] = "";
+    (void)state;
+    fixture_begin(&f);
+    weir_subscriber *subscriber = subscriber_open(f.port, 100);
+    assert_int_equal(subscribe_err(f.port, subscriber, "#", WEIR_START_BEGINNING), WEIR_OK);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    declare(f.port, "log", WEIR_LEVEL_OS);
+    weir_subscriber *other = subscriber_open(f.port, 100);
+    for (int start = WEIR_START_END; start <= WEIR_START_BEGINNING; start++) {
+        assert_int_equal(subscribe_err(f.port, other, "jobs", (weir_start_kind)start),
+                         WEIR_NOT_OFFERED);
+        assert_int_equal(subscribe_err(f.port, other, "jobs/x", (weir_start_kind)start),
+                         WEIR_NOT_OFFERED);
+        assert_int_equal(subscribe_err(f.port, other, "jobs/+", (weir_start_kind)start), WEIR_OK);
+    }
+    publish_ok(f.port, "jobs/x", "1");
+    publish_ok(f.port, "jobs", "2");
+    assert_nothing(f.port);
+    weir_publish record = {.name = weir_bytes_of("log/x"), .value = weir_bytes_of("3")};
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
+    take_delivery(f.port, text, sizeof(text));
+    assert_string_equal(text, "log/x=3 ");
+    (void)next_of(f.port, WEIR_COMPLETION_PUBLISH);
+    fixture_end(&f);
+}
+
+static void a_peek_reads_without_taking(void **state)
+{
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    publish_many(f.port, "jobs", 2);
+    weir_completion done = fetch(f.port, "jobs", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_NOT_OFFERED);
+    weir_completion_drop(&done);
+    weir_fetch wanted = {.topic = weir_bytes_of("jobs"), .bytes_max = 4096, .peek = true};
+    assert_int_equal(weir_port_fetch(f.port, &wanted, NULL, 2), WEIR_OK);
+    done = next_of(f.port, WEIR_COMPLETION_FETCH);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_true(done.fetched.run_count > 0);
+    weir_completion_drop(&done);
+    assert_int_equal(group_fate(f.port, "jobs", WEIR_FATE_PENDING), 2);
+    fixture_end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_queue_topic_has_a_group_that_is_named_like_it),
+        cmocka_unit_test(its_group_goes_with_it_alone),
+        cmocka_unit_test(no_other_group_reads_it),
+        cmocka_unit_test(a_name_that_a_group_has_makes_no_queue_topic),
+        cmocka_unit_test(a_queue_is_not_compacted_and_stays_what_it_is),
+        cmocka_unit_test(plain_subscriptions_are_refused_and_wildcards_pass_it_by),
+        cmocka_unit_test(a_peek_reads_without_taking),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
