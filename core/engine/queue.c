@@ -422,7 +422,7 @@ static weir_err trimmed_collect(weir_group_part *part, weir_queue_items *items)
     weir_settlement_run run;
     weir_err err = WEIR_OK;
     int64_t at = 0;
-    while (err == WEIR_OK && items->count < WEIR_QUEUE_ITEMS_MAX - 1 &&
+    while (err == WEIR_OK && items->count < WEIR_QUEUE_ITEMS_MAX - 1 && at < start &&
            weir_settlement_next(part->settlement, at, &run) && run.first < start) {
         int64_t last = run.last < start ? run.last : start - 1;
         weir_queue_item item = {.first = run.first,

@@ -422,6 +422,9 @@ bool weir_queue_take(weir_engine *engine, weir_member *member)
         if (t.given > given && weir_queue_level(t.part) > level) {
             level = weir_queue_level(t.part);
         }
+        if (t.waits && t.given == given) {
+            break; /* its turn is not over: what is read for it would be for nothing */
+        }
         weir_link_remove(at);
         if (t.part->partition != NULL && !part_empty(&t)) {
             weir_link_append(&group->ready, at); /* others first */
