@@ -94,26 +94,26 @@ static void fill_partition(filling *to, const weir_group_part *part, int32_t own
     weir_group_partition *info = to->partitions++;
     const weir_partition *partition = part->partition;
     int64_t end = partition != NULL ? partition->visible_offset : part->committed;
-    bool queue = part->settlement != NULL;
+    int64_t oldest = 0; /* without an end */
     *info = (weir_group_partition){
-        .topic = put_bytes(to, topic_name(to->engine, part)),
-        .partition = part->index,
-        .start = part->start,
-        .committed = queue ? weir_settlement_floor(part->settlement) : part->committed,
-        .handed = queue ? weir_settlement_fresh(part->settlement) : part->handed,
-        .end = end,
-        .leased = queue ? weir_settlement_leased(part->settlement) : 0,
-        .delayed = queue ? weir_settlement_delayed(part->settlement) : 0,
-        .owner = owner,
-        .metadata = part->metadata == NULL ? WEIR_BYTES_NULL
-                                           : put(to, part->metadata, part->metadata_bytes),
-    };
+        .partition = part->index, .start = part->start, .end = end, .owner = owner};
     memcpy(info->fates, part->fates, sizeof(info->fates));
     info->fates[WEIR_FATE_PENDING] = weir_group_part_pending(part, end);
-    info->lag = queue ? info->fates[WEIR_FATE_PENDING]
-                      : (uint64_t)(end > part->committed ? end - part->committed : 0);
+    if (part->settlement != NULL) {
+        info->committed = weir_settlement_floor(part->settlement);
+        info->handed = weir_settlement_fresh(part->settlement);
+        info->leased = weir_settlement_leased(part->settlement);
+        info->delayed = weir_settlement_delayed(part->settlement);
+        info->lag = info->fates[WEIR_FATE_PENDING];
+        oldest = info->committed;
+    } else {
+        weir_stream_part_info(part, info, &oldest);
+    }
+    info->topic = put_bytes(to, topic_name(to->engine, part));
+    info->metadata =
+        part->metadata == NULL ? WEIR_BYTES_NULL : put(to, part->metadata, part->metadata_bytes);
     if (info->lag > 0 && partition != NULL) {
-        int64_t age = to->engine->engine_ms - stored_ms(to->engine, partition, info->committed);
+        int64_t age = to->engine->engine_ms - stored_ms(to->engine, partition, oldest);
         info->lag_ms = age > 0 ? age : 1;
     }
 }

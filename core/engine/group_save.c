@@ -560,6 +560,17 @@ weir_err weir_snapshot_group_part_forget(weir_engine *engine, uint64_t unit, wei
     return WEIR_OK;
 }
 
+void weir_snapshot_put_groups(weir_engine *engine, uint64_t unit, weir_writer *to)
+{
+    for (weir_link *at = engine->groups.all.next; at != &engine->groups.all; at = at->next) {
+        const weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
+        weir_snapshot_group_put(engine, &group->saved, unit, to);
+        for (uint32_t i = 0; i < group->part_count; i++) {
+            weir_snapshot_group_part_put(engine, &group->parts[i]->saved, unit, to);
+        }
+    }
+}
+
 /* ---- The journal ------------------------------------------------------------------------------ */
 
 weir_err weir_group_encode(weir_engine *engine, weir_bytes name, const weir_group_options *options,

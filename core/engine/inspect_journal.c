@@ -9,6 +9,7 @@
  * an error; what is not good is what one came to see.
  *
  * [I1] Nothing is written: not a file, not a lock. */
+#include "core/engine/group.h"
 #include "core/engine/inspect_parts.h"
 
 #include "core/base/varint.h"
@@ -53,6 +54,14 @@ static const char *type_name(uint16_t type)
         [WEIR_ENTRY_PRODUCER] = "producer",
         [WEIR_ENTRY_EXPIRE] = "expire",
         [WEIR_ENTRY_PUBLISHING] = "publishing",
+        [WEIR_ENTRY_GROUP_CREATE] = "group-create",
+        [WEIR_ENTRY_GROUP_CHANGE] = "group-change",
+        [WEIR_ENTRY_GROUP_DELETE] = "group-delete",
+        [WEIR_ENTRY_GROUP_PART] = "group-part",
+        [WEIR_ENTRY_GENERATION] = "generation",
+        [WEIR_ENTRY_COMMIT] = "commit",
+        [WEIR_ENTRY_ACQUIRE] = "acquire",
+        [WEIR_ENTRY_SETTLE] = "settle",
     };
     bool known = type < sizeof(NAMES) / sizeof(NAMES[0]) && NAMES[type] != NULL;
     return known ? NAMES[type] : "unknown";

@@ -508,6 +508,7 @@ weir_err weir_snapshot_encode(weir_engine *engine, weir_buffer *payload)
             put_partition(engine, &topic->partitions[i]->saved, unit, &to);
         }
     }
+    weir_snapshot_put_groups(engine, unit, &to);
     for (weir_link *at = engine->retained_list.next;
          at != &engine->retained_list && to.err == WEIR_OK; at = at->next) {
         put_retained(engine, &WEIR_OWNER_OF(at, weir_retained, link)->saved, unit, &to);

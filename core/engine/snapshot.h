@@ -135,7 +135,8 @@ void weir_snapshot_publishing_put(weir_engine *engine, const weir_saved *saved, 
 weir_err weir_snapshot_publishing_take(weir_engine *engine, uint64_t unit, weir_reader *body);
 weir_err weir_snapshot_publishing_forget(weir_engine *engine, uint64_t unit, weir_reader *identity);
 
-/* group_save.c: the rows of groups and of their parts */
+/* group_save.c: the rows of groups and of their parts; and all of them */
+void weir_snapshot_put_groups(weir_engine *engine, uint64_t unit, weir_writer *to);
 void weir_snapshot_group_put(weir_engine *engine, const weir_saved *saved, uint64_t unit,
                              weir_writer *to);
 weir_err weir_snapshot_group_take(weir_engine *engine, uint64_t unit, weir_reader *body);
