@@ -625,6 +625,18 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
     answers->count++;
 }
 
+/* What a member was to get when its unit is durable, and now is not (group.h: [G5]). */
+static void records_withdraw(weir_completion *completion)
+{
+    if (completion->type == WEIR_COMPLETION_TAKEN) {
+        for (uint32_t i = 0; i < completion->taken.run_count; i++) {
+            weir_chunk_drop(completion->taken.runs[i].chunk);
+        }
+        free(completion->taken.runs);
+        completion->taken = (weir_taken){.runs = NULL};
+    }
+}
+
 /* [E4] Lets go what has reached its level, oldest first; and, when nobody waits any longer, the
  * rest without a word on whether it was kept. */
 void weir_port_answers_release(weir_engine *engine, weir_port *port)
@@ -636,6 +648,7 @@ void weir_port_answers_release(weir_engine *engine, weir_port *port)
         while (answers->count > 0 && (all || answers->items[answers->head].unit <= mark)) {
             weir_answer *first = &answers->items[answers->head];
             if (first->unit > mark && first->completion.err == WEIR_OK) {
+                records_withdraw(&first->completion);
                 first->completion.err = WEIR_CLOSED;
             }
             push(port, &first->completion);

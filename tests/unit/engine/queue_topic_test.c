@@ -1,5 +1,6 @@
 /* Queue topics: each has its own group, which comes and goes with it; nobody else takes from it. */
-#include "tests/unit/engine/group.h"
+#include "tests/unit/engine/group_queue.h"
+#include "tests/unit/engine/life.h"
 
 static weir_err declare_queue(fixture *f, const char *name, uint32_t partitions)
 {
@@ -163,6 +164,39 @@ static void a_peek_reads_without_taking(void **state)
     fixture_end(&f);
 }
 
+static void disk_of_what_is_settled_is_freed(void **state)
+{
+    static given all;
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    assert_int_equal(declare_queue(&l.f, "q", 1), WEIR_OK);
+    int number = 0;
+    life_fill(&l, "q", 100, 400, &number);
+    life_checkpoints(&l, 2);
+    life_segments(&l, 1, 6);
+    unsigned before = life_files(&l, 1, 0, ".log");
+    weir_member *member = join_group(l.f.port, "q", "m");
+    take_in_all(&l.f, member, 100, &all);
+    /* The first one is held: nothing may go. */
+    assert_int_equal(settle_some(&l.f, member, &all, 1, 90, WEIR_VERB_ACCEPT), WEIR_OK);
+    life_steps(&l, 4);
+    assert_int_equal(life_bounds(&l, "q", 0).start_offset, 0);
+    assert_int_equal(settle_some(&l.f, member, &all, 0, 1, WEIR_VERB_ACCEPT), WEIR_OK);
+    for (int i = 0; life_files(&l, 1, 0, ".log") > before / 2; i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        life_steps(&l, 1);
+    }
+    assert_int_equal(life_bounds(&l, "q", 0).start_offset, 90);
+    fixture_kill(&l.f);
+    fixture_open(&l.f);
+    assert_int_equal(group_fate(l.f.port, "q", WEIR_FATE_ACCEPTED), 90);
+    assert_int_equal(group_fate(l.f.port, "q", WEIR_FATE_PENDING), 10);
+    group_adds_up(l.f.port, "q");
+    assert_int_equal(life_bounds(&l, "q", 0).start_offset, 90);
+    life_end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_queue_is_not_compacted_and_stays_what_it_is),
         cmocka_unit_test(plain_subscriptions_are_refused_and_wildcards_pass_it_by),
         cmocka_unit_test(a_peek_reads_without_taking),
+        cmocka_unit_test(disk_of_what_is_settled_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

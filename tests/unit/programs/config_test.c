@@ -380,12 +380,12 @@ static void a_file_declares_groups_and_queues(void **state)
 static void what_no_group_can_be_is_told_with_its_place(void **state)
 {
     (void)state;
-    refused_at("groups:\n  - {name: g, topics: [a], model: heap}\n", 2, 34, "stream or queue");
-    refused_at("groups:\n  - {name: g, topics: [a], mode: twice}\n", 2, 33, "at-most-once");
-    refused_at("groups:\n  - {name: g, topics: [a], mode: exactly-once}\n", 2, 33, "at-least-once");
-    refused_at("groups:\n  - {name: g, topics: [a], lease_ms: 5000}\n", 2, 37, "model: queue");
-    refused_at("groups:\n  - {name: g, topics: [a], session_ms: 1}\n", 2, 39, "1000");
-    refused_at("groups:\n  - {name: g, topics: [a], start: error}\n", 2, 34, "beginning or end");
+    refused_at("groups:\n  - {name: g, topics: [a], model: heap}\n", 2, 35, "stream or queue");
+    refused_at("groups:\n  - {name: g, topics: [a], mode: twice}\n", 2, 34, "at-most-once");
+    refused_at("groups:\n  - {name: g, topics: [a], mode: exactly-once}\n", 2, 34, "at-least-once");
+    refused_at("groups:\n  - {name: g, topics: [a], lease_ms: 5000}\n", 2, 38, "model: queue");
+    refused_at("groups:\n  - {name: g, topics: [a], session_ms: 1}\n", 2, 40, "1000");
+    refused_at("groups:\n  - {name: g, topics: [a], start: error}\n", 2, 35, "beginning or end");
     refused_at("groups:\n  - {name: g, topics: [a], filter: '#'}\n", 2, 5, "one of them");
     refused_at("groups:\n  - name: g\n", 2, 5, "one of them");
     refused_at("groups:\n  - {name: a/b, topics: [a]}\n", 2, 5, "without /");
