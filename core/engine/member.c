@@ -330,6 +330,15 @@ void weir_member_free(weir_member *member)
     free(member);
 }
 
+/* Nobody holds it any more, or it is out. */
+static void absent(weir_engine *engine, weir_group *group)
+{
+    group->present--;
+    if (group->present == 0) {
+        group->empty_since_ms = engine->engine_ms;
+    }
+}
+
 /* It holds nothing any more, and is in no group. */
 static void member_out(weir_engine *engine, weir_member *member, bool orderly)
 {
@@ -343,8 +352,8 @@ static void member_out(weir_engine *engine, weir_member *member, bool orderly)
     group->member_count--;
     group->members_work = true;
     engine->stats.members--;
-    if (group->member_count == 0) {
-        group->empty_since_ms = engine->engine_ms;
+    if (member->port != NULL) {
+        absent(engine, group);
     }
     weir_link_remove(&member->group_link);
     weir_member_reads_end(member);
@@ -392,6 +401,7 @@ static void member_gone(weir_engine *engine, weir_member *member, bool orderly)
     weir_link_remove(&member->port_link);
     member->port = NULL;
     member->heard_ns = engine->now_ns;
+    absent(engine, group);
     weir_group_due_at(group, engine->now_ns + session_ns(group));
 }
 
@@ -490,8 +500,11 @@ void weir_member_add(weir_engine *engine, weir_member *member)
     weir_link_append(&group->members, &member->group_link);
     group->member_count++;
     group->members_work = true;
-    group->empty_since_ms = 0;
     engine->stats.members++;
+    if (member->port != NULL) {
+        group->present++;
+        group->empty_since_ms = 0;
+    }
     weir_group_due_at(group, engine->now_ns + session_ns(group));
     weir_group_busy(engine, group);
 }
