@@ -15,6 +15,11 @@ void weir_fate_count(weir_engine *engine, weir_group_part *part, weir_fate fate,
     weir_group_part_changed(engine, part);
 }
 
+void weir_fate_shown(weir_engine *engine, weir_fate fate, uint64_t records)
+{
+    (&engine->stats.fate_accepted)[fate - 1] += records;
+}
+
 void weir_fates_show(weir_engine *engine, const uint64_t *fates)
 {
     uint64_t *shown = &engine->stats.fate_accepted;

@@ -191,7 +191,8 @@ weir_err weir_group_want(weir_engine *engine, weir_bytes name, const weir_group_
 /* The group of a queue topic that is about to be made: OK, EXISTS (one of that name is there), LIMIT,
  * NO_MEMORY. `fields` is what its entry says; then, in the topic's unit and before the topic is
  * applied, make; and tell, behind the topic's entry. */
-weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, weir_buffer *fields);
+weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, uint32_t partitions,
+                                    weir_buffer *fields);
 weir_err weir_group_of_queue_make(weir_engine *engine, weir_bytes topic, weir_group **group);
 void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes fields);
 /* Everything below is settled in every group: a queue topic is trimmed up to there. */
@@ -247,11 +248,14 @@ typedef enum weir_part_event { /* what entry 23 tells of each partition: an offs
                                WEIR_PART_ENDS =
                                    3, /* its end, and how many records went with the topic */
 } weir_part_event;
+enum { WEIR_PART_COUNTERS = WEIR_FATE_COUNT - 1 + 2 }; /* fates, leased, failed */
 typedef struct weir_part_told {
     int64_t offset;
     uint64_t count;
+    uint64_t counted[WEIR_PART_COUNTERS]; /* moves, ends: what it counted until now */
 } weir_part_told;
-/* Bytes of one entry 23, its head in the journal included. */
+weir_part_told weir_group_part_told(const weir_group_part *part, int64_t offset, uint64_t count);
+/* Bytes of one entry 23 at most, its head in the journal included. */
 uint64_t weir_group_part_entry_bytes(uint32_t partitions);
 /* Writes the entry and applies it. The unit has room. `told`: one for each of `count` partitions
  * from `first` on. */
@@ -398,6 +402,7 @@ typedef struct weir_fate_note {
 } weir_fate_note;
 void weir_fate_write(weir_engine *engine, const weir_fate_note *note);
 void weir_fate_count(weir_engine *engine, weir_group_part *part, weir_fate fate, uint64_t records);
+void weir_fate_shown(weir_engine *engine, weir_fate fate, uint64_t records); /* in the metrics */
 void weir_fates_show(weir_engine *engine, const uint64_t *fates); /* the metrics begin with these */
 void weir_fates_close(weir_engine *engine); /* this turn's lines become records of `__fates` */
 /* Appends the record to the group's dead-letter topic in the open unit [G4], with headers that say

@@ -5,7 +5,8 @@
  *   topic deleted -----> 23 ends  ------>+--> its fates are the group's for ever
  *
  *   23 part   group id u32 | event u8 (1 begins, 2 moves, 3 ends) | 0 x 3 | topic id u32 |
- *             first partition u32 | count u32 | (offset i64 | records u64) x count
+ *             first partition u32 | count u32 | for each: offset i64; of 2 and 3 besides records
+ *             u64 | counters u64 x 10: fates, leased, failed, as they were
  *
  * Every change but a trim is an entry of its own: replay asks nothing of a topic that may be gone,
  * or further on, in the checkpoint that it began from. A trim is the partition's (entry 9), and each
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTS_LEAST = 4, TOLD_BYTES = 16, TOLD_MAX = 64 };
+enum { PARTS_LEAST = 4, TOLD_MAX = 64 };
 
 /* ---- Places ----------------------------------------------------------------------------------- */
 
@@ -154,20 +155,30 @@ uint64_t weir_group_part_pending(const weir_group_part *part, int64_t end)
     return all > ended ? all - ended : 0;
 }
 
-/* What it counted is the group's from now on. */
-static void part_fold(weir_engine *engine, weir_group_part *part, uint64_t unit)
+weir_part_told weir_group_part_told(const weir_group_part *part, int64_t offset, uint64_t count)
 {
-    weir_group *group = part->group;
-    uint64_t held = group->held_unit >= unit ? 0 : UINT64_MAX; /* its sums may have it already */
-    for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++) {
-        group->fates_gone[fate] += part->fates[fate] & held;
-        part->fates[fate] = 0;
+    weir_part_told told = {.offset = offset, .count = count};
+    memcpy(told.counted, &part->fates[1], (WEIR_FATE_COUNT - 1) * sizeof(uint64_t));
+    told.counted[WEIR_FATE_COUNT - 1] = part->leased_times;
+    told.counted[WEIR_FATE_COUNT] = part->failed_times;
+    return told;
+}
+
+/* What a part counted is the group's from now on, and what this did to it. The entry has it: the
+ * part of the checkpoint may be further on, or gone, and the group not. */
+static void group_counts(weir_engine *engine, weir_group *group, const weir_part_told *told,
+                         weir_fate fate, uint64_t unit)
+{
+    if (group->held_unit >= unit) {
+        return; /* its sums have it already */
     }
-    group->leased_gone += part->leased_times & held;
-    group->failed_gone += part->failed_times & held;
-    part->unmatched = 0;
-    part->leased_times = 0;
-    part->failed_times = 0;
+    for (int i = WEIR_FATE_PENDING + 1; i < WEIR_FATE_COUNT; i++) {
+        group->fates_gone[i] += told->counted[i - 1];
+    }
+    group->leased_gone += told->counted[WEIR_FATE_COUNT - 1];
+    group->failed_gone += told->counted[WEIR_FATE_COUNT];
+    group->fates_gone[fate] += told->count;
+    weir_fate_shown(engine, fate, told->count);
     weir_group_changed(engine, group);
 }
 
@@ -182,13 +193,13 @@ static void part_begins(weir_engine *engine, weir_group *group, uint32_t topic_i
     weir_group_part_changed(engine, part);
 }
 
-/* What is pending below the new start is skipped; from there on everything is pending again. */
-static void part_moves(weir_engine *engine, weir_group_part *part, const weir_part_told *told,
-                       uint64_t unit)
+/* From the new start on everything is pending again. */
+static void part_moves(weir_engine *engine, weir_group_part *part, int64_t start)
 {
-    int64_t start = told->offset;
-    weir_fate_count(engine, part, WEIR_FATE_SKIPPED, told->count);
-    part_fold(engine, part, unit);
+    memset(part->fates, 0, sizeof(part->fates));
+    part->unmatched = 0;
+    part->leased_times = 0;
+    part->failed_times = 0;
     part->start = start;
     part->committed = start;
     part->handed = start;
@@ -201,42 +212,68 @@ static void part_moves(weir_engine *engine, weir_group_part *part, const weir_pa
     weir_group_ready(part->group, part);
 }
 
-static void part_ends(weir_engine *engine, weir_group_part *part, uint64_t records, uint64_t unit)
-{
-    weir_fate_count(engine, part, WEIR_FATE_TOPIC_DELETED, records);
-    part_fold(engine, part, unit);
-    weir_group_part_remove(engine, part);
-}
-
+/* Each skips what it holds: the part, its pages, the group. */
 static void parts_apply(weir_engine *engine, weir_group *group, uint32_t topic_id,
                         uint32_t partition, weir_part_event event, const weir_part_told *told,
                         uint64_t unit)
 {
     weir_group_part *part = weir_group_part_find(group, topic_id, partition);
-    if (event == WEIR_PART_BEGINS) {
+    switch (event) {
+    case WEIR_PART_BEGINS:
         if (part == NULL) { /* or the checkpoint has it; one that it forgot ends again later on */
             part_begins(engine, group, topic_id, partition, told->offset);
         }
-        return;
+        break;
+    case WEIR_PART_MOVES:
+        group_counts(engine, group, told, WEIR_FATE_SKIPPED, unit);
+        if (part != NULL && part->settlement != NULL) {
+            weir_queue_part_reset(engine, part, told->offset, unit);
+        }
+        if (part != NULL && part->held_unit < unit) {
+            part_moves(engine, part, told->offset);
+        }
+        break;
+    case WEIR_PART_ENDS:
+        group_counts(engine, group, told, WEIR_FATE_TOPIC_DELETED, unit);
+        if (part != NULL) {
+            weir_group_part_remove(engine, part);
+        }
+        break;
     }
-    if (part != NULL && event == WEIR_PART_MOVES && part->settlement != NULL) {
-        weir_queue_part_reset(engine, part, told->offset,
-                              unit); /* its pages have units of their own */
+}
+
+static size_t told_bytes(weir_part_event event)
+{
+    return event == WEIR_PART_BEGINS ? 8 : 16 + 8 * (size_t)WEIR_PART_COUNTERS;
+}
+
+static void told_encode(uint8_t *out, weir_part_event event, const weir_part_told *told)
+{
+    weir_put_u64(out, (uint64_t)told->offset);
+    if (event != WEIR_PART_BEGINS) {
+        weir_put_u64(out + 8, told->count);
+        for (int i = 0; i < WEIR_PART_COUNTERS; i++) {
+            weir_put_u64(out + 16 + 8 * i, told->counted[i]);
+        }
     }
-    if (part == NULL || part->held_unit >= unit) {
-        return; /* the checkpoint is further on */
+}
+
+static weir_part_told told_decode(const uint8_t *in, weir_part_event event)
+{
+    weir_part_told told = {.offset = (int64_t)weir_get_u64(in)};
+    if (event != WEIR_PART_BEGINS) {
+        told.count = weir_get_u64(in + 8);
+        for (int i = 0; i < WEIR_PART_COUNTERS; i++) {
+            told.counted[i] = weir_get_u64(in + 16 + 8 * i);
+        }
     }
-    if (event == WEIR_PART_MOVES) {
-        part_moves(engine, part, told, unit);
-    } else {
-        part_ends(engine, part, told->count, unit);
-    }
+    return told;
 }
 
 uint64_t weir_group_part_entry_bytes(uint32_t partitions)
 {
     return WEIR_JOURNAL_ENTRY_HEAD_BYTES + WEIR_GROUP_PART_HEAD_BYTES +
-           TOLD_BYTES * (uint64_t)partitions;
+           told_bytes(WEIR_PART_ENDS) * (uint64_t)partitions;
 }
 
 void weir_group_parts_tell(weir_engine *engine, weir_group *group, uint32_t topic_id,
@@ -244,7 +281,7 @@ void weir_group_parts_tell(weir_engine *engine, weir_group *group, uint32_t topi
                            const weir_part_told *told)
 {
     uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_GROUP_PART,
-                                    WEIR_GROUP_PART_HEAD_BYTES + TOLD_BYTES * (size_t)count);
+                                    WEIR_GROUP_PART_HEAD_BYTES + told_bytes(event) * count);
     weir_put_u32(at, group->id);
     memset(at + 4, 0, 4);
     at[4] = (uint8_t)event;
@@ -252,9 +289,7 @@ void weir_group_parts_tell(weir_engine *engine, weir_group *group, uint32_t topi
     weir_put_u32(at + 12, first);
     weir_put_u32(at + 16, count);
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t *to = at + WEIR_GROUP_PART_HEAD_BYTES + TOLD_BYTES * (size_t)i;
-        weir_put_u64(to, (uint64_t)told[i].offset);
-        weir_put_u64(to + 8, told[i].count);
+        told_encode(at + WEIR_GROUP_PART_HEAD_BYTES + told_bytes(event) * i, event, &told[i]);
     }
     for (uint32_t i = 0; i < count; i++) {
         parts_apply(engine, group, topic_id, first + i, event, &told[i],
@@ -270,9 +305,10 @@ weir_err weir_group_parts_replay(weir_engine *engine, weir_bytes body, uint64_t 
     uint32_t id = weir_get_u32(body.ptr);
     uint32_t first = weir_get_u32(body.ptr + 12);
     uint32_t count = weir_get_u32(body.ptr + 16);
-    uint8_t event = body.ptr[4];
-    if (body.len != WEIR_GROUP_PART_HEAD_BYTES + TOLD_BYTES * (size_t)count || count == 0 ||
-        first + count < first || event < WEIR_PART_BEGINS || event > WEIR_PART_ENDS) {
+    weir_part_event event = (weir_part_event)body.ptr[4];
+    if (body.ptr[4] < WEIR_PART_BEGINS || body.ptr[4] > WEIR_PART_ENDS || count == 0 ||
+        first + count < first ||
+        body.len != WEIR_GROUP_PART_HEAD_BYTES + told_bytes(event) * count) {
         return WEIR_DAMAGED;
     }
     weir_group *group = weir_group_find_id(engine, id);
@@ -280,13 +316,12 @@ weir_err weir_group_parts_replay(weir_engine *engine, weir_bytes body, uint64_t 
         return id < engine->groups.id_next ? WEIR_OK : WEIR_DAMAGED; /* deleted later on */
     }
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *at = body.ptr + WEIR_GROUP_PART_HEAD_BYTES + TOLD_BYTES * (size_t)i;
-        weir_part_told told = {(int64_t)weir_get_u64(at), weir_get_u64(at + 8)};
+        weir_part_told told =
+            told_decode(body.ptr + WEIR_GROUP_PART_HEAD_BYTES + told_bytes(event) * i, event);
         if (told.offset < 0) {
             return WEIR_DAMAGED;
         }
-        parts_apply(engine, group, weir_get_u32(body.ptr + 8), first + i, (weir_part_event)event,
-                    &told, unit);
+        parts_apply(engine, group, weir_get_u32(body.ptr + 8), first + i, event, &told, unit);
     }
     return WEIR_OK;
 }
@@ -358,7 +393,8 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
             const weir_group_part *part = weir_group_part_find(group, topic->id, i);
             if (part != NULL) {
                 int64_t end = topic->partitions[i]->next_offset;
-                weir_part_told told = {end, weir_group_part_pending(part, end)};
+                weir_part_told told =
+                    weir_group_part_told(part, end, weir_group_part_pending(part, end));
                 weir_group_parts_tell(engine, group, topic->id, i, 1, WEIR_PART_ENDS, &told);
                 had = true;
             }

@@ -77,15 +77,17 @@ static weir_err decide(const weir_engine *engine, const weir_group *group, const
 {
     *count = 0;
     for (uint32_t i = 0; i < group->part_count; i++) {
-        told[i] = (weir_part_told){-1, 0};
+        told[i].offset = -1;
         if (!chosen(engine, group->parts[i], reset)) {
             continue;
         }
-        weir_err err = target(group->parts[i], reset, &told[i].offset);
+        int64_t to = 0;
+        const weir_group_part *part = group->parts[i];
+        weir_err err = target(part, reset, &to);
         if (err != WEIR_OK) {
             return err;
         }
-        told[i].count = weir_group_part_between(group->parts[i], told[i].offset);
+        told[i] = weir_group_part_told(part, to, weir_group_part_between(part, to));
         (*count)++;
     }
     return *count == 0 ? WEIR_NOT_FOUND : WEIR_OK;
@@ -142,7 +144,7 @@ void weir_groups_lost_work(weir_engine *engine, weir_group *group)
             continue;
         }
         int64_t end = part->partition->visible_offset;
-        weir_part_told told = {end, weir_group_part_between(part, end)};
+        weir_part_told told = weir_group_part_told(part, end, weir_group_part_between(part, end));
         if (weir_engine_unit(engine, weir_group_part_entry_bytes(1)) != WEIR_OK) {
             return; /* no room in the journal: next time */
         }

@@ -137,11 +137,11 @@ weir_err weir_group_make(weir_engine *engine, uint32_t id, weir_bytes name,
 void weir_group_remove(weir_engine *engine, weir_group *group)
 {
     uint8_t identity[4];
-    while (!weir_link_empty(&group->members)) {
-        weir_member_out(engine, WEIR_OWNER_OF(group->members.next, weir_member, group_link), true);
-    }
     while (group->part_count > 0) {
         weir_group_part_remove(engine, group->parts[group->part_count - 1]);
+    }
+    while (!weir_link_empty(&group->members)) { /* they hold nothing any more: no entry is made */
+        weir_member_out(engine, WEIR_OWNER_OF(group->members.next, weir_member, group_link), true);
     }
     weir_put_u32(identity, group->id);
     weir_saved_gone(engine, WEIR_SNAPSHOT_GROUP, &group->saved, WEIR_BYTES(identity));
@@ -210,7 +210,6 @@ static void parts_begin(weir_engine *engine, weir_group *group, weir_part_told *
     while ((topic = topic_next(engine, group, &position)) != NULL) {
         for (uint32_t i = 0; i < topic->partition_count; i++) {
             const weir_partition *partition = topic->partitions[i];
-            told[i].count = 0;
             told[i].offset = group->options.start == WEIR_PLACE_END ? partition->next_offset
                                                                     : partition->start_offset;
         }
@@ -248,7 +247,7 @@ static weir_err create(weir_engine *engine, weir_bytes name, const weir_group_op
 {
     weir_buffer fields = {0};
     uint64_t bytes = 64;
-    weir_part_told *told = malloc(partitions_most(engine) * sizeof(*told));
+    weir_part_told *told = calloc(partitions_most(engine), sizeof(*told));
     weir_group *group = NULL;
     weir_err err = told == NULL ? WEIR_NO_MEMORY : parts_room(engine, options, &bytes);
     engine->stats.refused_groups += err == WEIR_LIMIT ? 1 : 0;
@@ -299,13 +298,15 @@ static weir_group_options queue_options(const weir_bytes *topic)
     return options;
 }
 
-weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, weir_buffer *fields)
+weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, uint32_t partitions,
+                                    weir_buffer *fields)
 {
     weir_group_options options = queue_options(&topic);
     if (weir_group_find(engine, topic) != NULL) {
         return WEIR_EXISTS;
     }
-    if (engine->groups.by_name.count >= engine->limits.groups_max) {
+    if (engine->groups.by_name.count >= engine->limits.groups_max ||
+        engine->groups.part_count + partitions > engine->limits.group_parts_max) {
         engine->stats.refused_groups++;
         return WEIR_LIMIT;
     }

@@ -374,7 +374,9 @@ static weir_err create_prepare(weir_engine *engine, weir_bytes name,
 {
     bool queue = weir_topic_is_queue(options);
     uint64_t bytes = WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len + weir_topic_settings_bytes(options);
-    weir_err err = queue ? weir_group_of_queue_decide(engine, name, &own->fields) : WEIR_OK;
+    weir_err err = queue
+                       ? weir_group_of_queue_decide(engine, name, options->partitions, &own->fields)
+                       : WEIR_OK;
     if (queue) {
         bytes += own->fields.len + options->partitions * weir_group_part_entry_bytes(1) + 64;
     }

@@ -197,6 +197,117 @@ static void disk_of_what_is_settled_is_freed(void **state)
     life_end(&l);
 }
 
+/* Its group is gone under a member that holds records: that is told, and nothing else happens. */
+static void assert_member_is_out(fixture *f, weir_member *member, const given *held)
+{
+    assert_int_equal(settle_all(f, member, held, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    take_begin(f, member, 1, 0);
+    weir_completion done = next_of(f->port, WEIR_COMPLETION_TAKEN);
+    assert_int_equal(done.err, WEIR_LEASE_LOST);
+    weir_completion_drop(&done);
+    leave(f, member, true);
+}
+
+static void a_queue_topic_may_be_deleted_under_its_members(void **state)
+{
+    static given held;
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(declare_queue(&f, "q", 1), WEIR_OK);
+    publish_many(f.port, "q", 5);
+    weir_member *member = join_group(f.port, "q", "m");
+    assert_int_equal(take(&f, member, 3, &held), 3);
+    assert_int_equal(topic_delete(f.port, "q"), WEIR_OK);
+    assert_member_is_out(&f, member, &held);
+    for (int round = 0; round < 2; round++) {
+        weir_completion done = groups_of(f.port, "");
+        assert_int_equal(done.groups.count, 0);
+        weir_completion_drop(&done);
+        fixture_kill(&f);
+        fixture_open(&f);
+    }
+    fixture_end(&f);
+}
+
+static void a_group_is_deleted_under_its_members_by_force_alone(void **state)
+{
+    static given held;
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q", 5);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 3, &held), 3);
+    assert_int_equal(group_delete(f.port, "g"), WEIR_EXISTS);
+    assert_int_equal(weir_port_group_delete(f.port, weir_bytes_of("g"), true, NULL, 5), WEIR_OK);
+    assert_int_equal(group_done(f.port), WEIR_OK);
+    assert_member_is_out(&f, member, &held);
+    restart(&f, true);
+    weir_completion done = groups_of(f.port, "");
+    assert_int_equal(done.groups.count, 0);
+    weir_completion_drop(&done);
+    fixture_end(&f);
+}
+
+static void a_log_topic_may_be_deleted_under_leases(void **state)
+{
+    static given held;
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    queue_open(&f);
+    declare(f.port, "other", WEIR_LEVEL_OS);
+    publish_many(f.port, "q", 5);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 3, &held), 3);
+    assert_int_equal(settle_some(&f, member, &held, 0, 1, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(topic_delete(f.port, "q"), WEIR_OK);
+    assert_int_not_equal(settle_some(&f, member, &held, 1, 3, WEIR_VERB_ACCEPT), WEIR_OK);
+    leave(&f, member, true);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(group_fate(f.port, "g", WEIR_FATE_ACCEPTED), 1);
+        assert_int_equal(group_fate(f.port, "g", WEIR_FATE_TOPIC_DELETED), 4);
+        assert_int_equal(group_fate(f.port, "g", WEIR_FATE_PENDING), 0);
+        restart(&f, true);
+    }
+    fixture_end(&f);
+}
+
+static void a_reset_takes_records_from_members(void **state)
+{
+    static given held;
+    static given again;
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q", 6);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 4, &held), 4);
+    assert_int_equal(settle_some(&f, member, &held, 0, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    weir_reset wanted = {
+        .group = weir_bytes_of("g"), .partition = -1, .kind = WEIR_RESET_OFFSET, .value = 3};
+    assert_int_equal(group_reset(f.port, &wanted), WEIR_OK);
+    assert_int_equal(settle_some(&f, member, &held, 2, 4, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 2);
+    assert_int_equal(fate_of(&f, WEIR_FATE_SKIPPED), 1);
+    assert_int_equal(take(&f, member, 10, &again), 3);
+    assert_offsets(&again, 3, 3);
+    assert_int_equal(settle_all(&f, member, &again, WEIR_VERB_ACCEPT), WEIR_OK);
+    wanted.kind = WEIR_RESET_BEGINNING;
+    assert_int_equal(group_reset(f.port, &wanted), WEIR_OK);
+    assert_int_equal(fate_of(&f, WEIR_FATE_PENDING), 6);
+    leave(&f, member, true);
+    restart(&f, true);
+    assert_int_equal(fate_of(&f, WEIR_FATE_PENDING), 6);
+    member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &again), 6);
+    leave(&f, member, true);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +319,10 @@ int main(void)
         cmocka_unit_test(plain_subscriptions_are_refused_and_wildcards_pass_it_by),
         cmocka_unit_test(a_peek_reads_without_taking),
         cmocka_unit_test(disk_of_what_is_settled_is_freed),
+        cmocka_unit_test(a_queue_topic_may_be_deleted_under_its_members),
+        cmocka_unit_test(a_group_is_deleted_under_its_members_by_force_alone),
+        cmocka_unit_test(a_log_topic_may_be_deleted_under_leases),
+        cmocka_unit_test(a_reset_takes_records_from_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
