@@ -16,6 +16,7 @@
  *      and what a topic had that is gone, is added to the group's own sums. */
 #include "core/engine/group.h"
 #include "core/engine/settlement.h"
+#include "core/engine/stream.h"
 
 #include "core/base/varint.h"
 
@@ -205,6 +206,7 @@ static void part_moves(weir_engine *engine, weir_group_part *part, int64_t start
     part->handed = start;
     part->handed_durable = start;
     part->lost = false;
+    weir_stream_passes_cut(part, 0); /* of a queue there are none */
     free(part->metadata);
     part->metadata = NULL;
     part->metadata_bytes = 0;
