@@ -286,6 +286,9 @@ uint64_t weir_group_part_between(const weir_group_part *part, int64_t to);
 /* groups.c, for group_save.c too */
 weir_err weir_group_make(weir_engine *engine, uint32_t id, weir_bytes name,
                          const weir_group_options *options, bool of_queue_topic, weir_group **out);
+/* It has these options from now on. NO_MEMORY: as before. */
+weir_err weir_group_retell(weir_engine *engine, weir_group *group,
+                           const weir_group_options *options);
 void weir_group_remove(weir_engine *engine, weir_group *group); /* its parts first, then itself */
 void weir_group_delete(weir_engine *engine, weir_group *group); /* with its entry: 16 bytes */
 

@@ -311,19 +311,11 @@ static void sums_set(weir_group *group, const uint64_t *sums)
     group->rebalances = sums[WEIR_FATE_COUNT + 3];
 }
 
-/* Its name or its options are others now: the maps borrow the name. */
-static weir_err group_retell(weir_engine *engine, weir_group *group, const group_draft *draft)
+static weir_err retell(weir_engine *engine, weir_group *group, const group_draft *draft)
 {
     weir_bytes name = {group->name, group->name_bytes};
-    if (draft->options.model != group->options.model || !weir_bytes_equal(name, draft->name)) {
-        return WEIR_DAMAGED;
-    }
-    weir_map_remove(&engine->groups.by_name, name);
-    weir_err err = weir_group_words_set(group, draft->name, &draft->options);
-    name = (weir_bytes){group->name, group->name_bytes};
-    weir_err set = weir_map_set(&engine->groups.by_name, name, group);
-    WEIR_ASSERT(set == WEIR_OK); /* one was just taken out */
-    return err;
+    bool same = draft->options.model == group->options.model && weir_bytes_equal(name, draft->name);
+    return same ? weir_group_retell(engine, group, &draft->options) : WEIR_DAMAGED;
 }
 
 weir_err weir_snapshot_group_take(weir_engine *engine, uint64_t unit, weir_reader *body)
@@ -341,7 +333,7 @@ weir_err weir_snapshot_group_take(weir_engine *engine, uint64_t unit, weir_reade
     }
     err = group == NULL ? weir_group_make(engine, id, draft.name, &draft.options,
                                           draft.of_queue_topic, &group)
-                        : group_retell(engine, group, &draft);
+                        : retell(engine, group, &draft);
     if (err != WEIR_OK) {
         return err;
     }
@@ -616,7 +608,7 @@ static weir_err replay_told(weir_engine *engine, uint16_t type, weir_bytes body,
     } else if (group == NULL) {
         return id < engine->groups.id_next ? WEIR_OK : WEIR_DAMAGED; /* deleted later on */
     } else {
-        err = group_retell(engine, group, &draft);
+        err = retell(engine, group, &draft);
     }
     if (err == WEIR_OK) {
         weir_group_changed(engine, group);

@@ -327,6 +327,16 @@ void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes
 
 /* ---- Alter and delete ------------------------------------------------------------------------- */
 
+weir_err weir_group_retell(weir_engine *engine, weir_group *group,
+                           const weir_group_options *options)
+{
+    weir_map_remove(&engine->groups.by_name, name_of(group)); /* it borrows the name */
+    weir_err err = weir_group_words_set(group, name_of(group), options);
+    weir_err set = weir_map_set(&engine->groups.by_name, name_of(group), group);
+    WEIR_ASSERT(set == WEIR_OK); /* one was just taken out */
+    return err;
+}
+
 static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_options *change)
 {
     weir_buffer fields = {0};
@@ -337,14 +347,8 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
               : err;
     err = err == WEIR_OK ? weir_group_encode(engine, name_of(group), &merged, &fields) : err;
     err = err == WEIR_OK ? weir_engine_unit(engine, fields.len + 64) : err;
+    err = err == WEIR_OK ? weir_group_retell(engine, group, &merged) : err;
     if (err == WEIR_OK) {
-        err = weir_group_words_set(group, name_of(group), &merged);
-    }
-    if (err == WEIR_OK) {
-        /* The map borrowed the name from where it stood before. */
-        weir_map_remove(&engine->groups.by_name, name_of(group));
-        weir_err set = weir_map_set(&engine->groups.by_name, name_of(group), group);
-        WEIR_ASSERT(set == WEIR_OK); /* one was just taken out */
         weir_group_entry(engine, WEIR_ENTRY_GROUP_CHANGE, group->id, group->of_queue_topic,
                          weir_buffer_bytes(&fields));
         weir_group_changed(engine, group);
