@@ -412,6 +412,8 @@ void weir_fates_close(weir_engine *engine); /* this turn's lines become records 
  * why. Decided before: room (weir_dead_letter_room), topic there. */
 weir_err weir_dead_letter_room(weir_engine *engine, const weir_group *group,
                                const weir_chunk *chunk, uint32_t index);
+/* What it takes of a unit, its head in the journal included. */
+uint64_t weir_dead_letter_bytes(const weir_chunk *chunk, uint32_t index);
 void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
                             uint32_t index, const char *reason_code, weir_bytes reason,
                             const weir_member *member, uint32_t leased, uint32_t failed);

@@ -418,6 +418,31 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
     }
 }
 
+/* ---- Records of the engine's own
+ * --------------------------------------------------------------------------------------- */
+
+weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attributes,
+                          weir_bytes key, weir_bytes rest)
+{
+    static const weir_route nobody; /* of a key that names another topic: no filter is asked */
+    weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
+    weir_route *mine = NULL;
+    bool null = key.ptr == NULL;
+    const weir_route *route = weir_route_of_key(engine, name, key, null, &mine);
+    bool own = route != NULL && route->err == WEIR_OK && route->topic == topic;
+    uint32_t index = null  ? (uint32_t)(engine->stats.steps % topic->partition_count)
+                     : own ? route->partition
+                           : weir_partition_of_key(key, topic->partition_count);
+    weir_note note = {own ? route : &nobody, NULL};
+    weir_err err = add_record(engine, topic->partitions[index], attributes, key, rest, note);
+    engine->stats.records_stored += err == WEIR_OK ? 1 : 0;
+    if (mine != NULL) {
+        weir_produce_close_all(engine); /* its notes point to the route */
+        weir_route_drop(engine, mine);
+    }
+    return err;
+}
+
 /* ---- Batches built by a client
  * --------------------------------------------------------------------------- */
 

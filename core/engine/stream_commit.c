@@ -413,6 +413,7 @@ static weir_err room(const settling *s, const judged *all)
         }
         if (all[i].chunk != NULL) {
             err = weir_dead_letter_room(s->engine, s->member->group, all[i].chunk, all[i].index);
+            bytes += weir_dead_letter_bytes(all[i].chunk, all[i].index);
         }
     }
     return err == WEIR_OK && bytes > 0 ? weir_engine_unit(s->engine, bytes) : err;
