@@ -463,6 +463,26 @@ class Serving(Case):
         self.assertIn("weir.yaml:2:5:", err)
         self.assertIn("partitions 2 (asked: 3)", err)
 
+    def test_groups_of_the_file_are_declared_at_start(self):
+        topics = "topics:\n  - {name: jobs, kind: queue}\n  - {name: log}\n"
+        groups = "groups:\n  - {name: jobs, model: queue, lease_ms: %d}\n  - {name: g, topics: [%s], mode: %s}\n"
+        path = self.file("weir.yaml", topics + groups % (5000, "log", "at-least-once"))
+        for _ in range(2):  # the second start finds them
+            gateway = self.serve("-c", path).ready()
+            out, _ = self.weir("stats")
+            self.assertRegex(out, r"\bgroups\s+2\b|weir_groups\s+2\b")
+            self.assertEqual(gateway.end()[0], DONE)
+        path = self.file("weir.yaml", topics + groups % (6000, "log", "at-most-once"))
+        code, _, err = self.serve("-c", path).end(0)
+        self.assertEqual(code, ERROR)
+        self.assertIn("weir.yaml:6:5:", err)
+        self.assertIn("other settings", err)
+        path = self.file("weir.yaml", topics + "groups:\n  - {name: h, topics: [gone]}\n")
+        code, _, err = self.serve("-c", path).end(0)
+        self.assertIn("not declared", err)
+        out, _ = self.weir("check", "-c", path, "--effective")
+        self.assertRegex(out, r"h\s+stream, at-least-once")
+
     def test_an_adapter_that_is_not_there_is_told(self):
         path = self.file("weir.yaml", "adapters:\n  - {name: lines, path: ./gone.so}\n")
         code, _, err = self.serve("-c", path).end(0)
