@@ -279,7 +279,8 @@ weir_err weir_groups_fill(weir_engine *engine, const weir_group *only, weir_grou
 /* group_reset.c */
 weir_err weir_group_reset_run(weir_engine *engine, weir_group *group, const weir_reset *reset,
                               weir_groups *told);
-void weir_groups_lost_work(weir_engine *engine, weir_group *group); /* removed: end */
+/* Of those with `removed: end` whose place was; true: the journal had no room for all. */
+bool weir_groups_lost_work(weir_engine *engine, weir_group *group);
 /* Of [from, to) without an end; from is the part's start. */
 uint64_t weir_group_part_between(const weir_group_part *part, int64_t to);
 

@@ -133,10 +133,10 @@ weir_err weir_group_reset_run(weir_engine *engine, weir_group *group, const weir
 }
 
 /* Those whose place was removed, and that go to the end then. */
-void weir_groups_lost_work(weir_engine *engine, weir_group *group)
+bool weir_groups_lost_work(weir_engine *engine, weir_group *group)
 {
     if (group->options.removed != WEIR_PLACE_END || group->options.model != WEIR_MODEL_STREAM) {
-        return;
+        return false;
     }
     for (uint32_t i = 0; i < group->part_count; i++) {
         const weir_group_part *part = group->parts[i];
@@ -146,9 +146,10 @@ void weir_groups_lost_work(weir_engine *engine, weir_group *group)
         int64_t end = part->partition->visible_offset;
         weir_part_told told = weir_group_part_told(part, end, weir_group_part_between(part, end));
         if (weir_engine_unit(engine, weir_group_part_entry_bytes(1)) != WEIR_OK) {
-            return; /* no room in the journal: next time */
+            return true;
         }
         weir_group_parts_tell(engine, group, part->topic_id, part->index, 1, WEIR_PART_MOVES,
                               &told);
     }
+    return false;
 }

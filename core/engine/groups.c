@@ -450,11 +450,13 @@ static int64_t expires_ms(const weir_group *group)
 static void expire(weir_engine *engine)
 {
     uint32_t gone = 0;
-    if (engine->now_ns - engine->groups.looked_ns < EXPIRY_LOOK_NS ||
-        atomic_load_explicit(&engine->health, memory_order_relaxed) != WEIR_HEALTH_OK) {
+    if (engine->now_ns - engine->groups.looked_ns < EXPIRY_LOOK_NS) {
         return;
     }
     engine->groups.looked_ns = engine->now_ns;
+    if (atomic_load_explicit(&engine->health, memory_order_relaxed) != WEIR_HEALTH_OK) {
+        return; /* nothing can be told: next time */
+    }
     for (weir_link *at = engine->groups.all.next, *next = NULL;
          at != &engine->groups.all && gone < EXPIRY_LOOK_MAX; at = next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
@@ -482,11 +484,11 @@ void weir_groups_work(weir_engine *engine)
          at = next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, busy_link);
         next = at->next;
-        weir_groups_lost_work(engine, group);
+        bool left = weir_groups_lost_work(engine, group);
         if (group->options.model == WEIR_MODEL_QUEUE) {
             weir_queue_work(engine, group);
         }
-        if (idle(engine, group)) {
+        if (!left && idle(engine, group)) {
             weir_link_remove(&group->busy_link);
         }
     }
