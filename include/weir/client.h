@@ -134,6 +134,11 @@ typedef struct weir_client_record {
     const weir_header
         *headers; /* content-type, expiry, reply, correlation, traceparent among them */
     uint32_t header_count;
+    uint64_t member; /* of a group's member; 0: none */
+    uint64_t epoch;  /* of a queue group: with `lease` the token that settles it */
+    uint64_t lease;  /* 0: there is nothing to settle it with */
+    uint32_t leased; /* times it was handed out, this one included */
+    uint32_t failed; /* times that counted as failures */
 } weir_client_record;
 
 typedef struct weir_client_subscribe {
@@ -152,11 +157,22 @@ typedef struct weir_client_subscribe {
 
 typedef enum weir_client_event_kind {
     WEIR_CLIENT_RECORD = 1,
-    WEIR_CLIENT_DROPPED, /* count */
-    WEIR_CLIENT_GAP,     /* from, to */
-    WEIR_CLIENT_ENDED,   /* until_end: all there was has come */
-    WEIR_CLIENT_DRAIN,   /* the gateway is closing */
+    WEIR_CLIENT_DROPPED,  /* count */
+    WEIR_CLIENT_GAP,      /* from, to */
+    WEIR_CLIENT_ENDED,    /* until_end: all there was has come */
+    WEIR_CLIENT_DRAIN,    /* the gateway is closing */
+    WEIR_CLIENT_ASSIGNED, /* assigned: what a stream member owns now */
 } weir_client_event_kind;
+
+/* What a stream member owns, and what it is asked to give up. Valid until the next call. */
+typedef struct weir_client_assigned {
+    uint64_t generation;
+    const weir_owned *owned;
+    uint32_t owned_count;
+    const weir_owned *revoked; /* commit what was done of them, then weir_client_revoked */
+    uint32_t revoked_count;
+    bool fenced; /* the member is out, and is no more: join again */
+} weir_client_assigned;
 
 typedef struct weir_client_event {
     weir_client_event_kind kind;
@@ -165,6 +181,8 @@ typedef struct weir_client_event {
     int64_t from;
     int64_t to;
     weir_client_record record; /* spans are valid until the next call */
+    uint64_t member;           /* of a group; 0: none */
+    weir_client_assigned assigned;
 } weir_client_event;
 
 WEIR_API weir_err weir_client_subscribe_open(weir_client *client,
@@ -219,6 +237,107 @@ WEIR_API weir_err weir_client_topic_offsets(weir_client *client, weir_bytes topi
 /* what: "stats", "limits", "topics" or "health". *json: the whole answer, valid until the next
  * call. */
 WEIR_API weir_err weir_client_query(weir_client *client, const char *what, weir_bytes *json);
+
+/* ---- Consumer groups ---------------------------------------------------------------------------
+ *
+ *     weir_client_group_join(client, &join, &joined)                      -> joined.member
+ *     weir_client_lease(client, member, &take, &leased)                   -> records
+ *     weir_client_settle(client, member, &settle, &settled)    queue: each record's lease
+ *     weir_client_commit(client, member, &offset, 1, NULL)     stream: the next offset to read
+ *     weir_client_leave(client, member, true)
+ *
+ * What groups promise: weir/group.h and docs/groups.md. A connection that breaks takes its members
+ * along, and what they held counts as failed; weir_client_close lets them leave in order.
+ */
+
+typedef struct weir_client_groups {
+    weir_group_info *groups; /* by name, each in one piece with all it points to */
+    uint32_t count;
+} weir_client_groups;
+WEIR_API void weir_client_groups_free(weir_client_groups *groups); /* a zeroed one is harmless */
+
+/* As weir_port_group_create and so on (weir/port.h), with the same errors. After EXISTS
+ * weir_client_error tells what the group is. */
+WEIR_API weir_err weir_client_group_create(weir_client *client, weir_bytes group,
+                                           const weir_group_options *options);
+WEIR_API weir_err weir_client_group_alter(weir_client *client, weir_bytes group,
+                                          const weir_group_options *change);
+WEIR_API weir_err weir_client_group_delete(weir_client *client, weir_bytes group, bool force);
+/* All, or the one named (null: all; NOT_FOUND). */
+WEIR_API weir_err weir_client_group_list(weir_client *client, weir_bytes group,
+                                         weir_client_groups *groups);
+/* *groups (may be NULL): the group as it is then, or as it would be (dry_run). */
+WEIR_API weir_err weir_client_group_reset(weir_client *client, const weir_reset *reset,
+                                          weir_client_groups *groups);
+
+typedef struct weir_client_join {
+    weir_bytes group;
+    weir_bytes name;     /* of the member, for people; null: the gateway makes one up */
+    weir_bytes instance; /* stream: a static member takes its partitions up again; null: none */
+    const weir_group_options *options; /* as in weir_join; NULL: the group must exist */
+    uint64_t credit; /* records that are pushed, as events of weir_client_next, before
+                      * weir_client_member_credit gives more; 0: none are, ask by
+                      * weir_client_lease. NOT_OFFERED over nng. */
+} weir_client_join;
+
+typedef struct weir_client_joined {
+    uint64_t member; /* its number on this connection */
+    weir_model model;
+    weir_mode mode;
+    uint64_t generation;
+    int64_t lease_ms;   /* queue: what is not settled by then goes to another; -1: it stays */
+    int64_t session_ms; /* say something (any call that names the member) more often than this */
+} weir_client_joined;
+
+/* NOT_FOUND: no such group, and no options to make it of. EXISTS: it is another, as the error says.
+ * LIMIT. */
+WEIR_API weir_err weir_client_group_join(weir_client *client, const weir_client_join *join,
+                                         weir_client_joined *joined);
+/* What it holds goes back: orderly, or (else) counted as failed. */
+WEIR_API weir_err weir_client_leave(weir_client *client, uint64_t member, bool orderly);
+WEIR_API weir_err weir_client_beat(weir_client *client, uint64_t member);
+/* It gave up what an ASSIGNED event of this generation asked back. */
+WEIR_API weir_err weir_client_revoked(weir_client *client, uint64_t member, uint64_t generation);
+WEIR_API weir_err weir_client_member_credit(weir_client *client, uint64_t member, uint64_t records);
+
+typedef struct weir_client_leased {
+    uint32_t record_count;
+    uint64_t generation; /* stream */
+    int64_t lease_ms;    /* queue: from now; -1: as long as the member is there */
+} weir_client_leased;
+
+/* Waits take->wait_ms longer than the timeout. Its records are read with weir_client_lease_record
+ * (index below record_count) until the next lease. What a stream member owns then comes as events
+ * of weir_client_next. LEASE_LOST: the member is out, join again. */
+WEIR_API weir_err weir_client_lease(weir_client *client, uint64_t member, const weir_take *take,
+                                    weir_client_leased *leased);
+/* Spans are valid until the next call. */
+WEIR_API weir_err weir_client_lease_record(weir_client *client, uint32_t index,
+                                           weir_client_record *record);
+
+/* LEASE_LOST: *settled (may be NULL) tells how many were; the others are settled. generation is not
+ * looked at. With no_confirm nothing is waited for, and nothing is told of what was refused: the
+ * group counts it. */
+WEIR_API weir_err weir_client_settle(weir_client *client, uint64_t member,
+                                     const weir_settle *settle, weir_settled *settled);
+/* One record by the token that it came with. */
+WEIR_API weir_err weir_client_settle_record(weir_client *client, const weir_client_record *record,
+                                            weir_verb verb, weir_settled *settled);
+
+/* stream: everything below `offset` was read. metadata: null: none. */
+WEIR_API weir_err weir_client_commit(weir_client *client, uint64_t member,
+                                     const weir_position *positions, uint32_t position_count,
+                                     weir_bytes metadata);
+
+typedef struct weir_client_story {
+    weir_fate_line *lines; /* oldest first, in one piece */
+    uint32_t count;
+    int64_t from_ms; /* what happened before that is not kept any more */
+} weir_client_story;
+WEIR_API void weir_client_story_free(weir_client_story *story); /* a zeroed one is harmless */
+/* What became of one record, in one group (null: in all). */
+WEIR_API weir_err weir_client_why(weir_client *client, weir_bytes topic, uint32_t partition,
+                                  int64_t offset, weir_bytes group, weir_client_story *story);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* core/engine/group_words.c - the words of consumer groups: names of models, modes, places, fates,
+/* core/base/group.c - the words of consumer groups: names of models, modes, places, fates,
  * and the table of settings. Pure; the tables stand in include/weir/group.h. */
 #include "weir/group.h"
 
