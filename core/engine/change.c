@@ -158,14 +158,19 @@ static void partitions_entry(weir_engine *engine, const weir_topic *topic, weir_
     }
 }
 
-weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *change, weir_topic *topic)
+weir_err weir_topics_alter(weir_engine *engine, const weir_topic_options *asked, weir_topic *topic)
 {
+    weir_topic_options wanted = *asked;
+    const weir_topic_options *change = &wanted;
+    wanted.kind = topic->options.kind; /* is never changed; and a queue is not compacted */
     bool grows = change->partitions != 0 && change->partitions != topic->partition_count;
-    size_t settings = weir_topic_settings_bytes(change);
+    size_t settings = 0;
     size_t bounds = grows ? 8 * (size_t)topic->partition_count : 0;
     weir_epoch *epoch = NULL;
     weir_err err = level_check(change->level);
     err = err == WEIR_OK ? weir_topic_settings_check(change) : err;
+    wanted.kind = WEIR_KIND_DEFAULT;
+    settings = weir_topic_settings_bytes(change);
     if (err == WEIR_OK && !grows && settings == 0 && change->level == WEIR_LEVEL_DEFAULT) {
         return WEIR_OK; /* nothing to change: no unit */
     }

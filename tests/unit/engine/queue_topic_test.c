@@ -104,6 +104,18 @@ static void a_queue_is_not_compacted_and_stays_what_it_is(void **state)
     declare(f.port, "log", WEIR_LEVEL_DISK);
     options.kind = WEIR_KIND_QUEUE;
     assert_int_equal(declare_with(f.port, "log", options), WEIR_EXISTS);
+    weir_topic_options change = {.cleanup = WEIR_CLEANUP_COMPACT};
+    assert_int_equal(weir_port_topic_alter(f.port, WEIR_TEXT("jobs"), &change, NULL, 0), WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_INVALID);
+    weir_completion_drop(&done);
+    change = (weir_topic_options){.kind = WEIR_KIND_LOG, .retention_ms = 1000};
+    assert_int_equal(weir_port_topic_alter(f.port, WEIR_TEXT("jobs"), &change, NULL, 0), WEIR_OK);
+    done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.topics.topics[0].options.kind, WEIR_KIND_QUEUE);
+    assert_int_equal(done.topics.topics[0].options.retention_ms, 1000);
+    weir_completion_drop(&done);
     fixture_end(&f);
 }
 
