@@ -242,6 +242,80 @@ static bool engine_publish_live(void)
     return publish_round(WEIR_TEXT("elsewhere/dev00001/temp"));
 }
 
+/* ---- A queue group with four members: published, taken by one after the other, accepted. ---- */
+
+static weir_member *members[4];
+
+/* The next completion of this type; others are dropped. */
+static bool next_of(weir_completion_type type, weir_completion *done)
+{
+    for (;;) {
+        memset(done, 0, sizeof(*done));
+        while (weir_port_drain(port, done, 1) == 0) {
+            if (weir_port_wait(port, 10000) != WEIR_OK) {
+                return false;
+            }
+        }
+        if (done->type == type) {
+            return done->err == WEIR_OK;
+        }
+        weir_completion_drop(done);
+    }
+}
+
+static bool queue_begin(void)
+{
+    weir_bytes topics[] = {WEIR_TEXT("bench")};
+    weir_group_options options = {
+        .model = WEIR_MODEL_QUEUE, .topics = topics, .topic_count = 1, .expiry_ms = -1};
+    weir_join join = {
+        .group = WEIR_TEXT("workers"), .origin = WEIR_TEXT("port"), .options = &options};
+    bool joined = engine_begin();
+    for (int i = 0; i < 4 && joined; i++) {
+        weir_completion done;
+        joined = weir_port_member_join(port, &join, NULL, 0) == WEIR_OK &&
+                 next_of(WEIR_COMPLETION_MEMBER, &done);
+        members[i] = joined ? done.joined.member : NULL;
+    }
+    return joined;
+}
+
+static bool accept_taken(weir_member *member, const weir_taken *taken)
+{
+    weir_settle_range ranges[ROUND];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < taken->run_count; i++) {
+        const weir_handed *run = &taken->runs[i];
+        weir_record record;
+        weir_chunk_record(run->chunk, run->first, &record);
+        ranges[count++] = (weir_settle_range){.topic = WEIR_TEXT("bench"),
+                                              .first = record.offset,
+                                              .last = record.offset + run->count - 1,
+                                              .lease = run->lease};
+    }
+    weir_settle settle = {
+        .verb = WEIR_VERB_ACCEPT, .ranges = ranges, .range_count = count, .epoch = taken->epoch};
+    weir_completion done;
+    return count > 0 && weir_port_settle(port, member, &settle, NULL, 0) == WEIR_OK &&
+           next_of(WEIR_COMPLETION_SETTLED, &done) && done.settled.refused == 0;
+}
+
+static bool engine_queue_stored(void)
+{
+    static unsigned turn;
+    weir_member *member = members[turn++ % 4];
+    weir_take take = {.records_max = ROUND, .bytes_max = 1 << 20};
+    weir_completion done;
+    if (!publish_round(WEIR_TEXT("bench/dev00001/temp")) ||
+        weir_port_take(port, member, &take, NULL, 0) != WEIR_OK ||
+        !next_of(WEIR_COMPLETION_TAKEN, &done)) {
+        return false;
+    }
+    bool accepted = accept_taken(member, &done.taken);
+    weir_completion_drop(&done);
+    return accepted;
+}
+
 static void engine_end(void)
 {
     if (port != NULL) {
@@ -271,6 +345,7 @@ static const piece pieces[] = {
     {"mqtt-decode", mqtt_decode_begin, mqtt_decode, nothing_ended},
     {"engine-publish-live", engine_begin, engine_publish_live, engine_end},
     {"engine-publish-os", engine_begin, engine_publish_stored, engine_end},
+    {"engine-queue-os", queue_begin, engine_queue_stored, engine_end},
 };
 
 static bool piece_run(const piece *it, uint64_t duration_ns)

@@ -174,7 +174,7 @@ void weir_queue_started(weir_engine *engine, weir_group *group)
 
 /* ---- Members ------------------------------------------------------------------------------------ */
 
-static weir_member *member_of(const weir_group *group, uint64_t number)
+weir_member *weir_queue_member_of(const weir_group *group, uint64_t number)
 {
     for (weir_link *at = group->members.next; at != &group->members; at = at->next) {
         weir_member *member = WEIR_OWNER_OF(at, weir_member, group_link);
@@ -187,7 +187,7 @@ static weir_member *member_of(const weir_group *group, uint64_t number)
 
 void weir_queue_member_less(weir_group *group, uint64_t number, uint64_t records)
 {
-    weir_member *member = member_of(group, number);
+    weir_member *member = weir_queue_member_of(group, number);
     if (member != NULL) {
         member->leased -= records < member->leased ? records : member->leased;
         if (member->takes) {
@@ -261,7 +261,7 @@ static weir_err end_all(weir_engine *engine, weir_group_part *part, const weir_s
         int64_t first = items->items[i].first;
         int64_t last = first + items->items[i].count - 1;
         if (end.fate == WEIR_FATE_PENDING) {
-            weir_queue_move_add(part, first, last, settling->reason);
+            weir_queue_move_add(part, first, last, settling);
         }
         weir_keys_settled(part, first, last);
     }

@@ -94,6 +94,7 @@ typedef struct weir_settling {
 typedef struct weir_move {
     weir_link link; /* queue_part.moves */
     int64_t first, last;
+    uint64_t member; /* who had it last; 0: nobody knows */
     uint32_t reason_bytes;
     uint8_t reason[];
 } weir_move;
@@ -146,6 +147,7 @@ void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_
 
 /* queue.c */
 void weir_queue_look_at(weir_engine *engine, weir_group *group, int64_t time_ms);
+weir_member *weir_queue_member_of(const weir_group *group, uint64_t number); /* NULL: it left */
 /* Records that were under leases of this member are no more. */
 void weir_queue_member_less(weir_group *group, uint64_t number, uint64_t records);
 /* They failed, or were rejected (settling.event), and have no lease any more: they wait, or go to the
@@ -157,8 +159,9 @@ weir_level weir_queue_level(const weir_group_part *part);
 
 /* queue_move.c */
 bool weir_queue_dead_letters(const weir_engine *engine, const weir_group *group);
-/* The records are MOVING now. */
-void weir_queue_move_add(weir_group_part *part, int64_t first, int64_t last, weir_bytes reason);
+/* The records are MOVING now. `settling`: who said why; NULL: after a start. */
+void weir_queue_move_add(weir_group_part *part, int64_t first, int64_t last,
+                         const weir_settling *settling);
 void weir_queue_moves_find(weir_group_part *part); /* after a start */
 void weir_queue_moves_work(weir_engine *engine, weir_group *group);
 void weir_queue_moves_free(weir_queue_part *own);

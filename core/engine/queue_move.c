@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOVE_ROOM_BYTES = 4096 /* of a dead letter, beside the record itself */ };
-
 bool weir_queue_dead_letters(const weir_engine *engine, const weir_group *group)
 {
     return group->options.dead_letter.len > 0 &&
@@ -32,9 +30,11 @@ void weir_queue_moves_free(weir_queue_part *own)
     weir_link_remove(&own->moving_link);
 }
 
-void weir_queue_move_add(weir_group_part *part, int64_t first, int64_t last, weir_bytes reason)
+void weir_queue_move_add(weir_group_part *part, int64_t first, int64_t last,
+                         const weir_settling *settling)
 {
     weir_queue_part *own = part->queue;
+    weir_bytes reason = settling != NULL ? settling->reason : WEIR_BYTES_NULL;
     weir_move *move = calloc(1, sizeof(*move) + reason.len);
     if (move == NULL) { /* found again by a walk over the states */
         weir_queue_look_at(own->engine, part->group, 0);
@@ -42,6 +42,7 @@ void weir_queue_move_add(weir_group_part *part, int64_t first, int64_t last, wei
     } else {
         move->first = first;
         move->last = last;
+        move->member = settling != NULL && settling->member != NULL ? settling->member->number : 0;
         move->reason_bytes = (uint32_t)reason.len;
         if (reason.len > 0) {
             memcpy(move->reason, reason.ptr, reason.len);
@@ -63,7 +64,7 @@ void weir_queue_moves_find(weir_group_part *part)
     part->queue->moves_lost = false;
     while (weir_settlement_next(part->settlement, at, &run)) {
         if (run.state == WEIR_RECORD_WAITING && run.until == WEIR_QUEUE_MOVING) {
-            weir_queue_move_add(part, run.first, run.last, WEIR_BYTES_NULL);
+            weir_queue_move_add(part, run.first, run.last, NULL);
         }
         at = run.last + 1;
     }
@@ -93,30 +94,24 @@ static weir_err end_undead(weir_engine *engine, weir_group_part *part, const wei
                     rejected ? WEIR_FATE_REJECTED : WEIR_FATE_DROPPED, cause);
 }
 
-static uint64_t record_bytes(const weir_chunk *chunk, uint32_t index)
-{
-    uint32_t end =
-        index + 1 < chunk->count ? chunk->positions[index + 1] : weir_chunk_plain_bytes(chunk);
-    return end - chunk->positions[index];
-}
-
 /* [G4] The room for both is asked for before either is written. */
 static weir_err move_now(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,
                          uint32_t index, const weir_move *move, const weir_queue_item *item)
 {
     weir_settling settling = {.event = WEIR_EVENT_DEAD_LETTERED,
                               .fate = WEIR_FATE_DEAD_LETTERED,
+                              .member = weir_queue_member_of(part->group, move->member),
                               .why = cause_of(part, item)};
     weir_bytes reason = {move->reason_bytes > 0 ? move->reason : NULL, move->reason_bytes};
     weir_err err = weir_queue_tell_room(engine, part, &settling, item, 1,
-                                        record_bytes(chunk, index) + MOVE_ROOM_BYTES);
+                                        weir_dead_letter_bytes(chunk, index));
     err = err == WEIR_OK ? weir_dead_letter_room(engine, part->group, chunk, index) : err;
     if (err == WEIR_NOT_FOUND) {
         return end_undead(engine, part, item);
     }
     if (err == WEIR_OK) {
-        weir_dead_letter_write(engine, part, chunk, index, settling.why, reason, NULL, item->leased,
-                               item->failed);
+        weir_dead_letter_write(engine, part, chunk, index, settling.why, reason, settling.member,
+                               item->leased, item->failed);
         weir_queue_tell_now(engine, part, &settling, item, 1);
     }
     return err;
@@ -134,6 +129,11 @@ static weir_err move_one(weir_engine *engine, weir_group_part *part, weir_move *
     }
     if (!weir_queue_dead_letters(engine, part->group)) {
         return end_undead(engine, part, item);
+    }
+    if (queue->mover.read == NULL && queue->mover.read_err != WEIR_OK) {
+        weir_err err = queue->mover.read_err; /* again, but not at once */
+        queue->mover.read_err = WEIR_OK;
+        return err;
     }
     weir_chunk *chunk = weir_member_chunk(engine, &queue->mover, partition, offset);
     if (chunk == NULL) {
@@ -215,5 +215,8 @@ void weir_queue_moves_work(weir_engine *engine, weir_group *group)
                                engine->engine_ms + (err == WEIR_MORE ? 1 : WEIR_QUEUE_RETRY_MS));
             return;
         }
+    }
+    if (weir_link_empty(&queue->moving)) {
+        weir_member_reads_end(&queue->mover); /* lets go of what it read */
     }
 }

@@ -238,6 +238,125 @@ static void past_its_limit_a_record_is_dropped_where_there_is_no_dead_letter_top
     queue_end(&f);
 }
 
+/* ---- Dead letters ------------------------------------------------------------------------------- */
+
+static void dead_letters_open(fixture *f)
+{
+    declare(f->port, "dead", WEIR_LEVEL_OS);
+    queue_with(f, (weir_group_options){.dead_letter = WEIR_TEXT("dead"),
+                                       .delivery_limit = 2,
+                                       .session_ms = 3600000,
+                                       .lease_ms = 1000});
+}
+
+/* The dead-letter topic has so many records; the first one's header. */
+static void assert_dead(fixture *f, int64_t count, const char *name, const char *value)
+{
+    if (count > 0) { /* it is visible when it is as durable as its topic */
+        weir_completion last = fetch(f->port, "dead", 0, count - 1, WAIT_MS);
+        weir_completion_drop(&last);
+    }
+    weir_completion done = fetch(f->port, "dead", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.fetched.end_offset, count);
+    if (count > 0) {
+        weir_record record;
+        weir_header header;
+        weir_chunk_record(done.fetched.runs[0].chunk, done.fetched.runs[0].first, &record);
+        assert_true(weir_bytes_equal(record.key, WEIR_TEXT("k")));
+        assert_true(weir_record_header(&record, name, &header));
+        assert_true(weir_bytes_equal(header.value, weir_bytes_of(value)));
+    }
+    weir_completion_drop(&done);
+}
+
+static void a_rejected_record_stands_in_the_dead_letter_topic_and_nowhere_else(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    dead_letters_open(&f);
+    publish_many(f.port, "q/k", 3);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 3, &g);
+    weir_settle settle = {.verb = WEIR_VERB_REJECT, .reason = WEIR_TEXT("not a number")};
+    assert_int_equal(settle_with(&f, member, &g, 1, 2, settle).err, WEIR_OK);
+    pass_ms(&f, 0);
+    assert_dead(&f, 1, "weir-dead-text", "not a number");
+    assert_dead(&f, 1, "weir-dead-reason", "rejected");
+    assert_dead(&f, 1, "weir-dead-offset", "1");
+    assert_dead(&f, 1, "weir-dead-member", "m");
+    assert_int_equal(fate_of(&f, WEIR_FATE_DEAD_LETTERED), 1);
+    assert_int_equal(settle_some(&f, member, &g, 1, 2, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    queue_end(&f);
+}
+
+static void past_its_limit_a_record_is_a_dead_letter(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    dead_letters_open(&f);
+    publish_many(f.port, "q/k", 1);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 1, &g);
+    assert_int_equal(fail_all(&f, member, &g), WEIR_OK);
+    take(&f, member, 1, &g);
+    pass_ms(&f, 1100); /* its lease is over: the second failure */
+    pass_ms(&f, 0);
+    assert_dead(&f, 1, "weir-dead-reason", "delivery-limit");
+    assert_dead(&f, 1, "weir-dead-failed", "2");
+    assert_int_equal(fate_of(&f, WEIR_FATE_DEAD_LETTERED), 1);
+    queue_end(&f);
+}
+
+static void a_kill_loses_no_dead_letter_and_doubles_none(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    dead_letters_open(&f);
+    publish_many(f.port, "q/k", 40);
+    restart(&f, false); /* what it holds is on disk only */
+    weir_member *member = join(&f, "m");
+    take_in_all(&f, member, 40, &g);
+    assert_int_equal(settle_some(&f, member, &g, 0, 35, WEIR_VERB_REJECT), WEIR_OK);
+    restart_from_copy(&f);
+    for (int i = 0; i < 1000 && group_fate(f.port, "g", WEIR_FATE_DEAD_LETTERED) < 35; i++) {
+        assert_true(weir_port_wait(f.port, 10) == WEIR_TIMEOUT);
+        pass_ms(&f, 1);
+    }
+    assert_int_equal(fate_of(&f, WEIR_FATE_DEAD_LETTERED), 35);
+    assert_dead(&f, 35, "weir-dead-reason", "rejected");
+    restart_from_copy(&f);
+    pass_ms(&f, 1100);
+    assert_int_equal(fate_of(&f, WEIR_FATE_DEAD_LETTERED), 35);
+    member = join(&f, "m");
+    take_in_all(&f, member, 5, &g);
+    assert_offsets(&g, 35, 5);
+    queue_end(&f);
+}
+
+static void where_the_dead_letter_topic_is_gone_a_rejected_record_ends_rejected(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    dead_letters_open(&f);
+    publish_many(f.port, "q/k", 2);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 2, &g);
+    assert_int_equal(topic_delete(f.port, "dead"), WEIR_OK);
+    assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_REJECT), WEIR_OK);
+    pass_ms(&f, 0);
+    assert_int_equal(fate_of(&f, WEIR_FATE_REJECTED), 2);
+    queue_end(&f);
+}
+
 /* ---- Starts ------------------------------------------------------------------------------------- */
 
 static void after_a_kill_a_token_is_still_good(void **state)
@@ -410,6 +529,52 @@ static void the_window_counts_records_and_not_their_span(void **state)
     assert_int_equal(settle_all(&f, holds, &a, WEIR_VERB_ACCEPT), WEIR_OK);
     assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 100);
     assert_int_equal(group_partition(f.port, "g", 0).lag, 0);
+    queue_end(&f);
+}
+
+static void a_record_that_is_held_for_an_hour_stops_nobody(void **state)
+{
+    enum { RECORDS = 9000 };
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 3600000, .session_ms = 3600000});
+    for (int i = 0; i < RECORDS; i++) {
+        weir_publish record = {.name = WEIR_TEXT("q/k"), .value = WEIR_TEXT("v")};
+        assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
+        if (i % 1000 == 999) {
+            for (int done = 0; done < 1000; done++) {
+                assert_int_equal(next_of(f.port, WEIR_COMPLETION_PUBLISH).err, WEIR_OK);
+            }
+        }
+    }
+    weir_member *holds = join(&f, "holds"), *works = join(&f, "works");
+    assert_int_equal(take(&f, holds, 1, &a), 1);
+    for (uint32_t accepted = 0; accepted < RECORDS - 1; accepted += b.count) {
+        assert_true(take(&f, works, 1000, &b) > 0);
+        weir_settle_range range = {.topic = WEIR_TEXT("q"),
+                                   .first = b.offsets[0],
+                                   .last = b.offsets[b.count - 1],
+                                   .lease = b.leases[0]};
+        weir_settle settle = {
+            .verb = WEIR_VERB_ACCEPT, .ranges = &range, .range_count = 1, .epoch = b.epoch};
+        assert_int_equal(answer(&f, works, &settle).settled.records, b.count);
+    }
+    weir_group_partition told = group_partition(f.port, "g", 0);
+    assert_int_equal(told.committed, 0);
+    assert_int_equal(told.handed, RECORDS);
+    assert_int_equal(told.lag, 1);
+    restart_from_copy(&f);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &b), 0);
+    pass_ms(&f, 3600100);
+    member = join(&f, "m");
+    take_in_all(&f, member, 1, &b);
+    assert_int_equal(b.offsets[0], 0);
+    assert_int_equal(b.failed[0], 1);
+    assert_int_equal(settle_all(&f, member, &b, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), RECORDS);
     queue_end(&f);
 }
 
@@ -661,6 +826,10 @@ int main(void)
         cmocka_unit_test(what_is_due_again_goes_first_and_the_oldest_of_it),
         cmocka_unit_test(a_connection_that_broke_counts_as_a_failure_and_a_leave_does_not),
         cmocka_unit_test(past_its_limit_a_record_is_dropped_where_there_is_no_dead_letter_topic),
+        cmocka_unit_test(a_rejected_record_stands_in_the_dead_letter_topic_and_nowhere_else),
+        cmocka_unit_test(past_its_limit_a_record_is_a_dead_letter),
+        cmocka_unit_test(a_kill_loses_no_dead_letter_and_doubles_none),
+        cmocka_unit_test(where_the_dead_letter_topic_is_gone_a_rejected_record_ends_rejected),
         cmocka_unit_test(after_a_kill_a_token_is_still_good),
         cmocka_unit_test(a_record_that_kills_the_broker_reaches_its_limit),
         cmocka_unit_test(nothing_that_was_settled_comes_again_after_a_kill),
@@ -668,6 +837,7 @@ int main(void)
         cmocka_unit_test(each_lease_keeps_its_mode),
         cmocka_unit_test(a_member_holds_no_more_than_it_may),
         cmocka_unit_test(the_window_counts_records_and_not_their_span),
+        cmocka_unit_test(a_record_that_is_held_for_an_hour_stops_nobody),
         cmocka_unit_test(one_of_many_is_active_and_the_next_takes_its_place),
         cmocka_unit_test(what_retention_removed_has_expired),
         cmocka_unit_test(a_record_whose_time_is_over_is_not_given_out),
