@@ -557,6 +557,8 @@ static void join_op(weir_engine *engine, weir_port *port, const weir_op *op)
             .mode = group->options.mode,
             .number = member != NULL ? member->number : 0,
             .generation = group->generation,
+            .lease_ms = is_queue(group) ? group->options.lease_ms : 0,
+            .session_ms = group->options.session_ms,
         };
     }
     if (member != NULL) {

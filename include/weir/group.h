@@ -238,6 +238,8 @@ typedef struct weir_joined {
     weir_mode mode;
     uint64_t number; /* of the member, for its leases' tokens; never given twice */
     uint64_t generation;
+    int64_t lease_ms; /* queue; -1: as long as the member is there */
+    int64_t session_ms;
 } weir_joined;
 
 typedef struct weir_take {
