@@ -37,6 +37,7 @@ static inline void queue_begin(fixture *f)
     f->config.env = env;
     f->config.journal_file_bytes = 1 << 20;
     fixture_open(f);
+    declare(f->port, "written", WEIR_LEVEL_OS);
 }
 
 static inline void queue_end(fixture *f)
@@ -75,6 +76,7 @@ static inline void restart_from_copy(fixture *f)
     assert_non_null(mkdtemp(copy));
     snprintf(command, sizeof(command), "rm -rf '%s'; cp -r '%s' '%s' 2>/dev/null", copy, f->dir,
              copy);
+    publish_ok(f->port, "written", "all before this"); /* nobody waits for an acquisition */
     int left = 100; /* a file that the journal has just renamed is not there under its old name */
     while (system(command) != 0) {
         assert_true(left-- > 0);
