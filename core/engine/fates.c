@@ -27,27 +27,37 @@ enum {
     HEADERS_BYTES_MAX = 4096, /* what all of them may take */
 };
 
-void weir_fate_count(weir_engine *engine, weir_group_part *part, weir_fate fate, uint64_t records)
+/* The metrics of fates stand one behind the other, in their order. */
+_Static_assert(offsetof(weir_stats, fate_topic_deleted) - offsetof(weir_stats, fate_accepted) ==
+                   (WEIR_FATE_TOPIC_DELETED - WEIR_FATE_ACCEPTED) * sizeof(uint64_t),
+               "weir_fate_shown goes by the order of fates");
+
+static uint64_t *shown_of(weir_engine *engine, weir_fate fate)
 {
-    uint64_t *shown = &engine->stats.fate_accepted; /* one behind the other, as the fates are */
-    if (records == 0 || fate == WEIR_FATE_PENDING) {
-        return;
-    }
-    part->fates[fate] += records;
-    shown[fate - 1] += records;
-    weir_group_part_changed(engine, part);
+    uint64_t *all = (uint64_t *)(void *)&engine->stats;
+    return all + offsetof(weir_stats, fate_accepted) / sizeof(uint64_t) +
+           (size_t)(fate - WEIR_FATE_ACCEPTED);
 }
 
 void weir_fate_shown(weir_engine *engine, weir_fate fate, uint64_t records)
 {
-    (&engine->stats.fate_accepted)[fate - 1] += records;
+    *shown_of(engine, fate) += records;
+}
+
+void weir_fate_count(weir_engine *engine, weir_group_part *part, weir_fate fate, uint64_t records)
+{
+    if (records == 0 || fate == WEIR_FATE_PENDING) {
+        return;
+    }
+    part->fates[fate] += records;
+    weir_fate_shown(engine, fate, records);
+    weir_group_part_changed(engine, part);
 }
 
 void weir_fates_show(weir_engine *engine, const uint64_t *fates)
 {
-    uint64_t *shown = &engine->stats.fate_accepted;
-    for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++) {
-        shown[fate - 1] = fates[fate];
+    for (int fate = WEIR_FATE_ACCEPTED; fate < WEIR_FATE_COUNT; fate++) {
+        *shown_of(engine, (weir_fate)fate) = fates[fate];
     }
 }
 
