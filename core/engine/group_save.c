@@ -324,7 +324,7 @@ weir_err weir_snapshot_group_take(weir_engine *engine, uint64_t unit, weir_reade
     uint32_t id = weir_reader_u32(body);
     weir_err err = weir_snapshot_take_fields(engine, &draft, WEIR_FIELDS(GROUP_FIELDS), body);
     err = err == WEIR_OK ? draft_check(&draft) : err;
-    if (err != WEIR_OK || id == 0) {
+    if (err != WEIR_OK || id == 0 || id == UINT32_MAX) {
         return err != WEIR_OK ? err : WEIR_DAMAGED;
     }
     weir_group *group = weir_group_find_id(engine, id);

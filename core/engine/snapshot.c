@@ -124,8 +124,11 @@ static void put_group_id_next(weir_engine *engine, const void *object, weir_writ
 static weir_err take_group_id_next(weir_engine *engine, void *object, weir_reader *from)
 {
     (void)object;
-    engine->groups.id_next = weir_reader_u32(from);
-    return engine->groups.id_next > 0 ? WEIR_OK : WEIR_DAMAGED;
+    uint32_t next = weir_reader_u32(from);
+    if (next > engine->groups.id_next) { /* no group that was read has it, whatever the order */
+        engine->groups.id_next = next;
+    }
+    return next > 0 ? WEIR_OK : WEIR_DAMAGED;
 }
 
 static const weir_snapshot_field ENGINE_FIELDS[] = {
