@@ -117,8 +117,10 @@ struct weir_member {
     uint8_t *words; /* name, instance, origin */
     bool auto_revoke;
     bool fenced;          /* it is to be told so */
-    uint64_t joined_unit; /* its join is answered when this has its level ... */
-    uint64_t joined_step; /* ... which was seen in this turn; 0: not yet */
+    /* its newest completion that waits for a unit: nothing unasked overtakes it */
+    uint64_t answer_unit;
+    weir_level answer_level;
+    uint64_t answer_step; /* the turn in which that was seen to be there; 0: not yet */
     uint64_t heard_ns;
     /* its take that waits */
     bool takes;

@@ -84,6 +84,13 @@ static void take_end(weir_member *member)
     member->take_due = false;
 }
 
+static void waits_for(weir_member *member, uint64_t unit, weir_level level)
+{
+    member->answer_unit = unit;
+    member->answer_level = level;
+    member->answer_step = 0;
+}
+
 void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *runs, uint32_t count,
                       uint64_t unit, weir_level level)
 {
@@ -101,6 +108,7 @@ void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *run
     if (unit == 0) {
         weir_port_complete(member->port, &done);
     } else {
+        waits_for(member, unit, level);
         weir_port_answer(member->port, &done, unit, level);
     }
 }
@@ -562,7 +570,7 @@ static void join_op(weir_engine *engine, weir_port *port, const weir_op *op)
         };
     }
     if (member != NULL) {
-        member->joined_unit = engine->topics_unit;
+        waits_for(member, engine->topics_unit, WEIR_LEVEL_DISK);
     }
     /* [E4] a group that was just made is told of when it is durable. */
     bool told = engine->topics_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK);
@@ -708,7 +716,7 @@ static void tell_fenced(weir_engine *engine)
         weir_port *port = engine->ports[i];
         for (weir_link *at = port->members.next; at != &port->members; at = at->next) {
             weir_member *member = WEIR_OWNER_OF(at, weir_member, port_link);
-            if (member->fenced && weir_member_joined(engine, member) && weir_port_room(port)) {
+            if (member->fenced && weir_member_answered(engine, member) && weir_port_room(port)) {
                 weir_completion told = {.type = WEIR_COMPLETION_ASSIGNED, .user = member->user};
                 told.assigned = (weir_assigned){.member = member, .fenced = true};
                 weir_port_unasked(port, &told);
@@ -719,14 +727,14 @@ static void tell_fenced(weir_engine *engine)
     }
 }
 
-bool weir_member_joined(weir_engine *engine, weir_member *member)
+bool weir_member_answered(weir_engine *engine, weir_member *member)
 {
-    if (member->joined_step == 0 &&
-        member->joined_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK)) {
-        member->joined_step = engine->stats.steps; /* it leaves in this turn at the latest */
+    if (member->answer_step == 0 &&
+        member->answer_unit <= weir_engine_mark(engine, member->answer_level)) {
+        member->answer_step = engine->stats.steps; /* it leaves in this turn at the latest */
         weir_groups_due(engine);
     }
-    return member->joined_step != 0 && member->joined_step < engine->stats.steps;
+    return member->answer_step != 0 && member->answer_step < engine->stats.steps;
 }
 
 void weir_members_work(weir_engine *engine)

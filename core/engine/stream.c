@@ -655,7 +655,7 @@ static void told(weir_member *member)
 /* False: later. */
 static bool tell(weir_engine *engine, weir_member *member)
 {
-    if (!weir_member_joined(engine, member) || !weir_port_room(member->port)) {
+    if (!weir_member_answered(engine, member) || !weir_port_room(member->port)) {
         return false;
     }
     weir_completion done = {.type = WEIR_COMPLETION_ASSIGNED, .user = member->user};

@@ -57,8 +57,8 @@ weir_err weir_member_make(weir_engine *engine, weir_group *group, const weir_joi
                           uint64_t number, weir_member **out);
 void weir_member_add(weir_engine *engine, weir_member *member); /* to its group, as the last one */
 void weir_member_free(weir_member *member);
-/* Its MEMBER completion has left: others may follow. */
-bool weir_member_joined(weir_engine *engine, weir_member *member);
+/* What it was answered has left: what is unasked may follow. */
+bool weir_member_answered(weir_engine *engine, weir_member *member);
 
 /* stream.c */
 weir_err weir_stream_member_make(weir_member *member);

@@ -627,9 +627,11 @@ static void cold_records_are_read_by_a_job(void **state)
     (void)state;
     begin("t", 1, "g");
     weir_group_options change = {.expiry_ms = -1};
+    weir_topic_options for_ever = {.retention_ms = WEIR_UNLIMITED};
     assert_int_equal(group_alter(g.b.port, "g", &change), WEIR_OK);
+    assert_int_equal(life_alter(&g.l, "t", for_ever), WEIR_OK);
     life_fill(&g.l, "t", 40, 1000, &number);
-    life_checkpoints(&g.l, 2);
+    life_checkpoints(&g.l, 1);
     group_restart(&g);
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);
@@ -778,7 +780,9 @@ static void a_checkpoint_has_commits_and_generation(void **state)
     (void)state;
     begin("t", 2, "g");
     weir_group_options change = {.expiry_ms = -1};
+    weir_topic_options for_ever = {.retention_ms = WEIR_UNLIMITED};
     assert_int_equal(group_alter(g.b.port, "g", &change), WEIR_OK);
+    assert_int_equal(life_alter(&g.l, "t", for_ever), WEIR_OK);
     assert_int_equal(member_join_with(&a, &g.b, &one), WEIR_OK);
     uint64_t generation = member_assigned(&a).generation;
     for (int i = 0; i < 20; i++) {
