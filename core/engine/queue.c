@@ -42,6 +42,7 @@ weir_err weir_queue_make(weir_engine *engine, weir_group *group)
     queue->group = group;
     queue->lease_next = 1;
     queue->look_ms = INT64_MAX;
+    queue->keys_max = WEIR_QUEUE_KEYS_MAX;
     queue->mover.group = group;
     weir_link_init(&queue->moving);
     group->queue = queue;

@@ -20,10 +20,11 @@
 #include "core/engine/settlement.h"
 
 enum {
-    WEIR_QUEUE_ITEMS_MAX = 4096,     /* of one entry */
-    WEIR_QUEUE_ENDED_MAX = 65536,    /* records of leases that end in one turn */
-    WEIR_QUEUE_MOVES_MAX = 256,      /* records that one turn takes to dead-letter topics */
-    WEIR_QUEUE_RETRY_MS = 500,       /* after the journal, or a dead-letter topic, had no room */
+    WEIR_QUEUE_ITEMS_MAX = 4096,  /* of one entry */
+    WEIR_QUEUE_ENDED_MAX = 65536, /* records of leases that end in one turn */
+    WEIR_QUEUE_MOVES_MAX = 256,   /* records that one turn takes to dead-letter topics */
+    WEIR_QUEUE_RETRY_MS = 500,    /* after the journal, or a dead-letter topic, had no room */
+    WEIR_QUEUE_KEYS_MAX = 262144, /* records with keys that a part of a key_ordered group knows */
     WEIR_QUEUE_EXAMINED_MAX = 65536, /* records that one take passes over */
 };
 
@@ -116,6 +117,7 @@ struct weir_queue {
     weir_group *group;
     uint64_t lease_next;
     uint64_t unsettled; /* of all parts */
+    uint32_t keys_max;  /* KEYS_MAX; tests have less */
     int64_t look_ms;    /* engine time: nothing ends before */
     weir_link moving;   /* parts with records for the dead-letter topic */
     weir_member mover;  /* reads for them; in no list */
@@ -171,8 +173,10 @@ weir_err weir_keys_make(weir_group_part *part);
 void weir_keys_free(weir_queue_part *own);
 void weir_keys_forget(weir_queue_part *own); /* all: they are learned anew */
 bool weir_keys_wanted(const weir_group_part *part);
-/* Learns the keys of what is unsettled already. False: a read was begun for it. */
-bool weir_keys_learn(weir_engine *engine, weir_member *member, weir_group_part *part);
+/* Learns the keys of what is unsettled already. MORE: a read was begun for it. LIMIT: only records
+ * below *known may be asked for. NO_MEMORY. */
+weir_err weir_keys_learn(weir_engine *engine, weir_member *member, weir_group_part *part,
+                         int64_t *known);
 /* May this record be given out now? It is remembered in either case. LIMIT: too many wait. */
 weir_err weir_keys_ask(weir_group_part *part, int64_t offset, weir_bytes key, bool *may);
 /* What a take did with records it asked for: those that wait are held, those that ended let go. */

@@ -10,7 +10,8 @@
  * harms nobody.
  *
  * A key is a list of records by their offsets: first offset -> ... -> last; each record knows the
- * next one of its key. Both tables are open addressing by offset, and by hash.
+ * next one of its key. Both tables are open addressing by offset, and by hash. A part remembers
+ * WEIR_QUEUE_KEYS_MAX records; what lies behind the last of them waits until some are settled.
  *
  * [K1] Every unsettled record below `known` that has a key is in the table; the first one of its key
  *      is not held, the others are. */
@@ -22,7 +23,6 @@
 #include <string.h>
 
 enum {
-    RECORDS_MAX = 262144, /* that one part remembers; fresh ones wait beyond */
     LEAST = 64,
     NONE = UINT32_MAX,
 };
@@ -113,13 +113,13 @@ static weir_err table_grow(struct weir_keys *keys, table *in, uint32_t capacity)
     return WEIR_OK;
 }
 
-static weir_err reserve(struct weir_keys *keys)
+static weir_err reserve(const weir_group_part *part, struct weir_keys *keys)
 {
+    if (keys->count >= part->group->queue->keys_max) {
+        return WEIR_LIMIT;
+    }
     if (keys->count < keys->capacity) {
         return WEIR_OK;
-    }
-    if (keys->count >= RECORDS_MAX) {
-        return WEIR_LIMIT;
     }
     uint32_t capacity = keys->capacity < LEAST ? LEAST : 2 * keys->capacity;
     waiting *records = realloc(keys->records, capacity * sizeof(*records));
@@ -250,7 +250,7 @@ static weir_err learn_one(weir_group_part *part, const weir_chunk *chunk, uint32
     if (find(keys, &keys->by_offset, (uint64_t)record.offset) != NONE) {
         return WEIR_OK;
     }
-    weir_err err = reserve(keys);
+    weir_err err = reserve(part, keys);
     if (err == WEIR_OK) {
         add(keys, record.offset, hash_of(record.key), &first);
     }
@@ -289,7 +289,8 @@ static weir_err learn_run(weir_engine *engine, weir_member *member, weir_group_p
     return err;
 }
 
-bool weir_keys_learn(weir_engine *engine, weir_member *member, weir_group_part *part)
+weir_err weir_keys_learn(weir_engine *engine, weir_member *member, weir_group_part *part,
+                         int64_t *known)
 {
     weir_settlement_run run;
     weir_err err = part->queue->keys == NULL ? weir_keys_make(part) : WEIR_OK;
@@ -303,7 +304,8 @@ bool weir_keys_learn(weir_engine *engine, weir_member *member, weir_group_part *
         keys->known = run.first > keys->known ? run.first : keys->known;
         err = learn_run(engine, member, part, &run);
     }
-    return err == WEIR_OK;
+    *known = err == WEIR_OK ? INT64_MAX : part->queue->keys != NULL ? part->queue->keys->known : 0;
+    return err;
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------- */
@@ -316,7 +318,7 @@ weir_err weir_keys_ask(weir_group_part *part, int64_t offset, weir_bytes key, bo
         *may = keys->records[known].previous == NONE;
         return WEIR_OK;
     }
-    weir_err err = reserve(keys);
+    weir_err err = reserve(part, keys);
     if (err == WEIR_OK) {
         add(keys, offset, hash_of(key), may);
         keys->known = offset + 1 > keys->known ? offset + 1 : keys->known;
@@ -348,6 +350,10 @@ void weir_keys_settled(weir_group_part *part, int64_t first, int64_t last)
         return;
     }
     bool few = last - first < (int64_t)keys->count;
+    if (keys->count >= part->group->queue->keys_max) {
+        weir_group_ready(part->group, part); /* takes may have waited for room */
+        weir_groups_due(part->queue->engine);
+    }
     for (uint32_t i = 0; !few && i < keys->used; i++) {
         int64_t offset = keys->records[i].offset;
         if (offset >= first && offset <= last) {

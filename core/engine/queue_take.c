@@ -332,15 +332,18 @@ static void part_take(taking *t)
     uint32_t handed = t->queue->handed_count;
     uint32_t given = t->given;
     int64_t from = 0;
+    int64_t known = INT64_MAX;
     t->queue->items.count = 0;
     t->lease = t->queue->lease_next;
     t->keys = weir_keys_wanted(t->part);
-    if (t->keys && !weir_keys_learn(t->engine, t->member, t->part)) {
+    weir_err err = t->keys ? weir_keys_learn(t->engine, t->member, t->part, &known) : WEIR_OK;
+    if (err != WEIR_OK && err != WEIR_LIMIT) {
         t->waits = true;
         return;
     }
     while (has_room(t, false) &&
-           weir_settlement_due(settlement, from, t->engine->engine_ms, &run)) {
+           weir_settlement_due(settlement, from, t->engine->engine_ms, &run) && run.first < known) {
+        run.last = run.last < known ? run.last : known - 1;
         from = examine_run(t, &run, false);
         if (from <= run.last) {
             break;
@@ -348,7 +351,7 @@ static void part_take(taking *t)
     }
     int64_t fresh = weir_settlement_fresh(settlement);
     int64_t visible = t->part->partition->visible_offset;
-    if (has_room(t, true) && fresh < visible) {
+    if (has_room(t, true) && fresh < visible && known == INT64_MAX) {
         run = (weir_settlement_run){.first = fresh, .last = visible - 1};
         (void)examine_run(t, &run, true);
     }

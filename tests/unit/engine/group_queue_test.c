@@ -1,6 +1,8 @@
 /* tests/unit/engine/group_queue_test.c - queue groups: taken, answered, late, and after a start. */
 #include "tests/unit/engine/group_queue.h"
 
+#include "core/engine/queue.h"
+
 static void each_record_goes_to_one_member(void **state)
 {
     fixture f;
@@ -812,6 +814,41 @@ static void after_a_kill_keys_are_in_order_still(void **state)
     queue_end(&f);
 }
 
+static void more_keys_than_are_remembered_wait_and_all_go_in_order(void **state)
+{
+    fixture f;
+    given g;
+    uint32_t accepted = 0;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f); /* not in order yet: many are taken and given back */
+    for (int i = 0; i < 10; i++) {
+        publish_ok(f.port, "q/a", "1");
+        publish_ok(f.port, "q/b", "1");
+    }
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 12, &g), 12);
+    assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_RELEASE), WEIR_OK);
+    weir_group_options change = {.key_ordered = 1};
+    assert_int_equal(group_alter(f.port, "g", &change), WEIR_OK);
+    weir_group_find(f.engine, WEIR_TEXT("g"))->queue->keys_max = 5;
+    int64_t last = -1;
+    while (accepted < 20) {
+        take_begin(&f, member, 100, 60000);
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_TAKEN);
+        given_of(&done, &g);
+        assert_true(g.count > 0 && g.count <= 2);
+        for (uint32_t i = 0; i < g.count; i++) {
+            assert_true(g.offsets[i] > last - 1);
+            last = g.offsets[i] > last ? g.offsets[i] : last;
+        }
+        assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_OK);
+        accepted += g.count;
+    }
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 20);
+    queue_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -847,6 +884,7 @@ int main(void)
         cmocka_unit_test(a_topic_that_goes_takes_its_leases_along),
         cmocka_unit_test(of_a_key_one_record_is_out_at_a_time_and_in_order),
         cmocka_unit_test(after_a_kill_keys_are_in_order_still),
+        cmocka_unit_test(more_keys_than_are_remembered_wait_and_all_go_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
