@@ -620,19 +620,13 @@ static void a_stretch_without_a_match_is_committed_by_itself(void **state)
     group_end(&g);
 }
 
+static void begin_cold(const char *dead_letter);
+
 static void cold_records_are_read_by_a_job(void **state)
 {
     joined_member a;
-    int number = 0;
     (void)state;
-    begin("t", 1, "g");
-    weir_group_options change = {.expiry_ms = -1};
-    weir_topic_options for_ever = {.retention_ms = WEIR_UNLIMITED};
-    assert_int_equal(group_alter(g.b.port, "g", &change), WEIR_OK);
-    assert_int_equal(life_alter(&g.l, "t", for_ever), WEIR_OK);
-    life_fill(&g.l, "t", 40, 1000, &number);
-    life_checkpoints(&g.l, 1);
-    group_restart(&g);
+    begin_cold(NULL);
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);
     int64_t next = 0;
@@ -650,6 +644,250 @@ static void cold_records_are_read_by_a_job(void **state)
         }
         weir_completion_drop(&done);
     }
+    group_end(&g);
+}
+
+static void what_compaction_removed_is_superseded(void **state)
+{
+    joined_member a;
+    weir_topic_options compact = {.partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT};
+    weir_group_options change = {.expiry_ms = -1};
+    int64_t last = -1;
+    (void)state;
+    group_begin(&g);
+    assert_int_equal(declare_with(g.b.port, "t", compact), WEIR_OK);
+    assert_int_equal(group_create(g.b.port, "g", "t", WEIR_MODEL_STREAM), WEIR_OK);
+    assert_int_equal(group_alter(g.b.port, "g", &change), WEIR_OK);
+    for (int i = 0; i < 300; i++) {
+        char key[16], value[300];
+        snprintf(key, sizeof(key), "k%d", i % 10);
+        snprintf(value, sizeof(value), "%d %250s", i, "");
+        publish_key(g.b.port, "t", key, value);
+    }
+    life_checkpoints(&g.l, 1);
+    for (int i = 0; life_stats(&g.l).compactions == 0; i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        life_turn_clock(500);
+        (void)weir_port_wait(g.b.port, 1);
+    }
+    group_restart(&g); /* what is read are the segments */
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    for (;;) {
+        weir_take take = {.records_max = 7, .bytes_max = 1 << 20};
+        assert_int_equal(weir_port_take(g.b.port, a.member, &take, &a, 1), WEIR_OK);
+        weir_completion done = box_wait(&g.b, WEIR_COMPLETION_TAKEN, &a);
+        assert_int_equal(done.err, WEIR_OK);
+        for (uint32_t i = 0; i < done.taken.run_count; i++) {
+            const weir_handed *run = &done.taken.runs[i];
+            for (uint32_t r = 0; r < run->count; r++) {
+                weir_record record;
+                weir_chunk_record(run->chunk, run->first + r, &record);
+                assert_true(record.offset > last);
+                last = record.offset;
+            }
+        }
+        bool end = done.taken.run_count == 0;
+        weir_completion_drop(&done);
+        if (end) {
+            break;
+        }
+        assert_int_equal(member_commits(&a, "t", 0, last), WEIR_OK);
+        group_adds_up(g.b.port, "g");
+    }
+    weir_group_partition now = group_partition(g.b.port, "g", 0);
+    assert_int_equal(now.committed, 300);
+    assert_int_equal(now.lag, 0);
+    assert_true(now.fates[WEIR_FATE_SUPERSEDED] > 0);
+    group_kill(&g);
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_SUPERSEDED),
+                     now.fates[WEIR_FATE_SUPERSEDED]);
+    group_adds_up(g.b.port, "g");
+    group_end(&g);
+}
+
+/* Forty records of 1,000 bytes that are in segments alone. */
+static void begin_cold(const char *dead_letter)
+{
+    weir_bytes topics[] = {weir_bytes_of("t")};
+    weir_group_options options = {.model = WEIR_MODEL_STREAM,
+                                  .dead_letter = weir_bytes_of(dead_letter),
+                                  .topics = topics,
+                                  .topic_count = 1,
+                                  .expiry_ms = -1};
+    weir_topic_options for_ever = {.retention_ms = WEIR_UNLIMITED};
+    int number = 0;
+    group_begin(&g);
+    declare(g.b.port, "t", WEIR_LEVEL_DISK);
+    declare(g.b.port, "dead", WEIR_LEVEL_DISK);
+    assert_int_equal(life_alter(&g.l, "t", for_ever), WEIR_OK);
+    assert_int_equal(group_create_with(g.b.port, "g", &options), WEIR_OK);
+    life_fill(&g.l, "t", 40, 1000, &number);
+    life_checkpoints(&g.l, 1);
+    group_restart(&g);
+}
+
+/* Takes until so many were taken. */
+static void take_cold(joined_member *a, uint32_t wanted)
+{
+    for (uint32_t taken = 0; taken < wanted;) {
+        weir_take take = {.records_max = wanted - taken, .bytes_max = 1 << 20, .wait_ms = 30000};
+        assert_int_equal(weir_port_take(g.b.port, a->member, &take, a, 1), WEIR_OK);
+        weir_completion done = box_wait(&g.b, WEIR_COMPLETION_TAKEN, a);
+        assert_int_equal(done.err, WEIR_OK);
+        for (uint32_t i = 0; i < done.taken.run_count; i++) {
+            taken += done.taken.runs[i].count;
+        }
+        weir_completion_drop(&done);
+    }
+}
+
+static void what_is_damaged_is_passed_over_and_has_a_fate(void **state)
+{
+    joined_member a;
+    char command[512];
+    (void)state;
+    begin_cold(NULL);
+    box_drop(&g.b);
+    fixture_close(&g.l.f);
+    snprintf(command, sizeof(command),
+             "f=$(find '%s/log/1/0' -name '*.log' | sort | sed -n 2p); test -n \"$f\" && "
+             "printf 'damage' | dd of=\"$f\" bs=1 seek=500 conv=notrunc 2>/dev/null",
+             g.l.f.dir);
+    assert_int_equal(system(command), 0);
+    fixture_open(&g.l.f);
+    g.b.port = g.l.f.port;
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    int64_t last = -1;
+    while (last < 39) {
+        weir_take take = {.records_max = 100, .bytes_max = 1 << 20, .wait_ms = 30000};
+        assert_int_equal(weir_port_take(g.b.port, a.member, &take, &a, 1), WEIR_OK);
+        weir_completion done = box_wait(&g.b, WEIR_COMPLETION_TAKEN, &a);
+        assert_int_equal(done.err, WEIR_OK);
+        for (uint32_t i = 0; i < done.taken.run_count; i++) {
+            weir_record record;
+            const weir_handed *run = &done.taken.runs[i];
+            weir_chunk_record(run->chunk, run->first + run->count - 1, &record);
+            last = record.offset;
+        }
+        weir_completion_drop(&done);
+    }
+    assert_int_equal(member_commits(&a, "t", 0, 39), WEIR_OK);
+    uint64_t dropped = group_fate(g.b.port, "g", WEIR_FATE_DROPPED);
+    assert_true(dropped > 0);
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_ACCEPTED), 40 - dropped);
+    group_adds_up(g.b.port, "g");
+    group_end(&g);
+}
+
+/* ---- Dead letters ----------------------------------------------------------------------------- */
+
+static int64_t dead_letters(void)
+{
+    return life_bounds(&g.l, "dead", 0).end_offset;
+}
+
+static void a_rejected_record_is_a_dead_letter_in_the_unit_of_its_commit(void **state)
+{
+    joined_member a;
+    weir_bytes topics[] = {weir_bytes_of("t")};
+    weir_group_options options = {.model = WEIR_MODEL_STREAM,
+                                  .dead_letter = weir_bytes_of("dead"),
+                                  .topics = topics,
+                                  .topic_count = 1};
+    (void)state;
+    group_begin(&g);
+    declare(g.b.port, "t", WEIR_LEVEL_DISK);
+    declare(g.b.port, "dead", WEIR_LEVEL_DISK);
+    assert_int_equal(group_create_with(g.b.port, "g", &options), WEIR_OK);
+    publish_values("t", 0, 4);
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    member_takes(&a, 3, "0:0=0 0:1=1 0:2=2 ");
+    assert_int_equal(member_rejects(&a, "t", 0, 1, "bad"), WEIR_OK);
+    assert_int_equal(member_rejects(&a, "t", 0, 1, "bad"), WEIR_OK); /* again: nothing happens */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(dead_letters(), 1);
+        assert_record(g.b.port, "dead", 0, NULL, "1");
+        assert_int_equal(group_partition(g.b.port, "g", 0).committed, 2);
+        assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_DEAD_LETTERED), 1);
+        assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_ACCEPTED), 1);
+        group_adds_up(g.b.port, "g");
+        group_kill(&g);
+    }
+    group_end(&g);
+}
+
+static void without_its_dead_letter_topic_a_reject_changes_nothing(void **state)
+{
+    joined_member a;
+    (void)state;
+    begin_cold("dead");
+    assert_int_equal(topic_delete(g.b.port, "dead"), WEIR_OK);
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    take_cold(&a, 3);
+    assert_int_equal(member_rejects(&a, "t", 0, 1, "bad"), WEIR_NOT_FOUND);
+    assert_int_equal(group_partition(g.b.port, "g", 0).committed, 0);
+    assert_int_equal(member_commits(&a, "t", 0, 1), WEIR_OK);
+    group_end(&g);
+}
+
+static void a_reject_of_a_record_on_disk_waits_and_later_settles_behind_it(void **state)
+{
+    joined_member a;
+    weir_settle_range rejected[] = {
+        {.topic = weir_bytes_of("t"), .first = 1, .last = 1},
+        {.topic = weir_bytes_of("t"), .first = 15, .last = 15},
+    };
+    weir_settle_range accepted = {.topic = weir_bytes_of("t"), .first = 20, .last = 20};
+    (void)state;
+    begin_cold("dead");
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    take_cold(&a, 40);
+    weir_settle settle = {.verb = WEIR_VERB_REJECT,
+                          .ranges = rejected,
+                          .range_count = 2,
+                          .generation = a.generation,
+                          .reason = weir_bytes_of("bad")};
+    assert_int_equal(weir_port_settle(g.b.port, a.member, &settle, &a, 1), WEIR_OK);
+    settle = (weir_settle){.verb = WEIR_VERB_ACCEPT,
+                           .ranges = &accepted,
+                           .range_count = 1,
+                           .generation = a.generation};
+    assert_int_equal(weir_port_settle(g.b.port, a.member, &settle, &a, 2), WEIR_OK);
+    weir_completion done = box_wait(&g.b, WEIR_COMPLETION_SETTLED, &a);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.token, 1);
+    assert_int_equal(done.settled.records, 16);
+    done = box_wait(&g.b, WEIR_COMPLETION_SETTLED, &a);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.token, 2);
+    assert_int_equal(dead_letters(), 2);
+    assert_int_equal(group_partition(g.b.port, "g", 0).committed, 21);
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_DEAD_LETTERED), 2);
+    group_adds_up(g.b.port, "g");
+    group_end(&g);
+}
+
+static void a_member_that_waits_costs_no_turns(void **state)
+{
+    joined_member a;
+    (void)state;
+    begin("t", 1, "g");
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    member_take_send(&a, 10, 30000);
+    for (int i = 0; i < 20; i++) {
+        weir_port_step(g.b.port);
+        box_fill(&g.b);
+    }
+    uint64_t turns = life_stats(&g.l).steps;
+    weir_port_step(g.b.port);
+    assert_true(life_stats(&g.l).steps <= turns + 1);
+    assert_true(weir_port_next_ms(g.b.port) > 0);
     group_end(&g);
 }
 
@@ -846,6 +1084,12 @@ int main(void)
         cmocka_unit_test(records_that_do_not_match_are_passed_over),
         cmocka_unit_test(a_stretch_without_a_match_is_committed_by_itself),
         cmocka_unit_test(cold_records_are_read_by_a_job),
+        cmocka_unit_test(what_compaction_removed_is_superseded),
+        cmocka_unit_test(what_is_damaged_is_passed_over_and_has_a_fate),
+        cmocka_unit_test(a_rejected_record_is_a_dead_letter_in_the_unit_of_its_commit),
+        cmocka_unit_test(without_its_dead_letter_topic_a_reject_changes_nothing),
+        cmocka_unit_test(a_reject_of_a_record_on_disk_waits_and_later_settles_behind_it),
+        cmocka_unit_test(a_member_that_waits_costs_no_turns),
         cmocka_unit_test(a_removed_place_goes_to_the_earliest_left),
         cmocka_unit_test(a_removed_place_goes_to_the_end),
         cmocka_unit_test(a_removed_place_is_an_error_until_a_reset),
