@@ -412,6 +412,7 @@ static weir_err replay_generation(weir_engine *engine, weir_bytes body, uint64_t
         return WEIR_DAMAGED;
     }
     weir_group_changed(engine, group);
+    group->rebalances++;
     return set_recovered(group, (weir_bytes){body.ptr + 4, body.len - 4});
 }
 
