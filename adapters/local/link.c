@@ -240,6 +240,7 @@ static weir_err session_open(weir_local_link *link)
         .host = adapter->host,
         .name = name,
         .push = true,
+        .origin = "local",
         .emit_arg = link,
         .emit = on_emit,
     };

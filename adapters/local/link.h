@@ -26,7 +26,8 @@
     X(paused_in_flight, "weir_local_paused_in_flight_total")                                       \
     X(narrowed_fetch, "weir_refused_fetch_total")                                                  \
     X(refused_wait, "weir_refused_fetch_wait_total")                                               \
-    X(refused_fetches, "weir_refused_fetches_total")
+    X(refused_fetches, "weir_refused_fetches_total")                                               \
+    X(refused_members, "weir_refused_session_members_total")
 
 typedef struct weir_local_link weir_local_link;
 

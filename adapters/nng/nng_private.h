@@ -52,6 +52,7 @@ typedef enum weir_nng_part {
     X(narrowed_fetch, "weir_refused_fetch_total")                                                  \
     X(refused_wait, "weir_refused_fetch_wait_total")                                               \
     X(refused_fetches, "weir_refused_fetches_total")                                               \
+    X(refused_members, "weir_refused_session_members_total")                                       \
     X(rep_contexts, "weir_nng_rep_contexts")                                                       \
     X(sessions, "weir_nng_sessions")                                                               \
     X(sessions_expired, "weir_nng_sessions_expired_total")                                         \

@@ -320,6 +320,8 @@ static void counters_add(rep_session *session)
     weir_counter_add(&sum->refused_wait, now->refused_wait - session->counted.refused_wait);
     weir_counter_add(&sum->refused_fetches,
                      now->refused_fetches - session->counted.refused_fetches);
+    weir_counter_add(&sum->refused_members,
+                     now->refused_members - session->counted.refused_members);
     session->counted = *now;
 }
 
@@ -399,6 +401,7 @@ static weir_err session_open(rep_session *session)
         .host = adapter->host,
         .name = session->token,
         .push = false,
+        .origin = "nng",
         .emit_arg = session,
         .emit = session_emit,
     };

@@ -46,6 +46,7 @@ static weir_err weir1_open(weir_web_link *link)
         .host = lane->adapter->host,
         .name = name,
         .push = true,
+        .origin = "websocket",
         .emit_arg = link,
         .emit = weir1_emit,
     };
@@ -125,6 +126,8 @@ static void counters_add(weir_web_link *link)
     weir_counter_add(&stats->v1_refused_wait, now->refused_wait - link->counted.refused_wait);
     weir_counter_add(&stats->v1_refused_fetches,
                      now->refused_fetches - link->counted.refused_fetches);
+    weir_counter_add(&stats->v1_refused_members,
+                     now->refused_members - link->counted.refused_members);
     link->counted = *now;
 }
 

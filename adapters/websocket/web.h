@@ -72,7 +72,8 @@ enum {
     X(v1_narrowed_fetch, "weir_refused_fetch_total",                                               \
       "Fetches given fewer bytes than they asked for: limit fetch_bytes_max.")                     \
     X(v1_refused_wait, "weir_refused_fetch_wait_total", "Limit fetch_wait_ms_max.")                \
-    X(v1_refused_fetches, "weir_refused_fetches_total", "Limit fetches_max.")
+    X(v1_refused_fetches, "weir_refused_fetches_total", "Limit fetches_max.")                       \
+    X(v1_refused_members, "weir_refused_session_members_total", "Limit members_per_session_max.")
 
 typedef struct weir_web_stats {
 #define WEIR_WEB_STATS_FIELD(field, metric, help) weir_counter field;

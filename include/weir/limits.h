@@ -74,6 +74,8 @@
       "Pairs of a group and a partition that it reads, of all groups.", "-", "error limit")        \
     X(group_members_max, 10000, "members", 1, 1000000, "weir_refused_members_total",               \
       "Members of one group at once.", "SUBACK 0x97 (5.0), 0x80 (3.1.1)", "error limit")           \
+    X(members_per_session_max, 100, "members", 1, 10000, "weir_refused_session_members_total",     \
+      "Members of groups that one weir.v1 session holds.", "-", "error limit")                     \
     X(port_bytes_max, 8388608, "bytes", 65536, 1073741824, "weir_paused_port_total",               \
       "What one I/O loop has submitted and the engine has not yet taken.",                         \
       "reading stops until there is room", "reading stops until there is room")                    \

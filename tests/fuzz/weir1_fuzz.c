@@ -11,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { PUSHES = 1, GREETED = 2, STREAM = 4, COMPLETES = 8, NARROW = 16, FAILS = 32 };
 
 static weir_chunk chunk;
+static weir_member member;
 
 static void chunk_once(void)
 {
@@ -28,20 +29,29 @@ static void complete_and_deliver(talk *t, bool fails)
 {
     weir_run run = {&chunk, 0, 2};
     const weir_completion fetched = {.fetched = {&run, 1, 0, 9}};
+    weir_handed handed = {.chunk = &chunk, .count = 2, .lease = 7, .leased = 1};
+    const weir_completion taken = {.taken = {.runs = &handed, .run_count = 1, .epoch = 3}};
+    const weir_completion joined = {.joined = {.member = &member, .model = WEIR_MODEL_QUEUE}};
     weir_subscriber *deliver_to = NULL;
     for (size_t i = 0; i < t->port.count; i++) {
         fake_op *op = &t->port.ops[i];
         deliver_to = op->kind == FAKE_SUBSCRIBE ? op->subscriber : deliver_to;
         if (!op->done && op->kind != FAKE_CANCEL) {
-            bool closes = op->kind == FAKE_CLOSE;
+            bool closes = op->kind == FAKE_CLOSE || op->kind == FAKE_LEAVE;
             talk_complete(t, op, fails && !closes ? WEIR_NOT_FOUND : WEIR_OK,
-                          op->kind == FAKE_FETCH ? &fetched : NULL);
+                          op->kind == FAKE_FETCH  ? &fetched
+                          : op->kind == FAKE_TAKE ? &taken
+                          : op->kind == FAKE_JOIN ? &joined
+                                                  : NULL);
         }
     }
     t->port.count = 0;
     if (deliver_to != NULL && !fails) {
         talk_deliver(t, deliver_to, 0, &chunk, 0, 2);
     }
+    weir_completion assigned = {.type = WEIR_COMPLETION_ASSIGNED};
+    assigned.assigned = (weir_assigned){.member = &member, .generation = 2, .fenced = fails};
+    weir_v1_session_completion(t->session, &assigned);
 }
 
 static void after_piece(talk *t, unsigned mode)

@@ -33,7 +33,11 @@ void weir_v1_write_reason(weir_v1_writer *writer, const weir_v1_reason *reason);
 typedef struct weir_v1_place {
     weir_bytes topic; /* empty: a live record, whose key is its name */
     uint32_t partition;
-    bool retained; /* it comes from the retained values */
+    bool retained;  /* it comes from the retained values */
+    uint64_t epoch; /* of a queue group: with `lease` its token */
+    uint64_t lease; /* 0: it has none */
+    uint32_t leased;
+    uint32_t failed;
 } weir_v1_place;
 
 void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,

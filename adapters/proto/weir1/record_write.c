@@ -145,6 +145,24 @@ static void write_text_or_base64(weir_v1_writer *writer, weir_bytes bytes, const
     }
 }
 
+/* "lease":"EPOCH-NUMBER", which settles it, and how often it was handed out. */
+static void write_lease(weir_v1_writer *writer, const weir_v1_place *place)
+{
+    if (place->lease != 0) {
+        weir_v1_write_raw(writer, ",\"lease\":\"");
+        weir_v1_write_unsigned(writer, place->epoch);
+        weir_v1_write_raw(writer, "-");
+        weir_v1_write_unsigned(writer, place->lease);
+        weir_v1_write_raw(writer, "\"");
+    }
+    if (place->leased > 0) {
+        weir_v1_write_raw(writer, ",\"leased\":");
+        weir_v1_write_unsigned(writer, place->leased);
+        weir_v1_write_raw(writer, ",\"failed\":");
+        weir_v1_write_unsigned(writer, place->failed);
+    }
+}
+
 void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,
                           const weir_record *record)
 {
@@ -174,6 +192,7 @@ void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,
     if (record->header_count > 0) {
         write_headers(writer, record->headers);
     }
+    write_lease(writer, place);
     weir_v1_write_raw(writer, place->retained ? ",\"retained\":true}" : "}");
 }
 

@@ -82,7 +82,7 @@ bool weir_v1_session_wants_turn(const weir_v1_session *session)
 {
     bool room = session->in_flight < session->config.limits->in_flight_max;
     return (session->parked && room) || session->grants_wanted || session->closes_wanted ||
-           session->cancels_wanted ||
+           session->cancels_wanted || session->members_wanted ||
            (session->held > 0 && !session->held_under_way && !session->paused);
 }
 
@@ -232,18 +232,26 @@ void weir_v1_fetches_cancel(weir_v1_session *session)
             }
             continue;
         }
+        if (op->member != NULL && op->member->state == WEIR_V1_MEMBER_LEAVING) {
+            op->cancel_wanted = false; /* its leave ends the take */
+            continue;
+        }
         weir_err err =
-            config->port_ops->fetch_cancel(config->port, config->user, weir_v1_op_token(op));
+            op->member != NULL
+                ? config->port_ops->take_cancel(config->port, op->member->member)
+                : config->port_ops->fetch_cancel(config->port, config->user, weir_v1_op_token(op));
         session->submitted = true;
         op->cancel_wanted = err == WEIR_AGAIN;
         session->cancels_wanted |= op->cancel_wanted;
     }
 }
 
+/* Fetches and takes. */
 static void fetches_cancel_all(weir_v1_session *session)
 {
     for (weir_v1_op *op = session->ops; op != NULL; op = op->next) {
-        op->cancel_wanted = op->kind == WEIR_V1_OP_FETCH || op->kind == WEIR_V1_OP_FETCH_FRAME;
+        op->cancel_wanted = op->kind == WEIR_V1_OP_FETCH || op->kind == WEIR_V1_OP_FETCH_FRAME ||
+                            op->kind == WEIR_V1_OP_LEASE || op->kind == WEIR_V1_OP_PUSH;
     }
     weir_v1_fetches_cancel(session);
 }
@@ -261,6 +269,9 @@ bool weir_v1_session_turn(weir_v1_session *session)
     if (session->grants_wanted || session->closes_wanted) {
         weir_v1_subscriptions_turn(session);
     }
+    if (session->members_wanted) {
+        weir_v1_members_turn(session);
+    }
     weir_v1_goodbye_check(session);
     bool submitted = session->submitted;
     session->submitted = false;
@@ -275,6 +286,7 @@ bool weir_v1_session_output(weir_v1_session *session, uint64_t waiting_bytes)
         session->grants_wanted = true;
         weir_v1_fetches_again(session);
         weir_v1_subscriptions_turn(session);
+        weir_v1_members_turn(session);
     }
     bool submitted = session->submitted;
     session->submitted = false;
@@ -318,7 +330,7 @@ void weir_v1_session_drain(weir_v1_session *session)
 void weir_v1_goodbye_check(weir_v1_session *session)
 {
     if (session->leaving && !session->ended && session->op_count == 0 &&
-        session->subscription_count == 0) {
+        session->subscription_count == 0 && session->member_count == 0) {
         weir_v1_reply_ok(session, &session->goodbye);
         session->ended = true;
     }
@@ -350,6 +362,7 @@ void weir_v1_session_close(weir_v1_session *session)
     parked_abandon(session);
     fetches_cancel_all(session);
     weir_v1_subscriptions_close(session);
+    weir_v1_members_close(session, session->draining); /* [M2] */
 }
 
 bool weir_v1_session_greeted(const weir_v1_session *session)
@@ -365,7 +378,8 @@ bool weir_v1_session_ended(const weir_v1_session *session)
 bool weir_v1_session_idle(const weir_v1_session *session)
 {
     if (session->closed) {
-        return session->op_count == 0 && session->subscription_count == 0;
+        return session->op_count == 0 && session->subscription_count == 0 &&
+               session->member_count == 0;
     }
     return session->op_count == 0 && !session->parked;
 }

@@ -20,7 +20,8 @@
  *     at time:        no hello after limits.connect_ms_max (weir_v1_session_greeted() is false):
  *                     weir_v1_session_fail(session, WEIR_TIMEOUT, "say hello sooner"), then close
  *     at drain:       weir_v1_session_drain(session); close when weir_v1_session_idle()
- *     on close:       weir_v1_session_close(session); keep session and sink, and go on with
+ *     on close:       weir_v1_session_close(session), whose members leave it, in order when it was
+ *                     draining; keep session and sink, and go on with
  *                     completions and turns, until idle() is true; then weir_v1_session_destroy
  *
  * Output comes through config.emit, one whole message per call. A stream socket appends a newline
@@ -67,6 +68,26 @@ typedef struct weir_v1_port_ops {
     weir_err (*topics)(weir_port *port, weir_bytes name, void *user, uint64_t token);
     weir_err (*offsets)(weir_port *port, weir_bytes topic, weir_offsets_kind kind, int64_t time_ms,
                         void *user, uint64_t token);
+    weir_err (*group_create)(weir_port *port, weir_bytes name, const weir_group_options *options,
+                             void *user, uint64_t token);
+    weir_err (*group_alter)(weir_port *port, weir_bytes name, const weir_group_options *change,
+                            void *user, uint64_t token);
+    weir_err (*group_delete)(weir_port *port, weir_bytes name, bool force, void *user,
+                             uint64_t token);
+    weir_err (*groups)(weir_port *port, weir_bytes name, void *user, uint64_t token);
+    weir_err (*group_reset)(weir_port *port, const weir_reset *reset, void *user, uint64_t token);
+    weir_err (*member_join)(weir_port *port, const weir_join *join, void *user, uint64_t token);
+    weir_err (*member_leave)(weir_port *port, weir_member *member, bool orderly, void *user,
+                             uint64_t token);
+    weir_err (*member_beat)(weir_port *port, weir_member *member);
+    weir_err (*member_revoked)(weir_port *port, weir_member *member, uint64_t generation);
+    weir_err (*take)(weir_port *port, weir_member *member, const weir_take *take, void *user,
+                     uint64_t token);
+    weir_err (*take_cancel)(weir_port *port, weir_member *member);
+    weir_err (*settle)(weir_port *port, weir_member *member, const weir_settle *settle, void *user,
+                       uint64_t token);
+    weir_err (*why)(weir_port *port, weir_bytes topic, uint32_t partition, int64_t offset,
+                    weir_bytes group, void *user, uint64_t token);
     void (*stats)(weir_port *port, weir_stats *stats);
     weir_engine_health (*health)(weir_port *port);
 } weir_v1_port_ops;
@@ -81,8 +102,9 @@ typedef struct weir_v1_session_config {
     const weir_limits *limits;
     const char
         *name; /* what hello tells as "session": unique among open sessions; at most 64 bytes */
-    weir_host *host; /* for query stats: the front ends' counters; NULL: none are told */
-    bool push;       /* the transport can send without being asked; false for nng REP */
+    weir_host *host;    /* for query stats: the front ends' counters; NULL: none are told */
+    bool push;          /* the transport can send without being asked; false for nng REP */
+    const char *origin; /* of members that join here: "websocket", "nng", "local"; NULL: none */
     void *emit_arg;
     /* One whole outgoing message; `bytes` is borrowed. `request` is what the message it answers
      * came with; 0 for what was not asked for. A transport without memory for it closes the
@@ -151,6 +173,7 @@ typedef struct weir_v1_counters {
     uint64_t narrowed_fetch;   /* fetches that got fewer bytes than they asked for */
     uint64_t refused_wait;     /* fetches that would have waited beyond fetch_wait_ms_max */
     uint64_t refused_fetches;  /* fetches beyond fetches_max */
+    uint64_t refused_members;  /* joins beyond members_per_session_max */
 } weir_v1_counters;
 const weir_v1_counters *weir_v1_session_counters(const weir_v1_session *session);
 

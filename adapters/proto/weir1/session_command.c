@@ -151,6 +151,7 @@ static weir_err command_goodbye(weir_v1_session *session, const weir_v1_node *co
     }
     weir_v1_fetches_cancel(session);
     weir_v1_subscriptions_close(session);
+    weir_v1_members_close(session, true);
     weir_v1_goodbye_check(session);
     return WEIR_OK;
 }
@@ -160,7 +161,7 @@ static weir_err command_goodbye(weir_v1_session *session, const weir_v1_node *co
 
 /* What is still to be given to a peer that does not read must be bounded, so fetches that wait
  * together share one fetch_bytes_max. */
-static uint32_t fetch_budget(const weir_v1_session *session, uint64_t bytes_max)
+uint32_t weir_v1_fetch_budget(const weir_v1_session *session, uint64_t bytes_max)
 {
     uint64_t most = session->config.limits->fetch_bytes_max;
     uint64_t left = most > session->fetch_bytes ? most - session->fetch_bytes : 0;
@@ -180,7 +181,7 @@ weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, we
                               "(limit fetches_max).",
                               (unsigned long long)config->limits->fetches_max);
     }
-    fetch->bytes_max = fetch_budget(session, bytes_max);
+    fetch->bytes_max = weir_v1_fetch_budget(session, bytes_max);
     weir_v1_op *op = weir_v1_op_begin(session, kind, call);
     if (op == NULL) {
         return WEIR_NO_MEMORY;
@@ -281,6 +282,7 @@ static weir_err command_fetch(weir_v1_session *session, const weir_v1_node *comm
                                        &bytes_max, reason);
     err = err ? err : weir_v1_command_number(command, "wait_ms", 0, INT64_MAX, 0, &wait_ms, reason);
     err = err ? err : weir_v1_fetch_wait_check(session, (uint64_t)wait_ms, reason);
+    err = err ? err : weir_v1_command_flag(command, "peek", &fetch.peek, reason);
     if (err != WEIR_OK) {
         return err;
     }
@@ -329,8 +331,8 @@ static weir_err settings_decode(const weir_v1_node *command, weir_topic_options 
     for (size_t i = 0; i < count; i++) {
         const weir_v1_node *node = weir_v1_node_member(command, rows[i].name);
         int64_t value = 0;
-        if (node != NULL && (!weir_v1_node_integer(node, &value) ||
-                             !weir_topic_setting_fits(&rows[i], value))) {
+        if (node != NULL &&
+            (!weir_v1_node_integer(node, &value) || !weir_topic_setting_fits(&rows[i], value))) {
             return weir_v1_refuse(reason, WEIR_INVALID, rows[i].name,
                                   "Give %s as a whole number of %s from %lld to %lld%s.",
                                   rows[i].name, rows[i].unit, (long long)rows[i].least,
@@ -360,6 +362,18 @@ static weir_err partitions_decode(const weir_v1_session *session, const weir_v1_
     return err;
 }
 
+static weir_err kind_decode(const weir_v1_node *command, weir_topic_kind *kind,
+                            weir_v1_reason *reason)
+{
+    const weir_v1_node *node = weir_v1_node_member(command, "kind");
+    weir_bytes text;
+    if (node != NULL &&
+        (!weir_v1_node_text(node, &text) || weir_topic_kind_parse(text, kind) != WEIR_OK)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "kind", "Give kind as log or queue.");
+    }
+    return WEIR_OK;
+}
+
 static weir_err topic_options(const weir_v1_session *session, const weir_v1_node *command,
                               weir_topic_options *options, weir_v1_reason *reason)
 {
@@ -369,6 +383,7 @@ static weir_err topic_options(const weir_v1_session *session, const weir_v1_node
         err ? err : weir_v1_command_number(command, "partition_levels", 0, 128, 0, &levels, reason);
     err = err ? err : weir_v1_command_flag(command, "nested", &options->nested, reason);
     err = err ? err : durability(command, &options->level, reason);
+    err = err ? err : kind_decode(command, &options->kind, reason);
     err = err ? err : settings_decode(command, options, reason);
     options->partition_levels = (uint32_t)levels;
     return err;
@@ -443,8 +458,8 @@ static weir_err trim_decode(const weir_v1_node *command, topic_request *request,
 {
     const weir_v1_node *before = weir_v1_node_member(command, "before");
     weir_bytes text;
-    weir_err err = weir_v1_command_number(command, "partition", 0, INT32_MAX, 0,
-                                          &request->partition, reason);
+    weir_err err =
+        weir_v1_command_number(command, "partition", 0, INT32_MAX, 0, &request->partition, reason);
     if (err != WEIR_OK) {
         return err;
     }
@@ -513,9 +528,9 @@ static weir_err topic_submit(weir_v1_session *session, topic_action action,
 static weir_err topic_run(weir_v1_session *session, topic_action action,
                           const topic_request *request, const weir_v1_call *call)
 {
-    static const weir_v1_op_kind kinds[ACTION_COUNT] = {WEIR_V1_OP_TOPIC, WEIR_V1_OP_TOPIC,
+    static const weir_v1_op_kind kinds[ACTION_COUNT] = {WEIR_V1_OP_TOPIC,        WEIR_V1_OP_TOPIC,
                                                         WEIR_V1_OP_TOPIC_DELETE, WEIR_V1_OP_TOPICS,
-                                                        WEIR_V1_OP_OFFSETS, WEIR_V1_OP_TOPIC};
+                                                        WEIR_V1_OP_OFFSETS,      WEIR_V1_OP_TOPIC};
     weir_v1_op *op = weir_v1_op_begin(session, kinds[action], call);
     if (op == NULL) {
         return WEIR_NO_MEMORY;
@@ -656,11 +671,16 @@ static const struct command_row {
     {"query", LATE, command_query},
     {"ping", LATE, command_ping},
     {"goodbye", LATE, command_goodbye},
-    {"join", 0, NULL},
-    {"lease", 0, NULL},
-    {"settle", 0, NULL},
+    {"group", 0, weir_v1_command_group},
+    {"join", SATURATES, weir_v1_command_join},
+    {"lease", 0, weir_v1_command_lease},
+    {"settle", LATE, weir_v1_command_settle},
+    {"commit", LATE, weir_v1_command_commit},
+    {"beat", LATE, weir_v1_command_beat},
+    {"revoked", LATE, weir_v1_command_revoked},
+    {"leave", LATE, weir_v1_command_leave},
+    {"why", LATE, weir_v1_command_why},
     {"begin", 0, NULL},
-    {"commit", 0, NULL},
     {"abort", 0, NULL},
     {"request", 0, NULL},
 };
@@ -686,14 +706,14 @@ static weir_err row_check(const weir_v1_session *session, const struct command_r
     }
     if (row->run == NULL) {
         return weir_v1_refuse(reason, WEIR_NOT_OFFERED, "cmd",
-                              "This gateway does not offer %s: read with subscribe or fetch, and "
-                              "keep your position yourself.",
+                              "This gateway does not offer %s: publish and settle without "
+                              "transactions, and answer requests by publishing.",
                               row->name);
     }
     if ((row->flags & PUSHES) != 0 && !session->config.push) {
         return weir_v1_refuse(reason, WEIR_NOT_OFFERED, "cmd",
-                              "This transport pushes nothing, so it has no %s: ask with fetch and "
-                              "wait_ms.",
+                              "This transport pushes nothing, so it has no %s: ask with fetch, or "
+                              "lease, and wait_ms.",
                               row->name);
     }
     if (rounded && (row->flags & SATURATES) == 0) {
@@ -738,8 +758,8 @@ static weir_err command_find(const weir_v1_session *session, const weir_v1_docum
     if (found == NULL && session->greeted) {
         weir_v1_refuse(
             reason, WEIR_UNSUPPORTED, "cmd",
-            "Send a known command as cmd: publish, subscribe, credit, unsubscribe, fetch, "
-            "topic, query, ping or goodbye.");
+            "Send a known command as cmd: publish, subscribe, credit, unsubscribe, fetch, group, "
+            "join, lease, settle, commit, topic, query, ping or goodbye.");
         reason->code = "unknown-command";
         return WEIR_UNSUPPORTED;
     }

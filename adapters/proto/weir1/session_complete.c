@@ -61,7 +61,8 @@ static void produced(weir_v1_session *session, const weir_v1_op *op,
 static bool write_run(weir_v1_writer *writer, const weir_run *run, size_t bytes_max, bool *any,
                       int64_t *next)
 {
-    weir_v1_place place = {weir_chunk_topic(run->chunk), weir_chunk_partition(run->chunk), false};
+    weir_v1_place place = {.topic = weir_chunk_topic(run->chunk),
+                           .partition = weir_chunk_partition(run->chunk)};
     for (uint32_t i = 0; i < run->count; i++) {
         weir_record record;
         weir_chunk_record(run->chunk, run->first + i, &record);
@@ -179,6 +180,9 @@ static void write_topic(weir_v1_writer *writer, const weir_topic_info *topic)
     weir_v1_write_unsigned(writer, topic->options.partitions);
     weir_v1_write_raw(writer, ",\"durability\":");
     weir_v1_write_string(writer, weir_bytes_of(weir_level_name(topic->options.level)));
+    if (topic->options.kind == WEIR_KIND_QUEUE) {
+        weir_v1_write_raw(writer, ",\"kind\":\"queue\"");
+    }
     weir_v1_write_raw(writer, topic->options.nested ? ",\"nested\":true" : ",\"nested\":false");
     weir_v1_write_raw(writer, ",\"partition_levels\":");
     weir_v1_write_unsigned(writer, topic->options.partition_levels);
@@ -304,6 +308,32 @@ static void op_complete(weir_v1_session *session, const weir_v1_op *op,
     case WEIR_V1_OP_PRODUCER_WHERE:
         weir_v1_producer_told(session, op, completion);
         break;
+    case WEIR_V1_OP_GROUP:
+    case WEIR_V1_OP_GROUP_DELETE:
+    case WEIR_V1_OP_GROUPS:
+        weir_v1_groups_told(session, op, completion);
+        break;
+    case WEIR_V1_OP_JOIN:
+        weir_v1_joined(session, op, completion);
+        break;
+    case WEIR_V1_OP_LEAVE:
+        weir_v1_reply_ok(session, &op->call);
+        weir_v1_member_closed(session, op->member);
+        break;
+    case WEIR_V1_OP_LEAVE_OWN:
+        weir_v1_member_closed(session, op->member);
+        break;
+    case WEIR_V1_OP_LEASE:
+    case WEIR_V1_OP_PUSH:
+        weir_v1_taken(session, op, completion);
+        break;
+    case WEIR_V1_OP_SETTLE:
+    case WEIR_V1_OP_COMMIT:
+        weir_v1_settled(session, op, completion);
+        break;
+    case WEIR_V1_OP_WHY:
+        weir_v1_why_told(session, op, completion);
+        break;
     }
 }
 
@@ -315,6 +345,10 @@ void weir_v1_session_completion(weir_v1_session *session, const weir_completion 
     }
     if (completion->type == WEIR_COMPLETION_NOTICE) {
         weir_v1_notice(session, &completion->notice);
+        return;
+    }
+    if (completion->type == WEIR_COMPLETION_ASSIGNED) {
+        weir_v1_assigned(session, &completion->assigned);
         return;
     }
     weir_v1_op *op = (weir_v1_op *)(uintptr_t)completion->token;

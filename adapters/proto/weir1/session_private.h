@@ -4,6 +4,9 @@
  *   session_command.c    text commands: hello, ping, goodbye, fetch, topic, query
  *   session_publish.c    publish, single and many
  *   session_subscribe.c  subscribe, credit, unsubscribe; deliveries and notices out
+ *   session_group.c      group: what groups are told, and what is told of them; why
+ *   session_member.c     members: join, leave, beat, revoked, assigned
+ *   session_lease.c      what members are given and what they say of it: lease, settle, commit
  *   session_frame.c      binary frames in
  *   session_complete.c   completions to replies
  *   session_reply.c      replies and errors out, and the operations in flight */
@@ -52,6 +55,17 @@ typedef enum weir_v1_op_kind {
     WEIR_V1_OP_OFFSETS,
     WEIR_V1_OP_PRODUCER_OPEN,
     WEIR_V1_OP_PRODUCER_WHERE,
+    WEIR_V1_OP_GROUP, /* create, alter, reset, info: answered with the group */
+    WEIR_V1_OP_GROUP_DELETE,
+    WEIR_V1_OP_GROUPS,
+    WEIR_V1_OP_JOIN,
+    WEIR_V1_OP_LEAVE,     /* of a member, with an answer */
+    WEIR_V1_OP_LEAVE_OWN, /* the same without */
+    WEIR_V1_OP_LEASE,     /* a take that was asked for */
+    WEIR_V1_OP_PUSH,      /* a take of the session's own, for a member with credit */
+    WEIR_V1_OP_SETTLE,
+    WEIR_V1_OP_COMMIT,
+    WEIR_V1_OP_WHY,
 } weir_v1_op_kind;
 
 /* One operation in the port; its address is the token. */
@@ -64,9 +78,10 @@ typedef struct weir_v1_op {
     struct weir_v1_many *many; /* PUBLISH_MANY */
     uint32_t index;            /* in it */
     struct weir_v1_subscription *subscription;
-    int64_t offset;     /* FETCH: asked for; OFFSETS: 1 when by time */
-    uint32_t bytes_max; /* FETCH: of session->fetch_bytes */
-    char *held_topic;   /* FETCH: held, to be fetched again from here; NULL: it is in the port */
+    struct weir_v1_member *member; /* JOIN to COMMIT */
+    int64_t offset;                /* FETCH: asked for; OFFSETS: 1 when by time */
+    uint32_t bytes_max;            /* FETCH: of session->fetch_bytes */
+    char *held_topic; /* FETCH: held, to be fetched again from here; NULL: it is in the port */
     uint32_t held_partition;
     bool again; /* FETCH: in the port once more, after it was held */
 } weir_v1_op;
@@ -105,6 +120,30 @@ typedef struct weir_v1_subscription {
     uint64_t engine_records; /* granted to the engine, not yet delivered */
     int64_t engine_bytes;    /* below 0 after a run that was larger: the engine counts so too */
 } weir_v1_subscription;
+
+typedef enum weir_v1_member_state {
+    WEIR_V1_MEMBER_JOINING = 1,
+    WEIR_V1_MEMBER_OPEN,
+    WEIR_V1_MEMBER_LEAVING, /* its leave is wanted or under way: its handle is used no more */
+} weir_v1_member_state;
+
+typedef struct weir_v1_member {
+    struct weir_v1_member *next; /* in session->members */
+    uint64_t number;             /* what the peer calls it */
+    weir_v1_member_state state;
+    weir_member *member;
+    weir_model model;
+    weir_mode mode;
+    uint64_t generation; /* the newest that it was told */
+    bool push;           /* it joined with credit */
+    bool stopped;        /* its push ended in an error, until there is credit again */
+    uint64_t credit;     /* records the peer will still take */
+    weir_v1_op *taking;  /* its one take in the port; NULL: none */
+    bool orderly;        /* LEAVING */
+    bool leave_wanted;   /* the port had no room for the leave */
+    weir_v1_op *leaving;
+    weir_buffer assigned; /* a transport that pushes nothing: what the next lease tells; as JSON */
+} weir_v1_member;
 
 struct weir_v1_session {
     weir_v1_session_config config;
@@ -151,6 +190,11 @@ struct weir_v1_session {
     bool grants_wanted;
     bool closes_wanted;
 
+    weir_v1_member *members;
+    uint32_t member_count;
+    uint64_t member_last; /* the newest number */
+    bool members_wanted;  /* takes or leaves wait for room in the port */
+
     uint64_t waiting_bytes; /* the connection's output, as far as is known */
     bool paused;
 };
@@ -174,6 +218,9 @@ void weir_v1_reply_end(weir_v1_session *session, weir_v1_writer *writer, const w
 void weir_v1_reply_ok(weir_v1_session *session, const weir_v1_call *call);
 void weir_v1_reply_error(weir_v1_session *session, const weir_v1_call *call,
                          const weir_v1_reason *reason);
+/* Begins {"id":..,"error":{..} of a text call, for an error that tells more; reply_end sends it. */
+weir_v1_writer weir_v1_error_begin(weir_v1_session *session, const weir_v1_call *call,
+                                   const weir_v1_reason *reason);
 /* The same with the sentence that fits the error. */
 void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_err err);
 /* Sends session->out, after what was gathered. */
@@ -190,6 +237,8 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
 /* Submits a fetch, at most fetches_max and together at most about fetch_bytes_max at a time. */
 weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
                               uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason);
+/* What a fetch or take may give now: those that wait together share one fetch_bytes_max. */
+uint32_t weir_v1_fetch_budget(const weir_v1_session *session, uint64_t bytes_max);
 /* Keeps the fetch instead of answering it, when the output is full [S6]. False: answer it. */
 bool weir_v1_fetch_hold(weir_v1_session *session, weir_v1_op *op, const weir_fetched *fetched);
 /* Submits the oldest held fetch again, when the output has room. */
@@ -249,6 +298,72 @@ void weir_v1_deliver(weir_v1_session *session, const weir_delivery *delivery);
 void weir_v1_notice(weir_v1_session *session, const weir_notice *notice);
 /* Gives the engine the credit it may have now, and closes what waits to be closed. */
 void weir_v1_subscriptions_turn(weir_v1_session *session);
+
+/* ---- session_group.c --------------------------------------------------------------------------
+ */
+
+/* Decoded members of a group; its spans point into the document, `topics` is its own. */
+typedef struct weir_v1_group_words {
+    weir_group_options options;
+    weir_bytes *topics;
+    bool any; /* one at least was given */
+} weir_v1_group_words;
+weir_err weir_v1_group_words_decode(const weir_v1_node *command, weir_v1_group_words *words,
+                                    weir_v1_reason *reason);
+void weir_v1_group_words_fini(weir_v1_group_words *words);
+weir_err weir_v1_command_group(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_why(weir_v1_session *session, const weir_v1_node *command,
+                             weir_v1_call *call, weir_v1_reason *reason);
+void weir_v1_groups_told(weir_v1_session *session, const weir_v1_op *op,
+                         const weir_completion *completion);
+void weir_v1_why_told(weir_v1_session *session, const weir_v1_op *op,
+                      const weir_completion *completion);
+
+/* ---- session_member.c -------------------------------------------------------------------------
+ */
+
+weir_err weir_v1_command_join(weir_v1_session *session, const weir_v1_node *command,
+                              weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_leave(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_beat(weir_v1_session *session, const weir_v1_node *command,
+                              weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_revoked(weir_v1_session *session, const weir_v1_node *command,
+                                 weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_member_credit(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason);
+/* The open member that the command names. INVALID, NOT_FOUND. */
+weir_err weir_v1_member_named(const weir_v1_session *session, const weir_v1_node *command,
+                              weir_v1_member **out, weir_v1_reason *reason);
+void weir_v1_joined(weir_v1_session *session, const weir_v1_op *op,
+                    const weir_completion *completion);
+void weir_v1_assigned(weir_v1_session *session, const weir_assigned *assigned);
+/* It leaves, now or when the port has room; `answer` (may be NULL) is told. */
+void weir_v1_member_close(weir_v1_session *session, weir_v1_member *member, bool orderly,
+                          const weir_v1_call *answer);
+void weir_v1_member_closed(weir_v1_session *session, weir_v1_member *member);
+void weir_v1_members_close(weir_v1_session *session, bool orderly);
+/* It is out: the peer is told, unless an answer did, and the session forgets it. */
+void weir_v1_member_fenced(weir_v1_session *session, weir_v1_member *member, bool told);
+/* Submits the takes and leaves that there is room for. */
+void weir_v1_members_turn(weir_v1_session *session);
+
+/* ---- session_lease.c --------------------------------------------------------------------------
+ */
+
+weir_err weir_v1_command_lease(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_settle(weir_v1_session *session, const weir_v1_node *command,
+                                weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_command_commit(weir_v1_session *session, const weir_v1_node *command,
+                                weir_v1_call *call, weir_v1_reason *reason);
+void weir_v1_taken(weir_v1_session *session, const weir_v1_op *op,
+                   const weir_completion *completion);
+void weir_v1_settled(weir_v1_session *session, const weir_v1_op *op,
+                     const weir_completion *completion);
+/* A take for a member that has credit and none under way. */
+void weir_v1_push(weir_v1_session *session, weir_v1_member *member);
 
 /* ---- session_frame.c --------------------------------------------------------------------------
  */

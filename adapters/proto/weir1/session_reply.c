@@ -23,10 +23,13 @@ static bool is_fetch(weir_v1_op_kind kind)
     return kind == WEIR_V1_OP_FETCH || kind == WEIR_V1_OP_FETCH_FRAME;
 }
 
-/* Closing a subscriber must always be possible, and a waiting fetch must not stop the reading. */
+/* Closing a subscriber must always be possible, a member's leave too, and what waits for records
+ * must not stop the reading: a member has one take. */
 static bool is_limited(weir_v1_op_kind kind)
 {
-    return !is_fetch(kind) && kind != WEIR_V1_OP_CLOSE && kind != WEIR_V1_OP_UNSUBSCRIBE;
+    return !is_fetch(kind) && kind != WEIR_V1_OP_CLOSE && kind != WEIR_V1_OP_UNSUBSCRIBE &&
+           kind != WEIR_V1_OP_LEASE && kind != WEIR_V1_OP_PUSH && kind != WEIR_V1_OP_LEAVE &&
+           kind != WEIR_V1_OP_LEAVE_OWN;
 }
 
 weir_v1_op *weir_v1_op_begin(weir_v1_session *session, weir_v1_op_kind kind,
@@ -48,6 +51,7 @@ weir_v1_op *weir_v1_op_begin(weir_v1_session *session, weir_v1_op_kind kind,
     op->again = false;
     op->many = NULL;
     op->subscription = NULL;
+    op->member = NULL;
     op->call.request = call->request;
     op->call.frame_request = call->frame_request;
     op->call.frame = call->frame;
@@ -183,16 +187,24 @@ static void frame_error(weir_v1_session *session, const weir_v1_call *call,
     weir_v1_emit(session, WEIR_V1_BINARY, call->request);
 }
 
+weir_v1_writer weir_v1_error_begin(weir_v1_session *session, const weir_v1_call *call,
+                                   const weir_v1_reason *reason)
+{
+    session->counters.refused++;
+    weir_v1_writer writer = begin(session, call, "\"error\":");
+    weir_v1_write_reason(&writer, reason);
+    return writer;
+}
+
 void weir_v1_reply_error(weir_v1_session *session, const weir_v1_call *call,
                          const weir_v1_reason *reason)
 {
-    session->counters.refused++;
     if (call->frame) {
+        session->counters.refused++;
         frame_error(session, call, reason);
         return;
     }
-    weir_v1_writer writer = begin(session, call, "\"error\":");
-    weir_v1_write_reason(&writer, reason);
+    weir_v1_writer writer = weir_v1_error_begin(session, call, reason);
     weir_v1_reply_end(session, &writer, call);
 }
 

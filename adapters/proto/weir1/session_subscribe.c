@@ -389,6 +389,9 @@ weir_err weir_v1_command_credit(weir_v1_session *session, const weir_v1_node *co
 {
     weir_v1_subscription *subscription = NULL;
     uint64_t records = 0;
+    if (weir_v1_node_member(command, "member") != NULL) {
+        return weir_v1_member_credit(session, command, call, reason);
+    }
     weir_err err = subscription_named(session, command, &subscription, reason);
     if (err == WEIR_OK && !weir_v1_node_amount(weir_v1_node_member(command, "records"), &records)) {
         return weir_v1_refuse(reason, WEIR_INVALID, "records",
@@ -640,8 +643,9 @@ void weir_v1_deliver(weir_v1_session *session, const weir_delivery *delivery)
     if (subscription == NULL || subscription->state != WEIR_V1_SUBSCRIPTION_OPEN) {
         return; /* [U3] */
     }
-    weir_v1_place place = {weir_chunk_topic(delivery->chunk), weir_chunk_partition(delivery->chunk),
-                           delivery->retained};
+    weir_v1_place place = {.topic = weir_chunk_topic(delivery->chunk),
+                           .partition = weir_chunk_partition(delivery->chunk),
+                           .retained = delivery->retained};
     uint64_t bytes = (uint64_t)weir_chunk_batch(delivery->chunk).len * delivery->count /
                      weir_chunk_count(delivery->chunk); /* as the engine counts them */
     for (uint32_t i = 0; i < delivery->count && !session->ended; i++) {

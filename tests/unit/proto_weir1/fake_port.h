@@ -20,7 +20,7 @@
 #define FAKE_OPS_MAX 4096
 #endif
 
-enum { FAKE_TEXT_MAX = 300, FAKE_RECORDS_MAX = 64 };
+enum { FAKE_TEXT_MAX = 300, FAKE_RECORDS_MAX = 64, FAKE_RANGES_MAX = 4 };
 
 /* ---- Chunks: a RecordBatch built here ----------------------------------------------------------
  */
@@ -108,7 +108,17 @@ typedef enum fake_kind {
     FAKE_DELETE,
     FAKE_TOPICS,
     FAKE_OFFSETS,
-    FAKE_TRIM
+    FAKE_TRIM,
+    FAKE_GROUP, /* create, alter, delete, reset: `action` */
+    FAKE_GROUPS,
+    FAKE_JOIN,
+    FAKE_LEAVE,
+    FAKE_BEAT,
+    FAKE_REVOKED,
+    FAKE_TAKE,
+    FAKE_TAKE_CANCEL,
+    FAKE_SETTLE,
+    FAKE_WHY
 } fake_kind;
 
 typedef struct fake_op {
@@ -133,7 +143,24 @@ typedef struct fake_op {
     weir_subscriber *subscriber;
     uint64_t records;
     uint64_t bytes;
+    const char *action;
+    weir_group_options group_options;
+    bool has_options;
+    weir_reset reset;
+    weir_join join;
+    weir_member *member;
+    bool orderly;
+    bool force;
+    uint64_t generation;
+    weir_take take;
+    weir_settle settle;
+    weir_settle_range ranges[FAKE_RANGES_MAX]; /* the first of them; topics are not kept */
+    int64_t offset;
 } fake_op;
+
+struct weir_member {
+    int number;
+};
 
 struct weir_subscriber {
     int number;
@@ -372,6 +399,191 @@ static weir_err fake_offsets(weir_port *port, weir_bytes topic, weir_offsets_kin
     return err;
 }
 
+/* Texts: name is the group; topic, key and value are what the operation has of them. */
+static weir_err fake_group(weir_port *port, const char *action, weir_bytes name,
+                           const weir_group_options *options, bool force, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_GROUP, token, &op);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    op->action = action;
+    op->force = force;
+    fake_copy(op->name, name);
+    if (options != NULL) {
+        op->group_options = *options;
+        fake_copy(op->topic, options->topic_count > 0 ? options->topics[0] : options->filter);
+        fake_copy(op->value, options->dead_letter);
+    }
+    return WEIR_OK;
+}
+
+static weir_err fake_group_create(weir_port *port, weir_bytes name,
+                                  const weir_group_options *options, void *user, uint64_t token)
+{
+    (void)user;
+    return fake_group(port, "create", name, options, false, token);
+}
+
+static weir_err fake_group_alter(weir_port *port, weir_bytes name, const weir_group_options *change,
+                                 void *user, uint64_t token)
+{
+    (void)user;
+    return fake_group(port, "alter", name, change, false, token);
+}
+
+static weir_err fake_group_delete(weir_port *port, weir_bytes name, bool force, void *user,
+                                  uint64_t token)
+{
+    (void)user;
+    return fake_group(port, "delete", name, NULL, force, token);
+}
+
+static weir_err fake_group_reset(weir_port *port, const weir_reset *reset, void *user,
+                                 uint64_t token)
+{
+    weir_err err = fake_group(port, "reset", reset->group, NULL, false, token);
+    (void)user;
+    if (err == WEIR_OK) {
+        port->ops[port->count - 1].reset = *reset;
+        fake_copy(port->ops[port->count - 1].topic, reset->topic);
+    }
+    return err;
+}
+
+static weir_err fake_groups(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_GROUPS, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->name, name);
+    }
+    return err;
+}
+
+static weir_err fake_join(weir_port *port, const weir_join *join, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_JOIN, token, &op);
+    (void)user;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    op->join = *join;
+    op->has_options = join->options != NULL;
+    fake_copy(op->name, join->group);
+    fake_copy(op->key, join->name);
+    fake_copy(op->value, join->instance);
+    fake_copy(op->headers, join->origin);
+    if (op->has_options) {
+        op->group_options = *join->options;
+        fake_copy(op->topic, join->options->topic_count > 0 ? join->options->topics[0]
+                                                            : join->options->filter);
+    }
+    return WEIR_OK;
+}
+
+static weir_err fake_member(weir_port *port, fake_kind kind, weir_member *member, uint64_t token,
+                            fake_op **op)
+{
+    weir_err err = fake_take(port, kind, token, op);
+    if (err == WEIR_OK) {
+        (*op)->member = member;
+    }
+    return err;
+}
+
+static weir_err fake_leave(weir_port *port, weir_member *member, bool orderly, void *user,
+                           uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_member(port, FAKE_LEAVE, member, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        op->orderly = orderly;
+    }
+    return err;
+}
+
+static weir_err fake_beat(weir_port *port, weir_member *member)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_member(port, FAKE_BEAT, member, 0, &op);
+    if (err == WEIR_OK) {
+        op->done = true;
+    }
+    return err;
+}
+
+static weir_err fake_revoked(weir_port *port, weir_member *member, uint64_t generation)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_member(port, FAKE_REVOKED, member, 0, &op);
+    if (err == WEIR_OK) {
+        op->generation = generation;
+        op->done = true;
+    }
+    return err;
+}
+
+static weir_err fake_take_records(weir_port *port, weir_member *member, const weir_take *take,
+                                  void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_member(port, FAKE_TAKE, member, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        op->take = *take;
+    }
+    return err;
+}
+
+static weir_err fake_take_cancel(weir_port *port, weir_member *member)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_member(port, FAKE_TAKE_CANCEL, member, 0, &op);
+    if (err == WEIR_OK) {
+        op->done = true;
+    }
+    return err;
+}
+
+static weir_err fake_settle(weir_port *port, weir_member *member, const weir_settle *settle,
+                            void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_member(port, FAKE_SETTLE, member, token, &op);
+    (void)user;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    op->settle = *settle;
+    fake_copy(op->topic, settle->ranges[0].topic);
+    fake_copy(op->value, settle->reason);
+    fake_copy(op->key, settle->metadata);
+    for (uint32_t i = 0; i < settle->range_count && i < FAKE_RANGES_MAX; i++) {
+        op->ranges[i] = settle->ranges[i];
+    }
+    return WEIR_OK;
+}
+
+static weir_err fake_why(weir_port *port, weir_bytes topic, uint32_t partition, int64_t offset,
+                         weir_bytes group, void *user, uint64_t token)
+{
+    fake_op *op = NULL;
+    weir_err err = fake_take(port, FAKE_WHY, token, &op);
+    (void)user;
+    if (err == WEIR_OK) {
+        fake_copy(op->topic, topic);
+        fake_copy(op->name, group);
+        op->partition = partition;
+        op->offset = offset;
+    }
+    return err;
+}
+
 static void fake_stats(weir_port *port, weir_stats *stats)
 {
     stats->records_received = port->count;
@@ -397,6 +609,19 @@ static const weir_v1_port_ops fake_port_ops = {
     .topic_delete = fake_delete,
     .topics = fake_topics,
     .offsets = fake_offsets,
+    .group_create = fake_group_create,
+    .group_alter = fake_group_alter,
+    .group_delete = fake_group_delete,
+    .groups = fake_groups,
+    .group_reset = fake_group_reset,
+    .member_join = fake_join,
+    .member_leave = fake_leave,
+    .member_beat = fake_beat,
+    .member_revoked = fake_revoked,
+    .take = fake_take_records,
+    .take_cancel = fake_take_cancel,
+    .settle = fake_settle,
+    .why = fake_why,
     .stats = fake_stats,
     .health = fake_health,
 };
@@ -440,6 +665,7 @@ FAKE_UNUSED static talk *talk_new_in(bool push, weir_host *host)
         .limits = &t->limits,
         .name = "s1",
         .push = push,
+        .origin = push ? "websocket" : "nng",
         .host = host,
         .emit_arg = t,
         .emit = talk_emit,
@@ -509,6 +735,20 @@ FAKE_UNUSED static weir_completion_type fake_completion_type(fake_kind kind)
         return WEIR_COMPLETION_TOPICS;
     case FAKE_OFFSETS:
         return WEIR_COMPLETION_OFFSETS;
+    case FAKE_GROUP:
+        return WEIR_COMPLETION_GROUP;
+    case FAKE_GROUPS:
+        return WEIR_COMPLETION_GROUPS;
+    case FAKE_JOIN:
+        return WEIR_COMPLETION_MEMBER;
+    case FAKE_LEAVE:
+        return WEIR_COMPLETION_LEFT;
+    case FAKE_TAKE:
+        return WEIR_COMPLETION_TAKEN;
+    case FAKE_SETTLE:
+        return WEIR_COMPLETION_SETTLED;
+    case FAKE_WHY:
+        return WEIR_COMPLETION_WHY;
     default:
         return WEIR_COMPLETION_TOPIC;
     }

@@ -94,10 +94,9 @@ static void unknown_commands_are_refused_and_unknown_fields_ignored(void **state
     talk_free(t);
 }
 
-static void commands_of_groups_and_transactions_are_not_offered(void **state)
+static void commands_of_transactions_are_not_offered(void **state)
 {
-    static const char *const names[] = {"join",   "lease", "settle", "begin",
-                                        "commit", "abort", "request"};
+    static const char *const names[] = {"begin", "abort", "request"};
     talk *t = talk_greeted();
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -157,7 +156,8 @@ static void malformed_text_is_answered_and_the_session_goes_on(void **state)
 static void a_publish_is_answered_with_where_and_how_safe(void **state)
 {
     talk *t = talk_greeted();
-    const weir_completion where = {.published = {WEIR_LEVEL_DISK, false, 3, 41, 1700000000000, false}};
+    const weir_completion where = {
+        .published = {WEIR_LEVEL_DISK, false, 3, 41, 1700000000000, false}};
     const weir_completion live = {.published = {.level = WEIR_LEVEL_MEMORY, .live = true}};
     (void)state;
     assert_string_equal(
@@ -815,7 +815,7 @@ int main(void)
         cmocka_unit_test(hello_tells_what_the_gateway_is_and_allows),
         cmocka_unit_test(hello_agrees_on_the_version_or_refuses),
         cmocka_unit_test(unknown_commands_are_refused_and_unknown_fields_ignored),
-        cmocka_unit_test(commands_of_groups_and_transactions_are_not_offered),
+        cmocka_unit_test(commands_of_transactions_are_not_offered),
         cmocka_unit_test(an_id_is_echoed_as_it_was_sent),
         cmocka_unit_test(malformed_text_is_answered_and_the_session_goes_on),
         cmocka_unit_test(a_publish_is_answered_with_where_and_how_safe),

@@ -1,0 +1,607 @@
+/* adapters/proto/weir1/session_lease.c - what members are given, and what they say of it: lease,
+ * settle, commit.
+ *
+ *     lease  -> take in the port ------------> TAKEN -> the answer
+ *     credit -> a take of the session's own -> TAKEN -> {"type":"records","member":N, ...}
+ *                        ^------------------------+ as long as there is credit
+ *
+ *     settle {"verb":"accept","records":[{"topic","partition","offset","lease":"1-7"}, ...]}
+ *     commit {"offsets":[{"topic","partition","offset"}]}: accept up to the offset before it
+ *
+ * A member has one take in the port. What was taken has been handed over and is written whole,
+ * however full the output is; the session takes no more until half of it has left.
+ *
+ * [L1] Records that a settle names one by one become ranges, so that the port gets few of them.
+ * [L2] A settle has leases of one recovery epoch: half of a token is the settle's, half the range's. */
+#include "adapters/proto/weir1/session_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LEASE_BYTES = 1024 * 1024, /* max_bytes of a lease that names none */
+    PUSH_RECORDS = 1024,       /* that one take of the session's own asks for */
+};
+
+/* ---- lease ------------------------------------------------------------------------------------
+ */
+
+static weir_err take_submit(weir_v1_session *session, weir_v1_member *member, weir_v1_op_kind kind,
+                            weir_take *take, uint64_t bytes_max, const weir_v1_call *call)
+{
+    const weir_v1_session_config *config = &session->config;
+    weir_v1_op *op = weir_v1_op_begin(session, kind, call);
+    if (op == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    take->bytes_max = weir_v1_fetch_budget(session, bytes_max);
+    op->member = member;
+    op->bytes_max = take->bytes_max;
+    session->fetch_bytes += op->bytes_max;
+    weir_err err = config->port_ops->take(config->port, member->member, take, config->user,
+                                          weir_v1_op_token(op));
+    if (err != WEIR_OK) {
+        weir_v1_op_end(session, op);
+        return err;
+    }
+    member->taking = op;
+    session->submitted = true;
+    return WEIR_OK;
+}
+
+weir_err weir_v1_command_lease(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason)
+{
+    weir_v1_member *member = NULL;
+    int64_t records = 0;
+    int64_t bytes = 0;
+    int64_t wait_ms = 0;
+    weir_err err = weir_v1_member_named(session, command, &member, reason);
+    err = err ? err : weir_v1_command_number(command, "max", 1, UINT32_MAX, 1, &records, reason);
+    err = err ? err
+              : weir_v1_command_number(command, "max_bytes", 1, INT64_MAX, LEASE_BYTES, &bytes,
+                                       reason);
+    err = err ? err : weir_v1_command_number(command, "wait_ms", 0, INT64_MAX, 0, &wait_ms, reason);
+    err = err ? err : weir_v1_fetch_wait_check(session, (uint64_t)wait_ms, reason);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    if (member->push) {
+        return weir_v1_refuse(reason, WEIR_PROTOCOL, "member",
+                              "This member's records are pushed: give credit instead.");
+    }
+    if (member->taking != NULL) {
+        return weir_v1_refuse(reason, WEIR_PROTOCOL, "member",
+                              "A member has one lease under way: wait for its answer.");
+    }
+    weir_take take = {.records_max = (uint32_t)records, .wait_ms = (uint32_t)wait_ms};
+    return take_submit(session, member, WEIR_V1_OP_LEASE, &take, (uint64_t)bytes, call);
+}
+
+void weir_v1_push(weir_v1_session *session, weir_v1_member *member)
+{
+    const weir_v1_call nobody = {0};
+    const weir_limits *limits = session->config.limits;
+    if (member->state != WEIR_V1_MEMBER_OPEN || !member->push || member->stopped ||
+        member->taking != NULL || member->credit == 0 || session->paused || session->draining ||
+        session->ended) {
+        return;
+    }
+    weir_take take = {
+        .records_max = member->credit < PUSH_RECORDS ? (uint32_t)member->credit : PUSH_RECORDS,
+        .wait_ms = (uint32_t)limits->fetch_wait_ms_max,
+    };
+    weir_err err =
+        take_submit(session, member, WEIR_V1_OP_PUSH, &take, limits->output_bytes_max / 2, &nobody);
+    session->members_wanted |= err != WEIR_OK; /* a later turn has room or memory */
+}
+
+/* ---- Records out ------------------------------------------------------------------------------
+ */
+
+static uint64_t write_runs(weir_v1_writer *writer, const weir_taken *taken)
+{
+    uint64_t written = 0;
+    weir_v1_write_raw(writer, ",\"records\":[");
+    for (uint32_t i = 0; i < taken->run_count; i++) {
+        const weir_handed *run = &taken->runs[i];
+        weir_v1_place place = {.topic = weir_chunk_topic(run->chunk),
+                               .partition = weir_chunk_partition(run->chunk),
+                               .epoch = taken->epoch,
+                               .lease = run->lease,
+                               .leased = run->leased,
+                               .failed = run->failed};
+        for (uint32_t j = 0; j < run->count; j++) {
+            weir_record record;
+            weir_chunk_record(run->chunk, run->first + j, &record);
+            weir_v1_write_raw(writer, written > 0 ? "," : "");
+            weir_v1_write_record(writer, &place, &record);
+            written++;
+        }
+    }
+    weir_v1_write_raw(writer, "]");
+    return written;
+}
+
+static void write_terms(weir_v1_writer *writer, const weir_v1_member *member,
+                        const weir_taken *taken)
+{
+    bool queue = member->model == WEIR_MODEL_QUEUE;
+    weir_v1_write_raw(writer, queue ? ",\"lease_ms\":" : ",\"generation\":");
+    if (queue) {
+        weir_v1_write_integer(writer, taken->lease_ms);
+    } else {
+        weir_v1_write_unsigned(writer, taken->generation);
+    }
+}
+
+static void leased_tell(weir_v1_session *session, const weir_v1_op *op, const weir_taken *taken)
+{
+    weir_v1_member *member = op->member;
+    weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+    session->counters.records_out += write_runs(&writer, taken);
+    write_terms(&writer, member, taken);
+    if (member->assigned.len > 0) {
+        weir_v1_write_raw(&writer, ",\"assigned\":");
+        weir_v1_write_span(&writer, weir_buffer_bytes(&member->assigned));
+        member->assigned.len = 0;
+    }
+    weir_v1_reply_end(session, &writer, &op->call);
+}
+
+static void pushed_tell(weir_v1_session *session, weir_v1_member *member, const weir_taken *taken)
+{
+    const weir_v1_call nobody = {0};
+    if (taken->run_count == 0) {
+        return;
+    }
+    session->out.len = 0;
+    weir_v1_writer writer = {&session->out, false};
+    weir_v1_write_raw(&writer, "{\"type\":\"records\",\"member\":");
+    weir_v1_write_unsigned(&writer, member->number);
+    uint64_t written = write_runs(&writer, taken);
+    write_terms(&writer, member, taken);
+    weir_v1_reply_end(session, &writer, &nobody);
+    session->counters.records_out += written;
+    if (member->credit != UINT64_MAX) {
+        member->credit = member->credit > written ? member->credit - written : 0;
+    }
+}
+
+static void refuse_take(weir_v1_reason *reason, weir_err err)
+{
+    const char *text = weir_err_text(err);
+    switch (err) {
+    case WEIR_LEASE_LOST:
+        text = "The member is out: it said nothing for session_ms, or another took its place. Join "
+               "again, and beat more often.";
+        break;
+    case WEIR_OFFSET_OUT_OF_RANGE:
+        text = "Retention removed what the group would read next, and it is to stop then: reset it "
+               "with group reset.";
+        break;
+    case WEIR_CLOSED:
+        text = "The member left before records came.";
+        break;
+    default:
+        break;
+    }
+    weir_v1_refuse(reason, err, NULL, "%s", text);
+}
+
+/* A push that ended in an error is told, and begins again with new credit. */
+static void stopped_tell(weir_v1_session *session, weir_v1_member *member,
+                         const weir_v1_reason *reason)
+{
+    const weir_v1_call nobody = {0};
+    member->stopped = true;
+    session->out.len = 0;
+    weir_v1_writer writer = {&session->out, false};
+    weir_v1_write_raw(&writer, "{\"type\":\"stopped\",\"member\":");
+    weir_v1_write_unsigned(&writer, member->number);
+    weir_v1_write_raw(&writer, ",\"error\":");
+    weir_v1_write_reason(&writer, reason);
+    weir_v1_reply_end(session, &writer, &nobody);
+}
+
+static void take_failed(weir_v1_session *session, const weir_v1_op *op, weir_err err)
+{
+    weir_v1_member *member = op->member;
+    bool asked = op->kind == WEIR_V1_OP_LEASE;
+    weir_v1_reason reason;
+    refuse_take(&reason, err);
+    if (asked) {
+        weir_v1_reply_error(session, &op->call, &reason);
+    }
+    if (err == WEIR_LEASE_LOST) {
+        weir_v1_member_fenced(session, member, asked);
+    } else if (!asked && member->state == WEIR_V1_MEMBER_OPEN) {
+        stopped_tell(session, member, &reason);
+    }
+}
+
+void weir_v1_taken(weir_v1_session *session, const weir_v1_op *op,
+                   const weir_completion *completion)
+{
+    weir_v1_member *member = op->member;
+    member->taking = NULL;
+    session->members_wanted = true;
+    if (completion->err != WEIR_OK) {
+        take_failed(session, op, completion->err);
+        return;
+    }
+    if (op->kind == WEIR_V1_OP_PUSH) {
+        pushed_tell(session, member, &completion->taken);
+    } else {
+        leased_tell(session, op, &completion->taken);
+    }
+}
+
+/* ---- settle -----------------------------------------------------------------------------------
+ */
+
+typedef struct settle_request {
+    weir_v1_member *member;
+    weir_settle settle;
+    weir_settle_range *ranges; /* the request's */
+    bool epoch_known;
+} settle_request;
+
+/* "EPOCH-NUMBER". */
+static bool token_decode(weir_bytes text, uint64_t *epoch, uint64_t *number)
+{
+    uint64_t parts[2] = {0, 0};
+    size_t digits[2] = {0, 0};
+    size_t part = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.ptr[i];
+        if (byte == '-' && part == 0) {
+            part = 1;
+        } else if (byte >= '0' && byte <= '9' && digits[part] < 19) {
+            parts[part] = parts[part] * 10 + (uint64_t)(byte - '0');
+            digits[part]++;
+        } else {
+            return false;
+        }
+    }
+    *epoch = parts[0];
+    *number = parts[1];
+    return digits[0] > 0 && digits[1] > 0;
+}
+
+static weir_err lease_decode(const weir_v1_node *record, settle_request *request, uint64_t *lease,
+                             weir_v1_reason *reason)
+{
+    weir_bytes text;
+    uint64_t epoch = 0;
+    if (!weir_v1_node_text(weir_v1_node_member(record, "lease"), &text) ||
+        !token_decode(text, &epoch, lease)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "lease",
+                              "Give lease as the text that came with the record.");
+    }
+    if (request->epoch_known && epoch != request->settle.epoch) { /* [L2] */
+        return weir_v1_refuse(reason, WEIR_INVALID, "lease",
+                              "Settle leases from before and after a restart of the gateway apart: "
+                              "the number before the - has to be one.");
+    }
+    request->epoch_known = true;
+    request->settle.epoch = epoch;
+    return WEIR_OK;
+}
+
+static weir_err range_decode(const weir_v1_node *record, settle_request *request,
+                             weir_settle_range *range, weir_v1_reason *reason)
+{
+    bool one = weir_v1_node_member(record, "offset") != NULL;
+    int64_t partition = 0;
+    weir_err err = weir_v1_command_text(record, "topic", &range->topic, reason);
+    err = err ? err
+              : weir_v1_command_number(record, "partition", 0, UINT32_MAX, 0, &partition, reason);
+    err = err ? err
+              : weir_v1_command_number(record, one ? "offset" : "first", 0, INT64_MAX - 1, -1,
+                                       &range->first, reason);
+    range->last = range->first;
+    if (err == WEIR_OK && !one) {
+        err = weir_v1_command_number(record, "last", 0, INT64_MAX - 1, -1, &range->last, reason);
+    }
+    if (err == WEIR_OK && (range->first < 0 || range->last < range->first)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "records",
+                              "Give each record's offset, or first and last of a row of them.");
+    }
+    range->partition = (uint32_t)partition;
+    if (err == WEIR_OK && request->member->model == WEIR_MODEL_QUEUE) {
+        err = lease_decode(record, request, &range->lease, reason);
+    }
+    return err;
+}
+
+/* Whether `next` goes on where `range` ends: [L1]. */
+static bool continues(const weir_settle_range *range, const weir_settle_range *next)
+{
+    return next->first == range->last + 1 && next->partition == range->partition &&
+           next->lease == range->lease && weir_bytes_equal(next->topic, range->topic);
+}
+
+static void range_add(settle_request *request, const weir_settle_range *range)
+{
+    uint32_t count = request->settle.range_count;
+    if (count > 0 && continues(&request->ranges[count - 1], range)) {
+        request->ranges[count - 1].last = range->last;
+    } else {
+        request->ranges[count] = *range;
+        request->settle.range_count = count + 1;
+    }
+}
+
+static weir_err list_begin(const weir_v1_node *list, const char *field, settle_request *request,
+                           weir_v1_reason *reason)
+{
+    size_t count = weir_v1_node_count(list);
+    if (weir_v1_node_kind_of(list) != WEIR_V1_ARRAY || count == 0) {
+        return weir_v1_refuse(reason, WEIR_INVALID, field, "Give %s as a list of at least one.",
+                              field);
+    }
+    if (count > WEIR_V1_RECORDS_MAX) {
+        return weir_v1_refuse(reason, WEIR_LIMIT, field,
+                              "Give at most %d at once; send the rest in another message.",
+                              WEIR_V1_RECORDS_MAX);
+    }
+    request->ranges = calloc(count, sizeof(*request->ranges));
+    request->settle.ranges = request->ranges;
+    return request->ranges == NULL ? WEIR_NO_MEMORY : WEIR_OK;
+}
+
+static weir_err records_decode(const weir_v1_node *list, settle_request *request,
+                               weir_v1_reason *reason)
+{
+    weir_err err = list_begin(list, "records", request, reason);
+    for (size_t i = 0; err == WEIR_OK && i < weir_v1_node_count(list); i++) {
+        weir_settle_range range = {0};
+        err = range_decode(weir_v1_node_at(list, i), request, &range, reason);
+        if (err == WEIR_OK) {
+            range_add(request, &range);
+        }
+    }
+    return err;
+}
+
+static weir_err verb_decode(const weir_v1_node *command, weir_verb *verb, weir_v1_reason *reason)
+{
+    static const char *const names[] = {"accept", "release", "reject", "renew"};
+    weir_bytes text = WEIR_BYTES_NULL;
+    weir_v1_node_text(weir_v1_node_member(command, "verb"), &text);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (weir_bytes_equal(text, weir_bytes_of(names[i]))) {
+            *verb = (weir_verb)(WEIR_VERB_ACCEPT + i);
+            return WEIR_OK;
+        }
+    }
+    return weir_v1_refuse(reason, WEIR_INVALID, "verb",
+                          "Give verb as accept, release, reject or renew.");
+}
+
+static weir_err word_decode(const weir_v1_node *command, const char *field, weir_bytes *word,
+                            weir_v1_reason *reason)
+{
+    if (weir_v1_node_member(command, field) == NULL) {
+        return WEIR_OK;
+    }
+    weir_err err = weir_v1_command_text(command, field, word, reason);
+    if (err == WEIR_OK && word->len > WEIR_METADATA_BYTES_MAX) {
+        return weir_v1_refuse(reason, WEIR_TOO_LARGE, field, "Give %s as at most %d bytes.", field,
+                              WEIR_METADATA_BYTES_MAX);
+    }
+    return err;
+}
+
+/* confirm: false (or "none", as in publish). */
+static weir_err confirm_decode(const weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason)
+{
+    const weir_v1_node *node = weir_v1_node_member(command, "confirm");
+    weir_bytes text = WEIR_BYTES_NULL;
+    bool confirm = true;
+    bool none = weir_v1_node_text(node, &text) && weir_bytes_equal(text, WEIR_TEXT("none"));
+    if (node != NULL && !none && !weir_v1_node_boolean(node, &confirm)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "confirm", "Give confirm as true or false.");
+    }
+    call->quiet = (none || !confirm) && session->config.push;
+    return WEIR_OK;
+}
+
+static weir_err settle_refuse(weir_v1_reason *reason, weir_err err)
+{
+    const char *text = weir_err_text(err);
+    switch (err) {
+    case WEIR_LEASE_LOST:
+        text = "Some leases were over, or the partition is another member's: those records may be "
+               "with another member now. Settle sooner, or renew.";
+        break;
+    case WEIR_INVALID:
+        text = "Settle only what this member was handed; a commit goes no further than that.";
+        break;
+    case WEIR_NOT_OFFERED:
+        text = "The group's mode or model has nothing to settle so: at-most-once accepts before it "
+               "hands over; streams take accept, reject and commit.";
+        break;
+    case WEIR_NOT_FOUND:
+        text = "The group does not read this partition: settle what it handed over.";
+        break;
+    case WEIR_LIMIT:
+        text = "Too many rejected records of this member wait to be read: settle again later.";
+        break;
+    default:
+        break;
+    }
+    return weir_v1_refuse(reason, err, NULL, "%s", text);
+}
+
+static weir_err settle_submit(weir_v1_session *session, const settle_request *request,
+                              weir_v1_op_kind kind, const weir_v1_call *call,
+                              weir_v1_reason *reason)
+{
+    const weir_v1_session_config *config = &session->config;
+    weir_v1_op *op = weir_v1_op_begin(session, kind, call);
+    if (op == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    op->member = request->member;
+    op->offset = request->settle.verb == WEIR_VERB_RENEW;
+    weir_err err = config->port_ops->settle(config->port, request->member->member, &request->settle,
+                                            config->user, weir_v1_op_token(op));
+    if (err != WEIR_OK) {
+        weir_v1_op_end(session, op);
+        return err == WEIR_AGAIN ? err : settle_refuse(reason, err);
+    }
+    session->submitted = true;
+    return WEIR_OK;
+}
+
+/* What a stream's member saw: the newest generation, unless it names an older one. */
+static weir_err generation_decode(const weir_v1_node *command, settle_request *request,
+                                  weir_v1_reason *reason)
+{
+    int64_t generation = 0;
+    weir_err err =
+        weir_v1_command_number(command, "generation", 0, INT64_MAX,
+                               (int64_t)request->member->generation, &generation, reason);
+    request->settle.generation = (uint64_t)generation;
+    return err;
+}
+
+static weir_err settle_decode(const weir_v1_session *session, const weir_v1_node *command,
+                              settle_request *request, weir_v1_call *call, weir_v1_reason *reason)
+{
+    weir_settle *settle = &request->settle;
+    weir_err err = weir_v1_member_named(session, command, &request->member, reason);
+    err = err ? err : verb_decode(command, &settle->verb, reason);
+    err = err ? err : generation_decode(command, request, reason);
+    err = err ? err
+              : weir_v1_command_number(command, "delay_ms", 0, INT64_MAX, 0, &settle->delay_ms,
+                                       reason);
+    err = err ? err : weir_v1_command_flag(command, "failed", &settle->failed, reason);
+    err = err ? err : word_decode(command, "reason", &settle->reason, reason);
+    err = err ? err : word_decode(command, "metadata", &settle->metadata, reason);
+    err = err ? err : confirm_decode(session, command, call, reason);
+    return err ? err : records_decode(weir_v1_node_member(command, "records"), request, reason);
+}
+
+weir_err weir_v1_command_settle(weir_v1_session *session, const weir_v1_node *command,
+                                weir_v1_call *call, weir_v1_reason *reason)
+{
+    settle_request request = {0};
+    weir_err err = settle_decode(session, command, &request, call, reason);
+    err = err ? err : settle_submit(session, &request, WEIR_V1_OP_SETTLE, call, reason);
+    free(request.ranges);
+    return err;
+}
+
+/* ---- commit -----------------------------------------------------------------------------------
+ */
+
+/* One offset; *next is 0 when there is nothing to commit. All have the same metadata. */
+static weir_err offset_decode(const weir_v1_node *node, settle_request *request,
+                              weir_settle_range *range, int64_t *next, weir_v1_reason *reason)
+{
+    weir_bytes metadata = request->settle.metadata;
+    int64_t partition = 0;
+    weir_err err = weir_v1_command_text(node, "topic", &range->topic, reason);
+    err =
+        err ? err : weir_v1_command_number(node, "partition", 0, UINT32_MAX, 0, &partition, reason);
+    err = err ? err : weir_v1_command_number(node, "offset", 0, INT64_MAX - 1, -1, next, reason);
+    err = err ? err : word_decode(node, "metadata", &metadata, reason);
+    if (err == WEIR_OK && *next < 0) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "offset",
+                              "Give offset as the next one to read.");
+    }
+    if (err == WEIR_OK && request->settle.metadata.ptr != NULL &&
+        !weir_bytes_equal(metadata, request->settle.metadata)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "metadata",
+                              "Give offsets with other metadata in a commit of their own.");
+    }
+    request->settle.metadata = metadata;
+    range->partition = (uint32_t)partition;
+    range->first = range->last = *next - 1;
+    return err;
+}
+
+static weir_err commit_decode(const weir_v1_session *session, const weir_v1_node *command,
+                              settle_request *request, weir_v1_call *call, weir_v1_reason *reason)
+{
+    const weir_v1_node *list = weir_v1_node_member(command, "offsets");
+    weir_err err = weir_v1_member_named(session, command, &request->member, reason);
+    if (err == WEIR_OK && request->member->model == WEIR_MODEL_QUEUE) {
+        return weir_v1_refuse(reason, WEIR_NOT_OFFERED, "member",
+                              "This is a queue group: settle its records by their leases.");
+    }
+    err = err ? err : generation_decode(command, request, reason);
+    err = err ? err : word_decode(command, "metadata", &request->settle.metadata, reason);
+    err = err ? err : confirm_decode(session, command, call, reason);
+    err = err ? err : list_begin(list, "offsets", request, reason);
+    for (size_t i = 0; err == WEIR_OK && i < weir_v1_node_count(list); i++) {
+        weir_settle_range range = {0};
+        int64_t next = 0;
+        err = offset_decode(weir_v1_node_at(list, i), request, &range, &next, reason);
+        if (err == WEIR_OK && next > 0) {
+            request->ranges[request->settle.range_count++] = range;
+        }
+    }
+    request->settle.verb = WEIR_VERB_ACCEPT;
+    return err;
+}
+
+weir_err weir_v1_command_commit(weir_v1_session *session, const weir_v1_node *command,
+                                weir_v1_call *call, weir_v1_reason *reason)
+{
+    settle_request request = {0};
+    weir_err err = commit_decode(session, command, &request, call, reason);
+    if (err == WEIR_OK && request.settle.range_count == 0) {
+        weir_v1_reply_ok(session, call); /* offset 0: nothing was read */
+    } else if (err == WEIR_OK) {
+        err = settle_submit(session, &request, WEIR_V1_OP_COMMIT, call, reason);
+    }
+    free(request.ranges);
+    return err;
+}
+
+/* ---- Their answers ----------------------------------------------------------------------------
+ */
+
+static void write_settled(weir_v1_writer *writer, const weir_v1_op *op, const weir_settled *settled)
+{
+    if (op->kind == WEIR_V1_OP_SETTLE) {
+        weir_v1_write_raw(writer, ",\"settled\":");
+        weir_v1_write_unsigned(writer, settled->records);
+    }
+    weir_v1_write_raw(writer, ",\"refused\":");
+    weir_v1_write_unsigned(writer, settled->refused);
+    if (op->offset != 0) {
+        weir_v1_write_raw(writer, ",\"lease_ms\":");
+        weir_v1_write_integer(writer, settled->lease_ms);
+    } else if (settled->level != WEIR_LEVEL_DEFAULT) {
+        weir_v1_write_raw(writer, ",\"level\":");
+        weir_v1_write_string(writer, weir_bytes_of(weir_level_name(settled->level)));
+    }
+}
+
+void weir_v1_settled(weir_v1_session *session, const weir_v1_op *op,
+                     const weir_completion *completion)
+{
+    weir_v1_reason reason;
+    if (completion->err == WEIR_OK) {
+        if (!op->call.quiet) {
+            weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
+            write_settled(&writer, op, &completion->settled);
+            weir_v1_reply_end(session, &writer, &op->call);
+        }
+        return;
+    }
+    (void)settle_refuse(&reason, completion->err);
+    if (completion->err != WEIR_LEASE_LOST) {
+        weir_v1_reply_error(session, &op->call, &reason);
+        return;
+    }
+    weir_v1_writer writer = weir_v1_error_begin(session, &op->call, &reason);
+    write_settled(&writer, op, &completion->settled);
+    weir_v1_reply_end(session, &writer, &op->call);
+}
