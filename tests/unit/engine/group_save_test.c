@@ -4,7 +4,7 @@
 
 #include "core/engine/group.h"
 
-enum { TOPICS = 4, GROUPS = 5, ROUNDS = 12, OPERATIONS = 60 };
+enum { TOPICS = 4, GROUPS = 5, ROUNDS = 8, OPERATIONS = 50 };
 
 typedef struct story {
     fixture f;
@@ -110,7 +110,7 @@ static void group_operate(story *s, const char *group, const char *topic, weir_m
 /* Time for a checkpoint's jobs. */
 static void breathe(story *s)
 {
-    for (unsigned i = dice(s) % 4; i > 0; i--) {
+    for (unsigned i = dice(s) % 6 == 0 ? 4 : 0; i > 0; i--) {
         (void)weir_port_wait(s->f.port, 1);
     }
 }
@@ -202,7 +202,7 @@ static void run(unsigned seed, weir_model model, bool clean)
 static void stream_groups_are_found_as_they_were(void **state)
 {
     (void)state;
-    for (unsigned seed = 1; seed <= 4; seed++) {
+    for (unsigned seed = 1; seed <= 2; seed++) {
         run(seed, WEIR_MODEL_STREAM, false);
     }
 }
@@ -216,7 +216,7 @@ static void stream_groups_are_found_after_clean_stops(void **state)
 static void queue_groups_are_found_as_they_were(void **state)
 {
     (void)state;
-    for (unsigned seed = 21; seed <= 24; seed++) {
+    for (unsigned seed = 21; seed <= 22; seed++) {
         run(seed, WEIR_MODEL_QUEUE, seed % 2 == 0);
     }
 }
