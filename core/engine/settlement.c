@@ -179,60 +179,14 @@ static weir_err cells_room(weir_settlement_page *page, uint32_t more)
     return cells_resize(page, capacity > CELLS_MOST ? CELLS_MOST : capacity);
 }
 
+/* Gives back what a change of many cells left over. */
 static void cells_shrink(weir_settlement_page *page)
 {
-    uint32_t wanted = 2u * page->cell_count + CELLS_LEAST;
-    if (page->cell_capacity > SHRINK_LEAST && wanted < page->cell_capacity / 2u &&
-        page->reserved == 0) {
-        (void)cells_resize(page, wanted); /* it may stay large as well */
+    uint32_t count = page->cell_count;
+    if (page->cell_capacity > SHRINK_LEAST && page->cell_capacity > count + count / 2) {
+        (void)cells_resize(page, count + count / 4 + CELLS_LEAST); /* it may stay large as well */
     }
 }
-
-/* ---- Room, before anything changes -------------------------------------------------------------- */
-
-void weir_settlement_reserve_begin(weir_settlement *settlement)
-{
-    settlement->reservation++;
-    settlement->leases_reserved = 0;
-}
-
-static weir_err page_reserve(weir_settlement *settlement, weir_settlement_page *page)
-{
-    if (page->reservation != settlement->reservation) {
-        page->reservation = settlement->reservation;
-        page->reserved = 0;
-    }
-    uint32_t reserved = page->reserved + CHANGE_CELLS;
-    reserved = reserved > CELLS_MOST ? CELLS_MOST : reserved;
-    weir_err err = cells_room(page, reserved);
-    page->reserved = err == WEIR_OK ? (uint16_t)reserved : page->reserved;
-    return err;
-}
-
-weir_err weir_settlement_reserve(weir_settlement *settlement, int64_t first, int64_t last,
-                                 const weir_settlement_change *change)
-{
-    weir_page_index *index = &settlement->index;
-    weir_err err = WEIR_OK;
-    if (change->to == WEIR_RECORD_LEASED) {
-        err = weir_leases_reserve(&settlement->leases, ++settlement->leases_reserved);
-    }
-    if (change->to == WEIR_RECORD_SETTLED) { /* splits what is there, and makes nothing */
-        for (uint32_t i = weir_index_place(index, first / PAGE);
-             i < index->count && index->numbers[i] <= last / PAGE && err == WEIR_OK; i++) {
-            err = index->pages[i] != NULL ? page_reserve(settlement, index->pages[i]) : WEIR_OK;
-        }
-        return err;
-    }
-    for (int64_t number = first / PAGE; number <= last / PAGE && err == WEIR_OK; number++) {
-        weir_settlement_page *page = weir_index_find(index, number);
-        page = page != NULL ? page : weir_settlement_page_make(settlement, number);
-        err = page != NULL ? page_reserve(settlement, page) : WEIR_NO_MEMORY;
-    }
-    return err;
-}
-
-/* ---- Changes ------------------------------------------------------------------------------------ */
 
 /* The first cell that ends at or behind the offset. */
 static uint32_t cell_at(const weir_settlement_page *page, uint32_t offset)
@@ -249,6 +203,77 @@ static uint32_t cell_at(const weir_settlement_page *page, uint32_t offset)
     }
     return low;
 }
+
+static uint32_t within(int64_t offset, int64_t number)
+{
+    int64_t begin = number * PAGE;
+    return offset <= begin ? 0 : offset >= begin + PAGE ? PAGE - 1 : (uint32_t)(offset - begin);
+}
+
+/* ---- Room, before anything changes -------------------------------------------------------------- */
+
+void weir_settlement_reserve_begin(weir_settlement *settlement)
+{
+    settlement->reservation++;
+    settlement->leases_reserved = 0;
+}
+
+/* Cells that a change of [first, last] adds at most: those that it cuts, and one of what is fresh. */
+static uint32_t cells_added(const weir_settlement_page *page, uint32_t first, uint32_t last)
+{
+    uint32_t begin = cell_at(page, first);
+    uint32_t end = cell_at(page, last);
+    uint32_t added = last >= page->fresh ? 1 : 0;
+    added += begin < page->cell_count && page->cells[begin].first < first ? 1 : 0;
+    added +=
+        end < page->cell_count && page->cells[end].first <= last && page->cells[end].last > last;
+    return added;
+}
+
+static weir_err page_reserve(weir_settlement *settlement, weir_settlement_page *page, int64_t first,
+                             int64_t last)
+{
+    if (page->reservation != settlement->reservation) {
+        page->reservation = settlement->reservation;
+        page->reserved = 0;
+        page->pending = 0;
+    }
+    uint32_t reserved =
+        page->reserved + cells_added(page, within(first, page->number), within(last, page->number));
+    reserved = reserved > CELLS_MOST ? CELLS_MOST : reserved;
+    weir_err err = cells_room(page, reserved);
+    if (err == WEIR_OK) {
+        page->reserved = (uint16_t)reserved;
+        page->pending += page->pending < UINT16_MAX ? 1 : 0;
+    }
+    return err;
+}
+
+weir_err weir_settlement_reserve(weir_settlement *settlement, int64_t first, int64_t last,
+                                 const weir_settlement_change *change)
+{
+    weir_page_index *index = &settlement->index;
+    weir_err err = WEIR_OK;
+    if (change->to == WEIR_RECORD_LEASED) {
+        err = weir_leases_reserve(&settlement->leases, ++settlement->leases_reserved);
+    }
+    if (change->to == WEIR_RECORD_SETTLED) { /* splits what is there, and makes nothing */
+        for (uint32_t i = weir_index_place(index, first / PAGE);
+             i < index->count && index->numbers[i] <= last / PAGE && err == WEIR_OK; i++) {
+            err = index->pages[i] != NULL ? page_reserve(settlement, index->pages[i], first, last)
+                                          : WEIR_OK;
+        }
+        return err;
+    }
+    for (int64_t number = first / PAGE; number <= last / PAGE && err == WEIR_OK; number++) {
+        weir_settlement_page *page = weir_index_find(index, number);
+        page = page != NULL ? page : weir_settlement_page_make(settlement, number);
+        err = page != NULL ? page_reserve(settlement, page, first, last) : WEIR_NO_MEMORY;
+    }
+    return err;
+}
+
+/* ---- Changes ------------------------------------------------------------------------------------ */
 
 static void cell_insert(weir_settlement_page *page, uint32_t at, const cell *made)
 {
@@ -376,22 +401,16 @@ static void page_apply(weir_settlement *settlement, weir_settlement_page *page, 
     if (last >= fresh) {
         cells_begin(settlement, page, first > fresh ? first : fresh, last, change);
     }
-    page->reserved = page->reserved >= CHANGE_CELLS ? page->reserved - CHANGE_CELLS : 0;
+    page->pending -= page->pending > 0 ? 1 : 0;
     if (change->to == WEIR_RECORD_WAITING) {
         weir_index_due_lower(&settlement->index, page, change->until);
     }
     page_changed(settlement, page);
     if (page->cell_count == 0 && page->number < settlement->fresh / PAGE) {
         weir_settlement_page_drop(settlement, page, true);
-    } else {
+    } else if (page->pending == 0) {
         cells_shrink(page);
     }
-}
-
-static uint32_t within(int64_t offset, int64_t number)
-{
-    int64_t begin = number * PAGE;
-    return offset <= begin ? 0 : offset >= begin + PAGE ? PAGE - 1 : (uint32_t)(offset - begin);
 }
 
 static void lease_add(weir_settlement *settlement, const weir_lease *lease)

@@ -83,8 +83,9 @@ struct weir_settlement_page {
     struct weir_settlement_cell *cells;
     uint16_t cell_count;
     uint16_t cell_capacity;
-    uint16_t fresh; /* of this page: what is below and in no run is settled */
-    uint16_t reserved;
+    uint16_t fresh;    /* of this page: what is below and in no run is settled */
+    uint16_t reserved; /* cells that changes to come may add ... */
+    uint16_t pending;  /* ... so many of them */
     uint32_t reservation;
 };
 

@@ -706,6 +706,41 @@ static void a_filter_passes_over_what_it_does_not_match(void **state)
     queue_end(&f);
 }
 
+static void what_cannot_be_read_is_dropped_and_the_rest_is_given(void **state)
+{
+    enum { RECORDS = 60 };
+    fixture f;
+    given g;
+    uint32_t count = 0;
+    char command[256];
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", RECORDS);
+    fixture_close(&f);
+    snprintf(
+        command, sizeof(command),
+        "f=$(find '%s/log' -name '*.log' -size +2k | head -1); test -n \"$f\" && printf 'XXXX' | "
+        "dd of=\"$f\" bs=1 seek=2000 conv=notrunc 2>/dev/null",
+        f.dir);
+    assert_int_equal(system(command), 0);
+    fixture_open(&f);
+    weir_member *member = join(&f, "m");
+    for (int i = 0; i < RECORDS; i++) {
+        take_begin(&f, member, RECORDS, i == 0 ? 10000 : 0);
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_TAKEN);
+        given_of(&done, &g);
+        if (g.count > 0) {
+            assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_OK);
+        }
+        count += g.count;
+    }
+    uint64_t dropped = fate_of(&f, WEIR_FATE_DROPPED);
+    assert_true(dropped > 0);
+    assert_int_equal(count + dropped, RECORDS);
+    queue_end(&f);
+}
+
 static void a_reset_gives_all_out_again(void **state)
 {
     fixture f;
@@ -880,6 +915,7 @@ int main(void)
         cmocka_unit_test(a_record_whose_time_is_over_is_not_given_out),
         cmocka_unit_test(a_record_for_later_is_given_out_then),
         cmocka_unit_test(a_filter_passes_over_what_it_does_not_match),
+        cmocka_unit_test(what_cannot_be_read_is_dropped_and_the_rest_is_given),
         cmocka_unit_test(a_reset_gives_all_out_again),
         cmocka_unit_test(a_topic_that_goes_takes_its_leases_along),
         cmocka_unit_test(of_a_key_one_record_is_out_at_a_time_and_in_order),

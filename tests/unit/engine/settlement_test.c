@@ -481,6 +481,33 @@ static void a_million_isolated_ones_fit(void **state)
     weir_settlement_destroy(other);
 }
 
+/* Every lease ends, as queue.c has them end: all ranges of one reserved, then applied. */
+static void a_million_that_come_back_at_once_fit(void **state)
+{
+    (void)state;
+    weir_settlement *settlement = large(keeps_tenth);
+    weir_lease lease;
+    weir_settlement_run run;
+    while (weir_settlement_ended(settlement, INT64_MAX - 1, &lease)) {
+        weir_settlement_change back = {.to = WEIR_RECORD_WAITING, .unit = MANY + 1, .failed = true};
+        weir_settlement_reserve_begin(settlement);
+        for (int64_t at = 0; weir_settlement_lease_next(settlement, &lease, at, &run);) {
+            assert_int_equal(weir_settlement_reserve(settlement, run.first, run.last, &back),
+                             WEIR_OK);
+            at = run.last + 1;
+        }
+        for (int64_t at = 0; weir_settlement_lease_next(settlement, &lease, at, &run);) {
+            weir_settlement_apply(settlement, run.first, run.last, &back);
+            at = run.last + 1;
+        }
+    }
+    print_message("%llu bytes in memory\n", (unsigned long long)weir_settlement_bytes(settlement));
+    assert_int_equal(weir_settlement_leased(settlement), 0);
+    assert_int_equal(weir_settlement_unsettled(settlement), MANY / 10);
+    assert_true(weir_settlement_bytes(settlement) < 40u << 20);
+    weir_settlement_destroy(settlement);
+}
+
 /* ---- Replays ------------------------------------------------------------------------------------ */
 
 static weir_settlement *empty(void)
@@ -612,6 +639,7 @@ int main(void)
         cmocka_unit_test(it_is_what_a_plain_array_is),
         cmocka_unit_test(one_that_is_held_costs_next_to_nothing),
         cmocka_unit_test(a_million_isolated_ones_fit),
+        cmocka_unit_test(a_million_that_come_back_at_once_fit),
         cmocka_unit_test(a_page_that_has_a_unit_is_passed_over),
         cmocka_unit_test(a_page_without_a_record_left_comes_again_and_goes),
         cmocka_unit_test(what_is_settled_never_comes_back),
