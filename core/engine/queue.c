@@ -54,6 +54,7 @@ void weir_queue_free(weir_group *group)
     weir_queue *queue = group->queue;
     if (queue != NULL) {
         weir_member_reads_end(&queue->mover);
+        weir_map_fini(&queue->members);
         free(queue->items.items);
         free(queue->dead.items);
         free(queue->handed);
@@ -175,15 +176,14 @@ void weir_queue_started(weir_engine *engine, weir_group *group)
 
 /* ---- Members ------------------------------------------------------------------------------------ */
 
+static weir_bytes number_key(const uint64_t *number)
+{
+    return (weir_bytes){(const uint8_t *)number, sizeof(*number)};
+}
+
 weir_member *weir_queue_member_of(const weir_group *group, uint64_t number)
 {
-    for (weir_link *at = group->members.next; at != &group->members; at = at->next) {
-        weir_member *member = WEIR_OWNER_OF(at, weir_member, group_link);
-        if (member->number == number) {
-            return member;
-        }
-    }
-    return NULL;
+    return weir_map_get(&group->queue->members, number_key(&number));
 }
 
 void weir_queue_member_less(weir_group *group, uint64_t number, uint64_t records)
@@ -199,9 +199,10 @@ void weir_queue_member_less(weir_group *group, uint64_t number, uint64_t records
 
 weir_err weir_queue_join(weir_engine *engine, weir_member *member)
 {
+    weir_queue *queue = member->group->queue;
     member->leased = 0;
     weir_group_busy(engine, member->group);
-    return WEIR_OK;
+    return weir_map_set(&queue->members, number_key(&member->number), member);
 }
 
 static void all_ready(weir_group *group)
@@ -403,6 +404,7 @@ void weir_queue_left(weir_engine *engine, weir_member *member, bool orderly)
         }
     }
     member->leased = 0;
+    weir_map_remove(&group->queue->members, number_key(&member->number));
     all_ready(group); /* of a single active one another takes the place */
     weir_groups_due(engine);
 }

@@ -117,6 +117,7 @@ struct weir_queue {
     weir_group *group;
     uint64_t lease_next;
     uint64_t unsettled; /* of all parts */
+    weir_map members;   /* by number, the key in the member itself */
     uint32_t keys_max;  /* KEYS_MAX; tests have less */
     int64_t look_ms;    /* engine time: nothing ends before */
     weir_link moving;   /* parts with records for the dead-letter topic */

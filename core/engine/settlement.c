@@ -23,7 +23,7 @@ enum {
     PAGE = WEIR_SETTLEMENT_PAGE,
     CELLS_LEAST = 4,
     CELLS_MOST = PAGE + 2,
-    CHANGE_CELLS = 2, /* that one change adds to a page at most */
+    CHANGE_CELLS = 2, /* that cutting out a range adds to a page at most */
     SHRINK_LEAST = 64,
 };
 
