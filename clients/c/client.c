@@ -96,6 +96,14 @@ void weir_client_number_member(weir_v1_writer *writer, const char *member, uint6
     weir_v1_write_unsigned(writer, value);
 }
 
+void weir_client_integer_member(weir_v1_writer *writer, const char *member, int64_t value)
+{
+    weir_v1_write_raw(writer, ",\"");
+    weir_v1_write_raw(writer, member);
+    weir_v1_write_raw(writer, "\":");
+    weir_v1_write_integer(writer, value);
+}
+
 int64_t weir_client_integer(const weir_v1_node *node, const char *member)
 {
     int64_t value = 0;
@@ -136,7 +144,7 @@ weir_err weir_client_error_of(weir_client *client, const weir_v1_node *answer)
 }
 
 /* Takes the document. */
-static weir_err push_back(weir_client *client, weir_v1_document *document)
+weir_err weir_client_push_back(weir_client *client, weir_v1_document *document)
 {
     weir_client_pushed *pushed = malloc(sizeof(*pushed));
     if (pushed == NULL || client->pushed_count == WEIR_CLIENT_QUEUE_MAX) {
@@ -165,7 +173,7 @@ static weir_err text_take(weir_client *client, weir_bytes message, weir_v1_docum
     weir_bytes type;
     if (weir_v1_node_text(weir_v1_node_member(got.root, "type"), &type)) {
         client->draining |= weir_bytes_equal(type, WEIR_TEXT("drain"));
-        return push_back(client, &got);
+        return weir_client_push_back(client, &got);
     }
     int64_t id = weir_client_integer(got.root, "id");
     if (id > 0 && weir_client_batch_answer(client, (uint64_t)id, got.root)) {
@@ -205,8 +213,8 @@ static bool is_farewell(const weir_v1_node *answer)
            weir_v1_node_member(answer, "error") != NULL;
 }
 
-weir_err weir_client_wait(weir_client *client, uint64_t id, int64_t deadline_ms,
-                          weir_v1_document *document)
+weir_err weir_client_wait_any(weir_client *client, uint64_t id, int64_t deadline_ms,
+                              weir_v1_document *document)
 {
     for (;;) {
         weir_v1_document got;
@@ -220,14 +228,23 @@ weir_err weir_client_wait(weir_client *client, uint64_t id, int64_t deadline_ms,
             weir_v1_document_fini(&got);
             continue;
         }
-        err = weir_client_error_of(client, got.root);
-        if (err != WEIR_OK) {
-            weir_v1_document_fini(&got);
-            return err;
-        }
         *document = got;
         return WEIR_OK;
     }
+}
+
+weir_err weir_client_wait(weir_client *client, uint64_t id, int64_t deadline_ms,
+                          weir_v1_document *document)
+{
+    weir_v1_document got = {0};
+    weir_err err = weir_client_wait_any(client, id, deadline_ms, &got);
+    err = err != WEIR_OK ? err : weir_client_error_of(client, got.root);
+    if (err != WEIR_OK) {
+        weir_v1_document_fini(&got);
+        return err;
+    }
+    *document = got;
+    return WEIR_OK;
 }
 
 weir_err weir_client_wait_frame(weir_client *client, uint64_t request, int64_t deadline_ms,
@@ -255,12 +272,17 @@ weir_err weir_client_wait_frame(weir_client *client, uint64_t request, int64_t d
     }
 }
 
+weir_err weir_client_ask(weir_client *client, weir_v1_writer *writer, uint64_t id,
+                         int64_t deadline_ms, weir_v1_document *answer)
+{
+    weir_err err = weir_client_end(client, writer);
+    return err != WEIR_OK ? err : weir_client_wait(client, id, deadline_ms, answer);
+}
+
 weir_err weir_client_run(weir_client *client, weir_v1_writer *writer, uint64_t id)
 {
     weir_v1_document document = {0};
-    weir_err err = weir_client_end(client, writer);
-    err = err != WEIR_OK ? err
-                         : weir_client_wait(client, id, weir_client_deadline(client), &document);
+    weir_err err = weir_client_ask(client, writer, id, weir_client_deadline(client), &document);
     weir_v1_document_fini(&document);
     return err;
 }
@@ -338,6 +360,8 @@ static void client_free(weir_client *client)
     }
     weir_v1_document_fini(&client->event);
     weir_v1_document_fini(&client->fetched);
+    weir_v1_document_fini(&client->leased);
+    free(client->owned);
     weir_v1_fields_fini(&client->fields);
     weir_buffer_fini(&client->out);
     weir_buffer_fini(&client->decoded);

@@ -5,6 +5,8 @@
  *   large.c     records that are too large for a text message
  *   read.c      subscriptions, events, fetch
  *   topics.c    topics and queries
+ *   groups.c    groups: declared, listed, reset; the story of a record
+ *   members.c   members of groups: join, lease, settle, commit, leave
  *   socket.c    a socket: reading ahead, waiting, sending
  *   stream.c    the stream socket
  *   transport_websocket.c  WebSocket
@@ -62,7 +64,11 @@ struct weir_client {
     weir_v1_document event; /* the message whose records next gives */
     uint32_t event_index;
     uint64_t event_subscription;
+    uint64_t event_member;
+    weir_owned *owned; /* of the newest ASSIGNED event; those revoked behind those owned */
     weir_v1_document fetched;
+    weir_v1_document leased; /* the newest lease's answer */
+    uint64_t leased_member;
     weir_v1_fields fields;
 
     weir_buffer gathered; /* records of a batch that is not sent yet */
@@ -91,6 +97,9 @@ weir_err weir_client_write(weir_client *client, weir_bytes message);
 /* The answer to that id; an error in it is the result. What is pushed meanwhile is kept. */
 weir_err weir_client_wait(weir_client *client, uint64_t id, int64_t deadline_ms,
                           weir_v1_document *document);
+/* The same, but an error in it is the caller's to find. */
+weir_err weir_client_wait_any(weir_client *client, uint64_t id, int64_t deadline_ms,
+                              weir_v1_document *document);
 weir_err weir_client_wait_frame(weir_client *client, uint64_t request, int64_t deadline_ms,
                                 weir_v1_frame *frame);
 /* end and wait, for commands whose answer says nothing more. */
@@ -109,6 +118,21 @@ bool weir_client_batch_answer(weir_client *client, uint64_t id, const weir_v1_no
 void weir_client_text_member(weir_v1_writer *writer, const char *member, weir_bytes text);
 void weir_client_number_member(weir_v1_writer *writer, const char *member, uint64_t value);
 int64_t weir_client_integer(const weir_v1_node *node, const char *member); /* 0: missing */
+/* end and wait for the answer; its error is the result. */
+weir_err weir_client_ask(weir_client *client, weir_v1_writer *writer, uint64_t id,
+                         int64_t deadline_ms, weir_v1_document *answer);
+/* Takes a document in as if it had been pushed: an event of weir_client_next. */
+weir_err weir_client_push_back(weir_client *client, weir_v1_document *document);
+void weir_client_integer_member(weir_v1_writer *writer, const char *member, int64_t value);
+/* read.c: a record as JSON. */
+weir_err weir_client_record_of(weir_client *client, const weir_v1_node *node, uint64_t member,
+                               weir_client_record *record);
+/* members.c: an ASSIGNED event of a message of type assigned. */
+weir_err weir_client_assigned_of(weir_client *client, const weir_v1_node *root,
+                                 weir_client_event *event);
+/* groups.c: the members of a command that say what a group is. */
+void weir_client_group_words(weir_v1_writer *writer, const weir_group_options *options);
+bool weir_client_group_words_fit(const weir_group_options *options);
 void weir_client_published_of(const weir_v1_node *answer, weir_published *published);
 
 #endif

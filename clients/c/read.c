@@ -116,6 +116,26 @@ weir_err weir_client_unsubscribe(weir_client *client, uint64_t subscription)
 /* ---- Records -----------------------------------------------------------------------------------
  */
 
+/* "EPOCH-NUMBER"; the record's are left 0 when it has none. */
+static void lease_of(const weir_v1_node *node, weir_client_record *record)
+{
+    weir_bytes text = WEIR_BYTES_NULL;
+    uint64_t parts[2] = {0, 0};
+    int part = 0;
+    weir_v1_node_text(weir_v1_node_member(node, "lease"), &text);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '-' && part == 0) {
+            part = 1;
+        } else if (text.ptr[i] >= '0' && text.ptr[i] <= '9') {
+            parts[part] = parts[part] * 10 + (uint64_t)(text.ptr[i] - '0');
+        }
+    }
+    record->epoch = parts[0];
+    record->lease = parts[1];
+    record->leased = (uint32_t)weir_client_integer(node, "leased");
+    record->failed = (uint32_t)weir_client_integer(node, "failed");
+}
+
 static weir_err record_decode(weir_client *client, const weir_v1_node *node,
                               weir_client_record *record)
 {
@@ -142,6 +162,17 @@ static weir_err record_decode(weir_client *client, const weir_v1_node *node,
     return WEIR_OK;
 }
 
+weir_err weir_client_record_of(weir_client *client, const weir_v1_node *node, uint64_t member,
+                               weir_client_record *record)
+{
+    weir_err err = record_decode(client, node, record);
+    if (err == WEIR_OK) {
+        record->member = member;
+        lease_of(node, record);
+    }
+    return err;
+}
+
 /* ---- Events ------------------------------------------------------------------------------------
  */
 
@@ -157,6 +188,7 @@ static void event_take(weir_client *client)
     client->event = pushed->document;
     client->event_index = 0;
     client->event_subscription = (uint64_t)weir_client_integer(client->event.root, "subscription");
+    client->event_member = (uint64_t)weir_client_integer(client->event.root, "member");
     free(pushed);
 }
 
@@ -165,7 +197,8 @@ static void event_done(weir_client *client)
     weir_v1_document_fini(&client->event);
 }
 
-static bool notice_decode(const weir_v1_node *root, weir_client_event *event)
+static bool notice_decode(weir_client *client, const weir_v1_node *root, weir_client_event *event,
+                          weir_err *err)
 {
     static const struct {
         const char *type;
@@ -176,6 +209,15 @@ static bool notice_decode(const weir_v1_node *root, weir_client_event *event)
                  {"drain", WEIR_CLIENT_DRAIN}};
     weir_bytes type = WEIR_BYTES_NULL;
     weir_v1_node_text(weir_v1_node_member(root, "type"), &type);
+    if (weir_bytes_equal(type, WEIR_TEXT("assigned"))) {
+        *err = weir_client_assigned_of(client, root, event);
+        return true;
+    }
+    if (weir_bytes_equal(type, WEIR_TEXT("stopped"))) {
+        event->kind = WEIR_CLIENT_STOPPED;
+        *err = weir_client_error_of(client, root);
+        return true;
+    }
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (weir_bytes_equal(type, weir_bytes_of(kinds[i].type))) {
             event->kind = kinds[i].kind;
@@ -197,14 +239,15 @@ static bool event_step(weir_client *client, weir_client_event *event, weir_err *
         return false;
     }
     event->subscription = client->event_subscription;
+    event->member = client->event_member;
     if (client->event_index < weir_v1_node_count(records)) {
         event->kind = WEIR_CLIENT_RECORD;
-        *err =
-            record_decode(client, weir_v1_node_at(records, client->event_index++), &event->record);
+        *err = weir_client_record_of(client, weir_v1_node_at(records, client->event_index++),
+                                     client->event_member, &event->record);
         event->record.subscription = client->event_subscription;
         return true;
     }
-    bool notice = records == NULL && notice_decode(root, event);
+    bool notice = records == NULL && notice_decode(client, root, event, err);
     event_done(client);
     return notice;
 }
@@ -256,6 +299,7 @@ weir_err weir_client_fetch(weir_client *client, const weir_fetch *fetch,
         weir_client_number_member(&writer, "max_bytes", fetch->bytes_max);
     }
     weir_client_number_member(&writer, "wait_ms", fetch->wait_ms);
+    weir_v1_write_raw(&writer, fetch->peek ? ",\"peek\":true" : "");
     weir_err err = weir_client_end(client, &writer);
     int64_t deadline_ms = weir_client_deadline(client) + fetch->wait_ms;
     err = err != WEIR_OK ? err : weir_client_wait(client, id, deadline_ms, &answer);

@@ -62,6 +62,9 @@ weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
         weir_client_text_member(&writer, "durability",
                                 weir_bytes_of(weir_level_name(options->level)));
     }
+    if (options->kind == WEIR_KIND_QUEUE) {
+        weir_client_text_member(&writer, "kind", WEIR_TEXT("queue"));
+    }
     weir_v1_write_raw(&writer, options->nested ? ",\"nested\":true" : "");
     if (options->partition_levels > 0) {
         weir_client_number_member(&writer, "partition_levels", options->partition_levels);
@@ -183,6 +186,9 @@ static weir_err topic_decode(const weir_v1_node *node, weir_topic_info *topic)
     }
     if (weir_v1_node_text(weir_v1_node_member(node, "cleanup"), &text)) {
         (void)weir_cleanup_parse(text, &topic->options.cleanup);
+    }
+    if (weir_v1_node_text(weir_v1_node_member(node, "kind"), &text)) {
+        (void)weir_topic_kind_parse(text, &topic->options.kind);
     }
     settings_read(node, &topic->options);
     return partitions_decode(weir_v1_node_member(node, "offsets"), topic);

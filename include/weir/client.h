@@ -162,6 +162,8 @@ typedef enum weir_client_event_kind {
     WEIR_CLIENT_ENDED,    /* until_end: all there was has come */
     WEIR_CLIENT_DRAIN,    /* the gateway is closing */
     WEIR_CLIENT_ASSIGNED, /* assigned: what a stream member owns now */
+    WEIR_CLIENT_STOPPED,  /* comes with the error for which a member is pushed nothing more, until
+                           * weir_client_member_credit */
 } weir_client_event_kind;
 
 /* What a stream member owns, and what it is asked to give up. Valid until the next call. */
@@ -275,9 +277,10 @@ typedef struct weir_client_join {
     weir_bytes name;     /* of the member, for people; null: the gateway makes one up */
     weir_bytes instance; /* stream: a static member takes its partitions up again; null: none */
     const weir_group_options *options; /* as in weir_join; NULL: the group must exist */
-    uint64_t credit; /* records that are pushed, as events of weir_client_next, before
+    uint64_t credit;  /* records that are pushed, as events of weir_client_next, before
                       * weir_client_member_credit gives more; 0: none are, ask by
                       * weir_client_lease. NOT_OFFERED over nng. */
+    bool auto_revoke; /* as in weir_join: partitions asked back are given up at once */
 } weir_client_join;
 
 typedef struct weir_client_joined {
