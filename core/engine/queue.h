@@ -20,12 +20,12 @@
 #include "core/engine/settlement.h"
 
 enum {
-    WEIR_QUEUE_ITEMS_MAX = 4096,  /* of one entry */
-    WEIR_QUEUE_ENDED_MAX = 65536, /* records of leases that end in one turn */
-    WEIR_QUEUE_MOVES_MAX = 256,   /* records that one turn takes to dead-letter topics */
-    WEIR_QUEUE_RETRY_MS = 500,    /* after the journal, or a dead-letter topic, had no room */
-    WEIR_QUEUE_KEYS_MAX = 262144, /* records with keys that a part of a key_ordered group knows */
-    WEIR_QUEUE_EXAMINED_MAX = 65536, /* records that one take passes over */
+    WEIR_QUEUE_ITEMS_MAX = 4096,    /* of one entry */
+    WEIR_QUEUE_ENDED_MAX = 8192,    /* records of leases that end in one turn */
+    WEIR_QUEUE_MOVES_MAX = 256,     /* records that one turn takes to dead-letter topics */
+    WEIR_QUEUE_RETRY_MS = 500,      /* after the journal, or a dead-letter topic, had no room */
+    WEIR_QUEUE_KEYS_MAX = 262144,   /* records with keys that a part of a key_ordered group knows */
+    WEIR_QUEUE_EXAMINED_MAX = 8192, /* records that one take passes over */
 };
 
 /* A record that is on its way to the dead-letter topic waits for this time. */

@@ -346,6 +346,13 @@ static bool item_sound(const weir_group_part *part, const weir_queue_item *item)
            item->count <= part->partition->next_offset - item->first;
 }
 
+static weir_err replay_reserve(weir_group_part *part, const weir_queue_item *item,
+                               const weir_settlement_change *what)
+{
+    weir_settlement_reserve_begin(part->settlement);
+    return weir_settlement_reserve(part->settlement, item->first, last_of(item), what);
+}
+
 static weir_err acquire_item_take(weir_reader *from, weir_queue_item *item)
 {
     *item = (weir_queue_item){.first = (int64_t)weir_reader_u64(from),
@@ -383,7 +390,8 @@ static weir_err replay_acquire(weir_engine *engine, weir_bytes body, uint64_t un
         if (err != WEIR_OK || part == NULL || part->partition == NULL) {
             continue;
         }
-        err = item_sound(part, &item) ? WEIR_OK : WEIR_DAMAGED;
+        weir_settlement_change what = change_of_item(&acquisition, &item, unit);
+        err = item_sound(part, &item) ? replay_reserve(part, &item, &what) : WEIR_DAMAGED;
         if (err == WEIR_OK) {
             apply_acquire(engine, part, &acquisition, &item, unit);
         }
@@ -419,7 +427,8 @@ static weir_err replay_settle(weir_engine *engine, weir_bytes body, uint64_t uni
         if (err != WEIR_OK || part == NULL || part->partition == NULL) {
             continue;
         }
-        err = item_sound(part, &item) ? WEIR_OK : WEIR_DAMAGED;
+        weir_settlement_change what = change_of_settling(&settling, unit);
+        err = item_sound(part, &item) ? replay_reserve(part, &item, &what) : WEIR_DAMAGED;
         if (err == WEIR_OK) {
             apply_settle(engine, part, &settling, &item, unit);
             if (unit > part->held_unit) {
