@@ -559,6 +559,9 @@ void weir_snapshot_put_groups(weir_engine *engine, uint64_t unit, weir_writer *t
         weir_snapshot_group_put(engine, &group->saved, unit, to);
         for (uint32_t i = 0; i < group->part_count; i++) {
             weir_snapshot_group_part_put(engine, &group->parts[i]->saved, unit, to);
+            if (group->parts[i]->settlement != NULL) {
+                weir_snapshot_put_settlement(engine, group->parts[i], unit, to);
+            }
         }
     }
 }

@@ -160,3 +160,14 @@ void weir_snapshot_settlement_put(weir_engine *engine, const weir_saved *saved, 
     weir_snapshot_put_fields(engine, &object, WEIR_FIELDS(SETTLEMENT_FIELDS), to);
     weir_snapshot_end(to, begin);
 }
+
+void weir_snapshot_put_settlement(weir_engine *engine, const weir_group_part *part, uint64_t unit,
+                                  weir_writer *to)
+{
+    weir_settlement_page *page = weir_settlement_head(part->settlement);
+    uint32_t position = 0;
+    while (page != NULL && to->err == WEIR_OK) {
+        weir_snapshot_settlement_put(engine, &page->saved, unit, to);
+        page = weir_settlement_page_walk(part->settlement, &position);
+    }
+}

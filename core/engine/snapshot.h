@@ -151,6 +151,8 @@ void weir_snapshot_settlement_put(weir_engine *engine, const weir_saved *saved, 
                                   weir_writer *to);
 weir_err weir_snapshot_settlement_take(weir_engine *engine, uint64_t unit, weir_reader *body);
 weir_err weir_snapshot_settlement_forget(weir_engine *engine, uint64_t unit, weir_reader *identity);
+void weir_snapshot_put_settlement(weir_engine *engine, const weir_group_part *part, uint64_t unit,
+                                  weir_writer *to); /* all its pages */
 
 /* What saved.c writes a payload with: its beginning, then objects. `unit`: they are as they were
  * after it. */
