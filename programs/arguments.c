@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTIONS_MAX = 32, LONG_ONLY_BASE = 0x100 };
+enum { OPTIONS_MAX = 48, LONG_ONLY_BASE = 0x100 };
 
 typedef struct getopt_tables {
     char letters[2 * OPTIONS_MAX + 3];

@@ -55,6 +55,9 @@ static const weir_option check_options[] = {
 static const weir_option topic_create_options[] = {
     {'p', "partitions", "N", "how many partitions (default 1)"},
     {'d', "durability", "LEVEL", "memory, os or disk (default disk)"},
+    {0, "kind", "KIND",
+     "log (default): records stay until retention or compaction removes them; queue: until the "
+     "topic's own group has settled them"},
     {0, "nested", NULL, "the topic may stand above or below another one"},
     {0, "partition-levels", "N", "only the first N levels of a key choose the partition (0: all)"},
     {0, NULL, NULL, NULL},
@@ -80,6 +83,86 @@ static const weir_option topic_alter_options[] = {
 static const weir_option topic_trim_options[] = {
     {0, "before", "OFFSET", "the first offset to keep; `end`: keep none"},
     {'p', "partition", "N", "of this partition (default 0)"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_what_options[] = {
+    {0, "model", "MODEL", "stream (default) or queue"},
+    {0, "mode", "MODE", "at-least-once (default), at-most-once, or for streams client-commit"},
+    {0, "topic", "TOPIC", "a declared topic that the group reads; may be repeated"},
+    {0, "filter", "FILTER", "or: it reads what FILTER matches, of all topics"},
+    {0, "start", "WHERE", "where a new group begins: beginning (default) or end"},
+    {0, "removed", "WHERE",
+     "where a stream group goes on whose position was removed: beginning (default: what is left), "
+     "end, or error"},
+    {0, "dead-letter", "TOPIC", "a declared topic for the records that were given up"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_change_options[] = {
+    {0, "mode", "MODE", "at-least-once, at-most-once, or for streams client-commit"},
+    {0, "removed", "WHERE", "where a stream group goes on: beginning, end, or error"},
+    {0, "dead-letter", "TOPIC", "a declared topic for the records that were given up"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_settings_options[] = {
+    {0, "session-ms", "MS", "a member that is silent for so long is out (default 45 s)"},
+    {0, "expiry-ms", "MS", "a group without members is forgotten then (7 days; -1: never)"},
+    {0, "lease-ms", "MS",
+     "queue: so long a record stays with a member (30 s; -1: while it is there)"},
+    {0, "delivery-limit", "N",
+     "queue: failures after which a record is a dead letter (5; -1: none)"},
+    {0, "leased-max", "N", "queue: records one member may hold (10,000)"},
+    {0, "unsettled-max", "N", "queue: records out and not settled, in all (2,000,000)"},
+    {0, "key-ordered", "YES", "queue: yes: one record of a key is out at a time, in order; or no"},
+    {0, "single-active", "YES", "queue: yes: one member gets all, the others wait; or no"},
+    {0, "retry-delay-ms", "MS", "queue: a failed record waits so long (default 0)"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_delete_options[] = {
+    {0, "force", NULL, "also when it has members: they are out"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_reset_options[] = {
+    {0, "to", "WHERE",
+     "beginning, end, OFFSET, @TIME (Unix time, or 2026-01-31T12:00:00, UTC), +N or -N (from "
+     "where it is)"},
+    {0, "topic", "TOPIC", "only this topic's partitions"},
+    {0, "partition", "N", "only this partition of --topic"},
+    {0, "dry-run", NULL, "only tell what it would do"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_join_options[] = {
+    {'C', "count", "N", "leave after N records"},
+    {'W', "wait", "SECONDS", "leave after SECONDS (0.5, say), with exit code 27"},
+    {0, "max", "N", "records to take at a time (default 100; with --exec 1)"},
+    {'x', "exec", "CMD",
+     "run CMD with sh for each record instead of printing it: its value on standard input, the rest "
+     "in WEIR_NAME, WEIR_TOPIC, WEIR_PARTITION, WEIR_OFFSET, WEIR_KEY, WEIR_TIME_MS, WEIR_LEASED, "
+     "WEIR_FAILED"},
+    {'F', "format", "FORMAT", "as in weir sub"},
+    {'N', "no-newline", NULL, "no newline after each record"},
+    {0, "name", "NAME", "of this member, for people"},
+    {0, "instance", "NAME",
+     "stream: a member that comes again under NAME within session-ms takes up its partitions"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option queue_create_options[] = {
+    {'p', "partitions", "N", "how many partitions (default 1)"},
+    {'d', "durability", "LEVEL", "memory, os or disk (default disk)"},
+    {0, "mode", "MODE", "at-least-once (default) or at-most-once"},
+    {0, "dead-letter", "TOPIC", "a declared topic for the records that were given up"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option queue_peek_options[] = {
+    {'C', "count", "N", "show N records (default 10)"},
+    {'F', "format", "FORMAT", "as in weir sub"},
     {0, NULL, NULL, NULL},
 };
 
@@ -295,6 +378,130 @@ static const weir_command commands[] = {
      1,
      {sub_options, client_options},
      weir_run_sub},
+    {"group create",
+     "NAME",
+     "make a consumer group",
+     "A stream group divides partitions among its members and keeps where each is; a queue group "
+     "hands each record to one member and keeps what became of it. Making one that is there with the "
+     "same settings changes nothing. docs/groups.md tells more.",
+     "weir group create billing --topic orders\n"
+     "weir group create mail --topic orders --model queue --delivery-limit 3 --dead-letter orders-dead\n",
+     1,
+     1,
+     {group_what_options, group_settings_options, client_options},
+     weir_run_group_create},
+    {"group alter",
+     "NAME",
+     "change a group that lives: its mode, its settings",
+     "What it reads and its model stay. What is with members keeps the mode it was handed out in.",
+     "weir group alter mail --lease-ms 60000 --delivery-limit 10\n",
+     1,
+     1,
+     {group_change_options, group_settings_options, client_options},
+     weir_run_group_alter},
+    {"group delete",
+     "NAME",
+     "delete a group and all it knows",
+     "The records stay. A group with members is refused without --force.",
+     "weir group delete billing\n",
+     1,
+     1,
+     {group_delete_options, client_options},
+     weir_run_group_delete},
+    {"group ls",
+     "",
+     "list the groups",
+     "",
+     "weir group ls\n",
+     0,
+     0,
+     {client_options},
+     weir_run_group_ls},
+    {"group info",
+     "NAME",
+     "show a group: settings, partitions, members, fates",
+     "The fates of a group add up: every record it reads is pending or has exactly one of them.",
+     "weir group info billing\nweir group info billing --json\n",
+     1,
+     1,
+     {client_options},
+     weir_run_group_info},
+    {"group lag",
+     "[NAME]",
+     "show how far each partition of a group, or of all, is behind",
+     "committed is the next offset to read of a stream group; a queue group has settled all below it. "
+     "lag counts the records that are not settled, lag_ms is the age of the oldest.",
+     "weir group lag\nweir group lag billing\n",
+     0,
+     1,
+     {client_options},
+     weir_run_group_lag},
+    {"group reset",
+     "NAME",
+     "move a group to another place",
+     "Everything from there on is handed out anew. The group must have no members. Shows each partition "
+     "before and after; with --dry-run that is all.",
+     "weir group reset billing --to beginning --dry-run\n"
+     "weir group reset billing --topic orders --partition 0 --to -100\n",
+     1,
+     1,
+     {group_reset_options, client_options},
+     weir_run_group_reset},
+    {"group join",
+     "NAME",
+     "be a member: print records as they come, or run a command for each",
+     "Makes the group when there is none and --topic or --filter say what it is to read. Records are "
+     "settled once they are printed, or by the exit code of CMD: 0 accepts; 75 gives the record back, "
+     "to be handed out again after a second; anything else counts as a failure (in a stream group both "
+     "end this command, and the record comes again).\n"
+     "SIGINT lets it finish what it holds and leave in order. A member that is killed is found out at "
+     "once, and in mode at-least-once what it held goes to another.",
+     "weir group join billing --topic orders -F '%o %k %s'\n"
+     "weir group join mail --topic orders --model queue --exec 'sendmail -t'\n",
+     1,
+     1,
+     {group_join_options, group_what_options, client_options},
+     weir_run_group_join},
+    {"queue create",
+     "NAME",
+     "declare a queue: a topic whose records stay until they are settled",
+     "The topic has one group, of model queue, that is named like it and lives as long: members join "
+     "it with `weir group join NAME`. Its settings may be given here, or later with `weir group alter "
+     "NAME`.",
+     "weir queue create jobs --lease-ms 60000\nweir pub jobs -m 'resize 1.png'\n"
+     "weir group join jobs\n",
+     1,
+     1,
+     {queue_create_options, group_settings_options, client_options},
+     weir_run_queue_create},
+    {"queue ls",
+     "",
+     "list the queues and how full they are",
+     "",
+     "weir queue ls\n",
+     0,
+     0,
+     {client_options},
+     weir_run_queue_ls},
+    {"queue info",
+     "NAME",
+     "show a queue: settings, partitions, members, fates",
+     "",
+     "weir queue info jobs\n",
+     1,
+     1,
+     {client_options},
+     weir_run_queue_info},
+    {"queue peek",
+     "NAME",
+     "show records of a queue without taking them",
+     "Begins with the oldest record that is not settled; records behind it are shown whatever their "
+     "state.",
+     "weir queue peek jobs -C 3\n",
+     1,
+     1,
+     {queue_peek_options, client_options},
+     weir_run_queue_peek},
     {"demo",
      "",
      "play a small fleet of devices into the gateway",

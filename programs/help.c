@@ -324,15 +324,26 @@ static void first_words(const weir_command *commands, size_t count)
     }
 }
 
-static void second_words(const weir_command *commands, size_t count)
+/* Families of commands with two words of which the first is none itself. */
+static const char *const FAMILIES[] = {"topic", "group", "queue"};
+enum { FAMILY_COUNT = sizeof(FAMILIES) / sizeof(FAMILIES[0]) };
+
+static void second_words(const char *family)
 {
-    fputs("        topic) words=\"", stdout);
-    for (size_t i = 0; i < count; i++) {
-        if (strncmp(commands[i].name, "topic ", 6) == 0) {
-            printf("%s ", commands[i].name + 6);
-        }
+    char verbs[256];
+    weir_command_verbs(family, verbs, sizeof(verbs));
+    for (char *at = verbs; *at != '\0'; at++) {
+        *at = *at == ',' ? ' ' : *at;
     }
-    fputs("\" ;;\n", stdout);
+    printf("        %s) words=\"%s\" ;;\n", family, verbs);
+}
+
+/* "topic | group | queue" */
+static void family_words(void)
+{
+    for (int i = 0; i < FAMILY_COUNT; i++) {
+        printf("%s%s", i > 0 ? " | " : "", FAMILIES[i]);
+    }
 }
 
 weir_exit weir_run_completion(const weir_arguments *arguments)
@@ -343,32 +354,39 @@ weir_exit weir_run_completion(const weir_arguments *arguments)
         weir_say("completion is there for bash, not for \"%s\"", arguments->operands[0]);
         return WEIR_EXIT_USAGE;
     }
+    fputs("# bash completion for weir(1); made by: weir completion bash\n"
+          "_weir()\n{\n"
+          "    local words=\"\" current=\"${COMP_WORDS[COMP_CWORD]}\"\n"
+          "    local command=\"${COMP_WORDS[1]}\" family=0\n"
+          "    case \"$command\" in\n        ",
+          stdout);
+    family_words();
     fputs(
-        "# bash completion for weir(1); made by: weir completion bash\n"
-        "_weir()\n{\n"
-        "    local words=\"\" current=\"${COMP_WORDS[COMP_CWORD]}\"\n"
-        "    local command=\"${COMP_WORDS[1]}\"\n"
-        "    if [ \"$command\" = topic ] && [ \"$COMP_CWORD\" -gt 2 ]; then\n"
-        "        command=\"topic ${COMP_WORDS[2]}\"\n"
-        "    fi\n"
+        ") family=1\n"
+        "            [ \"$COMP_CWORD\" -gt 2 ] && command=\"$command ${COMP_WORDS[2]}\" ;;\n"
+        "    esac\n"
         "    local first=1\n"
         "    case \"${COMP_WORDS[1]}\" in\n"
         "        help | man) first=2\n"
-        "            [ \"${COMP_WORDS[2]}\" = topic ] && [ \"$COMP_CWORD\" = 3 ] && command=topic ;;\n"
+        "            case \"$COMP_CWORD ${COMP_WORDS[2]}\" in\n"
+        "                \"3 topic\" | \"3 group\" | \"3 queue\") command=\"${COMP_WORDS[2]}\" family=1 ;;\n"
+        "            esac ;;\n"
         "    esac\n"
         "    if [ \"$COMP_CWORD\" -le \"$first\" ]; then\n"
         "        COMPREPLY=($(compgen -W \"",
         stdout);
     first_words(commands, count);
     fputs("\" -- \"$current\"))\n        return\n    fi\n    case \"$command\" in\n", stdout);
-    second_words(commands, count);
+    for (int i = 0; i < FAMILY_COUNT; i++) {
+        second_words(FAMILIES[i]);
+    }
     for (size_t i = 0; i < count; i++) {
         command_words(&commands[i]);
     }
     fputs("    esac\n"
           "    case \"$current\" in\n"
           "        -*) COMPREPLY=($(compgen -W \"$words\" -- \"$current\")) ;;\n"
-          "        *) if [ \"$command\" = topic ]; then\n"
+          "        *) if [ \"$family\" = 1 ] && [ \"${command#* }\" = \"$command\" ]; then\n"
           "               COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
           "           else\n"
           "               COMPREPLY=($(compgen -f -- \"$current\"))\n"

@@ -6,13 +6,11 @@
  * closes) goes to standard error. */
 #include "programs/connect.h"
 #include "programs/format.h"
+#include "programs/when.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-enum { MILLISECONDS_FROM = 100000000 }; /* times 1,000: larger numbers after @ are milliseconds */
 
 typedef struct reading {
     weir_client_subscribe subscribe;
@@ -26,25 +24,6 @@ typedef struct reading {
 
 /* ---- Where to start ---------------------------------------------------------------------------
  */
-
-static bool time_read(const char *text, int64_t *time_ms)
-{
-    struct tm parts = {0};
-    char *end = NULL;
-    double number;
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (rest != NULL && (rest[0] == '\0' || (rest[0] == 'Z' && rest[1] == '\0'))) {
-        *time_ms = (int64_t)timegm(&parts) * 1000;
-        return true;
-    }
-    errno = 0;
-    number = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' || !(number >= 0) || number > 1e15) {
-        return false;
-    }
-    *time_ms = (int64_t)(number >= 1e3 * MILLISECONDS_FROM ? number : number * 1000);
-    return true;
-}
 
 static bool whole_number(const char *text, int64_t *number)
 {
@@ -63,7 +42,7 @@ static bool start_read(const char *text, weir_client_subscribe *subscribe)
         subscribe->start = WEIR_START_BEGINNING;
     } else if (text[0] == '@') {
         subscribe->start = WEIR_START_TIME;
-        good = time_read(text + 1, &subscribe->value);
+        good = weir_time_read(text + 1, &subscribe->value);
     } else if (text[0] == '-') {
         subscribe->start = WEIR_START_LAST;
         good = whole_number(text + 1, &subscribe->value);

@@ -21,6 +21,17 @@ static bool level_read(const weir_arguments *arguments, weir_level missing, weir
     return true;
 }
 
+/* --kind. False, with the sentence printed, when it is none. */
+static bool kind_read(const weir_arguments *arguments, weir_topic_kind *kind)
+{
+    const char *text = weir_arguments_text(arguments, "kind");
+    if (text != NULL && weir_topic_kind_parse(weir_bytes_of(text), kind) != WEIR_OK) {
+        weir_say("--kind takes log or queue, not \"%s\"", text);
+        return false;
+    }
+    return true;
+}
+
 /* The flag of a setting: "retention_ms" is --retention-ms. */
 static void flag_of(const weir_topic_setting *setting, char flag[64])
 {
@@ -166,7 +177,7 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
         !weir_arguments_number(arguments, "partition-levels", 0, LEVELS_MAX, 0, &levels) ||
         !level_read(arguments, WEIR_LEVEL_DISK, &options.level) ||
-        !settings_read(arguments, &options)) {
+        !kind_read(arguments, &options.kind) || !settings_read(arguments, &options)) {
         return WEIR_EXIT_USAGE;
     }
     options.partitions = (uint32_t)partitions;
@@ -366,6 +377,7 @@ static void describe_print(const weir_topic_info *topic, weir_output output)
     weir_rows *rows = weir_rows_create(columns, 3);
     describe_row(rows, "topic", topic->name, "");
     describe_number(rows, "partitions", options->partitions, "");
+    describe_row(rows, "kind", weir_topic_kind_name(options->kind), "");
     describe_row(rows, "durability", weir_level_name(options->level), "");
     describe_row(rows, "nested", options->nested ? "true" : "false", "");
     describe_number(rows, "partition_levels", options->partition_levels, "levels");

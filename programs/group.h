@@ -1,0 +1,32 @@
+/* programs/group.h - what `weir group` and `weir queue` share: settings of a command line, and how
+ * groups are shown. Main thread only. */
+#ifndef WEIR_PROGRAMS_GROUP_H
+#define WEIR_PROGRAMS_GROUP_H
+
+#include "weir/client.h"
+
+#include "programs/commands.h"
+#include "programs/say.h"
+
+typedef struct weir_group_words {
+    weir_group_options options; /* its topics point into `topics` */
+    weir_bytes topics[WEIR_GROUP_TOPICS_MAX];
+    bool given; /* any of them was */
+} weir_group_words;
+
+/* --model, --mode, --topic, --filter, --start, --removed, --dead-letter and the settings; what is
+ * not given is 0. False, with the sentence printed, when one does not fit. */
+bool weir_group_words_read(const weir_arguments *arguments, weir_group_words *words);
+
+/* Prints the sentence about `err` (nothing when it is OK) and gives the exit code. */
+weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char *group);
+
+/* One line a group; one line a partition; everything about one. */
+void weir_groups_print(const weir_client_groups *groups, weir_output output);
+void weir_groups_lag_print(const weir_client_groups *groups, weir_output output);
+void weir_group_info_print(const weir_group_info *group, weir_output output);
+
+/* Visible records that are not settled, in all partitions; *age_ms is that of the oldest. */
+uint64_t weir_group_lag(const weir_group_info *group, int64_t *age_ms);
+
+#endif

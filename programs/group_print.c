@@ -1,0 +1,348 @@
+/* programs/group_print.c - shows groups: as tables, or as JSON.
+ *
+ * Lists are rows (say.h). One group's information is several tables with an empty line between, or
+ * one JSON object whose members are named as in weir.v1. */
+#include "programs/group.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { NUMBER_MAX = 24, TEXT_MAX = 1200 };
+
+typedef char number_text[NUMBER_MAX];
+
+static const char *number(number_text text, int64_t value)
+{
+    snprintf(text, NUMBER_MAX, "%" PRId64, value);
+    return text;
+}
+
+static const char *count(number_text text, uint64_t value)
+{
+    snprintf(text, NUMBER_MAX, "%" PRIu64, value);
+    return text;
+}
+
+static const char *text_of(char text[TEXT_MAX], weir_bytes bytes)
+{
+    snprintf(text, TEXT_MAX, "%.*s", (int)bytes.len,
+             bytes.ptr == NULL ? "" : (const char *)bytes.ptr);
+    return text;
+}
+
+/* Its topics with commas between, or its filter. */
+static const char *reads_of(char text[TEXT_MAX], const weir_group_options *options)
+{
+    size_t len = 0;
+    if (options->topic_count == 0) {
+        return text_of(text, options->filter);
+    }
+    for (uint32_t i = 0; i < options->topic_count && len < TEXT_MAX; i++) {
+        len += (size_t)snprintf(text + len, TEXT_MAX - len, "%s%.*s", i > 0 ? "," : "",
+                                (int)options->topics[i].len, (const char *)options->topics[i].ptr);
+    }
+    return text;
+}
+
+uint64_t weir_group_lag(const weir_group_info *group, int64_t *age_ms)
+{
+    uint64_t lag = 0;
+    *age_ms = 0;
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        lag += group->partitions[i].lag;
+        *age_ms = group->partitions[i].lag_ms > *age_ms ? group->partitions[i].lag_ms : *age_ms;
+    }
+    return lag;
+}
+
+void weir_groups_print(const weir_client_groups *groups, weir_output output)
+{
+    static const char *const columns[] = {"group",    "model", "mode",   "reads",
+                                          "members#", "lag#",  "lag_ms#"};
+    weir_rows *rows = weir_rows_create(columns, 7);
+    for (uint32_t i = 0; i < groups->count; i++) {
+        const weir_group_info *group = &groups->groups[i];
+        number_text numbers[3];
+        char name[TEXT_MAX];
+        char reads[TEXT_MAX];
+        int64_t age_ms;
+        uint64_t lag = weir_group_lag(group, &age_ms);
+        const char *cells[] = {text_of(name, group->name),
+                               weir_model_name(group->options.model),
+                               weir_mode_name(group->options.mode),
+                               reads_of(reads, &group->options),
+                               count(numbers[0], group->member_count),
+                               count(numbers[1], lag),
+                               number(numbers[2], age_ms)};
+        weir_rows_add(rows, cells);
+    }
+    weir_rows_print(rows, output, stdout);
+    weir_rows_destroy(rows);
+}
+
+/* ---- Partitions and members -------------------------------------------------------------------
+ */
+
+static void lag_rows(weir_rows *rows, const weir_group_info *group)
+{
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        const weir_group_partition *part = &group->partitions[i];
+        bool owned = part->owner >= 0 && (uint32_t)part->owner < group->member_count;
+        number_text numbers[7];
+        char name[TEXT_MAX];
+        char topic[TEXT_MAX];
+        char owner[TEXT_MAX];
+        const char *cells[] = {text_of(name, group->name),
+                               text_of(topic, part->topic),
+                               count(numbers[0], part->partition),
+                               number(numbers[1], part->committed),
+                               number(numbers[2], part->end),
+                               count(numbers[3], part->lag),
+                               number(numbers[4], part->lag_ms),
+                               count(numbers[5], part->leased),
+                               count(numbers[6], part->delayed),
+                               owned ? text_of(owner, group->members[part->owner].name) : NULL};
+        weir_rows_add(rows, cells);
+    }
+}
+
+void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
+{
+    static const char *const columns[] = {"group", "topic",   "partition#", "committed#", "end#",
+                                          "lag#",  "lag_ms#", "leased#",    "delayed#",   "owner"};
+    weir_rows *rows = weir_rows_create(columns, 10);
+    for (uint32_t i = 0; i < groups->count; i++) {
+        lag_rows(rows, &groups->groups[i]);
+    }
+    weir_rows_print(rows, output, stdout);
+    weir_rows_destroy(rows);
+}
+
+static void members_print(const weir_group_info *group)
+{
+    static const char *const columns[] = {"member",      "instance", "origin",
+                                          "partitions#", "leased#",  "silent_ms#"};
+    weir_rows *rows = weir_rows_create(columns, 6);
+    for (uint32_t i = 0; i < group->member_count; i++) {
+        const weir_group_member *member = &group->members[i];
+        number_text numbers[3];
+        char name[TEXT_MAX];
+        char instance[TEXT_MAX];
+        char origin[TEXT_MAX];
+        const char *cells[] = {
+            text_of(name, member->name),       text_of(instance, member->instance),
+            text_of(origin, member->origin),   count(numbers[0], member->partitions),
+            count(numbers[1], member->leased), number(numbers[2], member->silent_ms)};
+        weir_rows_add(rows, cells);
+    }
+    weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
+    weir_rows_destroy(rows);
+}
+
+static void fates_print(const weir_group_info *group)
+{
+    static const char *const columns[] = {"fate", "records#"};
+    weir_rows *rows = weir_rows_create(columns, 2);
+    for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
+        number_text text;
+        const char *cells[] = {weir_fate_name((weir_fate)fate), count(text, group->fates[fate])};
+        weir_rows_add(rows, cells);
+    }
+    weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
+    weir_rows_destroy(rows);
+}
+
+/* ---- Settings ---------------------------------------------------------------------------------
+ */
+
+static void setting_row(weir_rows *rows, const char *name, const char *value, const char *unit)
+{
+    const char *cells[] = {name, value, unit};
+    weir_rows_add(rows, cells);
+}
+
+static bool is_yes_or_no(const weir_group_setting *setting)
+{
+    return setting->least == 1 && setting->most == 2;
+}
+
+static bool concerns(const weir_group_setting *setting, weir_model model)
+{
+    return (setting->models & (unsigned)model) != 0;
+}
+
+static void settings_rows(weir_rows *rows, const weir_group_options *options)
+{
+    size_t setting_count;
+    const weir_group_setting *settings = weir_group_settings(&setting_count);
+    for (size_t i = 0; i < setting_count; i++) {
+        int64_t value = weir_group_setting_get(options, &settings[i]);
+        bool words = is_yes_or_no(&settings[i]);
+        number_text text;
+        number(text, value);
+        if (concerns(&settings[i], options->model)) {
+            setting_row(rows, settings[i].name,
+                        !words       ? text
+                        : value == 1 ? "yes"
+                                     : "no",
+                        words ? "" : settings[i].unit);
+        }
+    }
+}
+
+static void settings_print(const weir_group_info *group)
+{
+    static const char *const columns[] = {"setting", "value", "unit"};
+    const weir_group_options *options = &group->options;
+    weir_rows *rows = weir_rows_create(columns, 3);
+    char text[TEXT_MAX];
+    number_text generation;
+    setting_row(rows, "group", text_of(text, group->name), "");
+    setting_row(rows, "model", weir_model_name(options->model), "");
+    setting_row(rows, "mode", weir_mode_name(options->mode), "");
+    setting_row(rows, options->topic_count > 0 ? "topics" : "filter", reads_of(text, options), "");
+    setting_row(rows, "start", weir_group_place_name(options->start), "");
+    setting_row(rows, "removed", weir_group_place_name(options->removed), "");
+    setting_row(rows, "dead_letter", text_of(text, options->dead_letter), "");
+    settings_rows(rows, options);
+    if (options->model == WEIR_MODEL_STREAM) {
+        setting_row(rows, "generation", count(generation, group->generation), "");
+    }
+    weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
+    weir_rows_destroy(rows);
+}
+
+/* ---- One group as JSON ------------------------------------------------------------------------
+ */
+
+static void json_text(const char *name, weir_bytes text)
+{
+    printf(",\"%s\":", name);
+    if (text.ptr == NULL) {
+        fputs("null", stdout);
+    } else {
+        weir_json_string(stdout, text);
+    }
+}
+
+static void json_number(const char *name, int64_t value)
+{
+    printf(",\"%s\":%" PRId64, name, value);
+}
+
+static void json_fates(const uint64_t fates[WEIR_FATE_COUNT])
+{
+    fputs(",\"fates\":{", stdout);
+    for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
+        printf("%s\"%s\":%" PRIu64, fate > 0 ? "," : "", weir_fate_name((weir_fate)fate),
+               fates[fate]);
+    }
+    fputc('}', stdout);
+}
+
+static void json_options(const weir_group_options *options)
+{
+    size_t setting_count;
+    const weir_group_setting *settings = weir_group_settings(&setting_count);
+    json_text("model", weir_bytes_of(weir_model_name(options->model)));
+    json_text("mode", weir_bytes_of(weir_mode_name(options->mode)));
+    fputs(",\"topics\":[", stdout);
+    for (uint32_t i = 0; i < options->topic_count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        weir_json_string(stdout, options->topics[i]);
+    }
+    fputc(']', stdout);
+    json_text("filter", options->topic_count > 0 ? WEIR_BYTES_NULL : options->filter);
+    json_text("start", weir_bytes_of(weir_group_place_name(options->start)));
+    json_text("removed", weir_bytes_of(weir_group_place_name(options->removed)));
+    json_text("dead_letter", options->dead_letter);
+    for (size_t i = 0; i < setting_count; i++) {
+        int64_t value = weir_group_setting_get(options, &settings[i]);
+        if (!concerns(&settings[i], options->model)) {
+            continue;
+        }
+        if (is_yes_or_no(&settings[i])) {
+            printf(",\"%s\":%s", settings[i].name, value == 1 ? "true" : "false");
+        } else {
+            json_number(settings[i].name, value);
+        }
+    }
+}
+
+static void json_partition(const weir_group_info *group, const weir_group_partition *part)
+{
+    bool owned = part->owner >= 0 && (uint32_t)part->owner < group->member_count;
+    fputs("{\"topic\":", stdout);
+    weir_json_string(stdout, part->topic);
+    json_number("partition", part->partition);
+    json_number("start", part->start);
+    json_number("committed", part->committed);
+    json_number("handed", part->handed);
+    json_number("end", part->end);
+    json_number("lag", (int64_t)part->lag);
+    json_number("lag_ms", part->lag_ms);
+    json_number("leased", (int64_t)part->leased);
+    json_number("delayed", (int64_t)part->delayed);
+    json_text("owner", owned ? group->members[part->owner].name : WEIR_BYTES_NULL);
+    json_text("metadata", part->metadata);
+    json_fates(part->fates);
+    fputc('}', stdout);
+}
+
+static void json_member(const weir_group_member *member)
+{
+    fputs("{\"member\":", stdout);
+    weir_json_string(stdout, member->name);
+    json_text("instance", member->instance);
+    json_text("origin", member->origin);
+    json_number("partitions", member->partitions);
+    json_number("leased", (int64_t)member->leased);
+    json_number("silent_ms", member->silent_ms);
+    fputc('}', stdout);
+}
+
+static void info_json(const weir_group_info *group)
+{
+    int64_t age_ms;
+    fputs("{\"group\":", stdout);
+    weir_json_string(stdout, group->name);
+    json_options(&group->options);
+    json_number("generation", (int64_t)group->generation);
+    json_number("lag", (int64_t)weir_group_lag(group, &age_ms));
+    json_number("lag_ms", age_ms);
+    json_number("leased_times", (int64_t)group->leased_times);
+    json_number("failed_times", (int64_t)group->failed_times);
+    json_number("late_refused", (int64_t)group->late_refused);
+    json_number("rebalances", (int64_t)group->rebalances);
+    json_fates(group->fates);
+    fputs(",\"partitions\":[", stdout);
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        json_partition(group, &group->partitions[i]);
+    }
+    fputs("],\"members\":[", stdout);
+    for (uint32_t i = 0; i < group->member_count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        json_member(&group->members[i]);
+    }
+    fputs("]}\n", stdout);
+}
+
+void weir_group_info_print(const weir_group_info *group, weir_output output)
+{
+    weir_group_info copy = *group;
+    const weir_client_groups one = {.groups = &copy, .count = 1};
+    if (output != WEIR_OUTPUT_TABLE) {
+        info_json(group);
+        return;
+    }
+    settings_print(group);
+    fputc('\n', stdout);
+    weir_groups_lag_print(&one, WEIR_OUTPUT_TABLE);
+    if (group->member_count > 0) {
+        fputc('\n', stdout);
+        members_print(group);
+    }
+    fputc('\n', stdout);
+    fates_print(group);
+}
