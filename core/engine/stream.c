@@ -166,6 +166,14 @@ static bool revokes(const weir_member *member)
     return false;
 }
 
+/* Nobody waits for it when there is nothing left to give up. */
+static void revoke_look(weir_member *member)
+{
+    if (!revokes(member)) {
+        member->stream->revoke_deadline_ns = 0;
+    }
+}
+
 /* What it was asked for in this generation or before. */
 static void give_up_asked(weir_member *member, uint64_t generation)
 {
@@ -178,9 +186,7 @@ static void give_up_asked(weir_member *member, uint64_t generation)
             part_grant(part);
         }
     }
-    if (!revokes(member)) {
-        member->stream->revoke_deadline_ns = 0;
-    }
+    revoke_look(member);
 }
 
 void weir_stream_revoked(weir_engine *engine, weir_member *member, uint64_t generation)
@@ -645,6 +651,7 @@ static void told(weir_member *member)
     }
     member->stream->told = generation;
     member->stream->tell = false;
+    revoke_look(member); /* a later generation may have left it what an earlier one took */
     if (member->auto_revoke) {
         give_up_asked(member, generation);
     }
