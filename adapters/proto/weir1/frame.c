@@ -123,6 +123,98 @@ static void take_target(frame_reader *reader, weir_v1_frame *frame)
     frame->request = take_number(reader, 8);
 }
 
+static void take_range(frame_reader *reader, weir_settle_range *range)
+{
+    range->topic = take_span(reader, (size_t)take_number(reader, 2));
+    range->partition = (uint32_t)take_number(reader, 4);
+    range->first = (int64_t)take_number(reader, 8);
+    range->last = (int64_t)take_number(reader, 8);
+    range->lease = take_number(reader, 8);
+}
+
+weir_err weir_v1_frame_range_take(weir_bytes *ranges, weir_settle_range *range)
+{
+    frame_reader reader = {*ranges, false};
+    weir_settle_range got = {0};
+    if (ranges->len == 0) {
+        return WEIR_EMPTY;
+    }
+    take_range(&reader, &got);
+    if (reader.dry) {
+        return WEIR_MALFORMED;
+    }
+    *range = got;
+    *ranges = reader.rest;
+    return WEIR_OK;
+}
+
+weir_err weir_v1_frame_run_take(weir_bytes *runs, weir_v1_frame_leased *run)
+{
+    frame_reader reader = {*runs, false};
+    weir_settle_range range = {0};
+    if (runs->len == 0) {
+        return WEIR_EMPTY;
+    }
+    take_range(&reader, &range);
+    weir_v1_frame_leased got = {.topic = range.topic,
+                                .partition = range.partition,
+                                .first = range.first,
+                                .last = range.last,
+                                .lease = range.lease};
+    got.leased = (uint32_t)take_number(&reader, 4);
+    got.failed = (uint32_t)take_number(&reader, 4);
+    got.batch = take_span(&reader, (size_t)take_number(&reader, 4));
+    if (reader.dry) {
+        return WEIR_MALFORMED;
+    }
+    *run = got;
+    *runs = reader.rest;
+    return WEIR_OK;
+}
+
+/* Counts the ranges, so that whoever runs the frame finds them whole. */
+static weir_err take_settle(frame_reader *reader, weir_v1_frame *frame)
+{
+    weir_settle_range range;
+    weir_err err = WEIR_OK;
+    frame->member = take_number(reader, 8);
+    frame->request = take_number(reader, 8);
+    frame->verb = (uint8_t)take_number(reader, 1);
+    frame->flags = (uint8_t)take_number(reader, 1);
+    frame->delay_ms = (int64_t)take_number(reader, 8);
+    frame->epoch = take_number(reader, 8);
+    frame->generation = take_number(reader, 8);
+    frame->reason = take_span(reader, (size_t)take_number(reader, 2));
+    if (reader->dry) {
+        return WEIR_OK;
+    }
+    frame->ranges = take_span(reader, reader->rest.len);
+    for (weir_bytes rest = frame->ranges; err == WEIR_OK;) {
+        err = weir_v1_frame_range_take(&rest, &range);
+        frame->range_count += err == WEIR_OK;
+    }
+    return err == WEIR_EMPTY ? WEIR_OK : err;
+}
+
+static weir_err take_settled(frame_reader *reader, weir_v1_frame *frame)
+{
+    frame->request = take_number(reader, 8);
+    frame->level = (weir_level)take_number(reader, 1);
+    frame->settled = take_number(reader, 8);
+    frame->refused = take_number(reader, 8);
+    frame->lease_ms = (int64_t)take_number(reader, 8);
+    return frame->level < WEIR_LEVEL_COUNT ? WEIR_OK : WEIR_MALFORMED;
+}
+
+static void take_leased(frame_reader *reader, weir_v1_frame *frame)
+{
+    frame->request = take_number(reader, 8);
+    frame->epoch = take_number(reader, 8);
+    frame->generation = take_number(reader, 8);
+    frame->lease_ms = (int64_t)take_number(reader, 8);
+    frame->runs = take_span(reader, reader->rest.len);
+}
+
 static weir_err take_body(frame_reader *reader, weir_v1_frame *frame)
 {
     unsigned level = 0;
@@ -155,6 +247,20 @@ static weir_err take_body(frame_reader *reader, weir_v1_frame *frame)
         frame->end_offset = (int64_t)take_number(reader, 8);
         frame->batches = take_span(reader, reader->rest.len);
         return WEIR_OK;
+    case WEIR_V1_FRAME_LEASE:
+        frame->member = take_number(reader, 8);
+        frame->request = take_number(reader, 8);
+        frame->records_max = (uint32_t)take_number(reader, 4);
+        frame->bytes_max = (uint32_t)take_number(reader, 4);
+        frame->wait_ms = (uint32_t)take_number(reader, 4);
+        return WEIR_OK;
+    case WEIR_V1_FRAME_SETTLE:
+        return take_settle(reader, frame);
+    case WEIR_V1_FRAME_LEASED:
+        take_leased(reader, frame);
+        return WEIR_OK;
+    case WEIR_V1_FRAME_SETTLED:
+        return take_settled(reader, frame);
     case WEIR_V1_FRAME_ERROR:
         frame->request = take_number(reader, 8);
         frame->code = take_span(reader, (size_t)take_number(reader, 2));
@@ -212,6 +318,73 @@ static weir_err put_target(weir_buffer *out, const weir_v1_frame *frame)
     return err != WEIR_OK ? err : put_number(out, frame->request, 8);
 }
 
+/* Numbers one behind the other, each of its bytes. */
+typedef struct number {
+    uint64_t value;
+    size_t bytes;
+} number;
+
+static weir_err put_numbers(weir_buffer *out, const number *numbers, size_t count)
+{
+    weir_err err = WEIR_OK;
+    for (size_t i = 0; err == WEIR_OK && i < count; i++) {
+        err = put_number(out, numbers[i].value, numbers[i].bytes);
+    }
+    return err;
+}
+
+#define PUT_NUMBERS(out, ...)                                                                      \
+    put_numbers(out, (const number[]){__VA_ARGS__},                                                \
+                sizeof((const number[]){__VA_ARGS__}) / sizeof(number))
+
+weir_err weir_v1_frame_range_put(weir_buffer *out, const weir_settle_range *range)
+{
+    weir_err err = put_span(out, range->topic);
+    return err != WEIR_OK ? err
+                          : PUT_NUMBERS(out, {range->partition, 4}, {(uint64_t)range->first, 8},
+                                        {(uint64_t)range->last, 8}, {range->lease, 8});
+}
+
+weir_err weir_v1_frame_run_put(weir_buffer *out, const weir_v1_frame_leased *run)
+{
+    const weir_settle_range range = {.topic = run->topic,
+                                     .partition = run->partition,
+                                     .first = run->first,
+                                     .last = run->last,
+                                     .lease = run->lease};
+    weir_err err = weir_v1_frame_range_put(out, &range);
+    err = err != WEIR_OK
+              ? err
+              : PUT_NUMBERS(out, {run->leased, 4}, {run->failed, 4}, {run->batch.len, 4});
+    return err == WEIR_OK && run->batch.len > 0
+               ? weir_buffer_append(out, run->batch.ptr, run->batch.len)
+               : err;
+}
+
+/* Lease, settle and their answers. */
+static weir_err put_group_body(weir_buffer *out, const weir_v1_frame *frame)
+{
+    weir_err err = WEIR_OK;
+    switch (frame->type) {
+    case WEIR_V1_FRAME_LEASE:
+        return PUT_NUMBERS(out, {frame->member, 8}, {frame->request, 8}, {frame->records_max, 4},
+                           {frame->bytes_max, 4}, {frame->wait_ms, 4});
+    case WEIR_V1_FRAME_SETTLE:
+        err = PUT_NUMBERS(out, {frame->member, 8}, {frame->request, 8}, {frame->verb, 1},
+                          {frame->flags, 1}, {(uint64_t)frame->delay_ms, 8}, {frame->epoch, 8},
+                          {frame->generation, 8});
+        return err != WEIR_OK ? err : put_span(out, frame->reason);
+    case WEIR_V1_FRAME_LEASED:
+        return PUT_NUMBERS(out, {frame->request, 8}, {frame->epoch, 8}, {frame->generation, 8},
+                           {(uint64_t)frame->lease_ms, 8});
+    case WEIR_V1_FRAME_SETTLED:
+        return PUT_NUMBERS(out, {frame->request, 8}, {frame->level, 1}, {frame->settled, 8},
+                           {frame->refused, 8}, {(uint64_t)frame->lease_ms, 8});
+    default:
+        return WEIR_INVALID;
+    }
+}
+
 static weir_err put_body(weir_buffer *out, const weir_v1_frame *frame)
 {
     weir_err err = WEIR_OK;
@@ -241,8 +414,16 @@ static weir_err put_body(weir_buffer *out, const weir_v1_frame *frame)
         err = err != WEIR_OK ? err : put_span(out, frame->code);
         return err != WEIR_OK ? err : put_span(out, frame->text);
     default:
-        return WEIR_INVALID;
+        return put_group_body(out, frame);
     }
+}
+
+/* What stands behind the fields of a frame. */
+static weir_bytes tail_of(const weir_v1_frame *frame)
+{
+    return frame->type == WEIR_V1_FRAME_SETTLE   ? frame->ranges
+           : frame->type == WEIR_V1_FRAME_LEASED ? frame->runs
+                                                 : frame->batches;
 }
 
 weir_err weir_v1_frame_begin(const weir_v1_frame *frame, weir_buffer *out, size_t *position)
@@ -269,12 +450,13 @@ void weir_v1_frame_end(weir_buffer *out, size_t position)
 weir_err weir_v1_frame_encode(const weir_v1_frame *frame, weir_buffer *out)
 {
     size_t position = 0;
+    weir_bytes tail = tail_of(frame);
     weir_err err = weir_v1_frame_begin(frame, out, &position);
     if (err != WEIR_OK) {
         return err;
     }
-    if (frame->batches.len > 0) {
-        err = weir_buffer_append(out, frame->batches.ptr, frame->batches.len);
+    if (tail.len > 0) {
+        err = weir_buffer_append(out, tail.ptr, tail.len);
         if (err != WEIR_OK) {
             out->len = position;
             return err;

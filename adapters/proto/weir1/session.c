@@ -98,8 +98,8 @@ static weir_err too_large(weir_v1_session *session, weir_bytes bytes)
 {
     weir_v1_reason reason;
     weir_v1_call call = {0};
-    if (bytes.len > 0 && bytes.ptr[0] != '{' && bytes.ptr[0] != WEIR_V1_FRAME_PRODUCE &&
-        bytes.ptr[0] != WEIR_V1_FRAME_FETCH) {
+    if (bytes.len > 0 && bytes.ptr[0] != '{' &&
+        (bytes.ptr[0] < WEIR_V1_FRAME_PRODUCE || bytes.ptr[0] > WEIR_V1_FRAME_SETTLE)) {
         weir_v1_refuse(&reason, WEIR_MALFORMED, NULL,
                        "Begin a message with {: one JSON object on one line; or send a frame of a "
                        "known type.");

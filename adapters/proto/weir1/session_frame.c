@@ -1,4 +1,5 @@
-/* adapters/proto/weir1/session_frame.c - binary frames in: produce-batch and fetch-batch.
+/* adapters/proto/weir1/session_frame.c - binary frames in: produce-batch, fetch-batch, lease-batch
+ * and settle-ranges.
  *
  * The batches go to the port as they came: they are checked there, on this thread, before the
  * engine sees them. A frame that does not decode is answered with an error frame, and the
@@ -50,16 +51,18 @@ static weir_err submit_fetch(weir_v1_session *session, const weir_v1_frame *fram
                                 reason);
 }
 
-static weir_err frame_check(const weir_v1_session *session, weir_err decoded,
+static weir_err frame_check(const weir_v1_session *session, weir_err decoded, bool settles,
                             weir_v1_reason *reason)
 {
+    weir_err err = WEIR_OK;
     switch (decoded) {
     case WEIR_OK:
-        return session->parked ? WEIR_OK : weir_v1_command_allowed(session, reason);
+        err = session->parked ? WEIR_OK : weir_v1_command_allowed(session, reason);
+        return err == WEIR_CLOSED && settles ? WEIR_OK : err; /* a drain lets members finish */
     case WEIR_UNSUPPORTED:
         return weir_v1_refuse(reason, WEIR_UNSUPPORTED, NULL,
-                              "Send frames of type 1 (produce-batch) or 2 (fetch-batch); a text "
-                              "message begins with {.");
+                              "Send frames of type 1 (produce-batch), 2 (fetch-batch), 3 "
+                              "(lease-batch) or 4 (settle-ranges); a text message begins with {.");
     default:
         return weir_v1_refuse(reason, WEIR_MALFORMED, NULL,
                               "Make the frame's length fit its fields: see docs/weir.v1.md.");
@@ -71,15 +74,17 @@ weir_err weir_v1_frame_run(weir_v1_session *session, weir_bytes message, uint64_
     weir_v1_frame frame = {0};
     weir_v1_reason reason = {0};
     weir_err decoded = weir_v1_frame_decode(message, &frame);
-    if (decoded == WEIR_OK && frame.type != WEIR_V1_FRAME_PRODUCE &&
-        frame.type != WEIR_V1_FRAME_FETCH) {
+    if (decoded == WEIR_OK && frame.type > WEIR_V1_FRAME_SETTLE) {
         decoded = WEIR_UNSUPPORTED; /* an answer is nothing to ask */
     }
     weir_v1_call call = {.request = request, .frame = true, .frame_request = frame.request};
-    weir_err err = frame_check(session, decoded, &reason);
+    weir_err err = frame_check(session, decoded, frame.type == WEIR_V1_FRAME_SETTLE, &reason);
     if (err == WEIR_OK) {
         err = frame.type == WEIR_V1_FRAME_PRODUCE ? submit_produce(session, &frame, &call, &reason)
-                                                  : submit_fetch(session, &frame, &call, &reason);
+              : frame.type == WEIR_V1_FRAME_FETCH ? submit_fetch(session, &frame, &call, &reason)
+              : frame.type == WEIR_V1_FRAME_LEASE
+                  ? weir_v1_frame_lease(session, &frame, &call, &reason)
+                  : weir_v1_frame_settle(session, &frame, &call, &reason);
     }
     if (err == WEIR_OK) {
         session->submitted = true;

@@ -49,6 +49,36 @@ static weir_err take_submit(weir_v1_session *session, weir_v1_member *member, we
     return WEIR_OK;
 }
 
+static weir_err lease_check(const weir_v1_member *member, weir_v1_reason *reason)
+{
+    if (member->push) {
+        return weir_v1_refuse(reason, WEIR_PROTOCOL, "member",
+                              "This member's records are pushed: give credit instead.");
+    }
+    if (member->taking != NULL) {
+        return weir_v1_refuse(reason, WEIR_PROTOCOL, "member",
+                              "A member has one lease under way: wait for its answer.");
+    }
+    return WEIR_OK;
+}
+
+weir_err weir_v1_frame_lease(weir_v1_session *session, const weir_v1_frame *frame,
+                             weir_v1_call *call, weir_v1_reason *reason)
+{
+    weir_v1_member *member = NULL;
+    if (frame->records_max == 0 || frame->bytes_max == 0) {
+        return weir_v1_refuse(reason, WEIR_INVALID, NULL, "Give max records and max bytes from 1.");
+    }
+    weir_err err = weir_v1_member_numbered(session, frame->member, &member, reason);
+    err = err ? err : weir_v1_fetch_wait_check(session, frame->wait_ms, reason);
+    err = err ? err : lease_check(member, reason);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_take take = {.records_max = frame->records_max, .wait_ms = frame->wait_ms};
+    return take_submit(session, member, WEIR_V1_OP_LEASE, &take, frame->bytes_max, call);
+}
+
 weir_err weir_v1_command_lease(weir_v1_session *session, const weir_v1_node *command,
                                weir_v1_call *call, weir_v1_reason *reason)
 {
@@ -66,13 +96,9 @@ weir_err weir_v1_command_lease(weir_v1_session *session, const weir_v1_node *com
     if (err != WEIR_OK) {
         return err;
     }
-    if (member->push) {
-        return weir_v1_refuse(reason, WEIR_PROTOCOL, "member",
-                              "This member's records are pushed: give credit instead.");
-    }
-    if (member->taking != NULL) {
-        return weir_v1_refuse(reason, WEIR_PROTOCOL, "member",
-                              "A member has one lease under way: wait for its answer.");
+    err = lease_check(member, reason);
+    if (err != WEIR_OK) {
+        return err;
     }
     weir_take take = {.records_max = (uint32_t)records, .wait_ms = (uint32_t)wait_ms};
     return take_submit(session, member, WEIR_V1_OP_LEASE, &take, (uint64_t)bytes, call);
@@ -147,6 +173,50 @@ static void leased_tell(weir_v1_session *session, const weir_v1_op *op, const we
         member->assigned.len = 0;
     }
     weir_v1_reply_end(session, &writer, &op->call);
+}
+
+/* A run of records, with its batch unless the run before had the same. */
+static weir_err run_put(weir_buffer *out, const weir_handed *run, const weir_handed *before)
+{
+    weir_record first;
+    weir_record last;
+    weir_chunk_record(run->chunk, run->first, &first);
+    weir_chunk_record(run->chunk, run->first + run->count - 1, &last);
+    bool same = before != NULL && before->chunk == run->chunk;
+    const weir_v1_frame_leased put = {
+        .topic = weir_chunk_topic(run->chunk),
+        .partition = weir_chunk_partition(run->chunk),
+        .first = first.offset,
+        .last = last.offset,
+        .lease = run->lease,
+        .leased = run->leased,
+        .failed = run->failed,
+        .batch = same ? WEIR_BYTES_NULL : weir_chunk_batch(run->chunk),
+    };
+    return weir_v1_frame_run_put(out, &put);
+}
+
+static void leased_frame(weir_v1_session *session, const weir_v1_op *op, const weir_taken *taken)
+{
+    const weir_v1_frame frame = {.type = WEIR_V1_FRAME_LEASED,
+                                 .request = op->call.frame_request,
+                                 .epoch = taken->epoch,
+                                 .generation = taken->generation,
+                                 .lease_ms = taken->lease_ms};
+    size_t position = 0;
+    session->out.len = 0;
+    weir_err err = weir_v1_frame_begin(&frame, &session->out, &position);
+    for (uint32_t i = 0; err == WEIR_OK && i < taken->run_count; i++) {
+        const weir_handed *before = i > 0 ? &taken->runs[i - 1] : NULL;
+        err = run_put(&session->out, &taken->runs[i], before);
+        session->counters.records_out += taken->runs[i].count;
+    }
+    if (err != WEIR_OK) {
+        weir_v1_give_up(session);
+        return;
+    }
+    weir_v1_frame_end(&session->out, position);
+    weir_v1_emit(session, WEIR_V1_BINARY, op->call.request);
 }
 
 static void pushed_tell(weir_v1_session *session, weir_v1_member *member, const weir_taken *taken)
@@ -232,6 +302,8 @@ void weir_v1_taken(weir_v1_session *session, const weir_v1_op *op,
     }
     if (op->kind == WEIR_V1_OP_PUSH) {
         pushed_tell(session, member, &completion->taken);
+    } else if (op->call.frame) {
+        leased_frame(session, op, &completion->taken);
     } else {
         leased_tell(session, op, &completion->taken);
     }
@@ -496,6 +568,54 @@ weir_err weir_v1_command_settle(weir_v1_session *session, const weir_v1_node *co
     return err;
 }
 
+static weir_err frame_ranges(const weir_v1_frame *frame, settle_request *request,
+                             weir_v1_reason *reason)
+{
+    if (frame->range_count == 0 || frame->range_count > WEIR_V1_RECORDS_MAX) {
+        return weir_v1_refuse(reason, frame->range_count == 0 ? WEIR_INVALID : WEIR_LIMIT, NULL,
+                              "Give 1 to %d ranges in one frame.", WEIR_V1_RECORDS_MAX);
+    }
+    request->ranges = calloc(frame->range_count, sizeof(*request->ranges));
+    if (request->ranges == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_settle_range range = {0};
+    for (weir_bytes rest = frame->ranges; weir_v1_frame_range_take(&rest, &range) == WEIR_OK;) {
+        if (range.first < 0 || range.last < range.first || range.last == INT64_MAX) {
+            return weir_v1_refuse(reason, WEIR_INVALID, NULL,
+                                  "Give ranges with first from 0 and last not below it.");
+        }
+        range_add(request, &range);
+    }
+    request->settle.ranges = request->ranges;
+    return WEIR_OK;
+}
+
+weir_err weir_v1_frame_settle(weir_v1_session *session, const weir_v1_frame *frame,
+                              weir_v1_call *call, weir_v1_reason *reason)
+{
+    settle_request request = {
+        .settle = {.verb = (weir_verb)frame->verb,
+                   .epoch = frame->epoch,
+                   .generation = frame->generation,
+                   .delay_ms = frame->delay_ms,
+                   .failed = (frame->flags & WEIR_V1_FRAME_FAILED) != 0,
+                   .reason = frame->reason.len > 0 ? frame->reason : WEIR_BYTES_NULL}};
+    if (frame->verb < WEIR_VERB_ACCEPT || frame->verb > WEIR_VERB_RENEW || frame->delay_ms < 0 ||
+        frame->reason.len > WEIR_METADATA_BYTES_MAX || !weir_v1_is_text(frame->reason)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, NULL,
+                              "Give verb from 1 to 4, delay ms from 0, and reason as at most %d "
+                              "bytes of text.",
+                              WEIR_METADATA_BYTES_MAX);
+    }
+    call->quiet = (frame->flags & WEIR_V1_FRAME_QUIET) != 0 && session->config.push;
+    weir_err err = weir_v1_member_numbered(session, frame->member, &request.member, reason);
+    err = err ? err : frame_ranges(frame, &request, reason);
+    err = err ? err : settle_submit(session, &request, WEIR_V1_OP_SETTLE, call, reason);
+    free(request.ranges);
+    return err;
+}
+
 /* ---- commit -----------------------------------------------------------------------------------
  */
 
@@ -584,10 +704,35 @@ static void write_settled(weir_v1_writer *writer, const weir_v1_op *op, const we
     }
 }
 
+/* What was refused stands in it: it needs no error. */
+static void settled_frame(weir_v1_session *session, const weir_v1_op *op,
+                          const weir_settled *settled)
+{
+    const weir_v1_frame frame = {.type = WEIR_V1_FRAME_SETTLED,
+                                 .request = op->call.frame_request,
+                                 .level = settled->level,
+                                 .settled = settled->records,
+                                 .refused = settled->refused,
+                                 .lease_ms = settled->lease_ms};
+    session->out.len = 0;
+    if (weir_v1_frame_encode(&frame, &session->out) != WEIR_OK) {
+        weir_v1_give_up(session);
+        return;
+    }
+    weir_v1_emit(session, WEIR_V1_BINARY, op->call.request);
+}
+
 void weir_v1_settled(weir_v1_session *session, const weir_v1_op *op,
                      const weir_completion *completion)
 {
     weir_v1_reason reason;
+    bool counted = completion->err == WEIR_OK || completion->err == WEIR_LEASE_LOST;
+    if (op->call.frame && counted) {
+        if (!op->call.quiet || completion->err != WEIR_OK) {
+            settled_frame(session, op, &completion->settled);
+        }
+        return;
+    }
     if (completion->err == WEIR_OK) {
         if (!op->call.quiet) {
             weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);

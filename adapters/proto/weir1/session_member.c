@@ -18,6 +18,20 @@
 /* ---- Finding ----------------------------------------------------------------------------------
  */
 
+weir_err weir_v1_member_numbered(const weir_v1_session *session, uint64_t number,
+                                 weir_v1_member **out, weir_v1_reason *reason)
+{
+    for (weir_v1_member *member = session->members; member != NULL; member = member->next) {
+        if (member->number == number && member->state == WEIR_V1_MEMBER_OPEN) {
+            *out = member;
+            return WEIR_OK;
+        }
+    }
+    return weir_v1_refuse(reason, WEIR_NOT_FOUND, "member",
+                          "There is no such member in this session now: join, and use the number "
+                          "in the answer.");
+}
+
 weir_err weir_v1_member_named(const weir_v1_session *session, const weir_v1_node *command,
                               weir_v1_member **out, weir_v1_reason *reason)
 {
@@ -26,16 +40,7 @@ weir_err weir_v1_member_named(const weir_v1_session *session, const weir_v1_node
         return weir_v1_refuse(reason, WEIR_INVALID, "member",
                               "Give member as the number that join answered.");
     }
-    for (weir_v1_member *member = session->members; member != NULL; member = member->next) {
-        if (number > 0 && member->number == (uint64_t)number &&
-            member->state == WEIR_V1_MEMBER_OPEN) {
-            *out = member;
-            return WEIR_OK;
-        }
-    }
-    return weir_v1_refuse(reason, WEIR_NOT_FOUND, "member",
-                          "There is no such member in this session now: join, and use the number "
-                          "in the answer.");
+    return weir_v1_member_numbered(session, number > 0 ? (uint64_t)number : 0, out, reason);
 }
 
 static weir_v1_member *member_of(const weir_v1_session *session, const weir_member *handle)

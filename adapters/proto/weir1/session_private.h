@@ -336,6 +336,8 @@ weir_err weir_v1_member_credit(weir_v1_session *session, const weir_v1_node *com
 /* The open member that the command names. INVALID, NOT_FOUND. */
 weir_err weir_v1_member_named(const weir_v1_session *session, const weir_v1_node *command,
                               weir_v1_member **out, weir_v1_reason *reason);
+weir_err weir_v1_member_numbered(const weir_v1_session *session, uint64_t number,
+                                 weir_v1_member **out, weir_v1_reason *reason);
 void weir_v1_joined(weir_v1_session *session, const weir_v1_op *op,
                     const weir_completion *completion);
 void weir_v1_assigned(weir_v1_session *session, const weir_assigned *assigned);
@@ -358,6 +360,11 @@ weir_err weir_v1_command_settle(weir_v1_session *session, const weir_v1_node *co
                                 weir_v1_call *call, weir_v1_reason *reason);
 weir_err weir_v1_command_commit(weir_v1_session *session, const weir_v1_node *command,
                                 weir_v1_call *call, weir_v1_reason *reason);
+/* The same, of a frame. */
+weir_err weir_v1_frame_lease(weir_v1_session *session, const weir_v1_frame *frame,
+                             weir_v1_call *call, weir_v1_reason *reason);
+weir_err weir_v1_frame_settle(weir_v1_session *session, const weir_v1_frame *frame,
+                              weir_v1_call *call, weir_v1_reason *reason);
 void weir_v1_taken(weir_v1_session *session, const weir_v1_op *op,
                    const weir_completion *completion);
 void weir_v1_settled(weir_v1_session *session, const weir_v1_op *op,

@@ -32,6 +32,28 @@ static const weir_v1_frame samples[] = {
      .start_offset = 1,
      .end_offset = 5,
      .batches = {(const uint8_t *)"stored", 6}},
+    {.type = WEIR_V1_FRAME_LEASE,
+     .request = 9,
+     .member = 3,
+     .records_max = 100,
+     .bytes_max = 65536,
+     .wait_ms = 250},
+    {.type = WEIR_V1_FRAME_SETTLE,
+     .request = 9,
+     .member = 3,
+     .verb = WEIR_VERB_RELEASE,
+     .flags = WEIR_V1_FRAME_FAILED,
+     .delay_ms = 50,
+     .epoch = 5,
+     .generation = 7,
+     .reason = {(const uint8_t *)"busy", 4}},
+    {.type = WEIR_V1_FRAME_LEASED, .request = 9, .epoch = 5, .generation = 7, .lease_ms = -1},
+    {.type = WEIR_V1_FRAME_SETTLED,
+     .request = 9,
+     .level = WEIR_LEVEL_OS,
+     .settled = 12,
+     .refused = 1,
+     .lease_ms = 30000},
     {.type = WEIR_V1_FRAME_ERROR,
      .request = 9,
      .code = {(const uint8_t *)"not-found", 9},
@@ -52,6 +74,17 @@ static void assert_same(const weir_v1_frame *a, const weir_v1_frame *b)
     assert_int_equal(a->time_ms, b->time_ms);
     assert_int_equal(a->start_offset, b->start_offset);
     assert_int_equal(a->end_offset, b->end_offset);
+    assert_int_equal(a->member, b->member);
+    assert_int_equal(a->records_max, b->records_max);
+    assert_int_equal(a->verb, b->verb);
+    assert_int_equal(a->flags, b->flags);
+    assert_int_equal(a->delay_ms, b->delay_ms);
+    assert_int_equal(a->epoch, b->epoch);
+    assert_int_equal(a->generation, b->generation);
+    assert_int_equal(a->lease_ms, b->lease_ms);
+    assert_int_equal(a->settled, b->settled);
+    assert_int_equal(a->refused, b->refused);
+    assert_true(weir_bytes_equal(a->reason, b->reason));
     assert_true(weir_bytes_equal(a->topic, b->topic));
     assert_true(weir_bytes_equal(a->batches, b->batches));
     assert_true(weir_bytes_equal(a->code, b->code));
@@ -87,6 +120,48 @@ static void a_frame_has_the_bytes_of_the_specification(void **state)
     assert_int_equal(frame.offset, 9);
     assert_int_equal(frame.bytes_max, 65536);
     assert_int_equal(frame.wait_ms, 100);
+}
+
+static void ranges_and_runs_come_back_as_they_were_written(void **state)
+{
+    const weir_settle_range range = {
+        .topic = WEIR_TEXT("jobs"), .partition = 2, .first = 7, .last = 9, .lease = 11};
+    const weir_v1_frame_leased run = {.topic = WEIR_TEXT("jobs"),
+                                      .partition = 2,
+                                      .first = 7,
+                                      .last = 9,
+                                      .lease = 11,
+                                      .leased = 2,
+                                      .failed = 1,
+                                      .batch = WEIR_TEXT("stored")};
+    weir_buffer ranges = {0};
+    weir_buffer runs = {0};
+    weir_settle_range range_back = {0};
+    weir_v1_frame_leased run_back = {0};
+    (void)state;
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    assert_int_equal(weir_v1_frame_run_put(&runs, &run), WEIR_OK);
+    weir_bytes rest = weir_buffer_bytes(&ranges);
+    assert_int_equal(weir_v1_frame_range_take(&rest, &range_back), WEIR_OK);
+    assert_true(weir_bytes_equal(range_back.topic, range.topic));
+    assert_int_equal(range_back.partition, 2);
+    assert_int_equal(range_back.last, 9);
+    assert_int_equal(range_back.lease, 11);
+    for (size_t cut = 1; cut < rest.len; cut++) {
+        weir_bytes head = {rest.ptr, cut};
+        assert_int_equal(weir_v1_frame_range_take(&head, &range_back), WEIR_MALFORMED);
+    }
+    assert_int_equal(weir_v1_frame_range_take(&rest, &range_back), WEIR_OK);
+    assert_int_equal(weir_v1_frame_range_take(&rest, &range_back), WEIR_EMPTY);
+    rest = weir_buffer_bytes(&runs);
+    assert_int_equal(weir_v1_frame_run_take(&rest, &run_back), WEIR_OK);
+    assert_int_equal(run_back.leased, 2);
+    assert_int_equal(run_back.failed, 1);
+    assert_true(weir_bytes_equal(run_back.batch, run.batch));
+    assert_int_equal(weir_v1_frame_run_take(&rest, &run_back), WEIR_EMPTY);
+    weir_buffer_fini(&ranges);
+    weir_buffer_fini(&runs);
 }
 
 static void a_frame_cut_anywhere_asks_for_more(void **state)
@@ -141,7 +216,7 @@ static void bytes_left_over_in_a_frame_are_malformed(void **state)
 
 static void another_type_is_unsupported(void **state)
 {
-    const uint8_t wire[] = {0x03, 0, 0, 0, 0};
+    const uint8_t wire[] = {0x05, 0, 0, 0, 0};
     weir_v1_frame back;
     (void)state;
     assert_int_equal(weir_v1_frame_decode(WEIR_BYTES(wire), &back), WEIR_UNSUPPORTED);
@@ -230,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_frame_comes_back_as_it_was_written),
         cmocka_unit_test(a_frame_has_the_bytes_of_the_specification),
+        cmocka_unit_test(ranges_and_runs_come_back_as_they_were_written),
         cmocka_unit_test(a_frame_cut_anywhere_asks_for_more),
         cmocka_unit_test(a_length_that_cuts_a_part_is_malformed),
         cmocka_unit_test(bytes_left_over_in_a_frame_are_malformed),

@@ -563,6 +563,102 @@ static void without_push_the_next_lease_tells_what_a_member_owns(void **state)
     talk_free(t);
 }
 
+/* ---- Frames ----------------------------------------------------------------------------------- */
+
+/* Says the frame; the answer, if there is one, stands at the front of t->frames. */
+static weir_v1_frame frame_ask(talk *t, const weir_v1_frame *frame)
+{
+    weir_buffer out = {0};
+    t->frames.len = 0;
+    assert_int_equal(weir_v1_frame_encode(frame, &out), WEIR_OK);
+    assert_int_equal(weir_v1_session_message(t->session, weir_buffer_bytes(&out), 0), WEIR_OK);
+    weir_buffer_fini(&out);
+    weir_v1_frame answer = {0};
+    (void)weir_v1_frame_decode(weir_buffer_bytes(&t->frames), &answer);
+    return answer;
+}
+
+static weir_v1_frame frame_said(talk *t)
+{
+    weir_v1_frame answer = {0};
+    assert_int_equal(weir_v1_frame_decode(weir_buffer_bytes(&t->frames), &answer), WEIR_OK);
+    return answer;
+}
+
+static void a_lease_batch_gives_the_batches_as_they_are_stored(void **state)
+{
+    const weir_v1_frame ask = {.type = WEIR_V1_FRAME_LEASE,
+                               .request = 8,
+                               .member = 1,
+                               .records_max = 5,
+                               .bytes_max = 1000,
+                               .wait_ms = 10};
+    weir_v1_frame_leased run;
+    talk *t = talk_greeted();
+    (void)join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    (void)frame_ask(t, &ask);
+    assert_int_equal(talk_last(t)->take.records_max, 5);
+    give_two(t, talk_last(t));
+    weir_v1_frame leased = frame_said(t);
+    assert_int_equal(leased.type, WEIR_V1_FRAME_LEASED);
+    assert_int_equal(leased.request, 8);
+    assert_int_equal(leased.epoch, 5);
+    assert_int_equal(leased.lease_ms, 30000);
+    assert_int_equal(weir_v1_frame_run_take(&leased.runs, &run), WEIR_OK);
+    assert_int_equal(run.first, 40);
+    assert_int_equal(run.last, 41);
+    assert_int_equal(run.lease, 9);
+    assert_int_equal(run.leased, 2);
+    assert_true(weir_bytes_equal(run.batch, chunk_make()->batch));
+    assert_int_equal(weir_v1_frame_run_take(&leased.runs, &run), WEIR_EMPTY);
+    talk_free(t);
+}
+
+static void settle_ranges_are_settled_and_what_was_late_is_counted(void **state)
+{
+    const weir_settle_range range = {
+        .topic = WEIR_TEXT("t"), .partition = 2, .first = 40, .last = 41, .lease = 9};
+    const weir_completion late = {.settled = {.records = 1, .refused = 1, .level = WEIR_LEVEL_OS}};
+    weir_buffer ranges = {0};
+    talk *t = talk_greeted();
+    (void)join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    weir_v1_frame ask = {.type = WEIR_V1_FRAME_SETTLE,
+                         .request = 8,
+                         .member = 1,
+                         .verb = WEIR_VERB_RELEASE,
+                         .flags = WEIR_V1_FRAME_FAILED | WEIR_V1_FRAME_QUIET,
+                         .delay_ms = 5,
+                         .epoch = 5,
+                         .reason = WEIR_TEXT("busy"),
+                         .ranges = weir_buffer_bytes(&ranges)};
+    (void)frame_ask(t, &ask);
+    fake_op *op = talk_last(t);
+    assert_int_equal(op->settle.verb, WEIR_VERB_RELEASE);
+    assert_true(op->settle.failed);
+    assert_int_equal(op->settle.delay_ms, 5);
+    assert_int_equal(op->settle.epoch, 5);
+    assert_string_equal(op->value, "busy");
+    assert_int_equal(op->ranges[0].last, 41);
+    talk_complete(t, op, WEIR_LEASE_LOST, &late);
+    weir_v1_frame settled = frame_said(t);
+    assert_int_equal(settled.type, WEIR_V1_FRAME_SETTLED);
+    assert_int_equal(settled.settled, 1);
+    assert_int_equal(settled.refused, 1);
+    (void)frame_ask(t, &ask);
+    talk_complete(t, talk_last(t), WEIR_OK, NULL);
+    assert_int_equal(t->frames.len, 0); /* it asked for no answer */
+    ask.verb = 9;
+    assert_int_equal(frame_ask(t, &ask).type, WEIR_V1_FRAME_ERROR);
+    ask.verb = WEIR_VERB_ACCEPT;
+    ask.member = 2;
+    assert_true(weir_bytes_equal(frame_ask(t, &ask).code, WEIR_TEXT("not-found")));
+    weir_buffer_fini(&ranges);
+    talk_free(t);
+}
+
 /* ---- Leaving ---------------------------------------------------------------------------------- */
 
 static void a_leave_is_answered_when_the_member_is_gone(void **state)
@@ -714,6 +810,8 @@ int main(void)
         cmocka_unit_test(a_full_output_stops_the_push),
         cmocka_unit_test(what_a_member_owns_is_told_at_once),
         cmocka_unit_test(without_push_the_next_lease_tells_what_a_member_owns),
+        cmocka_unit_test(a_lease_batch_gives_the_batches_as_they_are_stored),
+        cmocka_unit_test(settle_ranges_are_settled_and_what_was_late_is_counted),
         cmocka_unit_test(a_leave_is_answered_when_the_member_is_gone),
         cmocka_unit_test(goodbye_is_answered_when_members_have_left_in_order),
         cmocka_unit_test(a_connection_that_breaks_takes_its_members_along),
