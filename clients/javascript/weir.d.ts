@@ -139,6 +139,94 @@ export interface Subscription extends AsyncIterableIterator<Message> {
   off(type: string, listener: (value: any) => void): void;
 }
 
+export type Model = "stream" | "queue";
+export type Mode = "at-most-once" | "at-least-once" | "client-commit";
+
+/** What a living group can be changed to. -1: no limit. */
+export interface GroupChange {
+  mode?: Mode;
+  removed?: "beginning" | "end" | "error";
+  deadLetter?: string;
+  sessionMs?: number;
+  expiryMs?: number;
+  leaseMs?: number;
+  deliveryLimit?: number;
+  leasedMax?: number;
+  unsettledMax?: number;
+  keyOrdered?: boolean;
+  singleActive?: boolean;
+  retryDelayMs?: number;
+}
+
+export interface GroupOptions extends GroupChange {
+  model?: Model;
+  /** One of topic, topics and filter. */
+  topic?: string;
+  topics?: string[];
+  filter?: string;
+  start?: "beginning" | "end";
+}
+
+export interface MemberOptions extends GroupOptions {
+  /** The member's name, for people. */
+  member?: string;
+  /** Streams: takes its partitions up again when it comes back within sessionMs. */
+  instance?: string;
+  /** Queues: records that may be unsettled here; streams: that may wait here (256). */
+  credit?: number;
+  /** false: leases are not renewed by themselves. */
+  renew?: boolean;
+  /** Streams: partitions go to others when this has been done; commit what was read of them. */
+  onRevoked?: (partitions: Owned[]) => void | Promise<void>;
+  signal?: AbortSignal;
+}
+
+export interface Owned {
+  topic: string;
+  partition: number;
+}
+
+export interface Outcome {
+  settled?: number;
+  refused: number;
+  level?: Level;
+  lease_ms?: number;
+}
+
+export class GroupMessage extends Message {
+  /** Times it was handed out, this one included. */
+  readonly leased: number;
+  readonly failed: number;
+  accept(): Promise<Outcome>;
+  release(options?: { delayMs?: number; failed?: boolean; reason?: string }): Promise<Outcome>;
+  reject(reason?: string): Promise<Outcome>;
+  renew(): Promise<Outcome>;
+}
+
+export interface Member extends AsyncIterableIterator<GroupMessage> {
+  readonly group: string;
+  readonly model: Model | null;
+  readonly ready: Promise<void>;
+  close(): Promise<void>;
+  on(type: "assigned", listener: (assigned: { generation: number; partitions: Owned[]; revoked: Owned[] }) => void):
+    () => void;
+  on(type: "fenced", listener: (fenced: { group: string }) => void): () => void;
+  off(type: string, listener: (value: any) => void): void;
+}
+
+/** As weir.v1 tells it: docs/weir.v1.md section 8. */
+export interface Group {
+  group: string;
+  model: Model;
+  mode: Mode;
+  members: any[];
+  partitions: any[];
+  fates: { [fate: string]: number };
+  lag: number;
+  lag_ms: number;
+  [setting: string]: any;
+}
+
 export interface Topic {
   topic: string;
   partitions: number;
@@ -172,6 +260,8 @@ export interface TopicChange {
 export interface TopicOptions extends TopicChange {
   nested?: boolean;
   partitionLevels?: number;
+  /** "queue": it has a group of its own name, and keeps a record until that has settled it. */
+  kind?: "log" | "queue";
 }
 
 export interface Offsets {
@@ -200,7 +290,17 @@ export interface Weir {
   publish(name: string, data: Data, options?: PublishOptions): Promise<Published>;
   publishMany(topic: string | null, records: ManyRecord[]): Promise<Array<Published | WeirError>>;
   subscribe(filter: string, options?: SubscribeOptions): Subscription;
-  fetch(topic: string, partition?: number, offset?: number, options?: { maxBytes?: number; waitMs?: number }):
+  group(name: string, options?: MemberOptions): Member;
+  createGroup(group: string, options?: GroupOptions): Promise<Group>;
+  alterGroup(group: string, options: GroupChange): Promise<Group>;
+  deleteGroup(group: string, options?: { force?: boolean }): Promise<void>;
+  groups(): Promise<Group[]>;
+  groupInfo(group: string): Promise<Group>;
+  resetGroup(group: string, to: "beginning" | "end" | number | { time: number | string } | { shift: number },
+    options?: { topic?: string; partition?: number; dryRun?: boolean }): Promise<Group>;
+  why(topic: string, partition: number, offset: number, options?: { group?: string }):
+    Promise<{ lines: any[]; from: number }>;
+  fetch(topic: string, partition?: number, offset?: number, options?: { maxBytes?: number; waitMs?: number; peek?: boolean }):
     Promise<{ records: Message[]; start: number; end: number; next: number }>;
   lastPublishingId(producer: string, topic: string, partition?: number): Promise<number | null>;
   topics(): Promise<Topic[]>;
@@ -216,7 +316,7 @@ export interface Weir {
 
 export class WeirError extends Error {
   constructor(code: string, text: string, field?: string | null);
-  /** docs/weir.v1.md section 9, or "disconnected", "unknown", "aborted". */
+  /** docs/weir.v1.md section 10, or "disconnected", "unknown", "aborted". */
   readonly code: string;
   readonly field: string | null;
   readonly text: string;

@@ -36,7 +36,7 @@ const CONNECT_MS_MAX = 30000;
 const BACKOFF = { minMs: 100, maxMs: 10000 };
 const HELLO_AGAIN = ["closed", "timeout", "limit", "io", "no-memory"]; /* another try may fare better */
 
-/** What went wrong: `code` as in docs/weir.v1.md section 9, or "disconnected" (nothing was sent),
+/** What went wrong: `code` as in docs/weir.v1.md section 10, or "disconnected" (nothing was sent),
  *  "unknown" (sent, not answered), "aborted"; `field`, the member at fault, where there is one. */
 export class WeirError extends Error {
   constructor(code, text, field) {
@@ -739,6 +739,351 @@ class Subscription extends Emitter {
   }
 }
 
+/* ---- Members of groups ----------------------------------------------------------------------- */
+
+/** A record that was handed to a member of a group. Say once what became of it. */
+export class GroupMessage extends Message {
+  #member;
+  #membership;
+
+  constructor(record, member, membership) {
+    super(record);
+    this.#member = member;
+    this.#membership = membership;
+    this.leased = record.leased ?? 1; /* times, this one included */
+    this.failed = record.failed ?? 0;
+  }
+
+  /** Done. Resolves when the gateway remembers it; rejects with lease-lost when another has it now. */
+  accept() {
+    return this.#member._settle(this, this.#membership, "accept", {});
+  }
+
+  /** It is handed out again, after delayMs; `failed` counts towards the group's delivery limit. */
+  release({ delayMs, failed, reason } = {}) {
+    return this.#member._settle(this, this.#membership, "release", { delay_ms: delayMs, failed, reason });
+  }
+
+  /** Never again: it goes to the group's dead-letter topic, if there is one. */
+  reject(reason) {
+    return this.#member._settle(this, this.#membership, "reject", { reason });
+  }
+
+  /** Its lease begins anew. The member does so by itself, unless its option `renew` is false. */
+  renew() {
+    return this.#member._settle(this, this.#membership, "renew", {});
+  }
+}
+
+/** A member of a consumer group: `for await` gives GroupMessages. Made by Weir.group.
+ *
+ *      joining --join--> member --connection lost, fenced--> joining ... --close()--> closed
+ *
+ *  A lost connection ends the membership, and what was held goes to others; the member joins again, and
+ *  forgets what waited. It says that it is alive, and renews the leases of what it was given.
+ *
+ *  [M1] What the gateway has handed over and is not settled is at most `credit`, for queues; what waits
+ *  here, for streams. [M2] A record is settled only in the membership in which it came. */
+class Member extends Emitter {
+  #weir;
+  #options;
+  #waiting = new Line();
+  #takers = []; /* promises of next() not kept yet */
+  #held = new Set(); /* of a queue: records that are not settled */
+  #membership = null; /* of this connection: {number, model, mode, generation, leaseMs, sessionMs} */
+  #used = 0; /* credit to be given back */
+  #stopTimers = [];
+  #ended = false;
+  #error = null;
+  #ready;
+
+  constructor(weir, group, options) {
+    super();
+    const credit = options.credit ?? CREDIT;
+    if (typeof group !== "string" || group === "") {
+      throw new WeirError("invalid", "Give the group's name as text.", "group");
+    }
+    if (!Number.isSafeInteger(credit) || credit < 1) {
+      throw new WeirError("invalid", "Give credit as a number of records, 1 or more.", "credit");
+    }
+    this.#weir = weir;
+    this.#options = { ...options, credit };
+    this.group = group;
+    let settle = null;
+    /** Resolves when it has joined; rejects when the gateway refuses it. */
+    this.ready = new Promise((resolve, reject) => { settle = { resolve, reject }; });
+    this.ready.catch(() => {}); /* the iterator tells, too */
+    this.#ready = settle;
+    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+    if (options.signal?.aborted) {
+      this.close();
+    }
+  }
+
+  /** "stream" or "queue"; null until it has joined. */
+  get model() {
+    return this.#membership?.model ?? null;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+
+  next() {
+    if (this.#waiting.size > 0) {
+      return Promise.resolve({ value: this.#taken(this.#waiting.shift()), done: false });
+    }
+    if (this.#error !== null) {
+      const error = this.#error;
+      this.#error = null;
+      return Promise.reject(error);
+    }
+    if (this.#ended) {
+      return Promise.resolve({ value: undefined, done: true });
+    }
+    return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }));
+  }
+
+  /** As `break` in a for await does. */
+  async return() {
+    await this.close();
+    return { value: undefined, done: true };
+  }
+
+  /** Leaves the group in order: what it holds goes to others, and is no failure. */
+  async close() {
+    await this.#leave(this.#stop());
+  }
+
+  #leave(number) {
+    return number === null ? Promise.resolve()
+      : this.#weir._ask({ cmd: "leave", member: number }, { now: this.#weir._connection }).catch(() => {});
+  }
+
+  /* Ends the iterator; gives the member's number if it is one. */
+  #stop(error = null) {
+    const number = this.#membershipForget();
+    if (!this.#ended) {
+      this.#ended = true;
+      this.#error = error;
+      this.#weir._subscriptionGone(this);
+      this.#ready.reject(error ?? new WeirError("closed", "The member was closed."));
+      this.#takers.splice(0).forEach((taker) => {
+        if (this.#error !== null) {
+          taker.reject(this.#error);
+          this.#error = null;
+        } else {
+          taker.resolve({ value: undefined, done: true });
+        }
+      });
+    }
+    return number;
+  }
+
+  /* What waited comes again, here or elsewhere: [M2]. */
+  #membershipForget() {
+    const number = this.#membership?.number ?? null;
+    this.#stopTimers.splice(0).forEach((stop) => stop());
+    this.#waiting = new Line();
+    this.#held.clear();
+    this.#used = 0;
+    this.#membership = null;
+    if (number !== null) {
+      this.#weir._memberForget(number);
+    }
+    return number;
+  }
+
+  /* ---- Joining ---- */
+
+  /* The connection is open. */
+  async _establish() {
+    const connection = this.#weir._connection;
+    const { member, instance, credit } = this.#options;
+    try {
+      await this.#weir._ask({ cmd: "join", group: this.group, member, instance, credit, ...groupWords(this.#options) },
+        { now: connection, answered: (answer) => this.#joined(answer) });
+      this.#ready.resolve();
+    } catch (error) {
+      if (connection === this.#weir._connection && !this.#ended) {
+        this.#stop(error);
+      } /* otherwise the next connection tries again */
+    }
+  }
+
+  #joined(answer) {
+    if (this.#ended) {
+      this.#leave(answer.member);
+      return;
+    }
+    this.#membership = { number: answer.member, model: answer.model, mode: answer.mode,
+      generation: answer.generation, leaseMs: answer.lease_ms ?? -1, sessionMs: answer.session_ms };
+    this.#weir._memberKeep(answer.member, this);
+    this.#every(answer.session_ms, () => this.#weir._tell({ cmd: "beat", member: answer.member }));
+    if (answer.model === "queue" && answer.lease_ms > 0 && this.#options.renew !== false) {
+      this.#every(answer.lease_ms, () => this.#renew());
+    }
+  }
+
+  /* Three times in `milliseconds`. */
+  #every(milliseconds, call) {
+    const set = setInterval(call, Math.min(milliseconds / 3, 0x7fffffff));
+    set.unref?.();
+    this.#stopTimers.push(() => clearInterval(set));
+  }
+
+  /* One record of each lease stands for all of it. */
+  #renew() {
+    const leases = new Map();
+    for (const record of this.#held) {
+      leases.set(`${record.lease} ${record.partition} ${record.topic}`, record);
+    }
+    for (const records of byEpoch([...leases.values()])) {
+      this.#weir._tell({ cmd: "settle", member: this.#membership.number, verb: "renew", confirm: false,
+        records: records.map(placeOf) });
+    }
+  }
+
+  _connectionLost() {
+    this.#membershipForget();
+  }
+
+  _closed(error) {
+    this.#stop(error);
+  }
+
+  /* ---- What comes ---- */
+
+  _unasked(message) {
+    if (message.type === "records") {
+      message.records.forEach((record) => this.#give(record));
+    } else if (message.type === "assigned") {
+      this.#assigned(message);
+    } else if (message.type === "stopped") {
+      this.#leave(this.#stop(errorOf(message.error)));
+    }
+  }
+
+  #give(record) {
+    const message = new GroupMessage(record, this, this.#membership);
+    if (record.lease !== undefined) {
+      this.#held.add(record);
+    }
+    if (this.#takers.length > 0) {
+      this.#takers.shift().resolve({ value: this.#taken(message), done: false });
+    } else {
+      this.#waiting.push(message);
+    }
+  }
+
+  /* What needs no answer makes room as soon as it is taken. */
+  #taken(message) {
+    if (message.record.lease === undefined) {
+      this.#creditReturn();
+    }
+    return message;
+  }
+
+  #creditReturn(count = 1) {
+    this.#used += count;
+    if (this.#membership !== null && this.#used * 2 >= this.#options.credit) {
+      this.#weir._tell({ cmd: "credit", member: this.#membership.number, records: this.#used });
+      this.#used = 0;
+    }
+  }
+
+  async #assigned(message) {
+    const membership = this.#membership;
+    if (message.fenced) {
+      this.#membershipForget();
+      this._emit("fenced", { group: this.group });
+      if (!this.#ended) {
+        this._establish();
+      }
+      return;
+    }
+    membership.generation = message.generation;
+    this.#withoutPartitions(message.revoked);
+    this._emit("assigned", { generation: message.generation, partitions: message.partitions, revoked: message.revoked });
+    if (message.revoked.length === 0) {
+      return;
+    }
+    try {
+      await this.#options.onRevoked?.(message.revoked);
+    } finally {
+      if (membership === this.#membership) {
+        this.#weir._tell({ cmd: "revoked", member: membership.number, generation: message.generation });
+      }
+    }
+  }
+
+  /* Records of partitions that go to others are not begun any more. */
+  #withoutPartitions(revoked) {
+    const gone = new Set(revoked.map(({ topic, partition }) => `${partition} ${topic}`));
+    const left = new Line();
+    let dropped = 0;
+    while (this.#waiting.size > 0) {
+      const message = this.#waiting.shift();
+      if (gone.has(`${message.partition} ${message.topic}`)) {
+        dropped++;
+      } else {
+        left.push(message);
+      }
+    }
+    this.#waiting = left;
+    this.#creditReturn(dropped);
+  }
+
+  /* ---- What is said of it ---- */
+
+  async _settle(message, membership, verb, more) {
+    const { record } = message;
+    if (membership === null || membership !== this.#membership) { /* [M2] */
+      throw new WeirError("lease-lost", "The member has joined again since, or was closed: the record comes again.");
+    }
+    if (membership.mode === "at-most-once" && verb === "accept") {
+      return { settled: 0, refused: 0 }; /* it was accepted before it was handed over */
+    }
+    const now = { now: this.#weir._connection };
+    if (record.lease === undefined && verb === "accept") {
+      return outcome(await this.#weir._ask({ cmd: "commit", member: membership.number,
+        offsets: [{ topic: record.topic, partition: record.partition, offset: record.offset + 1 }] }, now));
+    }
+    try {
+      return outcome(await this.#weir._ask({ cmd: "settle", member: membership.number, verb, ...more,
+        records: [placeOf(record)] }, now));
+    } finally {
+      if (verb !== "renew" && membership === this.#membership && this.#held.delete(record)) {
+        this.#creditReturn();
+      }
+    }
+  }
+}
+
+const placeOf = ({ topic, partition, offset, lease }) => ({ topic, partition, offset, lease });
+
+function outcome({ id, ok, ...answer }) {
+  return answer;
+}
+
+/* One settle has leases of one start of the gateway: the number before the "-". */
+function byEpoch(records) {
+  const lists = new Map();
+  for (const record of records) {
+    const epoch = record.lease.split("-")[0];
+    lists.set(epoch, [...(lists.get(epoch) ?? []), record]);
+  }
+  return lists.values();
+}
+
+/* Options that say what a group is, as weir.v1 names them. */
+function groupWords({ model, mode, topic, topics, filter, start, removed, deadLetter, sessionMs, expiryMs, leaseMs,
+  deliveryLimit, leasedMax, unsettledMax, keyOrdered, singleActive, retryDelayMs } = {}) {
+  return { model, mode, topic, topics, filter, start, removed, dead_letter: deadLetter, session_ms: sessionMs,
+    expiry_ms: expiryMs, lease_ms: leaseMs, delivery_limit: deliveryLimit, leased_max: leasedMax,
+    unsettled_max: unsettledMax, key_ordered: keyOrdered, single_active: singleActive, retry_delay_ms: retryDelayMs };
+}
+
 /* ---- The connection -------------------------------------------------------------------------- */
 
 function urlOf(url) {
@@ -772,7 +1117,8 @@ class Weir extends Emitter {
   #queue = []; /* commands that wait for a connection */
   #lastId = 0;
   #channels = new Map(); /* subscription number -> [Subscription, kind] */
-  #subscriptions = new Set();
+  #subscriptions = new Set(); /* and members of groups */
+  #members = new Map(); /* number -> Member */
   #draining = false; /* the gateway takes no new work, or we have said goodbye */
   #closing = false;
   #heard = false; /* anything since the last look */
@@ -947,6 +1293,7 @@ class Weir extends Emitter {
     const asked = [...this.#asked.values()];
     this.#asked.clear();
     this.#channels.clear();
+    this.#members.clear();
     for (const subscription of this.#subscriptions) {
       subscription._connectionLost();
     }
@@ -1004,6 +1351,7 @@ class Weir extends Emitter {
     const left = [...this.#asked.values()];
     this.#asked.clear();
     this.#channels.clear();
+    this.#members.clear();
     this.#become("closed");
     for (const one of left) {
       one.reject?.(one.again || one.internal ? why : new WeirError("unknown",
@@ -1122,6 +1470,10 @@ class Weir extends Emitter {
       this._emit("drain", message.text);
       return;
     }
+    if (message.member !== undefined) {
+      this.#members.get(message.member)?._unasked(message);
+      return;
+    }
     const [subscription, kind] = this.#channels.get(message.subscription) ?? [];
     if (subscription === undefined) {
       return; /* it was closed, and its last records were under way */
@@ -1141,6 +1493,14 @@ class Weir extends Emitter {
 
   _channelForget(number) {
     this.#channels.delete(number);
+  }
+
+  _memberKeep(number, member) {
+    this.#members.set(number, member);
+  }
+
+  _memberForget(number) {
+    this.#members.delete(number);
   }
 
   _subscriptionGone(subscription) {
@@ -1175,7 +1535,16 @@ class Weir extends Emitter {
 
   /** Records whose name matches the filter, for `for await`. See Subscription. */
   subscribe(filter, options = {}) {
-    const subscription = new Subscription(this, filter, options);
+    return this.#begin(new Subscription(this, filter, options), options);
+  }
+
+  /** Joins a group, for `for await`. With `model`, `topic` and so on in the options the group is made so
+   *  when there is none. See Member. */
+  group(name, options = {}) {
+    return this.#begin(new Member(this, name, options), options);
+  }
+
+  #begin(subscription, options) {
     if (this.#status === "closed") {
       subscription._closed(new WeirError("closed", "The connection is closed."));
     } else if (!options.signal?.aborted) {
@@ -1188,8 +1557,8 @@ class Weir extends Emitter {
   }
 
   /** Records of one partition from an offset on: {records, start, end, next}. */
-  async fetch(topic, partition = 0, offset = 0, { maxBytes, waitMs } = {}) {
-    const command = { cmd: "fetch", topic, partition, offset };
+  async fetch(topic, partition = 0, offset = 0, { maxBytes, waitMs, peek } = {}) {
+    const command = { cmd: "fetch", topic, partition, offset, peek };
     if (maxBytes !== undefined) {
       command.max_bytes = maxBytes;
     }
@@ -1223,8 +1592,8 @@ class Weir extends Emitter {
   }
 
   /** Declares a topic; also succeeds when it exists with the same settings. */
-  async createTopic(topic, { nested, partitionLevels, ...options } = {}) {
-    const command = { cmd: "topic", action: "create", topic, nested, partition_levels: partitionLevels,
+  async createTopic(topic, { nested, partitionLevels, kind, ...options } = {}) {
+    const command = { cmd: "topic", action: "create", topic, nested, kind, partition_levels: partitionLevels,
       ...topicChange(options) };
     return (await this._ask(command)).topic;
   }
@@ -1241,6 +1610,41 @@ class Weir extends Emitter {
 
   async deleteTopic(topic) {
     await this._ask({ cmd: "topic", action: "delete", topic });
+  }
+
+  /** Declares a group; also succeeds when it exists and is so. */
+  async createGroup(group, options = {}) {
+    return (await this._ask({ cmd: "group", action: "create", group, ...groupWords(options) })).group;
+  }
+
+  /** Changes what `options` names; model and topics never change. */
+  async alterGroup(group, options) {
+    return (await this._ask({ cmd: "group", action: "alter", group, ...groupWords(options) })).group;
+  }
+
+  /** force: with its members. */
+  async deleteGroup(group, { force } = {}) {
+    await this._ask({ cmd: "group", action: "delete", group, force });
+  }
+
+  /** All groups, each with its members, partitions and fates. */
+  async groups() {
+    return (await this._ask({ cmd: "group", action: "list" }, { again: true })).groups;
+  }
+
+  async groupInfo(group) {
+    return (await this._ask({ cmd: "group", action: "info", group }, { again: true })).group;
+  }
+
+  /** `to`: "beginning", "end", an offset, {time} or {shift}. dryRun: only tells where it would go. */
+  async resetGroup(group, to, { topic, partition, dryRun } = {}) {
+    return (await this._ask({ cmd: "group", action: "reset", group, to, topic, partition, dry_run: dryRun })).group;
+  }
+
+  /** The story of one record: {lines, from}. */
+  async why(topic, partition, offset, { group } = {}) {
+    const { lines, from } = await this._ask({ cmd: "why", topic, partition, offset, group }, { again: true });
+    return { lines, from };
   }
 
   /** `what`: "stats", "limits", "topics" or "health". */

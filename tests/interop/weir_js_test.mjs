@@ -614,3 +614,122 @@ test("the gateway serves this very module", async () => {
   const served = await (await fetch(new URL("weir.js", gateway.page))).text();
   assert.equal(served, await readFile(new URL("../../clients/javascript/weir.js", import.meta.url), "utf8"));
 });
+
+/* ---- Groups ---- */
+
+/* A queue group over a topic of its own, with what was published to it. */
+async function queueMake(w, options, ...values) {
+  const topic = await topicMake(w);
+  const group = `g-${topic}`;
+  await w.createGroup(group, { model: "queue", topic, ...options });
+  for (const value of values) {
+    await w.publish(topic, value, { key: null });
+  }
+  return { topic, group };
+}
+
+const fatesOf = async (w, group) => Object.fromEntries(
+  Object.entries((await w.groupInfo(group)).fates).filter(([, count]) => count > 0));
+
+test("a member settles each record once, and the group counts what became of it", async (t) => {
+  const w = await connected(t);
+  const { group } = await queueMake(w, {}, "a", "b", "c");
+  const member = w.group(group, { member: "ann" });
+  const [a, b, c] = await taken(member, 3);
+  assert.deepEqual([a.text(), a.leased, a.failed, member.model], ["a", 1, 0, "queue"]);
+  const { id, ...answer } = await a.accept();
+  assert.deepEqual(answer, { settled: 1, refused: 0, level: "disk" });
+  await b.release({ failed: true, reason: "not now" });
+  await c.reject("never");
+  await assert.rejects(a.accept(), refused("lease-lost"));
+  const [again] = await taken(member, 1);
+  assert.deepEqual([again.text(), again.leased, again.failed], ["b", 2, 1]);
+  await again.accept();
+  assert.deepEqual(await fatesOf(w, group), { accepted: 2, rejected: 1 });
+  assert.equal((await w.groupInfo(group)).members[0].member, "ann");
+  await member.close();
+  assert.deepEqual((await w.groupInfo(group)).members, []);
+});
+
+test("a record that is held keeps its lease, and goes to another when its member leaves", async (t) => {
+  const w = await connected(t);
+  const { group } = await queueMake(w, { leaseMs: 300 }, "slow");
+  const slow = w.group(group);
+  const [held] = await taken(slow, 1);
+  const careless = w.group(group, { renew: false });
+  await careless.ready;
+  await new Promise((resolve) => setTimeout(resolve, 1500)); /* five leases */
+  assert.deepEqual(await fatesOf(w, group), { pending: 1 });
+  assert.equal(held.leased, 1);
+  await slow.close();
+  const [next] = await taken(careless, 1);
+  assert.deepEqual([next.leased, next.failed], [2, 0]);
+  await next.accept();
+});
+
+test("a member whose connection is cut joins again, and nothing is accepted twice", async (t) => {
+  const Cuttable = cuttable();
+  const w = await connected(t);
+  const COUNT = 60;
+  const { group } = await queueMake(w, { deliveryLimit: -1 }, ...Array.from({ length: COUNT }, (u, i) => String(i)));
+  const cut = await connected(t, { WebSocket: Cuttable });
+  const member = cut.group(group, { credit: 7 });
+  const accepted = [];
+  for (let step = 0; (await fatesOf(w, group)).pending > 0; step++) {
+    const { value: message } = await within("a record", member.next());
+    if (step % 10 === 5) {
+      Cuttable.cut();
+    }
+    await message.accept().then(() => accepted.push(message.offset), () => {});
+  }
+  assert.deepEqual(await fatesOf(w, group), { accepted: COUNT });
+  assert.equal(new Set(accepted).size, accepted.length);
+  assert.ok(accepted.length >= COUNT - COUNT / 10 - 2, `${accepted.length} answers came`);
+});
+
+test("a stream goes on behind what was accepted, and its partitions are shared", async (t) => {
+  const w = await connected(t);
+  const topic = await topicMake(w, { partitions: 2 });
+  const group = `readers-${topic}`;
+  for (let i = 0; i < 20; i++) {
+    await w.publish(topic, String(i), { key: `k${i}` });
+  }
+  const first = w.group(group, { model: "stream", topic });
+  const messages = await taken(first, 20);
+  const last = new Map(messages.map((message) => [message.partition, message]));
+  assert.equal(last.size, 2);
+  const zero = messages.filter((message) => message.partition === 0);
+  await zero[0].accept();
+  const revoked = [];
+  const shares = new Promise((resolve) => first.on("assigned", (assigned) => {
+    revoked.push(...assigned.revoked);
+    if (assigned.revoked.length > 0) {
+      resolve();
+    }
+  }));
+  const second = w.group(group);
+  await within("a partition to be asked back", shares);
+  const taken_over = await taken(second, 1);
+  assert.equal(taken_over[0].partition, revoked[0].partition);
+  const info = await w.groupInfo(group);
+  assert.deepEqual(info.members.map(({ partitions }) => partitions), [1, 1]);
+  await first.close();
+  await second.close();
+  assert.equal((await w.groupInfo(group)).partitions[0].committed, zero[0].offset + 1);
+  await w.resetGroup(group, "end");
+  assert.equal((await w.groupInfo(group)).lag, 0);
+  await w.alterGroup(group, { sessionMs: 5000 });
+  assert.equal((await w.groupInfo(group)).session_ms, 5000);
+  await w.deleteGroup(group);
+  assert.equal((await w.groups()).some((one) => one.group === group), false);
+});
+
+test("a group that is refused says why, at the iterator and at ready", async (t) => {
+  const w = await connected(t);
+  const { group, topic } = await queueMake(w, {});
+  await assert.rejects(w.group("nobody-declared").ready, refused("not-found"));
+  await assert.rejects(w.group(group, { model: "stream", topic }).next(), refused("exists"));
+  await assert.rejects(w.createGroup(group, { model: "stream", topic }), refused("exists"));
+  await assert.rejects(w.createGroup("x", { topic, leaseMs: 1 }), refused("invalid", "lease_ms"));
+  assert.throws(() => w.group("x", { credit: 0 }), refused("invalid", "credit"));
+});
