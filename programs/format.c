@@ -177,6 +177,10 @@ void weir_format_json(const weir_client_record *record, FILE *file)
     json_bytes("value", record->value, file);
     fprintf(file, ",\"time_ms\":%" PRId64 ",\"live\":%s,\"retained\":%s", record->time_ms,
             record->live ? "true" : "false", record->retained ? "true" : "false");
+    if (record->member != 0) {
+        fprintf(file, ",\"leased\":%" PRIu32 ",\"failed\":%" PRIu32, record->leased,
+                record->failed);
+    }
     if (record->header_count > 0) {
         json_headers(record, file);
     }

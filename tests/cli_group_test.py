@@ -1,0 +1,296 @@
+#!/usr/bin/python3
+"""Consumer groups and queues as a person uses them: `weir group` and `weir queue` against a gateway of their
+own, members that are killed, and what comes again.
+
+    cli_group_test.py WEIR
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import unittest
+
+import cli_test
+from cli_test import DEADLINE_S, DONE, ERROR, NOT_FOUND, REFUSED, TIMEOUT, USAGE, wait_for
+
+
+class Groups(cli_test.Case):
+    def setUp(self):
+        super().setUp()
+        self.gateway = self.serve().ready()
+        self.members = []
+
+    def tearDown(self):
+        for member in self.members:
+            if member.poll() is None:
+                os.killpg(member.pid, signal.SIGKILL)
+            member.communicate()
+        super().tearDown()
+
+    def weir(self, *arguments, stdin="", code=DONE, data="data"):
+        return super().weir(*arguments, "--data", os.path.join(self.folder, data), stdin=stdin, code=code)
+
+    def client(self, *arguments, stdin="", code=DONE):
+        """topic, pub and sub: they are told the data directory already."""
+        return super().weir(*arguments, stdin=stdin, code=code)
+
+    def member(self, *arguments):
+        """`weir group join` that goes on; it leads a process group, so that its command ends with it."""
+        process = subprocess.Popen(
+            [cli_test.WEIR, "group", "join", *arguments, "--data", self.gateway.data], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=self.folder,
+            env=self.environment,
+        )
+        self.members.append(process)
+        return process
+
+    def kill(self, member):
+        os.killpg(member.pid, signal.SIGKILL)
+        member.communicate(timeout=DEADLINE_S)
+
+    def info(self, group):
+        return json.loads(self.weir("group", "info", group, "--json")[0])
+
+    def joined(self, group, members):
+        wait_for(lambda: len(self.info(group)["members"]) == members, f"{members} members")
+
+    def orders(self, count, *options):
+        self.client("topic", "create", "orders", *options)
+        self.client("pub", "orders", "-l", stdin="".join(f"{i}\n" for i in range(count)))
+
+    def held(self, name, group, *settings):
+        """A member that holds one record, and the record: its command says which, and does not end."""
+        path = os.path.join(self.folder, name)
+        member = self.member(group, *settings, "-x", f"cat >{name}.part && mv {name}.part {name} && exec sleep 600")
+        wait_for(lambda: os.path.exists(path), "a record is held")
+        with open(path, encoding="utf-8") as file:
+            return member, file.read()
+
+    def fates_add_up(self, group, records):
+        fates = self.info(group)["fates"]
+        self.assertEqual(sum(fates.values()), records, fates)
+        return fates
+
+    # ---- queue groups
+
+    def test_two_members_of_a_queue_group_share_and_nothing_is_given_twice(self):
+        self.client("topic", "create", "orders")
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        first, second = (self.member("mail", "--max", "1", "-C", "20") for _ in range(2))
+        self.joined("mail", 2)
+        self.client("pub", "orders", "-l", stdin="".join(f"{i}\n" for i in range(40)))
+        got = [member.communicate(timeout=DEADLINE_S)[0].split() for member in (first, second)]
+        self.assertEqual([len(part) for part in got], [20, 20])
+        self.assertEqual(sorted(got[0] + got[1], key=int), [str(i) for i in range(40)])
+        self.assertEqual(self.fates_add_up("mail", 40)["accepted"], 40)
+
+    def test_what_a_killed_member_held_goes_to_another(self):
+        self.orders(3)
+        member, record = self.held("held", "mail", "--topic", "orders", "--model", "queue")
+        self.assertEqual(record, "0")
+        self.assertEqual(self.info("mail")["partitions"][0]["leased"], 1)
+        self.kill(member)
+        out, _ = self.weir("group", "join", "mail", "-C", "3", "-o", "ndjson")
+        records = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual(sorted(row["value"] for row in records), ["0", "1", "2"])
+        again = next(row for row in records if row["value"] == "0")
+        self.assertEqual((again["leased"], again["failed"]), (2, 1))
+        self.assertEqual(self.fates_add_up("mail", 3)["accepted"], 3)
+
+    def test_what_a_killed_member_held_at_most_once_never_comes_again(self):
+        self.orders(3)
+        member, record = self.held("held", "mail", "--topic", "orders", "--model", "queue", "--mode", "at-most-once")
+        self.assertEqual(record, "0")
+        self.kill(member)
+        out, _ = self.weir("group", "join", "mail", "-C", "2")
+        self.assertEqual(out, "1\n2\n")
+        self.weir("group", "join", "mail", "-W", "1", code=TIMEOUT)
+
+    def test_a_member_that_is_asked_to_stop_leaves_in_order(self):
+        self.orders(3)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        member = self.member("mail")
+        wait_for(lambda: self.info("mail")["fates"]["accepted"] == 3, "all is accepted")
+        member.send_signal(signal.SIGINT)
+        out, err = member.communicate(timeout=DEADLINE_S)
+        self.assertEqual((out, err, member.returncode), ("0\n1\n2\n", "", DONE))
+        self.assertEqual(self.info("mail")["members"], [])
+
+    def test_a_lease_is_renewed_while_its_command_runs(self):
+        self.orders(1)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--lease-ms", "300")
+        _, err = self.weir("group", "join", "mail", "-C", "1", "-x", "sleep 2")
+        self.assertEqual(err, "")
+        self.assertEqual(self.info("mail")["fates"]["accepted"], 1)
+
+    def test_what_fails_too_often_is_a_dead_letter(self):
+        self.client("topic", "create", "dead")
+        self.orders(2)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--delivery-limit", "2",
+                  "--dead-letter", "dead")
+        _, err = self.weir("group", "join", "mail", "-C", "3", "-x", 'test "$(cat)" = 1')
+        self.assertEqual(err.count("goes back, as a failure"), 2)
+        fates = self.fates_add_up("mail", 2)
+        self.assertEqual((fates["accepted"], fates["dead-lettered"]), (1, 1))
+        out, _ = self.client("sub", "dead", "--from", "beginning", "-e", "-F", "%s %h")
+        self.assertTrue(out.startswith("0 "), out)
+        for header in ("weir-dead-group=mail", "weir-dead-reason=delivery-limit", "weir-dead-text=exit code 1"):
+            self.assertIn(header, out)
+
+    def test_a_command_that_gives_back_is_no_failure(self):
+        self.orders(1)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        out, _ = self.weir("group", "join", "mail", "-C", "2", "-x",
+                           'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; test "$WEIR_LEASED" = 2 || exit 75')
+        self.assertEqual(out, "orders 0 1 0\norders 0 2 0\n")
+
+    # ---- stream groups
+
+    def test_a_stream_group_goes_on_where_it_committed(self):
+        self.orders(10)
+        out, _ = self.weir("group", "join", "billing", "--topic", "orders", "-C", "4")
+        self.assertEqual(out, "0\n1\n2\n3\n")
+        row = json.loads(self.weir("group", "lag", "billing", "--json")[0])[0]
+        self.assertEqual((row["committed"], row["end"], row["lag"]), (4, 10, 6))
+        out, _ = self.weir("group", "join", "billing", "-C", "6")
+        self.assertEqual(out, "".join(f"{i}\n" for i in range(4, 10)))
+        self.assertEqual(self.fates_add_up("billing", 10)["accepted"], 10)
+
+    def test_what_a_gateway_was_told_is_there_after_a_kill(self):
+        self.orders(10)
+        self.weir("group", "join", "billing", "--topic", "orders", "-C", "4")
+        self.weir("group", "join", "mail", "--topic", "orders", "--model", "queue", "-C", "7")
+        self.gateway.end(signal.SIGKILL)
+        self.gateway = self.serve().ready()
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "1")[0], "4\n")
+        self.assertEqual(self.weir("group", "join", "mail", "-C", "1")[0], "7\n")
+
+    def test_a_killed_member_of_a_stream_loses_nothing(self):
+        self.orders(3)
+        member, record = self.held("held", "billing", "--topic", "orders")
+        self.assertEqual(record, "0")
+        self.kill(member)
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "3")[0], "0\n1\n2\n")
+
+    def test_a_killed_member_of_a_stream_at_most_once_gets_nothing_twice(self):
+        self.orders(3)
+        member, record = self.held("held", "billing", "--topic", "orders", "--mode", "at-most-once")
+        self.assertEqual(record, "0")
+        self.kill(member)
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "2")[0], "1\n2\n")
+
+    def test_a_failed_command_ends_a_stream_member_and_its_record_comes_again(self):
+        self.orders(3)
+        _, err = self.weir("group", "join", "billing", "--topic", "orders", "-x", 'test "$(cat)" = 0', code=ERROR)
+        self.assertIn("orders 0 1: the command ended with code 1; the record is not committed", err)
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "2")[0], "1\n2\n")
+
+    def test_two_members_of_a_stream_divide_the_partitions(self):
+        self.client("topic", "create", "orders", "-p", "4")
+        self.weir("group", "create", "billing", "--topic", "orders")
+        first, second = self.member("billing"), self.member("billing")
+        wait_for(lambda: sorted(row["partitions"] for row in self.info("billing")["members"]) == [2, 2], "two each")
+        self.client("pub", "orders", "-l", "-K", ":", stdin="".join(f"k{i}:{i}\n" for i in range(100)))
+        wait_for(lambda: self.info("billing")["lag"] == 0, "all is read")
+        got = []
+        for member in (first, second):
+            member.send_signal(signal.SIGTERM)
+            got.append(member.communicate(timeout=DEADLINE_S)[0].split())
+        self.assertEqual(sorted(got[0] + got[1], key=int), [str(i) for i in range(100)])
+        self.assertTrue(got[0] and got[1])
+
+    # ---- resets
+
+    def test_a_reset_is_shown_first_and_then_done(self):
+        self.orders(10)
+        self.weir("group", "join", "billing", "--topic", "orders", "-C", "8")
+        out, err = self.weir("group", "reset", "billing", "--to", "beginning", "--dry-run", "-o", "ndjson")
+        self.assertEqual(json.loads(out), {"topic": "orders", "partition": 0, "from": 8, "to": 0})
+        self.assertIn("nothing was changed", err)
+        self.assertEqual(self.info("billing")["partitions"][0]["committed"], 8)
+        out, _ = self.weir("group", "reset", "billing", "--to", "-3", "-o", "ndjson")
+        self.assertEqual(json.loads(out)["to"], 5)
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "1")[0], "5\n")
+        self.weir("group", "reset", "billing", "--to", "2", "--topic", "orders", "--partition", "0")
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "1")[0], "2\n")
+        self.weir("group", "reset", "billing", "--to", "end")
+        self.assertEqual(self.info("billing")["lag"], 0)
+        self.member("billing")
+        self.joined("billing", 1)
+        _, err = self.weir("group", "reset", "billing", "--to", "end", code=REFUSED)
+        self.assertIn("members", err)
+
+    # ---- queues
+
+    def test_a_queue_keeps_what_is_not_settled(self):
+        self.weir("queue", "create", "jobs", "--lease-ms", "60000", "--key-ordered", "yes")
+        self.client("pub", "jobs", "-l", stdin="a\nb\nc\n")
+        self.assertEqual(self.weir("queue", "peek", "jobs", "-C", "2")[0], "a\nb\n")
+        self.assertEqual(self.weir("group", "join", "jobs", "-C", "1")[0], "a\n")
+        row = json.loads(self.weir("queue", "ls", "--json")[0])[0]
+        self.assertEqual((row["queue"], row["pending"], row["accepted"]), ("jobs", 2, 1))
+        self.assertEqual(self.weir("queue", "peek", "jobs")[0], "b\nc\n")
+        info = json.loads(self.weir("queue", "info", "jobs", "--json")[0])
+        self.assertEqual((info["model"], info["lease_ms"], info["key_ordered"]), ("queue", 60000, True))
+        self.client("sub", "jobs", "-C", "1", code=REFUSED)
+
+    def test_a_topic_can_be_a_queue(self):
+        self.client("topic", "create", "jobs", "--kind", "queue")
+        out, _ = self.client("topic", "describe", "jobs", "-o", "ndjson")
+        rows = {row["setting"]: row["value"] for row in map(json.loads, out.splitlines())}
+        self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", "-1"))
+        self.weir("group", "delete", "jobs", code=REFUSED)
+
+    # ---- what is wrong
+
+    def test_groups_are_made_changed_listed_and_deleted(self):
+        self.orders(1)
+        self.weir("group", "create", "billing", "--topic", "orders")
+        self.weir("group", "create", "billing", "--topic", "orders")
+        _, err = self.weir("group", "create", "billing", "--topic", "orders", "--model", "queue", code=REFUSED)
+        self.assertIn("group alter", err)
+        self.weir("group", "alter", "billing", "--mode", "at-most-once", "--session-ms", "9000")
+        info = self.info("billing")
+        self.assertEqual((info["mode"], info["session_ms"], info["topics"]), ("at-most-once", 9000, ["orders"]))
+        rows = json.loads(self.weir("group", "ls", "--json")[0])
+        self.assertEqual([(row["group"], row["reads"], row["lag"]) for row in rows], [("billing", "orders", 1)])
+        self.member("billing")
+        self.joined("billing", 1)
+        self.weir("group", "delete", "billing", code=REFUSED)
+        self.weir("group", "delete", "billing", "--force")
+        self.assertEqual(self.weir("group", "ls", "--json")[0].strip(), "[]")
+
+    def test_what_is_wrong_is_told_with_what_to_do(self):
+        self.orders(1)
+        for arguments, code, words in (
+            (["group", "info", "nosuch"], NOT_FOUND, "group create nosuch --topic TOPIC"),
+            (["group", "join", "nosuch"], NOT_FOUND, "--topic TOPIC or --filter"),
+            (["group", "create", "g"], USAGE, "--topic TOPIC"),
+            (["group", "create", "g", "--topic", "nosuch"], NOT_FOUND, "topic"),
+            (["group", "create", "a/b", "--topic", "orders"], REFUSED, "is no group name"),
+            (["group", "create", "g", "--topic", "orders", "--filter", "x"], USAGE, "not both"),
+            (["group", "create", "g", "--topic", "orders", "--mode", "often"], USAGE, "at-least-once"),
+            (["group", "create", "g", "--topic", "orders", "--model", "pile"], USAGE, "stream or queue"),
+            (["group", "create", "g", "--topic", "orders", "--lease-ms", "7"], USAGE, "from 100 to"),
+            (["group", "create", "g", "--topic", "orders", "--key-ordered", "1"], USAGE, "yes or no"),
+            (["group", "create", "g", "--topic", "orders", "--start", "error"], USAGE, "beginning or end"),
+            (["group", "create", "g", "--topic", "orders", "--mode", "exactly-once"], REFUSED, ""),
+            (["group", "alter", "g"], USAGE, "nothing to change"),
+            (["group", "reset", "g"], USAGE, "--to"),
+            (["group", "reset", "g", "--to", "nowhere"], USAGE, "@TIME"),
+            (["group", "reset", "g", "--to", "end", "--partition", "1"], USAGE, "--topic"),
+            (["queue", "info", "orders"], NOT_FOUND, "queue create orders"),
+            (["queue", "peek", "nosuch"], NOT_FOUND, "queue ls"),
+            (["queue", "create", "orders"], REFUSED, "topic describe orders"),
+        ):
+            with self.subTest(arguments=arguments):
+                out, err = self.weir(*arguments, code=code)
+                self.assertEqual(out, "")
+                self.assertEqual(len(err.splitlines()), 1, err)
+                self.assertIn(words, err)
+
+
+if __name__ == "__main__":
+    cli_test.WEIR = os.path.abspath(sys.argv[1])
+    unittest.main(argv=[sys.argv[0], "-v"] + sys.argv[2:])
