@@ -293,11 +293,12 @@ static bool accept_taken(weir_member *member, const weir_taken *taken)
                                               .last = record.offset + run->count - 1,
                                               .lease = run->lease};
     }
-    weir_settle settle = {
-        .verb = WEIR_VERB_ACCEPT, .ranges = ranges, .range_count = count, .epoch = taken->epoch};
-    weir_completion done;
-    return count > 0 && weir_port_settle(port, member, &settle, NULL, 0) == WEIR_OK &&
-           next_of(WEIR_COMPLETION_SETTLED, &done) && done.settled.refused == 0;
+    weir_settle settle = {.verb = WEIR_VERB_ACCEPT,
+                          .ranges = ranges,
+                          .range_count = count,
+                          .epoch = taken->epoch,
+                          .no_confirm = true}; /* one that is refused ends the next round */
+    return count > 0 && weir_port_settle(port, member, &settle, NULL, 0) == WEIR_OK;
 }
 
 static bool engine_queue_stored(void)
