@@ -1,11 +1,13 @@
 """Consumer groups through three front ends: the C client's whole road on each of them; and members
-that are killed in turn under load, after which every record has been accepted exactly once.
+that are killed in turn under load, after which every record has been accepted exactly once; and leases
+in binary frames.
 
     groups_test.py GROUP_CLIENT
 """
 import json
 import os
 import socket
+import struct
 import sys
 
 import support
@@ -36,6 +38,12 @@ class Talk:
         self.socket.connect(os.path.join(gateway.data, "weir.sock"))
         self.lines = self.socket.makefile("rb")
         self.ask(cmd="hello", version=1)
+
+    def frame(self, kind, body):
+        """Sends a frame; (type, body) of the one that answers."""
+        self.socket.sendall(struct.pack(">BI", kind, len(body)) + body)
+        kind, size = struct.unpack(">BI", self.lines.read(5))
+        return kind, self.lines.read(size)
 
     def ask(self, **command):
         self.socket.sendall(json.dumps(command).encode() + b"\n")
@@ -95,6 +103,46 @@ def members_killed_in_turn_leave_every_record_accepted_once():
         assert lost <= KILLS, f"{lost} confirmations are missing, {KILLS} members were killed"
 
 
+def leased_of(body):
+    """(epoch, [(topic, partition, first, last, lease, leased, batch), ...]) of a leased frame."""
+    epoch, at, runs = struct.unpack_from(">Q", body, 8)[0], 32, []
+    while at < len(body):
+        size = struct.unpack_from(">H", body, at)[0]
+        topic = body[at + 2:at + 2 + size]
+        fields = struct.unpack_from(">IqqQIII", body, at + 2 + size)
+        at += 2 + size + 40 + fields[6]
+        runs.append((topic, *fields[:5], body[at - fields[6]:at]))
+    return epoch, runs
+
+
+def records_leased_in_frames_are_settled_in_frames():
+    with support.Scene() as scene:
+        gateway, _ = gateway_of(scene)
+        talk = Talk(gateway)
+        talk.ask(cmd="topic", action="create", topic="work")
+        talk.ask(cmd="publish", topic="work", records=[{"value": str(i)} for i in range(10)])
+        member = talk.ask(cmd="join", group="workers", model="queue", topic="work")["member"]
+        kind, body = talk.frame(3, struct.pack(">QQIII", member, 7, 4, 65536, 10000))
+        epoch, runs = leased_of(body)
+        assert kind == 0x83 and struct.unpack_from(">Q", body)[0] == 7
+        assert [(run[0], run[1], run[2], run[3]) for run in runs] == [(b"work", 0, 0, 3)], runs
+        assert runs[0][5] == 1 and runs[0][6][16] == 2, "a RecordBatch of magic 2"
+
+        def settle(first, last):
+            head = struct.pack(">QQBBQQQH", member, 8, 1, 0, 0, epoch, 0, 0)
+            return talk.frame(4, head + struct.pack(">H", 4) + b"work" +
+                              struct.pack(">IqqQ", 0, first, last, runs[0][4]))
+
+        level = 3  # disk
+        assert settle(0, 2) == (0x84, struct.pack(">QBQQq", 8, level, 3, 0, 0))
+        kind, body = settle(2, 3)
+        assert kind == 0x84 and struct.unpack_from(">BQQ", body, 8) == (level, 1, 1), body
+        kind, body = talk.frame(3, struct.pack(">QQIII", member + 1, 9, 1, 1, 0))
+        assert kind == 0xff and b"not-found" in body
+        group = talk.ask(cmd="group", action="info", group="workers")["group"]
+        assert group["fates"]["accepted"] == 4 and group["late_refused"] == 1, group
+
+
 def settled(talk):
     group = talk.ask(cmd="group", action="info", group="workers")["group"]
     return sum(count for fate, count in group["fates"].items() if fate != "pending")
@@ -102,5 +150,6 @@ def settled(talk):
 
 support.run_tests([
     the_c_client_walks_the_whole_road_on_every_front_end,
+    records_leased_in_frames_are_settled_in_frames,
     members_killed_in_turn_leave_every_record_accepted_once,
 ])

@@ -414,6 +414,22 @@ def fetch_limits_bound_bytes_time_and_number():
             assert peer.error(cmd="fetch", topic="t", offset=1, wait_ms=1) is None
 
 
+def members_per_session_max_and_group_members_max_are_said():
+    with support.Scene() as scene:
+        gateway = started(scene, "members_per_session_max=2", "group_members_max=3")
+        group = {"group": "g", "model": "queue", "topic": "t"}
+        with Local(gateway) as peer, Local(gateway) as other:
+            assert peer.error(cmd="join", **group) is None
+            assert peer.error(cmd="join", group="g") is None
+            assert peer.error(cmd="join", group="g") == "limit"
+            assert other.error(cmd="join", group="g") is None
+            assert other.error(cmd="join", group="g") == "limit"
+            assert peer.error(cmd="leave", member=1) is None
+            assert other.error(cmd="join", group="g") is None
+        stats = gateway.weir("stats").decode()
+        assert re.search(r"weir_refused_session_members_total\S* +1\b", stats), stats
+
+
 def a_limit_names_a_metric_that_is_told():
     """The table's metrics, as docs/limits.md gives them, in /metrics and in `weir stats`."""
     with open(os.path.join(os.path.dirname(__file__), "../../docs/limits.md"), encoding="utf-8") as page:
