@@ -107,6 +107,9 @@ struct weir_partition {
     uint32_t straight_items;   /* sets that have something of it, waiting or going */
     int64_t straight_end;      /* what is on its way straight to the segment ends here, */
     uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
+    uint64_t group;            /* engine.straight.group when it last got a batch: */
+    uint64_t group_bytes;      /* what it got in that one, */
+    uint64_t group_before;     /* and in the one before it; 0: nothing */
     bool segment_closed;       /* it is old: the next record begins another one */
     int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
     int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */

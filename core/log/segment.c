@@ -31,7 +31,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUP_MAX = 1024 }; /* chunks a write */
+enum {
+    GROUP_MAX = 1024,            /* chunks a write */
+    STREAM_BYTES_PER_MS = 32768, /* a stream that would fill the page cache: 32 MiB/s, */
+    STREAM_BYTES_TOLD = 4 << 20, /* looked at again after so many bytes, */
+    STREAM_MS_TOLD = 100,        /* or so much time */
+};
 
 /* Life. */
 
@@ -284,6 +289,23 @@ static weir_heads_entry state_advance(weir_segment_state *state, const weir_chun
     return entry;
 }
 
+/* By the time at which the records came, not at which they are written: a flush writes at once what
+ * came slowly. */
+static bool stream_tell(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
+                        uint64_t bytes)
+{
+    if (segment->stream_bytes == 0) {
+        segment->stream_ms = chunks[0]->timestamp_ms;
+    }
+    segment->stream_bytes += bytes;
+    int64_t took_ms = chunks[count - 1]->timestamp_ms - segment->stream_ms;
+    if (segment->stream_bytes >= STREAM_BYTES_TOLD || took_ms >= STREAM_MS_TOLD) {
+        segment->streams = (double)segment->stream_bytes >= (double)took_ms * STREAM_BYTES_PER_MS;
+        segment->stream_bytes = 0;
+    }
+    return segment->streams;
+}
+
 /* Writes up to GROUP_MAX chunks behind `state` and moves it. */
 static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
                             append_scratch *scratch, weir_segment_state *state)
@@ -296,7 +318,9 @@ static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, ui
     }
     const struct iovec entries = {scratch->entries, (size_t)count * WEIR_HEADS_ENTRY_BYTES};
     weir_env *env = segment->env;
-    weir_err err = env->ops->file_write(env, segment->log, scratch->iov, (int)count, log_at);
+    bool streams = stream_tell(segment, chunks, count, state->bytes - log_at);
+    weir_err err = (streams ? env->ops->file_write_stream : env->ops->file_write)(
+        env, segment->log, scratch->iov, (int)count, log_at);
     atomic_store(&segment->log_dirty, true); /* [S5] */
     err = err == WEIR_OK ? env->ops->file_write(env, segment->heads, &entries, 1, heads_at) : err;
     atomic_store(&segment->heads_dirty, true);
