@@ -326,6 +326,19 @@ void weir_fetches_end(weir_engine *engine, weir_partition *partition, weir_port 
 weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t offset,
                          weir_subscriber *subscriber, weir_read **read);
 void weir_read_finished(weir_engine *engine, weir_read *read);
+void weir_read_let_go(weir_read *read); /* of the segments: it has ended */
+void weir_read_free(weir_read *read);
+
+/* ahead.c */
+/* What was read for a fetch at the offset, running (its link is in a list) or ended: the caller's.
+ * NULL: nothing. */
+weir_read *weir_ahead_take(weir_engine *engine, const weir_partition *partition, int64_t offset,
+                           uint64_t bytes_max);
+/* A fetch's read has ended: begins the next one if the fetch went on where one before it ended. */
+void weir_ahead_go_on(weir_engine *engine, weir_partition *partition, const weir_read *read);
+void weir_ahead_finished(weir_engine *engine, weir_read *read); /* nobody has asked for it yet */
+void weir_ahead_expire(weir_engine *engine);
+void weir_ahead_fini(weir_engine *engine);
 
 /* straight.c */
 /* Whether the closed batch, not yet applied, goes straight to its segment: the open unit then gets

@@ -356,7 +356,19 @@ struct weir_read {
     uint32_t chunk_count;
     weir_err err;
     int64_t bad_from, bad_to;
+    bool ahead; /* nobody has asked for it yet: ahead.c */
 };
+
+/* Where a reader from disk goes on, and what was read for it already. */
+enum { WEIR_AHEAD_MAX = 8 };
+typedef struct weir_ahead {
+    bool used;
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t next;
+    uint64_t used_ns;
+    weir_read *read; /* from `next` on, running or ended; NULL: none */
+} weir_ahead;
 
 /* ---- Ports (port.c) ---------------------------------------------------------------------------
  */
@@ -658,6 +670,7 @@ struct weir_engine {
     weir_link fetches;
     weir_link reads;
     uint32_t read_count;
+    weir_ahead ahead[WEIR_AHEAD_MAX];
 
     weir_straight straight;
     weir_flush flush;

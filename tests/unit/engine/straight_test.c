@@ -173,6 +173,56 @@ static void many_publishes_of_one_turn_are_one_large_batch(void **state)
     fixture_end(&f);
 }
 
+/* An eighth of what is large, produced one at a time until it is told which way they go. */
+static uint64_t straight_of_eighths(weir_level level)
+{
+    enum { EIGHTH_RECORDS = LARGE_RECORDS / 8 };
+    fixture f;
+    int64_t next = 0;
+    begin(&f, level, WEIR_SYNC_INLINE);
+    for (int i = 0; i < 300; i++, next += EIGHTH_RECORDS) {
+        produce(&f, next, EIGHTH_RECORDS);
+        weir_port_step(f.port);
+    }
+    uint64_t bytes = straight_bytes(&f);
+    assert_records(&f, next);
+    fixture_kill(&f);
+    fixture_open(&f);
+    assert_records(&f, next);
+    fixture_end(&f);
+    return bytes;
+}
+
+static void where_no_answer_waits_for_a_sync_less_is_large(void **state)
+{
+    (void)state;
+    assert_true(straight_of_eighths(WEIR_LEVEL_OS) > 0);
+    assert_int_equal(straight_of_eighths(WEIR_LEVEL_DISK), 0);
+}
+
+static void many_batches_of_one_group_are_large_together(void **state)
+{
+    enum { EACH = LARGE_RECORDS / 8, MANY = 64 };
+    fixture f;
+    (void)state;
+    begin(&f, WEIR_LEVEL_DISK, WEIR_SYNC_INLINE);
+    int64_t next = warm(&f, 0);
+    uint64_t before = straight_bytes(&f);
+    for (int i = 0; i < MANY; i++) {
+        produce_submit(&f, 0, next + i * EACH, EACH, (uint64_t)i);
+    }
+    for (int i = 0; i < MANY; i++) {
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_BATCH);
+        assert_int_equal(done.err, WEIR_OK);
+    }
+    assert_true(straight_bytes(&f) - before > MANY / 2 * EACH * RECORD_BYTES);
+    assert_records(&f, next + MANY * EACH);
+    fixture_kill(&f);
+    fixture_open(&f);
+    assert_records(&f, next + MANY * EACH);
+    fixture_end(&f);
+}
+
 /* Small ones go to the journal; the next large one takes them along into the segment. */
 static void kill_and_mix(weir_level level, weir_sync_mode sync)
 {
@@ -564,6 +614,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_batches_are_written_once),
         cmocka_unit_test(many_publishes_of_one_turn_are_one_large_batch),
+        cmocka_unit_test(where_no_answer_waits_for_a_sync_less_is_large),
+        cmocka_unit_test(many_batches_of_one_group_are_large_together),
         cmocka_unit_test(small_and_large_in_turn_survive_kills_in_order),
         cmocka_unit_test(checkpoints_and_rolls_lose_nothing),
         cmocka_unit_test(a_batch_that_was_synced_and_is_damaged_stops_the_start),
