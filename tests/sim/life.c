@@ -204,6 +204,7 @@ static void up(sim_world *w)
     ports_open(w);
     faults_end(w);
     w->model.gaps = w->flips && w->events[SIM_EVENT_bit_flipped] > 0;
+    w->model.trims_gone = false;
     w->was_full = false;
     w->sync_lost = false;
     w->die_at_point = 0;
