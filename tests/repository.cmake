@@ -30,7 +30,7 @@ if(WEIR_SERVER)
   endforeach()
   add_test(NAME cli.replay
            COMMAND ${WEIR_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/replay_test.py $<TARGET_FILE:weir_program>)
-  set_tests_properties(cli.replay PROPERTIES TIMEOUT 180 LABELS cli)
+  set_tests_properties(cli.replay PROPERTIES TIMEOUT 180 LABELS "cli;gateway")
 endif()
 if(NOT WEIR_SANITIZE)
   add_test(NAME repository.install

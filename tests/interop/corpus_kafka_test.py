@@ -174,57 +174,6 @@ def every_record_that_came_as_text_reads_the_same():
         assert codecs == {0}
 
 
-def removed(gateway):
-    """How many records compaction has removed since the gateway's start."""
-    return next(int(line.split()[1]) for line in gateway.weir("stats").decode().splitlines()
-                if line.startswith("weir_records_compacted_total"))
-
-
-def left_check(name, found, sent):
-    """What is left of sent[partition][offset] is as it was sent, in order, with the newest record of each key; much went."""
-    for partition, records in found.items():
-        offsets = [record[0] for record in records]
-        assert offsets == sorted(set(offsets)), (name, partition)
-        for record in records:
-            assert record == sent[partition][record[0]], (name, partition, record)
-        newest = {record[2]: record[0] for record in sent[partition].values()}
-        assert set(newest.values()) <= set(offsets), f"{name}: the newest record of a key is gone"
-        assert len(offsets) < 0.6 * len(sent[partition]), (name, partition, len(offsets))
-
-
-def each_record_that_compaction_leaves_reads_the_same_in_every_codec():
-    with support.Scene() as scene:
-        gateway = scene.gateway(*SETTINGS)
-        peer = Peer(gateway)
-        sent = {}
-        for name, codec in CODECS.items():
-            create(peer, name, cleanup="compact", segment_bytes=4096)
-            sent[name] = {partition: {} for partition in range(PARTITIONS)}
-            for number in range(120):
-                partition = number % PARTITIONS
-                records = [(b"key%d" % (key * (number % 3 + 1)), b"%d " % number * 30, [("n", b"%d" % number)])
-                           for key in range(10)]
-                records += [(b"once%d" % number, b"stays" * 10, []), (b"gone%d" % (number // 2), None, [])]
-                offset, time_ms = produce(peer, name, partition, build(records, codec))
-                sent[name][partition].update({offset + i: (offset + i, time_ms, *record) for i, record in enumerate(records)})
-
-        total = sum(len(records) for topic in sent.values() for records in topic.values())
-        support.wait_until("compaction", lambda: removed(gateway) > total * 0.6)
-        stopped(gateway)
-        read = {}
-        for topic_id, (name, codec) in enumerate(CODECS.items(), 1):
-            read[name], codecs, _ = segments(gateway, topic_id)
-            assert codec in codecs, (name, codecs)
-            left_check(name, read[name], sent[name])
-        gateway.start()
-        for name in CODECS:
-            found = ours(gateway, name)  # as the library read it, or compacted once more
-            left_check(name, found, sent[name])
-            for partition in range(PARTITIONS):
-                known = {record[0] for record in read[name][partition]}
-                assert {record[0] for record in found[partition]} <= known, (name, partition)
-
-
 def a_producers_batch_is_stored_once_in_every_codec():
     with support.Scene() as scene:
         gateway = scene.gateway(*SETTINGS)
