@@ -95,6 +95,8 @@ static void read_run(weir_job *job)
             weir_segment_state_of(read->segments[i], &state);
             read->bad_from = read->offset; /* unreadable to its end */
             read->bad_to = state.end_offset;
+            /* A file that is gone; the topic is not. */
+            read->err = read->err == WEIR_NOT_FOUND ? WEIR_DAMAGED : read->err;
         }
     }
 }
