@@ -181,7 +181,7 @@ weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8
 
 static void batch(sim_world *w, uint32_t count, bool large)
 {
-    static uint8_t memory[LARGE_BATCH_BYTES];
+    static uint8_t memory[LARGE_BATCH_BYTES], packed[LARGE_BATCH_BYTES + 4096];
     uint64_t token = 0;
     uint32_t topic = any_topic(w, TOPIC_YES);
     if (topic == MODEL_NONE) {
@@ -205,9 +205,13 @@ static void batch(sim_world *w, uint32_t count, bool large)
     ask->send = first;
     ask->large = large;
     uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
+    weir_bytes bytes = world_batch_build(w, first, count, memory, sizeof(memory));
+    if (one_in(w, 3)) {
+        ask->codec = one_in(w, 2) ? 3 : 4;
+        bytes = world_batch_compress(bytes, ask->codec, packed, sizeof(packed));
+    }
     weir_err err = weir_port_produce_batch(
-        w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition,
-        world_batch_build(w, first, count, memory, sizeof(memory)), NULL, token);
+        w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition, bytes, NULL, token);
     world_say(w, "    batch of %u from record %u to topic %u/%u: %s, ask %u", count, first, topic,
               partition, weir_err_name(err), (unsigned)token);
     if (err != WEIR_OK) {
@@ -645,6 +649,20 @@ static void op_power_cut(sim_world *w)
     world_crash(w, SIM_CRASH_POWER);
 }
 
+/* What was acknowledged at `os` before the interval began is there behind it. */
+static void op_power_cut_late(sim_world *w)
+{
+    if (w->faulted || weir_engine_health_of(w->engine) != WEIR_HEALTH_OK) {
+        return;
+    }
+    model_interval_begins(&w->model);
+    if (world_interval(w)) {
+        uint64_t safer = model_interval_passed(&w->model);
+        w->events[SIM_EVENT_power_cut_after_interval] += safer > 0 ? 1 : 0;
+        world_crash(w, SIM_CRASH_POWER);
+    }
+}
+
 static void op_die_soon(sim_world *w)
 {
     sim_env_dies(w->env, 1 + below(w, 40));
@@ -707,13 +725,13 @@ static void op_disk_room(sim_world *w)
 static void op_slow(sim_world *w)
 {
     uint64_t most = 1000000 + below(w, 60000000);
-    sim_env_latency(w->env, (sim_latency){500000, most, 100000, 2 * most});
+    world_latency(w, (sim_latency){500000, most, 100000, 2 * most});
     world_event(w, SIM_EVENT_slow_disk);
 }
 
 static void op_fast(sim_world *w)
 {
-    sim_env_latency(w->env, (sim_latency){10000, 60000, 1000, 20000});
+    world_latency(w, (sim_latency){10000, 60000, 1000, 20000});
 }
 
 static void op_take_over(sim_world *w)
@@ -789,6 +807,8 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_BATCH] = op_batch,
     [SIM_OP_BATCH_LARGE] = op_batch_large,
     [SIM_OP_PRODUCE_ONCE] = world_produce_once,
+    [SIM_OP_PUBLISH_NAMED] = world_publish_named,
+    [SIM_OP_WHERE] = world_where,
     [SIM_OP_FETCH] = op_fetch,
     [SIM_OP_SUBSCRIBE] = op_subscribe,
     [SIM_OP_CREDIT] = op_credit,
@@ -805,6 +825,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_AUDIT] = op_audit,
     [SIM_OP_KILL] = op_kill,
     [SIM_OP_POWER_CUT] = op_power_cut,
+    [SIM_OP_POWER_CUT_LATE] = op_power_cut_late,
     [SIM_OP_DIE_SOON] = op_die_soon,
     [SIM_OP_DIE_AT_POINT] = op_die_at_point,
     [SIM_OP_STOP] = op_stop,
