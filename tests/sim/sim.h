@@ -66,8 +66,11 @@ enum {
     X(CLOCK_JUMP, 6)                                                                               \
     X(CUT_STRAIGHT, 2)                                                                             \
     X(TAKE_OVER, 1)                                                                                \
+    X(LOSE_HEADS, 2)                                                                               \
     X(FLIP, 2)                                                                                     \
     X(FLIP_JOURNAL, 2)
+
+enum { SIM_LARGE_RECORDS = 3, SIM_LARGE_VALUE_BYTES = 100 << 10 }; /* of a large batch */
 
 typedef enum sim_op_kind {
 #define SIM_OP_ID(name, weight) SIM_OP_##name,
@@ -150,6 +153,7 @@ typedef struct sim_op {
     X(fenced)                                                                                      \
     X(journal_flipped)                                                                             \
     X(start_damaged)                                                                               \
+    X(heads_lost)                                                                                  \
     X(bit_flipped)                                                                                 \
     X(gap_told)
 
@@ -367,7 +371,32 @@ void world_named_recovered(sim_world *w); /* the model knows what is left */
 /* compress.c. The same records in `out`, under codec 3 (lz4) or 4 (zstd). */
 weir_bytes world_batch_compress(weir_bytes batch, uint32_t codec, uint8_t *out, size_t size);
 
+/* faults.c */
+void world_fault_kill(sim_world *w);
+void world_fault_power_cut(sim_world *w);
+void world_fault_power_cut_late(sim_world *w);
+void world_fault_cut_straight(sim_world *w);
+void world_fault_die_soon(sim_world *w);
+void world_fault_die_at_point(sim_world *w);
+void world_fault_stop(sim_world *w);
+void world_fault_sync_fails(sim_world *w);
+void world_fault_write_fails(sim_world *w);
+void world_fault_read_fails(sim_world *w);
+void world_fault_open_fails(sim_world *w);
+void world_fault_disk_full(sim_world *w);
+void world_fault_disk_room(sim_world *w);
+void world_fault_slow(sim_world *w);
+void world_fault_fast(sim_world *w);
+void world_fault_take_over(sim_world *w);
+void world_fault_flip(sim_world *w);
+void world_fault_flip_journal(sim_world *w);
+void world_fault_heads(sim_world *w);
+
 /* ops.c */
+/* A topic in that state, by chance; MODEL_NONE: there is none. */
+uint32_t world_any_topic(sim_world *w, model_exists exists);
+void world_batch_to(sim_world *w, uint32_t topic, uint32_t partition, uint32_t count,
+                    uint32_t value_bytes);
 weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory,
                              size_t size);
 void world_op(sim_world *w, const sim_op *op);
