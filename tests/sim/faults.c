@@ -194,6 +194,19 @@ void world_fault_flip(sim_world *w)
     }
 }
 
+/* Up to the last byte that is not zero. */
+static uint64_t written_bytes(const sim_world *w, const char *path, uint64_t bytes)
+{
+    static uint8_t all[1 << 20];
+    size_t got = 0;
+    uint64_t looked = bytes < sizeof(all) ? bytes : sizeof(all);
+    (void)sim_disk_peek(w->disk, path, all, looked, 0, &got);
+    while (got > 1 && all[got - 1] == 0) {
+        got--;
+    }
+    return got;
+}
+
 /* A bit of an idle journal, whose mark is written: the next start finds it, or it did not matter. */
 void world_fault_flip_journal(sim_world *w)
 {
@@ -210,8 +223,12 @@ void world_fault_flip_journal(sim_world *w)
         return;
     }
     sim_disk_each(w->disk, file_each, &found);
+    bool newest = !one_in(w, 3); /* where a torn tail must be told from damage */
     uint64_t which = below(w, found.count);
-    uint64_t most = found.bytes[which] < 40000 ? found.bytes[which] : 40000;
+    for (uint32_t i = 0; i < found.count && newest; i++) {
+        which = strcmp(found.paths[i], found.paths[which]) > 0 ? i : which;
+    }
+    uint64_t most = written_bytes(w, found.paths[which], found.bytes[which]);
     sim_disk_flip(w->disk, found.paths[which], below(w, most), (uint8_t)(1u << below(w, 8)));
     world_event(w, SIM_EVENT_journal_flipped);
     world_crash(w, SIM_CRASH_KILL);

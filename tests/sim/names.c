@@ -121,6 +121,16 @@ void world_publish_named(sim_world *w)
     }
 }
 
+bool world_named_in_flight(const sim_world *w, uint32_t topic)
+{
+    for (uint32_t i = 0; i < SIM_NAMERS; i++) {
+        if (w->namers[i].state == PRODUCER_IN_FLIGHT && w->namers[i].topic == topic) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void world_named_answered(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
     sim_namer *namer = &w->namers[ask->reader];

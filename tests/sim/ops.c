@@ -531,7 +531,8 @@ static void op_alter(sim_world *w)
         return;
     }
     model_topic *of = &w->model.topics[topic];
-    if (one_in(w, 2) && of->options.partitions < MODEL_PARTITIONS) {
+    if (one_in(w, 2) && of->options.partitions < MODEL_PARTITIONS &&
+        !world_named_in_flight(w, topic)) {
         ask->options.partitions = of->options.partitions + 1;
         of->partitions_next = ask->options.partitions;
     } else {

@@ -365,6 +365,8 @@ void world_publish_named(sim_world *w);
 void world_named_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
 void world_where(sim_world *w);
 void world_where_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+/* Partitions that came now would take its key elsewhere, where its id is not known. */
+bool world_named_in_flight(const sim_world *w, uint32_t topic);
 void world_named_crashed(sim_world *w);
 void world_named_recovered(sim_world *w); /* the model knows what is left */
 
