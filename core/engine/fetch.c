@@ -95,6 +95,8 @@ static void read_run(weir_job *job)
             weir_segment_state_of(read->segments[i], &state);
             read->bad_from = read->offset; /* unreadable to its end */
             read->bad_to = state.end_offset;
+            /* A file that is gone; the topic is not. */
+            read->err = read->err == WEIR_NOT_FOUND ? WEIR_DAMAGED : read->err;
         }
     }
 }
@@ -114,6 +116,7 @@ void weir_read_free(weir_read *read)
         weir_chunk_drop(read->chunks[i]);
     }
     weir_topic_ref_drop(read->topic);
+    free(read->find);
     free(read->segments);
     free(read);
 }
@@ -287,7 +290,9 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
             (long long)read->bad_from, (long long)read->bad_to - 1, read->topic_id, read->partition,
             weir_err_name(read->err));
     }
-    if (read->subscriber != NULL) {
+    if (read->find != NULL) {
+        weir_find_finished(read);
+    } else if (read->subscriber != NULL) {
         subscriber_read(engine, read);
     } else if (read->port != NULL) {
         fetch_finish(engine, read);

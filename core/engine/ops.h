@@ -340,6 +340,12 @@ void weir_ahead_finished(weir_engine *engine, weir_read *read); /* nobody has as
 void weir_ahead_expire(weir_engine *engine);
 void weir_ahead_fini(weir_engine *engine);
 
+/* find.c. Offsets by time. True: a job looks, and answers at `unit` and `level` then: *done is taken. False: *done
+ * is complete, or has an error. */
+bool weir_find_time(weir_engine *engine, weir_port *port, const weir_topic *topic, int64_t time_ms,
+                    weir_completion *done, uint64_t unit, weir_level level);
+void weir_find_finished(weir_read *read); /* before it is freed */
+
 /* straight.c */
 /* Whether the closed batch, not yet applied, goes straight to its segment: the open unit then gets
  * a reference to it. */
