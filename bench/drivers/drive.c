@@ -252,12 +252,25 @@ static void latencies_tell(const weir_drive *own)
     result->latency_max_ns = own->latency->max;
 }
 
-int main(void)
+static int library_say(void)
+{
+    char library[WEIR_BENCH_TEXT_MAX];
+    char sizes[64];
+    weir_drive_library(library, sizeof(library));
+    weir_bench_sizes(sizes, sizeof(sizes));
+    printf("%s%s", library, sizes);
+    return 0;
+}
+
+int main(int argc, char **argv)
 {
     static weir_drive own;
     static weir_histogram latency;
     static weir_bench_order order;
     static weir_bench_result result;
+    if (argc == 2 && strcmp(argv[1], WEIR_BENCH_ASK_LIBRARY) == 0) {
+        return library_say();
+    }
     if (!order_read(&order)) {
         fprintf(stderr, "this program is started by `weir bench`\n");
         return CODE_NO_ORDER;
