@@ -60,6 +60,17 @@ class Smoke(unittest.TestCase):
         self.whole(results, ("18", "ceiling"), ("18", "weir"))
         self.assertEqual(code, 0, said)
 
+    def test_connects_and_what_idle_ones_cost_are_measured_over_both_transports(self):
+        code, results, said = bench("11", "11c", "--only", "weir")
+        self.assertEqual([(one["row"], one["subject"]) for one in results],
+                         [("11", "ceiling"), ("11", "weir"), ("11c", "ceiling"), ("11c", "weir")])
+        for one in results:
+            self.assertEqual((one["note"], one["error"]), ("", ""))
+            self.assertGreater(one["figure"], 0)
+        for one in results[1::2]:
+            self.assertGreater(one["idle_bytes"], 0)
+        self.assertEqual(code, 0, said)
+
     def test_small_buffers_slow_subscribers_down_and_stop_none(self):
         code, results, said = bench(
             "6", "18", "--only", "weir", "--set", "limits.output_bytes_max=16384", "--set", "limits.port_bytes_max=65536"
