@@ -420,8 +420,8 @@ static void set_deadline(weir_engine *engine)
     deadline = compare < deadline ? compare : deadline;
     uint64_t checkpoint =
         engine->checkpoint_ns + (uint64_t)engine->config.checkpoint_every_ms * 1000000;
-    bool changed = weir_journal_last(engine->journal) > engine->checkpoint_units_at;
-    if (changed && engine->phase == WEIR_CHECKPOINT_IDLE && checkpoint < deadline) {
+    if (weir_save_wanted(engine) && engine->phase == WEIR_CHECKPOINT_IDLE &&
+        checkpoint < deadline) {
         deadline = checkpoint;
     }
     if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL) {

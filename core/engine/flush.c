@@ -270,13 +270,15 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition)
 
 void weir_unsynced_add(weir_engine *engine, weir_partition *partition)
 {
-    bool listed = engine->volume == NULL || engine->unsynced_count <= WEIR_SYNCED_ALONE_MAX;
-    if (!weir_link_in(&partition->unsynced_link)) {
-        engine->unsynced_count++; /* more than those are not told apart: the volume is synced */
-        if (listed) {
-            weir_link_append(&engine->unsynced, &partition->unsynced_link);
-        }
+    if (weir_link_in(&partition->unsynced_link)) {
+        return;
     }
+    if (engine->volume != NULL && engine->unsynced_count == WEIR_SYNCED_ALONE_MAX) {
+        engine->unsynced_more = true; /* they are not told apart */
+        return;
+    }
+    weir_link_append(&engine->unsynced, &partition->unsynced_link);
+    engine->unsynced_count++;
 }
 
 static weir_err item_finish(weir_engine *engine, weir_flush_item *item)

@@ -210,7 +210,7 @@ void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);
-void weir_partition_show(weir_engine *engine);     /* moves visible with the marks [E3] */
+void weir_partition_show(weir_engine *engine); /* moves visible with the marks [E3] */
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
@@ -373,6 +373,8 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 
 /* save.c */
 void weir_save_work(weir_engine *engine);
+/* Whether there is something that the newest checkpoint has not, or left outside segments. */
+bool weir_save_wanted(const weir_engine *engine);
 /* Whether a checkpoint waits for a flush: of partitions of this class and above, and of records up
  * to this unit. */
 bool weir_save_flushes(const weir_engine *engine, uint32_t *class_least, uint64_t *target);

@@ -555,6 +555,7 @@ typedef struct weir_saving {
     bool base_wanted; /* the next one has to */
     bool engine_done; /* the engine's own object is written */
     bool carry;       /* the partition that is being written takes its unflushed batches along */
+    bool left;        /* one had more of them than may be carried: segments should have them */
     uint64_t begin_unit;
     uint64_t replay_from;
     uint64_t carried_bytes; /* in this pass */
@@ -646,6 +647,7 @@ struct weir_engine {
     weir_link evictable;
     weir_link unsynced;
     uint64_t unsynced_count;
+    bool unsynced_more;        /* there are others, which are not listed: the volume is synced */
     weir_segment_files *files; /* the bound on open segment files */
     weir_file *volume;         /* open since the start: see weir_env_ops.volume_sync */
     uint64_t tail_bytes;
@@ -672,6 +674,7 @@ struct weir_engine {
     uint64_t checkpoint_units_at;     /* the unit of the newest checkpoint ... */
     uint64_t checkpoint_units_before; /* ... and of the one before, which is kept as well */
     bool checkpoint_again;            /* the last attempt failed */
+    bool checkpoint_left;             /* the newest left records behind that segments should have */
     uint64_t checkpoint_ns;           /* when the last one was made */
     uint64_t retry_ns;                /* after a full disk */
     bool more_work;                   /* another turn is wanted soon */

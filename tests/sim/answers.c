@@ -201,6 +201,9 @@ static void delivered(sim_world *w, const weir_delivery *delivery)
 
 static bool any_trims(const sim_world *w)
 {
+    if (w->model.trims_gone) {
+        return true;
+    }
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
         if (w->model.topics[i].trims) {
             return true;

@@ -53,6 +53,7 @@ static void stats_counted(sim_world *w)
     weir_stats stats;
     weir_engine_stats(w->engine, &stats);
     w->events[SIM_EVENT_cold_read] += stats.cold_reads;
+    w->events[SIM_EVENT_written_straight] += stats.straight_bytes > 0 ? 1 : 0;
 }
 
 /* The dead process leaves memory. */
@@ -203,6 +204,7 @@ static void up(sim_world *w)
     ports_open(w);
     faults_end(w);
     w->model.gaps = w->flips && w->events[SIM_EVENT_bit_flipped] > 0;
+    w->model.trims_gone = false;
     w->was_full = false;
     w->sync_lost = false;
     w->die_at_point = 0;

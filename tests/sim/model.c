@@ -314,6 +314,7 @@ void model_topic_deleted(sim_model *model, uint32_t index)
     topic->incarnation++;
     topic->id = 0;
     topic->grown = false;
+    model->trims_gone |= topic->trims;
     topic->trims = false;
     topic->compacts = false;
     for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {

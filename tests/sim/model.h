@@ -112,6 +112,7 @@ typedef struct sim_model {
     uint32_t reading;    /* of everything, the one that goes on */
     bool
         gaps; /* reads may fail, bytes may be damaged: gaps are no breach, as long as they are told */
+    bool trims_gone; /* a topic that trims was deleted in this life: its readers may be told yet */
     uint64_t uncertain_kept, uncertain_lost; /* that recoveries decided */
     uint64_t acknowledged_lost;              /* at a level that the crash may touch */
     bool failed;

@@ -19,6 +19,7 @@ enum {
     VALUE_BYTES_MAX = 6000,
     LARGE_BATCH_BYTES = 400 << 10,
     HOUR_MS = 3600 * 1000,
+    STRAIGHT_ROUNDS = 6, /* a flush makes the segment within */
 };
 
 static uint64_t below(sim_world *w, uint64_t bound)
@@ -179,14 +180,12 @@ weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8
     return weir_batch_finish(&builder, 0, -1, 0);
 }
 
-static void batch(sim_world *w, uint32_t count, bool large)
+/* value_bytes: of each record, or a sixteenth less; 0: any. */
+static void batch_to(sim_world *w, uint32_t topic, uint32_t partition, uint32_t count,
+                     uint32_t value_bytes)
 {
     static uint8_t memory[LARGE_BATCH_BYTES];
     uint64_t token = 0;
-    uint32_t topic = any_topic(w, TOPIC_YES);
-    if (topic == MODEL_NONE) {
-        return;
-    }
     uint32_t port = any_port(w);
     uint32_t first = w->model.send_count;
     for (uint32_t i = 0; i < count; i++) {
@@ -194,7 +193,9 @@ static void batch(sim_world *w, uint32_t count, bool large)
         send.attributes = 0;
         send.batch_index = i;
         send.batch_count = count;
-        send.value_bytes = large ? LARGE_VALUE_BYTES - (int32_t)below(w, 1000) : send.value_bytes;
+        if (value_bytes > 0) {
+            send.value_bytes = (int32_t)(value_bytes - below(w, value_bytes / 16));
+        }
         (void)model_sends(&w->model, send);
     }
     sim_ask *ask = world_ask(w, ASK_SENDS, port, &token);
@@ -203,8 +204,7 @@ static void batch(sim_world *w, uint32_t count, bool large)
         return;
     }
     ask->send = first;
-    ask->large = large;
-    uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
+    ask->large = value_bytes == LARGE_VALUE_BYTES;
     weir_err err = weir_port_produce_batch(
         w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition,
         world_batch_build(w, first, count, memory, sizeof(memory)), NULL, token);
@@ -215,14 +215,23 @@ static void batch(sim_world *w, uint32_t count, bool large)
     }
 }
 
+static void batch(sim_world *w, uint32_t count, uint32_t value_bytes)
+{
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    if (topic != MODEL_NONE) {
+        uint64_t partitions = w->model.topics[topic].options.partitions;
+        batch_to(w, topic, (uint32_t)below(w, partitions), count, value_bytes);
+    }
+}
+
 static void op_batch(sim_world *w)
 {
-    batch(w, 1 + (uint32_t)below(w, BATCH_RECORDS_MAX), false);
+    batch(w, 1 + (uint32_t)below(w, BATCH_RECORDS_MAX), 0);
 }
 
 static void op_batch_large(sim_world *w)
 {
-    batch(w, LARGE_RECORDS, true);
+    batch(w, LARGE_RECORDS, LARGE_VALUE_BYTES);
 }
 
 /* ---- Reading
@@ -645,6 +654,44 @@ static void op_power_cut(sim_world *w)
     world_crash(w, SIM_CRASH_POWER);
 }
 
+/* A batch that may go straight to its segment. */
+static void batch_straight(sim_world *w, uint32_t topic, uint32_t partition)
+{
+    uint32_t least = (uint32_t)w->config.journal_inline_bytes_max;
+    if (least == 0) {
+        batch_to(w, topic, partition, LARGE_RECORDS, LARGE_VALUE_BYTES);
+    } else {
+        batch_to(w, topic, partition, 1, least + least / 16);
+    }
+}
+
+/* The first batch makes its partition a segment, the others go straight to that; then the power goes,
+ * often when a block is written that refers to them, and nothing is synced. */
+static void op_cut_straight(sim_world *w)
+{
+    uint32_t topic = any_topic(w, TOPIC_YES);
+    if (topic == MODEL_NONE) {
+        return;
+    }
+    uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
+    batch_straight(w, topic, partition);
+    (void)world_settle(w, 2000000000);
+    for (int round = 0; round < STRAIGHT_ROUNDS; round++) {
+        world_on(w);
+    }
+    if (!one_in(w, 3)) {
+        w->die_at_point = 1 + WEIR_FAILPOINT_journal_block_written;
+        w->die_at_count = 1 + (uint32_t)below(w, 2);
+    }
+    for (uint64_t more = 1 + below(w, 3); world_up(w) && more > 0; more--) {
+        batch_straight(w, topic, partition);
+        world_moves(w, 24);
+    }
+    if (!w->model.failed) {
+        world_crash(w, SIM_CRASH_POWER);
+    }
+}
+
 static void op_die_soon(sim_world *w)
 {
     sim_env_dies(w->env, 1 + below(w, 40));
@@ -817,6 +864,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_SLOW] = op_slow,
     [SIM_OP_FAST] = op_fast,
     [SIM_OP_CLOCK_JUMP] = op_clock_jump,
+    [SIM_OP_CUT_STRAIGHT] = op_cut_straight,
     [SIM_OP_TAKE_OVER] = op_take_over,
     [SIM_OP_FLIP] = op_flip,
     [SIM_OP_FLIP_JOURNAL] = op_flip_journal,

@@ -303,6 +303,8 @@ static void line_seen(void *arg, weir_log_level level, const char *room, const c
     (void)level;
     if (strstr(line, "torn tail cut") != NULL) {
         world_event(w, SIM_EVENT_torn_tail);
+    } else if (strstr(line, "refers to a batch that is not whole") != NULL) {
+        world_event(w, SIM_EVENT_reference_torn);
     }
     world_say(w, "    %s: %s", room, line);
 }
@@ -320,7 +322,12 @@ static void world_configure(sim_world *w)
         .checkpoint_every_ms = 200u << sim_random_below(&random, 6),
         .limits = {.tail_bytes_max = 1 << 20, .owed_runs_max = 64},
     };
-    w->flips = sim_random_chance(&random, 10);
+    w->flips = sim_random_chance(&random, 5);
+    if (sim_random_chance(&random, 4)) { /* segments have room for the largest batches, */
+        w->config.segment_bytes_max <<= 6;
+    } else { /* or smaller ones go straight too */
+        w->config.journal_inline_bytes_max = 512u << sim_random_below(&random, 3);
+    }
 }
 
 static void world_look_after(sim_world *w)

@@ -54,6 +54,7 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4, SIM_PRODUCER_IDS = 1
     X(SLOW, 4)                                                                                     \
     X(FAST, 6)                                                                                     \
     X(CLOCK_JUMP, 6)                                                                               \
+    X(CUT_STRAIGHT, 2)                                                                             \
     X(TAKE_OVER, 1)                                                                                \
     X(FLIP, 2)                                                                                     \
     X(FLIP_JOURNAL, 2)
@@ -110,6 +111,8 @@ typedef struct sim_op {
     X(clean_stop)                                                                                  \
     X(recovery)                                                                                    \
     X(torn_tail)                                                                                   \
+    X(reference_torn)                                                                              \
+    X(written_straight)                                                                            \
     X(uncertain_kept)                                                                              \
     X(uncertain_lost)                                                                              \
     X(acknowledged_lost)                                                                           \
