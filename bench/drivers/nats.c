@@ -20,7 +20,9 @@
 enum {
     PENDING_MAX = 4000,
     FETCH_COUNT = 256,
-    FETCH_MS = 100,
+    /* Long: what comes after a fetch has timed out is put into the next one's list, for which libnats
+     * 3.4 then has no room. */
+    FETCH_MS = 2000,
     ACK_PENDING_MAX = 20000,
     STALL_MS = 10000,
     COMPLETE_MS = 20000,
