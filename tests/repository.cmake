@@ -28,6 +28,9 @@ if(WEIR_SERVER)
              COMMAND ${WEIR_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/cli_test.py $<TARGET_FILE:weir_program> ${group})
     set_tests_properties(cli.${name} PROPERTIES TIMEOUT 180 LABELS "cli;gateway")
   endforeach()
+  add_test(NAME cli.replay
+           COMMAND ${WEIR_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/replay_test.py $<TARGET_FILE:weir_program>)
+  set_tests_properties(cli.replay PROPERTIES TIMEOUT 180 LABELS "cli;gateway")
 endif()
 if(NOT WEIR_SANITIZE)
   add_test(NAME repository.install
