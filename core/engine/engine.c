@@ -299,8 +299,11 @@ static void turn_write(weir_engine *engine)
     }
     uint64_t last = weir_journal_last(journal);
     uint64_t durable = weir_journal_durable(journal);
-    bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >=
-                                               (uint64_t)engine->config.os_sync_every_ms * 1000000;
+    uint64_t interval_ns = (uint64_t)engine->config.os_sync_every_ms * 1000000;
+#ifdef WEIR_PLANT_NO_INTERVAL /* a bug on purpose, by which the simulation is tested */
+    interval_ns = UINT64_MAX;
+#endif
+    bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >= interval_ns;
     bool sync = last > durable && (engine->disk_wanted || due);
     weir_err state = WEIR_OK;
     if (last > weir_journal_written(journal) || sync) {

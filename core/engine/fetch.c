@@ -95,11 +95,13 @@ static void read_run(weir_job *job)
             weir_segment_state_of(read->segments[i], &state);
             read->bad_from = read->offset; /* unreadable to its end */
             read->bad_to = state.end_offset;
+            /* A file that is gone; the topic is not. */
+            read->err = read->err == WEIR_NOT_FOUND ? WEIR_DAMAGED : read->err;
         }
     }
 }
 
-static void read_free(weir_read *read)
+void weir_read_free(weir_read *read)
 {
     for (uint32_t i = 0; i < read->segment_count; i++) {
         weir_segment_drop(read->segments[i]);
@@ -108,6 +110,7 @@ static void read_free(weir_read *read)
         weir_chunk_drop(read->chunks[i]);
     }
     weir_topic_ref_drop(read->topic);
+    free(read->find);
     free(read->segments);
     free(read);
 }
@@ -145,7 +148,7 @@ weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t
     read->bytes_max = WEIR_COLD_BYTES;
     read->topic = weir_topic_ref_keep(partition->topic->ref);
     if (read_segments(read, partition) != WEIR_OK) {
-        read_free(read);
+        weir_read_free(read);
         return WEIR_NO_MEMORY;
     }
     weir_link_append(&engine->reads, &read->link);
@@ -269,12 +272,14 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
             (long long)read->bad_from, (long long)read->bad_to - 1, read->topic_id, read->partition,
             weir_err_name(read->err));
     }
-    if (read->subscriber != NULL) {
+    if (read->find != NULL) {
+        weir_find_finished(read);
+    } else if (read->subscriber != NULL) {
         subscriber_read(engine, read);
     } else if (read->port != NULL) {
         fetch_read(engine, read);
     }
-    read_free(read);
+    weir_read_free(read);
 }
 
 /* ---- The operation

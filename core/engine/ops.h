@@ -326,6 +326,13 @@ void weir_fetches_end(weir_engine *engine, weir_partition *partition, weir_port 
 weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t offset,
                          weir_subscriber *subscriber, weir_read **read);
 void weir_read_finished(weir_engine *engine, weir_read *read);
+void weir_read_free(weir_read *read);
+
+/* find.c. Offsets by time. True: a job looks, and answers at `unit` and `level` then: *done is taken. False: *done
+ * is complete, or has an error. */
+bool weir_find_time(weir_engine *engine, weir_port *port, const weir_topic *topic, int64_t time_ms,
+                    weir_completion *done, uint64_t unit, weir_level level);
+void weir_find_finished(weir_read *read); /* before it is freed */
 
 /* straight.c */
 /* Whether the closed batch, not yet applied, goes straight to its segment: the open unit then gets

@@ -65,6 +65,7 @@ typedef struct weir_route weir_route;
 typedef struct weir_filter weir_filter;
 typedef struct weir_retained weir_retained;
 typedef struct weir_read weir_read;
+typedef struct weir_find weir_find;
 typedef struct weir_cursor weir_cursor;
 
 /* Circular, doubly linked; a zeroed node is in no list. */
@@ -340,6 +341,7 @@ struct weir_read {
     weir_link link;              /* engine.reads */
     weir_subscriber *subscriber; /* NULL: a fetch, or given up */
     weir_port *port;             /* a fetch's; NULL: given up */
+    weir_find *find; /* find.c: it looks for a time, and brings no records; NULL: it reads */
     void *user;
     uint64_t token;
     uint32_t topic_id;

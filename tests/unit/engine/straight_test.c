@@ -493,6 +493,62 @@ static void a_topic_deleted_behind_its_large_batches_stops_no_start(void **state
     }
 }
 
+/* Turns a byte of the newest checkpoint: the next start falls back to the one before. */
+static void newest_checkpoint_damage(const fixture *f)
+{
+    char dir[128], newest[256] = "", path[512];
+    snprintf(dir, sizeof(dir), "%s/state", f->dir);
+    DIR *listing = opendir(dir);
+    assert_non_null(listing);
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+        if (strstr(entry->d_name, ".checkpoint") != NULL && strcmp(entry->d_name, newest) > 0) {
+            snprintf(newest, sizeof(newest), "%s", entry->d_name);
+        }
+    }
+    closedir(listing);
+    assert_string_not_equal(newest, "");
+    snprintf(path, sizeof(path), "%s/%s", dir, newest);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 100, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, 100, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 0x55, file), byte ^ 0x55);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The older checkpoint has the topic, and the journal behind it refers to its batches: whatever the starts in
+ * between have removed, this one works. */
+static void an_older_checkpoint_starts_though_a_topic_with_large_batches_went(void **state)
+{
+    (void)state;
+    for (int starts = 1; starts <= 3; starts++) {
+        fixture f;
+        begin(&f, WEIR_LEVEL_DISK, WEIR_SYNC_INLINE);
+        int64_t next = warm(&f, 0);
+        fixture_close(&f); /* the older checkpoint */
+        fixture_open(&f);
+        next = produce_straight(&f, next);
+        (void)produce_straight(&f, next);
+        declare(f.port, "other", WEIR_LEVEL_DISK);
+        assert_int_equal(weir_port_topic_delete(f.port, WEIR_TEXT("t"), NULL, 0), WEIR_OK);
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+        assert_int_equal(done.err, WEIR_OK);
+        weir_completion_drop(&done);
+        assert_int_equal(publish_ok(f.port, "other/k", "kept"), 0);
+        fixture_close(&f); /* the newest */
+        for (int i = 0; i < starts; i++) {
+            fixture_open(&f); /* removes what is left of deleted topics */
+            fixture_kill(&f);
+        }
+        newest_checkpoint_damage(&f);
+        fixture_open(&f);
+        assert_int_equal(fetch(f.port, "t", 0, 0, 0).err, WEIR_NOT_FOUND);
+        assert_record(f.port, "other", 0, "k", "kept");
+        fixture_end(&f);
+    }
+}
+
 /* What a trim takes leaves no hole in a segment, and is not counted twice. */
 static void a_trim_beside_large_batches_keeps_the_log_in_order(void **state)
 {
@@ -572,6 +628,7 @@ int main(void)
         cmocka_unit_test(no_failing_call_loses_what_was_acknowledged),
         cmocka_unit_test(a_full_disk_under_a_large_batch_is_waited_for),
         cmocka_unit_test(a_topic_deleted_behind_its_large_batches_stops_no_start),
+        cmocka_unit_test(an_older_checkpoint_starts_though_a_topic_with_large_batches_went),
         cmocka_unit_test(a_trim_beside_large_batches_keeps_the_log_in_order),
         cmocka_unit_test(a_taken_over_directory_has_its_large_batches),
     };

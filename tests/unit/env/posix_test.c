@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +145,36 @@ static void a_full_disk_is_told_apart(void **state)
     struct iovec iov = {(void *)"x", 1};
     assert_int_equal(ENV->ops->file_write(ENV, file, &iov, 1, 0), WEIR_DISK_FULL);
     assert_int_equal(errno, ENOSPC);
+    ENV->ops->file_close(ENV, file);
+}
+
+/* The system takes what lies below the limit and then refuses: that is no success of either. */
+static void a_write_that_is_cut_short_is_not_a_success(void **state)
+{
+    (void)state;
+    static uint8_t bytes[6000], back[6000];
+    struct rlimit kept, limit;
+    size_t got = 0;
+    memset(bytes, 'x', sizeof(bytes));
+    struct iovec iov[2] = {{bytes, 2500}, {bytes + 2500, 3500}};
+    weir_file *file = opened(PATH[0], WEIR_OPEN_WRITE | WEIR_OPEN_CREATE);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &kept), 0);
+    limit = kept;
+    limit.rlim_cur = 4096;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    weir_err cut = ENV->ops->file_write(ENV, file, iov, 2, 0);
+    int reason = errno;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &kept), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_equal(cut, WEIR_IO);
+    assert_int_equal(reason, EFBIG);
+    assert_int_equal(ENV->ops->file_read(ENV, file, back, sizeof(back), 0, &got), WEIR_OK);
+    assert_int_equal(got, 4096);
+    assert_int_equal(ENV->ops->file_write(ENV, file, iov, 2, 0), WEIR_OK);
+    assert_int_equal(ENV->ops->file_read(ENV, file, back, sizeof(back), 0, &got), WEIR_OK);
+    assert_int_equal(got, sizeof(back));
+    assert_memory_equal(back, bytes, sizeof(bytes));
     ENV->ops->file_close(ENV, file);
 }
 
@@ -278,6 +310,7 @@ int main(void)
         PLACED(what_is_written_in_spans_is_read_back),
         PLACED(a_file_open_for_reading_refuses_writes),
         PLACED(a_full_disk_is_told_apart),
+        PLACED(a_write_that_is_cut_short_is_not_a_success),
         PLACED(size_follows_allocation_and_truncation),
         PLACED(a_lock_holds_against_another_open_until_close),
         PLACED(making_a_directory_that_exists_is_fine),
