@@ -202,13 +202,23 @@ def slow_headers_hold_nobody_up():
     def abuse():
         peers = [connected() for _ in range(1000)]
         text = request("/v1", "weir.v1")
+        late = set()  # where this took more than 5 s: ended before all was sent, and reset by what came then
         for at in range(40):
             for peer in peers:
-                peer.send(text[at:at + 1])
+                try:
+                    peer.send(text[at:at + 1])
+                except (BrokenPipeError, ConnectionResetError):
+                    late.add(peer)
             time.sleep(0.05)
-        for peer in peers:  # each is told 408 or just closed, at the latest 5 s after it came
+        for peer in peers:  # each is told 408, at the latest 5 s after it came
             peer.settimeout(support.DEADLINE_S)
-            assert b" 408 " in peer.recv(100), "a slow head was not ended"
+            try:
+                told = peer.recv(100)
+            except ConnectionResetError:
+                late.add(peer)
+                continue
+            assert b" 408 " in told or peer in late, "a slow head was not ended"
+        print(f"    {len(late)} of {len(peers)} were ended while they still sent", flush=True)
 
     under(abuse, 32 * MIB)
 
