@@ -104,8 +104,10 @@ static bool process_answer(process *p, weir_completion *done)
 static weir_bytes value_of(uint32_t topic, int64_t offset, bool large, uint8_t *memory)
 {
     size_t len = large ? LARGE_BYTES : 20 + (size_t)(offset * 7 % 90);
+    char text[40];
+    int text_len = snprintf(text, sizeof(text), "%u/%lld", topic, (long long)offset);
     memset(memory, 'a' + (int)((offset + topic) % 26), len);
-    (void)snprintf((char *)memory, 16, "%u/%lld", topic, (long long)offset);
+    memcpy(memory, text, (size_t)text_len < len ? (size_t)text_len : len);
     return (weir_bytes){memory, len};
 }
 
