@@ -69,6 +69,7 @@ weir_exit weir_run_topic_trim(const weir_arguments *arguments);
 weir_exit weir_run_topic_rm(const weir_arguments *arguments);
 weir_exit weir_run_pub(const weir_arguments *arguments);
 weir_exit weir_run_sub(const weir_arguments *arguments);
+weir_exit weir_run_replay(const weir_arguments *arguments);
 weir_exit weir_run_demo(const weir_arguments *arguments);
 weir_exit weir_run_stats(const weir_arguments *arguments);
 weir_exit weir_run_bench(const weir_arguments *arguments);
