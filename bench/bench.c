@@ -1,4 +1,5 @@
-/* bench/bench.c - rows to runs: every repeat starts every subject afresh, one after the other.
+/* bench/bench.c - rows to runs: every repeat starts every subject afresh, one after the other; only
+ * RabbitMQ, which takes long to start, is kept (bench/kept.h).
  *
  *   for each row:  for each repeat:  for each subject:  start, generate, end       (interleaved)
  *                  table of the row; the rules; JSON lines
@@ -8,11 +9,12 @@
  * is skipped with the line that installs it, and a row that Weir cannot serve yet says so in Weir's
  * cell.
  *
- * [B1] Whatever was started is ended before the next starts, signals included: the handler sets a
- * word and the loops look at it. */
+ * [B1] Whatever was started is ended, or kept and stopped, before the next starts; nothing is left
+ * at the end, signals included: the handler sets a word and the loops look at it. */
 #include "bench/bench.h"
 
 #include "bench/driver.h"
+#include "bench/kept.h"
 #include "bench/process.h"
 #include "bench/report.h"
 
@@ -21,16 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    REPEATS = 5,
-    MEASURE_MS = 2000,
-    WARM_UP_MS = 500,
-    ALL_MEASURE_MS = 1000, /* the whole table is to end within some 35 minutes */
-    ALL_WARM_UP_MS = 300,
     GENERATE_MS_MAX = 120000, /* beyond what is measured */
     KILL_MS = 100,
     ROWS_MAX = 128,
@@ -51,6 +46,7 @@ typedef struct session {
     double left_s; /* as estimated */
     weir_run_facts facts;
     FILE *saved;
+    weir_kept kept;
     weir_bench_verdict verdict;
 } session;
 
@@ -123,6 +119,34 @@ static void cell_note(weir_cell *cell, const char *text)
     cell->note = cell->note_text;
 }
 
+/* Connects and idle memory are those of a server that has done nothing yet. */
+static bool is_kept(const weir_row *row, const weir_subject *subject)
+{
+    return weir_kept_suits(subject) && row->kind != WEIR_ROW_CONNECT;
+}
+
+static weir_err subject_begin(session *own, const weir_row *row, const weir_subject *subject,
+                              weir_subject_run *run)
+{
+    const weir_subject_weir weir = {own->options->weir_program, own->options->sets,
+                                    own->options->set_count};
+    return is_kept(row, subject) ? weir_kept_wake(&own->kept, subject, &weir, run)
+                                 : weir_subject_start(subject, &weir, run);
+}
+
+/* After a failure the next run begins with a fresh one. */
+static void subject_finish(session *own, const weir_row *row, const weir_subject *subject,
+                           weir_subject_run *run, bool good)
+{
+    if (!is_kept(row, subject)) {
+        weir_subject_end(subject, run);
+    } else if (good) {
+        weir_kept_rest(&own->kept);
+    } else {
+        weir_kept_end(&own->kept);
+    }
+}
+
 static void cell_run(session *own, const weir_row *row, weir_cell *cell)
 {
     bool ceiling = cell->subject->kind == WEIR_SUBJECT_CEILING;
@@ -130,8 +154,6 @@ static void cell_run(session *own, const weir_row *row, weir_cell *cell)
     weir_bench_target target;
     weir_subject_run run;
     weir_bench_result result;
-    const weir_subject_weir weir = {own->options->weir_program, own->options->sets,
-                                    own->options->set_count};
     if (own->options->mqtt_version != 0) {
         work.version = (uint8_t)own->options->mqtt_version;
     }
@@ -140,13 +162,13 @@ static void cell_run(session *own, const weir_row *row, weir_cell *cell)
     if (ceiling) {
         work.websocket = false; /* the ceiling is TCP's: rows say so */
     }
-    if (weir_subject_start(cell->subject, &weir, &run) != WEIR_OK) {
+    if (subject_begin(own, row, cell->subject, &run) != WEIR_OK) {
         cell_note(cell, run.text);
         return;
     }
     weir_subject_target(cell->subject, &run, &work, &target);
     generate_run(weir_subject_driver(cell->subject, work.kind), &work, &target, &result);
-    weir_subject_end(cell->subject, &run);
+    subject_finish(own, row, cell->subject, &run, result.err == WEIR_OK);
     if (stopped != 0) {
         return;
     }
@@ -240,7 +262,7 @@ static double run_extra_s(const weir_row *row, const weir_subject *subject)
         [WEIR_BENCH_PUSH] = 0.3,       [WEIR_BENCH_LIBRARY] = 0.3,
         [WEIR_BENCH_ROUND_TRIP] = 0.3, [WEIR_BENCH_QUEUE_DRAIN] = 1.5,
         [WEIR_BENCH_QUEUE_PACED] = 0.5};
-    double start = subject->kind == WEIR_SUBJECT_RABBITMQ ? 6.0 : 0.2;
+    double start = is_kept(row, subject) ? 0.5 : weir_kept_suits(subject) ? 12.0 : 0.2;
     return start + of_kind[weir_row_work(row, false)->kind];
 }
 
@@ -329,59 +351,6 @@ static void row_run(session *own, const weir_row *row)
 /* ---- The session -------------------------------------------------------------------------------
  */
 
-static void machine_read(char *text, size_t size)
-{
-    char cpu[4096] = "";
-    char *model = NULL;
-    struct utsname name;
-    if (weir_file_read("/proc/cpuinfo", cpu, sizeof(cpu)) &&
-        (model = strstr(cpu, "model name")) != NULL && (model = strchr(model, ':')) != NULL) {
-        model += 2;
-        model[strcspn(model, "\n")] = '\0';
-    }
-    (void)uname(&name);
-    snprintf(text, size, "%s, %ld processors, Linux %s", model != NULL ? model : "?",
-             sysconf(_SC_NPROCESSORS_ONLN), name.release);
-}
-
-static void commit_read(char *text, size_t size)
-{
-    char git[512];
-    char changes[64] = "";
-    char words[3][24] = {"rev-parse", "HEAD", ""};
-    char *head[] = {git, words[0], words[1], NULL};
-    char asks[3][24] = {"status", "--porcelain", "-uno"};
-    char *status[] = {git, asks[0], asks[1], asks[2], NULL};
-    snprintf(text, size, "unknown");
-    if (weir_program_find("git", git, sizeof(git)) && weir_process_capture(head, text, size)) {
-        text[strcspn(text, "\n")] = '\0';
-        if (strlen(text) != 40) {
-            snprintf(text, size, "unknown");
-        } else if (weir_process_capture(status, changes, sizeof(changes)) && changes[0] != '\0') {
-            snprintf(text + 40, size - 40, "+");
-        }
-    }
-}
-
-/* One version for each program that can be asked. */
-static void versions_read(session *own)
-{
-    static const char *const names[] = {"mosquitto", "nats", "rabbitmq", "redis-always", "weir"};
-    size_t len = 0;
-    char *text = own->facts.versions;
-    size_t size = sizeof(own->facts.versions);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char version[160];
-        weir_subject_version(weir_subject_named(names[i]), version, sizeof(version));
-        for (char *at = version; *at != '\0'; at++) {
-            *at = *at < 0x20 || *at == '"' || *at == '\\' || *at == 0x7f ? ' ' : *at;
-        }
-        len += (size_t)snprintf(text + len, size - len, "%s\"%s\":\"%s\"", i == 0 ? "{" : ",",
-                                names[i], version);
-    }
-    snprintf(text + len, size - len, "}");
-}
-
 static bool save_open(session *own)
 {
     char path[512];
@@ -398,30 +367,14 @@ static bool save_open(session *own)
     return own->saved != NULL;
 }
 
-static void facts_read(session *own)
+/* Of a build without optimisation, or with checks, a figure means nothing. */
+static void build_warn(const session *own)
 {
-    time_t now = time(NULL);
-    struct tm utc;
-    (void)gmtime_r(&now, &utc);
-    strftime(own->facts.started, sizeof(own->facts.started), "%Y-%m-%dT%H%M%SZ", &utc);
-    own->facts.repeats = own->options->repeats > 0 ? own->options->repeats : REPEATS;
-    own->facts.measure_ms = own->options->all ? ALL_MEASURE_MS : MEASURE_MS;
-    own->facts.warm_up_ms = own->options->all ? ALL_WARM_UP_MS : WARM_UP_MS;
-    if (own->options->measure_ms > 0) {
-        own->facts.measure_ms = own->options->measure_ms;
+    if (strncmp(own->facts.build, "Release", strlen("Release")) != 0 &&
+        strcmp(own->facts.build, "unknown") != 0) {
+        fprintf(stderr, "this weir is no release build (%s): its figures mean nothing\n",
+                own->facts.build);
     }
-    if (own->options->warm_up_ms > 0) {
-        own->facts.warm_up_ms = own->options->warm_up_ms;
-    }
-    for (size_t i = 0; i < own->options->set_count; i++) {
-        size_t len = strlen(own->facts.sets);
-        snprintf(own->facts.sets + len, sizeof(own->facts.sets) - len, "%s%s", i == 0 ? "" : " ",
-                 own->options->sets[i]);
-    }
-    own->facts.mqtt_version = own->options->mqtt_version;
-    commit_read(own->facts.commit, sizeof(own->facts.commit));
-    machine_read(own->facts.machine, sizeof(own->facts.machine));
-    versions_read(own);
 }
 
 static bool names_check(const weir_bench_options *options)
@@ -498,7 +451,8 @@ weir_bench_verdict weir_bench(const weir_bench_options *options)
     stopped = 0;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    facts_read(&own);
+    weir_run_facts_read(options, &own.facts);
+    build_warn(&own);
     if (!save_open(&own)) {
         return WEIR_BENCH_USAGE;
     }
@@ -513,6 +467,7 @@ weir_bench_verdict weir_bench(const weir_bench_options *options)
     for (size_t i = 0; i < count && stopped == 0; i++) {
         row_run(&own, options->all ? &rows[i] : weir_row_named(options->rows[i]));
     }
+    weir_kept_end(&own.kept);
     for (size_t i = 0; i < own.measured_count; i++) {
         free(own.measured[i].cells);
     }

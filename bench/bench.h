@@ -38,4 +38,7 @@ typedef enum weir_bench_verdict {
 
 weir_bench_verdict weir_bench(const weir_bench_options *options);
 
+/* The commit this was built from; "+" at the end: with changes; "unknown": outside a checkout. */
+const char *weir_bench_commit(void);
+
 #endif

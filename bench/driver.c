@@ -2,9 +2,10 @@
  *
  *   workload, target  ->  its standard input        its standard output  ->  result
  *
- * Program and caller are of the same build: the structs go as they are, and what is shorter than
- * expected is a failure that the result tells. Programs lie in bench/ beside the folder of the
- * running program (as the build leaves them), or in the folder that $WEIR_BENCH_DRIVERS names. */
+ * Program and caller are of the same build, which is asked for: the structs go as they are, and what
+ * is shorter than expected is a failure that the result tells. Programs lie in the folder that $WEIR_BENCH_DRIVERS
+ * names; else where they were installed, seen from the running program, or by the prefix of the
+ * build; else in bench/ beside the folder of the running program, as the build leaves them. */
 #include "bench/driver.h"
 
 #include "bench/generator/generator.h"
@@ -23,6 +24,14 @@ static bool always_available(const weir_driver *driver, char *text, size_t size)
     (void)text;
     (void)size;
     return true;
+}
+
+static bool no_library(const weir_driver *driver, char *text, size_t size)
+{
+    (void)driver;
+    (void)text;
+    (void)size;
+    return false;
 }
 
 static void mqtt_run(const weir_driver *driver, const weir_bench_workload *workload,
@@ -49,34 +58,66 @@ static void limits_run(const weir_driver *driver, const weir_bench_workload *wor
 /* ---- Drivers that are programs -----------------------------------------------------------------
  */
 
+/* The folder of the running program. False: it cannot be told. */
+static bool own_folder(char *path, size_t size)
+{
+    ssize_t len = readlink("/proc/self/exe", path, size - 1);
+    char *slash;
+    path[len > 0 ? len : 0] = '\0';
+    slash = strrchr(path, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    return slash != NULL;
+}
+
 static bool program_path(const weir_driver *driver, char *path, size_t size)
 {
-    const char *folder = getenv("WEIR_BENCH_DRIVERS");
+    const char *given = getenv("WEIR_BENCH_DRIVERS");
     char own[1024];
-    ssize_t len = readlink("/proc/self/exe", own, sizeof(own) - 1);
-    char *slash;
-    own[len > 0 ? len : 0] = '\0';
-    slash = strrchr(own, '/');
-    if (folder != NULL) {
-        snprintf(path, size, "%s/bench_driver_%s", folder, driver->name);
-    } else if (slash != NULL) {
-        *slash = '\0';
-        snprintf(path, size, "%s/../bench/bench_driver_%s", own, driver->name);
-    } else {
-        return false;
+    if (given != NULL) {
+        snprintf(path, size, "%s/bench_driver_%s", given, driver->name);
+        return access(path, X_OK) == 0;
     }
+    if (own_folder(own, sizeof(own))) {
+        snprintf(path, size, "%s/" WEIR_BENCH_FROM_PROGRAM "/bench_driver_%s", own, driver->name);
+        if (access(path, X_OK) == 0) {
+            return true;
+        }
+        snprintf(path, size, "%s/../bench/bench_driver_%s", own, driver->name);
+        if (access(path, X_OK) == 0) {
+            return true;
+        }
+    }
+    snprintf(path, size, WEIR_BENCH_INSTALLED "/bench_driver_%s", driver->name);
     return access(path, X_OK) == 0;
+}
+
+/* False when the program does not run, as without its library, or is of another build. */
+static bool program_library(const weir_driver *driver, char *text, size_t size)
+{
+    char path[2048];
+    char question[] = WEIR_BENCH_ASK_LIBRARY;
+    char *argv[] = {path, question, NULL};
+    char sizes[64];
+    bool told = program_path(driver, path, sizeof(path)) && weir_process_capture(argv, text, size);
+    weir_bench_sizes(sizes, sizeof(sizes));
+    told = told && strstr(text, sizes) != NULL;
+    text[told ? strcspn(text, "\n") : 0] = '\0';
+    return told;
 }
 
 static bool program_available(const weir_driver *driver, char *text, size_t size)
 {
     char path[2048];
-    if (program_path(driver, path, sizeof(path))) {
+    char library[WEIR_BENCH_TEXT_MAX];
+    bool there = program_path(driver, path, sizeof(path));
+    if (there && program_library(driver, library, sizeof(library))) {
         return true;
     }
-    snprintf(text, size,
-             "driver not built: apt-get install --no-install-recommends %s, then build again",
-             driver->packages);
+    snprintf(text, size, "driver %s: apt-get install --no-install-recommends %s%s",
+             there ? "does not run" : "not built", driver->packages,
+             there ? "" : ", then build and install again");
     return false;
 }
 
@@ -99,14 +140,19 @@ static void program_run(const weir_driver *driver, const weir_bench_workload *wo
 /* ---- The table ---------------------------------------------------------------------------------
  */
 
-static const weir_driver mqtt = {"mqtt", always_available, mqtt_run, NULL};
-static const weir_driver weir1 = {"weir1", always_available, weir1_run, NULL};
-static const weir_driver limits = {"limits", always_available, limits_run, NULL};
-static const weir_driver nats = {"nats", program_available, program_run, "libnats-dev"};
-static const weir_driver amqp = {"amqp", program_available, program_run, "librabbitmq-dev"};
-static const weir_driver redis = {"redis", program_available, program_run, "libhiredis-dev"};
-static const weir_driver nng = {"nng", program_available, program_run, "libnng-dev"};
-static const weir_driver zmq = {"zmq", program_available, program_run, "libzmq3-dev"};
+static const weir_driver mqtt = {"mqtt", always_available, mqtt_run, no_library, NULL};
+static const weir_driver weir1 = {"weir1", always_available, weir1_run, no_library, NULL};
+static const weir_driver limits = {"limits", always_available, limits_run, no_library, NULL};
+static const weir_driver nats = {"nats", program_available, program_run, program_library,
+                                 "libnats-dev"};
+static const weir_driver amqp = {"amqp", program_available, program_run, program_library,
+                                 "librabbitmq-dev"};
+static const weir_driver redis = {"redis", program_available, program_run, program_library,
+                                  "libhiredis-dev"};
+static const weir_driver nng = {"nng", program_available, program_run, program_library,
+                                "libnng-dev"};
+static const weir_driver zmq = {"zmq", program_available, program_run, program_library,
+                                "libzmq3-dev"};
 
 static const weir_driver *const drivers[] = {&mqtt, &weir1, &limits, &nats,
                                              &amqp, &redis, &nng,    &zmq};

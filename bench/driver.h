@@ -15,6 +15,8 @@
 
 #include "bench/workload.h"
 
+#include <stdio.h>
+
 typedef struct weir_driver weir_driver;
 
 struct weir_driver {
@@ -26,6 +28,9 @@ struct weir_driver {
      * process of its own, which ends after it: what it leaves open is closed by that. */
     void (*run)(const weir_driver *driver, const weir_bench_workload *workload,
                 const weir_bench_target *target, weir_bench_result *result);
+    /* Name and version of the client library: "libnats 3.4.1". False: it has none, or cannot be
+     * asked. Main thread. */
+    bool (*library)(const weir_driver *driver, char *text, size_t size);
     /* The packages of a driver that is a program; NULL: it is a function of this one. */
     const char *packages;
 };
@@ -35,6 +40,15 @@ typedef struct weir_bench_order {
     weir_bench_workload work;
     weir_bench_target target;
 } weir_bench_order;
+
+/* Asked with this argument, such a program says its library's name and version on one line and, on
+ * another, the sizes of what it exchanges. */
+#define WEIR_BENCH_ASK_LIBRARY "--version"
+static inline void weir_bench_sizes(char *text, size_t size)
+{
+    (void)snprintf(text, size, "\norder %zu result %zu\n", sizeof(weir_bench_order),
+                   sizeof(weir_bench_result));
+}
 
 /* NULL: none of that name. */
 const weir_driver *weir_driver_named(const char *name);

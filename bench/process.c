@@ -114,6 +114,16 @@ void weir_process_end(pid_t pid, int wait_ms)
     }
 }
 
+void weir_process_group_stop(pid_t pid)
+{
+    (void)kill(-pid, SIGSTOP); /* [O1] */
+}
+
+void weir_process_group_resume(pid_t pid)
+{
+    (void)kill(-pid, SIGCONT);
+}
+
 void weir_process_kill_group(pid_t pid)
 {
     (void)kill(-pid, SIGKILL); /* [O1]: its own group */

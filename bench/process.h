@@ -20,6 +20,9 @@ bool weir_process_lives(pid_t pid);
 /* SIGTERM, and SIGKILL when it has not ended after wait_ms. Reaps it. */
 void weir_process_end(pid_t pid, int wait_ms);
 
+/* Every process of its group, itself included: none of them runs until it is resumed. */
+void weir_process_group_stop(pid_t pid);
+void weir_process_group_resume(pid_t pid);
 /* SIGKILL to it and to all of its process group. Reaps it. */
 void weir_process_kill_group(pid_t pid);
 

@@ -295,6 +295,7 @@ void weir_report_json(FILE *out, const weir_run_facts *facts, const weir_row *ro
         weir_row_work(row, cell->subject->kind == WEIR_SUBJECT_CEILING);
     fprintf(out, "{\"bench\":1,");
     text_print(out, "commit", facts->commit);
+    text_print(out, "build", facts->build);
     text_print(out, "machine", facts->machine);
     text_print(out, "started", facts->started);
     fprintf(out, "\"versions\":%s,", facts->versions);

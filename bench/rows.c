@@ -43,12 +43,48 @@
         .kind = (k), .publishers = 1, .subscribers = 1, .payload_bytes = PAYLOAD, .in_flight = (f) \
     }
 
-/* RabbitMQ takes seconds to start and is far behind: it is in the rows whose goals name it. */
-#define PEERS      "mosquitto", "mosquitto-nagle", "nats", "rabbitmq"
-#define FAST_PEERS "mosquitto", "mosquitto-nagle", "nats"
-#define WEB_PEERS  "mosquitto-ws", "nats", "rabbitmq"
-#define NO_QUEUES  "queues are not there yet"
-#define LACKS      "QoS 2 and kept sessions are not there yet"
+#define QOS_2(w, f, r)                                                                             \
+    {                                                                                              \
+        .version = 4, .qos = 2, .publishers = 1, .subscribers = 1, .payload_bytes = PAYLOAD,       \
+        .window = (w), .in_flight = (f), .rate_per_second = (r), .kept_sessions = true             \
+    }
+
+#define PEERS     "mosquitto", "mosquitto-nagle", "nats", "rabbitmq"
+#define WEB_PEERS "mosquitto-ws", "nats", "rabbitmq"
+#define NO_QUEUES "queues are not there yet"
+#define LACKS     "QoS 2 and kept sessions are not there yet"
+
+/* Rows that differ in rate, QoS or size alone. */
+#define LATENCY_ROW(n, t, q, r, of_mosquitto)                                                      \
+    {                                                                                              \
+        .name = (n), .title = (t), .kind = WEIR_ROW_LATENCY, .work = PACED(q, 1, r, false),        \
+        .subjects = {"ceiling", "ceiling-polling", PEERS, "weir", "weir-os"}, .goal = 1.10,        \
+        .goal_peer = "mosquitto", .goal_peer_ratio = (of_mosquitto)                                \
+    }
+#define QOS_2_LATENCY_ROW(n, t, r)                                                                 \
+    {                                                                                              \
+        .name = (n), .title = (t), .kind = WEIR_ROW_LATENCY, .work = QOS_2(0, 0, r),               \
+        .subjects = {"ceiling-append", "mosquitto", "weir-os"}, .goal = 1.20,                      \
+        .goal_peer = "mosquitto", .goal_peer_ratio = 0.7, .missing = LACKS                         \
+    }
+#define CLIENT_ROW(n, t, k)                                                                        \
+    {                                                                                              \
+        .name = (n), .title = (t), .kind = WEIR_ROW_RATE, .work = CLIENT(k, 4000),                 \
+        .subjects = {"nng-raw", "nng", "weir-nng"}, .goal = 0.95                                   \
+    }
+#define CPU_ROW(n, t, source, most)                                                                \
+    {                                                                                              \
+        .name = (n), .title = (t), .kind = WEIR_ROW_CPU, .from = (source), .goal = (most),         \
+        .goal_is_absolute = true                                                                   \
+    }
+#define SYNC_ROW(n, t, bytes)                                                                      \
+    {                                                                                              \
+        .name = (n), .title = (t), .kind = WEIR_ROW_LATENCY,                                       \
+        .work = {.kind = WEIR_BENCH_SINGLE, .publishers = 1, .payload_bytes = (bytes)},            \
+        .subjects = {                                                                              \
+            "limit-fdatasync"                                                                      \
+        }                                                                                          \
+    }
 
 static const weir_row rows[] = {
     {.name = "1",
@@ -79,26 +115,19 @@ static const weir_row rows[] = {
      .title = "the same, window 1000",
      .kind = WEIR_ROW_RATE,
      .work = ONE_TO_ONE(1, 1000, 1000),
-     .subjects = {"ceiling-sync", FAST_PEERS, "mosquitto-autosave1s", "weir-disk"},
+     .subjects = {"ceiling-sync", PEERS, "mosquitto-autosave1s", "weir-disk"},
      .goal = 0.60},
     {.name = "4",
      .title = "QoS 1, 100 publishers to 1, synced before PUBACK",
      .kind = WEIR_ROW_RATE,
      .work = FAN_IN(1, 100),
-     .subjects = {"ceiling-sync", FAST_PEERS, "weir-disk", "weir-os"},
+     .subjects = {"ceiling-sync", PEERS, "weir-disk", "weir-os"},
      .goal = 0.50},
     {.name = "5",
      .title = "QoS 2, 1 to 1, window 100, kept sessions",
      .kind = WEIR_ROW_RATE,
-     .work = {.version = 4,
-              .qos = 2,
-              .publishers = 1,
-              .subscribers = 1,
-              .payload_bytes = PAYLOAD,
-              .window = 100,
-              .in_flight = 1000,
-              .kept_sessions = true},
-     .subjects = {"ceiling-append", "mosquitto", "mosquitto-nagle", "weir-os"},
+     .work = QOS_2(100, 1000, 0),
+     .subjects = {"ceiling-append", "mosquitto", "mosquitto-nagle", "weir-os", "weir-disk"},
      .goal = 0.40,
      .missing = LACKS},
     {.name = "6",
@@ -113,74 +142,23 @@ static const weir_row rows[] = {
      .work = FAN_OUT(1000, 50, false),
      .subjects = {"ceiling", PEERS, "weir", "weir-os"},
      .goal = 0.60},
-    {.name = "8",
-     .title = "latency at 5,000/s, QoS 0",
-     .kind = WEIR_ROW_LATENCY,
-     .work = PACED(0, 1, 5000, false),
-     .subjects = {"ceiling", "ceiling-polling", FAST_PEERS, "weir", "weir-os"},
-     .goal = 1.10,
-     .goal_peer = "mosquitto",
-     .goal_peer_ratio = 0.95},
-    {.name = "8b",
-     .title = "latency at 5,000/s, QoS 1",
-     .kind = WEIR_ROW_LATENCY,
-     .work = PACED(1, 1, 5000, false),
-     .subjects = {"ceiling", "ceiling-polling", FAST_PEERS, "weir", "weir-os"},
-     .goal = 1.10,
-     .goal_peer = "mosquitto",
-     .goal_peer_ratio = 0.95},
-    {.name = "9",
-     .title = "latency at 20,000/s, QoS 0",
-     .kind = WEIR_ROW_LATENCY,
-     .work = PACED(0, 1, 20000, false),
-     .subjects = {"ceiling", "ceiling-polling", FAST_PEERS, "weir", "weir-os"},
-     .goal = 1.10,
-     .goal_peer = "mosquitto",
-     .goal_peer_ratio = 1.0},
-    {.name = "9b",
-     .title = "latency at 20,000/s, QoS 1",
-     .kind = WEIR_ROW_LATENCY,
-     .work = PACED(1, 1, 20000, false),
-     .subjects = {"ceiling", "ceiling-polling", FAST_PEERS, "weir", "weir-os"},
-     .goal = 1.10,
-     .goal_peer = "mosquitto",
-     .goal_peer_ratio = 1.0},
-    {.name = "10",
-     .title = "latency at 5,000/s, QoS 2, kept sessions",
-     .kind = WEIR_ROW_LATENCY,
-     .work = {.version = 4,
-              .qos = 2,
-              .publishers = 1,
-              .subscribers = 1,
-              .payload_bytes = PAYLOAD,
-              .rate_per_second = 5000,
-              .kept_sessions = true},
-     .subjects = {"ceiling-append", "mosquitto", "weir-os"},
-     .goal = 1.20,
-     .goal_peer = "mosquitto",
-     .goal_peer_ratio = 0.7,
-     .missing = LACKS},
-    {.name = "10b",
-     .title = "latency at 20,000/s, QoS 2, kept sessions",
-     .kind = WEIR_ROW_LATENCY,
-     .work = {.version = 4,
-              .qos = 2,
-              .publishers = 1,
-              .subscribers = 1,
-              .payload_bytes = PAYLOAD,
-              .rate_per_second = 20000,
-              .kept_sessions = true},
-     .subjects = {"ceiling-append", "mosquitto", "weir-os"},
-     .goal = 1.20,
-     .goal_peer = "mosquitto",
-     .goal_peer_ratio = 0.7,
-     .missing = LACKS},
+    LATENCY_ROW("8", "latency at 5,000/s, QoS 0", 0, 5000, 0.95),
+    LATENCY_ROW("8b", "latency at 5,000/s, QoS 1", 1, 5000, 0.95),
+    LATENCY_ROW("9", "latency at 20,000/s, QoS 0", 0, 20000, 1.0),
+    LATENCY_ROW("9b", "latency at 20,000/s, QoS 1", 1, 20000, 1.0),
+    QOS_2_LATENCY_ROW("10", "latency at 5,000/s, QoS 2, kept sessions", 5000),
+    QOS_2_LATENCY_ROW("10b", "latency at 20,000/s, QoS 2, kept sessions", 20000),
     {.name = "11",
      .title = "5000 connects, then idle",
      .kind = WEIR_ROW_CONNECT,
      .work = {.version = 4, .connections = 5000},
      .subjects = {"ceiling", "mosquitto", "nats", "rabbitmq", "weir"},
      .goal = 0.95},
+    {.name = "11c",
+     .title = "5000 connects over WebSocket, then idle; ceiling over TCP",
+     .kind = WEIR_ROW_CONNECT,
+     .work = {.version = 4, .connections = 5000, .websocket = true},
+     .subjects = {"ceiling", WEB_PEERS, "weir"}},
     {.name = "12",
      .title = "log, asynchronous publish, not synced",
      .kind = WEIR_ROW_RATE,
@@ -191,7 +169,8 @@ static const weir_row rows[] = {
      .title = "log, publish acknowledged after fdatasync",
      .kind = WEIR_ROW_RATE,
      .work = STREAM_OF(WEIR_BENCH_STREAM),
-     .subjects = {"limit-ingest-sync", "redis-always", "rabbitmq-quorum", "weir-disk"},
+     .subjects = {"limit-ingest-sync", "redis-always", "rabbitmq-classic", "rabbitmq-quorum",
+                  "weir-disk"},
      .goal = 0.30},
     {.name = "14",
      .title = "log, catch-up read, 128 B",
@@ -251,32 +230,17 @@ static const weir_row rows[] = {
      .title = "WebSocket, QoS 0, 1 to 1000; ceiling over TCP",
      .kind = WEIR_ROW_RATE,
      .work = FAN_OUT(1000, 50, true),
-     .subjects = {"ceiling", "mosquitto-ws", "nats", "weir"},
+     .subjects = {"ceiling", WEB_PEERS, "weir"},
      .goal = 0.55},
     {.name = "18c",
      .title = "WebSocket, one message to 100, 200/s; ceiling over TCP",
      .kind = WEIR_ROW_LATENCY,
      .work = PACED(0, 100, 200, true),
-     .subjects = {"ceiling", "mosquitto-ws", "nats", "weir"},
+     .subjects = {"ceiling", WEB_PEERS, "weir"},
      .goal = 1.10},
-    {.name = "19",
-     .title = "into an nng SUB client; ceiling: a raw socket",
-     .kind = WEIR_ROW_RATE,
-     .work = CLIENT(WEIR_BENCH_SUB, 4000),
-     .subjects = {"nng-raw", "nng", "weir-nng"},
-     .goal = 0.95},
-    {.name = "19b",
-     .title = "into an nng PULL client; ceiling: a raw socket",
-     .kind = WEIR_ROW_RATE,
-     .work = CLIENT(WEIR_BENCH_PULL, 4000),
-     .subjects = {"nng-raw", "nng", "weir-nng"},
-     .goal = 0.95},
-    {.name = "19c",
-     .title = "out of an nng PUSH client; ceiling: a raw socket",
-     .kind = WEIR_ROW_RATE,
-     .work = CLIENT(WEIR_BENCH_PUSH, 4000),
-     .subjects = {"nng-raw", "nng", "weir-nng"},
-     .goal = 0.95},
+    CLIENT_ROW("19", "into an nng SUB client; ceiling: a raw socket", WEIR_BENCH_SUB),
+    CLIENT_ROW("19b", "into an nng PULL client; ceiling: a raw socket", WEIR_BENCH_PULL),
+    CLIENT_ROW("19c", "out of an nng PUSH client; ceiling: a raw socket", WEIR_BENCH_PUSH),
     {.name = "19d",
      .title = "nng REQ round trip, one at a time; ceiling: a raw socket",
      .kind = WEIR_ROW_LATENCY,
@@ -292,28 +256,10 @@ static const weir_row rows[] = {
      .subjects = {"ceiling", "zmq", "weir-os"},
      .goal_peer = "zmq",
      .goal_peer_ratio = 1.0},
-    {.name = "20",
-     .title = "CPU of QoS 0, 1 to 1 (row 1)",
-     .kind = WEIR_ROW_CPU,
-     .from = "1",
-     .goal = 0.2,
-     .goal_is_absolute = true},
-    {.name = "20b",
-     .title = "CPU of QoS 1, 1 to 1 (row 2)",
-     .kind = WEIR_ROW_CPU,
-     .from = "2",
-     .goal = 0.7,
-     .goal_is_absolute = true},
-    {.name = "20c",
-     .title = "CPU of QoS 1, 1 to 1, synced (row 3)",
-     .kind = WEIR_ROW_CPU,
-     .from = "3",
-     .goal = 1.6,
-     .goal_is_absolute = true},
-    {.name = "20d",
-     .title = "CPU of a log's asynchronous publish (row 12)",
-     .kind = WEIR_ROW_CPU,
-     .from = "12"},
+    CPU_ROW("20", "CPU of QoS 0, 1 to 1 (row 1)", "1", 0.2),
+    CPU_ROW("20b", "CPU of QoS 1, 1 to 1 (row 2)", "2", 0.7),
+    CPU_ROW("20c", "CPU of QoS 1, 1 to 1, synced (row 3)", "3", 1.6),
+    CPU_ROW("20d", "CPU of a log's asynchronous publish (row 12)", "12", 0),
     {.name = "21",
      .title = "device bytes of a synced stream (row 13)",
      .kind = WEIR_ROW_BYTES,
@@ -327,21 +273,9 @@ static const weir_row rows[] = {
      .goal = 32,
      .goal_is_absolute = true},
     /* The machine alone: what the rows above are bought with. */
-    {.name = "L1",
-     .title = "write and fdatasync of 4 KiB",
-     .kind = WEIR_ROW_LATENCY,
-     .work = {.kind = WEIR_BENCH_SINGLE, .publishers = 1, .payload_bytes = 4096},
-     .subjects = {"limit-fdatasync"}},
-    {.name = "L2",
-     .title = "write and fdatasync of 64 KiB",
-     .kind = WEIR_ROW_LATENCY,
-     .work = {.kind = WEIR_BENCH_SINGLE, .publishers = 1, .payload_bytes = 65536},
-     .subjects = {"limit-fdatasync"}},
-    {.name = "L3",
-     .title = "write and fdatasync of 1 MiB",
-     .kind = WEIR_ROW_LATENCY,
-     .work = {.kind = WEIR_BENCH_SINGLE, .publishers = 1, .payload_bytes = 1048576},
-     .subjects = {"limit-fdatasync"}},
+    SYNC_ROW("L1", "write and fdatasync of 4 KiB", 4096),
+    SYNC_ROW("L2", "write and fdatasync of 64 KiB", 65536),
+    SYNC_ROW("L3", "write and fdatasync of 1 MiB", 1048576),
     {.name = "L4",
      .title = "sequential writes of 1 MiB",
      .kind = WEIR_ROW_RATE,

@@ -197,6 +197,32 @@ static const weir_option sub_options[] = {
     {0, NULL, NULL, NULL},
 };
 
+static const weir_option replay_options[] = {
+    {0, "from", "WHERE",
+     "beginning (default), OFFSET, -N (the last N) or @TIME, as `weir sub` takes it"},
+    {0, "until", "WHERE",
+     "the first record that is not replayed: OFFSET, -N, @TIME or end (default: all there is now)"},
+    {'C', "count", "N", "replay N records (of each round)"},
+    {0, "skip", "N", "leave the first N records out (of each round)"},
+    {0, "speed", "X", "1x (default: as recorded), 2x, 0.5, or max: without waiting"},
+    {0, "rate", "N/S", "so many records a second instead, evenly: 100/s"},
+    {0, "gap-max", "SECONDS", "shorten longer silences in the recording to this"},
+    {0, "into", "TOPIC", "publish into this declared topic, keys as they were"},
+    {0, "prefix", "NAME", "publish under the recorded names with NAME/ before them"},
+    {0, "print", NULL, "print each record (default for topics without --into and --prefix)"},
+    {'F', "format", "FORMAT", "how to print, as `weir sub` has it"},
+    {'N', "no-newline", NULL, "no newline after each record"},
+    {0, "plain", NULL, "add no replay- headers"},
+    {'r', "retain", NULL, "also keep each record as its name's retained value"},
+    {0, "loop", "N", "replay N times, one round after another; 0: until stopped (default 1)"},
+    {0, "dry-run", NULL, "publish nothing: tell how many records there are and how long they take"},
+    {'f', "file", "FILE", "replay the lines of FILE (-: standard input), one JSON object each"},
+    {0, "name-template", "NAME",
+     "the line is the value, and its name has members of the line in braces: site/{device_id}/temp"},
+    {0, "time-field", "MEMBER", "the member with the time: ts, or a.b for b in a"},
+    {0, NULL, NULL, NULL},
+};
+
 static const weir_option dump_options[] = {
     {0, "unit", "FROM..TO", "only these units of the journal (FROM alone: that one)"},
     {0, NULL, NULL, NULL},
@@ -502,6 +528,28 @@ static const weir_command commands[] = {
      1,
      {queue_peek_options, client_options},
      weir_run_queue_peek},
+    {"replay",
+     "[SOURCE...]",
+     "publish or print recorded records again, each at its time",
+     "SOURCE is a topic's name (all of its records) or a filter. Records of many partitions come in the "
+     "order of their times, those of one partition in its order. A record is due by the clock of the "
+     "start, so one that is late delays no other.\n"
+     "Keys, values and headers stay as they were (but headers that begin with weir-, which only the "
+     "gateway sets). The headers replay-topic, replay-partition, replay-offset and replay-time (Unix "
+     "milliseconds) tell where a record comes from; one that has a replay-time already keeps its own, "
+     "and gets none.\n"
+     "--file takes what `weir sub -o ndjson` printed, and publishes it under the names in it unless "
+     "--into, --prefix or --print say otherwise; or any lines of JSON, with --name-template and "
+     "--time-field.\n"
+     "SIGINT and SIGTERM stop it: what was sent is confirmed, and a line tells the options that go on "
+     "from there (exit code 1).",
+     "weir replay site --from @2026-01-31T12:00:00 --until @2026-01-31T13:00:00 --speed 10x --into copy\n"
+     "weir replay 'site/+/temp' --from -1000 --speed max -o ndjson\n"
+     "weir replay --file day.ndjson --name-template 'site/{device}/telemetry' --time-field ts --loop 0\n",
+     0,
+     64,
+     {replay_options, client_options},
+     weir_run_replay},
     {"demo",
      "",
      "play a small fleet of devices into the gateway",

@@ -143,7 +143,7 @@ void weir_keeping_text(const char *name, char text[WEIR_KEEPING_MAX])
 
 /* Level by level: a filter reaches a topic when it agrees with all of the topic's levels, and is
  * not at its end before they are. */
-static bool reaches(const char *filter, const char *topic)
+bool weir_operand_reaches(const char *filter, const char *topic)
 {
     for (;;) {
         size_t filter_len = strcspn(filter, "/");
@@ -174,7 +174,7 @@ weir_err weir_filter_is_stored(weir_client *client, const char *filter, bool *st
     weir_err err = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
     *stored = err != WEIR_OK;
     for (uint32_t i = 0; i < topics.count && !*stored; i++) {
-        *stored = reaches(filter, topics.topics[i].name);
+        *stored = weir_operand_reaches(filter, topics.topics[i].name);
     }
     weir_client_topics_free(&topics);
     return err;

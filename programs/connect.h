@@ -36,6 +36,8 @@ weir_exit weir_client_outcome(const weir_client *client, weir_err err, weir_subj
 enum { WEIR_KEEPING_MAX = 384 };
 void weir_keeping_text(const char *name, char text[WEIR_KEEPING_MAX]);
 
+/* Whether records of the declared topic can have a name that `filter` matches. */
+bool weir_operand_reaches(const char *filter, const char *topic);
 /* Whether records of some declared topic can have a name that `filter` matches. On an error *stored
  * is true: then nothing is claimed. */
 weir_err weir_filter_is_stored(weir_client *client, const char *filter, bool *stored);

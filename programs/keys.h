@@ -36,7 +36,7 @@ typedef enum weir_key_type {
       "Where the journal is synced: `inline`, on a `thread` of its own, or `auto`, which measures.") \
     X(sync_every_ms, "", "sync_every_ms", UINT, "50", 1, 60000, "milliseconds",                      \
       "How long records of level `os` may stay unsynced.")                                           \
-    X(producer_expiry_ms, "", "producer_expiry_ms", UINT, "604800000", 1000, 31536000000,           \
+    X(producer_expiry_ms, "", "producer_expiry_ms", UINT, "604800000", 1000, 31536000000,            \
       "milliseconds", "Producers and publishing ids not used for so long are forgotten.")            \
     X(live_durability, "", "live_durability", LEVEL, "disk", 0, 0, "",                               \
       "Durability of retained values under names that no topic covers.")                             \
@@ -44,7 +44,8 @@ typedef enum weir_key_type {
       "Size of one journal file.")                                                                   \
     X(journal_inline_bytes_max, "", "journal_inline_bytes_max", UINT, "262144", 1024, 2147483647,    \
       "bytes",                                                                                       \
-      "Batches of this size or more are written once, to their segment; the journal refers to it.")  \
+      "Batches of this size or more, or what a partition gets of one group, are written once, to "   \
+      "their segment; the journal refers to it. An eighth of it at `os`.")                           \
     X(io, "", "io", IO, "posix", 0, 0, "",                                                           \
       "How files are written: `posix` is pwrite and fdatasync; nothing else is offered.")            \
     X(segment_bytes_max, "", "segment_bytes_max", UINT, "1073741824", 65536, 2147483647, "bytes",    \
@@ -55,9 +56,9 @@ typedef enum weir_key_type {
       "Journal written between two checkpoints.")                                                    \
     X(checkpoint_every_ms, "", "checkpoint_every_ms", UINT, "300000", 100, 86400000,                 \
       "milliseconds", "Time between two checkpoints when anything changed.")                         \
-    X(cleanup_every_ms, "", "cleanup_every_ms", UINT, "10000", 100, 86400000, "milliseconds",          \
+    X(cleanup_every_ms, "", "cleanup_every_ms", UINT, "10000", 100, 86400000, "milliseconds",        \
       "How often retention and compaction look for what they may remove.")                           \
-    X(compaction_bytes_max, "", "compaction_bytes_max", UINT, "67108864", 4194304, 4294967296,         \
+    X(compaction_bytes_max, "", "compaction_bytes_max", UINT, "67108864", 4194304, 4294967296,       \
       "bytes", "Memory for the keys of one compaction; more keys take more than one.")               \
     X(mqtt_enabled, "mqtt", "enabled", BOOL, "true", 0, 0, "", "Serve MQTT.")                        \
     X(mqtt_address, "mqtt", "address", TEXT, "127.0.0.1", 1, 0, "address",                           \

@@ -6,10 +6,8 @@
  * closes) goes to standard error. */
 #include "programs/connect.h"
 #include "programs/format.h"
-#include "programs/when.h"
+#include "programs/position.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct reading {
@@ -25,37 +23,12 @@ typedef struct reading {
 /* ---- Where to start ---------------------------------------------------------------------------
  */
 
-static bool whole_number(const char *text, int64_t *number)
-{
-    char *end = NULL;
-    errno = 0;
-    *number = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && *number >= 0;
-}
-
 static bool start_read(const char *text, weir_client_subscribe *subscribe)
 {
-    bool good = true;
-    if (text == NULL || strcmp(text, "end") == 0) {
-        subscribe->start = WEIR_START_END;
-    } else if (strcmp(text, "beginning") == 0) {
-        subscribe->start = WEIR_START_BEGINNING;
-    } else if (text[0] == '@') {
-        subscribe->start = WEIR_START_TIME;
-        good = weir_time_read(text + 1, &subscribe->value);
-    } else if (text[0] == '-') {
-        subscribe->start = WEIR_START_LAST;
-        good = whole_number(text + 1, &subscribe->value);
-    } else {
-        subscribe->start = WEIR_START_OFFSET;
-        good = whole_number(text, &subscribe->value);
-    }
-    if (!good) {
-        weir_say(
-            "--from takes beginning, end, OFFSET, -N (the last N), or @TIME as Unix time (@1767225600, "
-            "or in milliseconds) or as @2026-01-01T00:00:00, not \"%s\"",
-            text);
-    }
+    weir_where where = {WEIR_START_END, 0};
+    bool good = text == NULL || weir_where_read("--from", text, &where);
+    subscribe->start = where.start;
+    subscribe->value = where.value;
     return good;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install_test.sh SOURCE BUILD CMAKE CC - installs into a temporary prefix and uses what is there: programs
 # are compiled against the installed headers with pkg-config alone, the man pages are pages, the program runs
-# and the client's example talks to it.
+# and the client's example talks to it, and the yardstick measures the installed program by the installed drivers.
 set -euo pipefail
 source=$1
 build=$2
@@ -41,6 +41,20 @@ serve() {
     done
 }
 
+# bench WORD...: a short run of the installed yardstick, away from any checkout; results to standard output.
+bench() {
+    (cd "$prefix" && bin/weir bench --json --repeats 1 --seconds 0.1 --warm-up 0.05 "$@" 2>"$prefix/bench.log")
+}
+
+# drives DRIVER LIBRARY ROW SUBJECT: when the build has the driver, the installed one gives a figure and its version.
+drives() {
+    if [ -x "$build/bench/bench_driver_$1" ]; then
+        bench "$3" --only "$4" >"$prefix/said"
+        grep -q "\"$2\":\"[0-9]" "$prefix/said"
+        grep "\"subject\":\"$4\"" "$prefix/said" | grep -q '"note":"",.*"figure":'
+    fi
+}
+
 compile embed embed.c weir
 "$prefix/embed" "$prefix/data"
 
@@ -63,5 +77,22 @@ if [ -x "$prefix/bin/weir" ]; then
     foreign=$(nm -D --defined-only "$(pkg-config --variable=libdir weir-client)/libweir-client.so" |
         awk '$3 !~ /^weir_(client|err|bytes|level|version|cleanup|topic_settings?)/ && $2 != "A" { print $3 }')
     [ -z "$foreign" ] || { echo "libweir-client.so shows $foreign"; exit 1; }
+
+    bench 1 --only weir >"$prefix/said"
+    [ "$(wc -l <"$prefix/said")" = 2 ]
+    /usr/bin/python3 - "$prefix/share/weir/bench/peers" "$prefix/said" <<'EOF'
+import json, sys
+for line in open(sys.argv[2]):
+    one = json.loads(line)
+    assert one["figure"] > 0 and one["note"] == "" and one["lost"] == 0, line
+    if one["config"]:
+        assert one["settings"] == open(sys.argv[1] + "/" + one["config"]).read(), "not the installed " + one["config"]
+EOF
+    # What the build has is there; where a driver is not, the line that installs its library is said.
+    drives zmq libzmq 19e zmq
+    drives nng nng 19d nng
+    rm -rf "$prefix/libexec/weir"
+    bench 19e --only zmq >"$prefix/said"
+    grep -q 'driver not built: apt-get install --no-install-recommends libzmq3-dev' "$prefix/said"
 fi
 echo "installed, compiled, ran"

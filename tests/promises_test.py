@@ -13,7 +13,7 @@ import sys
 import unittest
 
 SOURCE = BUILD = CTEST = ""
-KINDS = "unit|scenario|contract|interop|cli|repository|fuzz|bench|sim"
+KINDS = "unit|scenario|contract|interop|cli|repository|fuzz|bench|sim|crash"
 
 
 def tests_named_in(text):
@@ -22,6 +22,13 @@ def tests_named_in(text):
 
 def settings_named_in(text):
     return set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text))
+
+
+def cells_without_a_test(text):
+    """Of the first table whose head names a durability level in each column but the first."""
+    rows = re.search(r"^\| fault \| `disk` \| `os` \| `memory` \|\n\|[- |]+\|\n((?:\|.*\n)+)", text, re.M)
+    return None if rows is None else [
+        cell.strip() for row in rows.group(1).splitlines() for cell in row.strip("| ").split(" | ")[1:] if not tests_named_in(cell)]
 
 
 def page(name):
@@ -48,6 +55,14 @@ class Promises(unittest.TestCase):
         named = settings_named_in(page("promises.md"))
         self.assertGreater(len(named), 1)
         self.assertEqual(sorted(named - settings()), [])
+
+    def test_every_cell_of_the_table_of_levels_against_faults_names_a_test(self):
+        self.assertEqual(cells_without_a_test(page("promises.md")), [])
+
+    def test_a_planted_empty_cell_is_caught(self):
+        table = "| fault | `disk` | `os` | `memory` |\n| --- | --- | --- | --- |\n| fire | `sim.seeds` | none | `unit.a.b` |\n"
+        self.assertEqual(cells_without_a_test(table), ["none"])
+        self.assertIsNone(cells_without_a_test("no table"))
 
     def test_planted_names_are_caught(self):
         text = "`unit.journal.power`, `unit.journal.no_such`, `sync_every_ms`, `no_such_key`"

@@ -155,6 +155,16 @@ static void on_emit(void *arg, weir_v1_kind kind, weir_bytes bytes, uint64_t req
     weir_conn_written(&link->conn);
 }
 
+static weir_buffer *on_emit_begin(void *arg)
+{
+    return weir_conn_output(&((weir_local_link *)arg)->conn);
+}
+
+static void on_emit_end(void *arg)
+{
+    weir_conn_written(&((weir_local_link *)arg)->conn);
+}
+
 /* ---- The connection speaks ---------------------------------------------------------------------
  */
 
@@ -243,6 +253,8 @@ static weir_err session_open(weir_local_link *link)
         .origin = "local",
         .emit_arg = link,
         .emit = on_emit,
+        .emit_begin = on_emit_begin,
+        .emit_end = on_emit_end,
     };
     return weir_v1_session_create(&config, &link->session);
 }

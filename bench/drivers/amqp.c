@@ -8,11 +8,12 @@
  * answer: a message counts as settled when its ack was written.
  *
  * [A1] Confirms are counted by their numbers, which rise by one from 1 with each publish. */
-#include "bench/drivers/drive.h"
+#include "bench/drivers/broker.h"
 
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ enum {
 
 #define QUEUE "bench"
 
-typedef struct publisher {
+static struct {
     amqp_connection_state_t link;
     uint64_t published;
     uint64_t confirmed;
@@ -75,40 +76,34 @@ static bool is_stream(const weir_drive *own)
     return strcmp(own->target.mode, "stream") == 0;
 }
 
-static bool publisher_open(weir_drive *own, publisher *from)
+/* Makes the queue; what an earlier run left of one is removed. */
+static bool publisher_open(weir_drive *own)
 {
     amqp_table_entry_t entry = {.key = amqp_cstring_bytes("x-queue-type"),
                                 .value = {.kind = AMQP_FIELD_KIND_UTF8}};
     const amqp_table_t arguments = {1, &entry};
+    const amqp_bytes_t name = amqp_cstring_bytes(QUEUE);
     entry.value.value.bytes = amqp_cstring_bytes(own->target.mode);
-    *from = (publisher){0};
-    if (!link_open(own, &from->link)) {
+    if (own->work->kind == WEIR_BENCH_CATCH_UP && !is_stream(own)) {
+        return weir_drive_fail(own, WEIR_NOT_OFFERED, "only a stream can be read again");
+    }
+    if (!link_open(own, &publisher.link)) {
         return false;
     }
-    (void)amqp_queue_declare(from->link, CHANNEL, amqp_cstring_bytes(QUEUE), 0, 1, 0, 0, arguments);
-    if (!reply_check(own, amqp_get_rpc_reply(from->link), "declare")) {
+    (void)amqp_queue_delete(publisher.link, CHANNEL, name, 0, 0);
+    if (!reply_check(own, amqp_get_rpc_reply(publisher.link), "delete")) {
         return false;
     }
-    (void)amqp_confirm_select(from->link, CHANNEL);
-    return reply_check(own, amqp_get_rpc_reply(from->link), "confirms");
-}
-
-static bool publish(weir_drive *own, publisher *from, uint64_t intended_ns)
-{
-    const amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
-                                                .delivery_mode = PERSISTENT};
-    weir_drive_next(own, intended_ns);
-    from->published++;
-    return status_check(own,
-                        amqp_basic_publish(from->link, CHANNEL, amqp_empty_bytes,
-                                           amqp_cstring_bytes(QUEUE), 0, 0, &properties,
-                                           (amqp_bytes_t){own->work->payload_bytes, own->payload}),
-                        "publish");
+    (void)amqp_queue_declare(publisher.link, CHANNEL, name, 0, 1, 0, 0, arguments);
+    if (!reply_check(own, amqp_get_rpc_reply(publisher.link), "declare")) {
+        return false;
+    }
+    (void)amqp_confirm_select(publisher.link, CHANNEL);
+    return reply_check(own, amqp_get_rpc_reply(publisher.link), "confirms");
 }
 
 /* One frame. *confirmed: how many publishes it confirms. */
-static bool confirm_take(weir_drive *own, publisher *from, const amqp_frame_t *frame,
-                         uint64_t *confirmed)
+static bool confirm_take(weir_drive *own, const amqp_frame_t *frame, uint64_t *confirmed)
 {
     const amqp_basic_ack_t *ack;
     *confirmed = 0;
@@ -120,39 +115,55 @@ static bool confirm_take(weir_drive *own, publisher *from, const amqp_frame_t *f
                                amqp_method_name(frame->payload.method.id));
     }
     ack = frame->payload.method.decoded;
-    *confirmed = ack->multiple ? ack->delivery_tag - from->confirmed : 1; /* [A1] */
-    from->confirmed += *confirmed;
+    *confirmed = ack->multiple ? ack->delivery_tag - publisher.confirmed : 1; /* [A1] */
+    publisher.confirmed += *confirmed;
     return true;
 }
 
 /* Takes confirms until no more than `most` are missing, and all that has come already. */
-static bool confirms_take(weir_drive *own, publisher *from, uint64_t most, bool counts)
+static bool confirms_take(weir_drive *own, uint64_t most)
 {
-    while (from->published - from->confirmed > most || amqp_data_in_buffer(from->link) ||
-           amqp_frames_enqueued(from->link)) {
+    while (publisher.published - publisher.confirmed > most ||
+           amqp_data_in_buffer(publisher.link) || amqp_frames_enqueued(publisher.link)) {
         amqp_frame_t frame;
         uint64_t confirmed;
         const struct timeval wait = {20, 0};
-        if (!status_check(own, amqp_simple_wait_frame_noblock(from->link, &frame, &wait),
+        if (!status_check(own, amqp_simple_wait_frame_noblock(publisher.link, &frame, &wait),
                           "confirm") ||
-            !confirm_take(own, from, &frame, &confirmed)) {
+            !confirm_take(own, &frame, &confirmed)) {
             return false;
         }
         own->result->acked += confirmed;
-        weir_drive_done(own, counts ? confirmed : 0);
-        amqp_maybe_release_buffers(from->link);
+        weir_drive_done(own, own->work->kind == WEIR_BENCH_STREAM ? confirmed : 0);
+        amqp_maybe_release_buffers(publisher.link);
     }
     return true;
 }
 
-static bool fill(weir_drive *own, publisher *from)
+static bool publish(weir_drive *own, uint64_t intended_ns)
 {
-    for (uint32_t i = 0; i < own->work->messages; i++) {
-        if (!confirms_take(own, from, UNCONFIRMED_MAX - 1, false) || !publish(own, from, 0)) {
-            return false;
-        }
+    const amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                                .delivery_mode = PERSISTENT};
+    if (!confirms_take(own, UNCONFIRMED_MAX - 1)) {
+        return false;
     }
-    return confirms_take(own, from, 0, false);
+    weir_drive_next(own, intended_ns);
+    publisher.published++;
+    return status_check(own,
+                        amqp_basic_publish(publisher.link, CHANNEL, amqp_empty_bytes,
+                                           amqp_cstring_bytes(QUEUE), 0, 0, &properties,
+                                           (amqp_bytes_t){own->work->payload_bytes, own->payload}),
+                        "publish");
+}
+
+static bool complete(weir_drive *own)
+{
+    return confirms_take(own, 0);
+}
+
+static bool publish_one(weir_drive *own, uint64_t intended_ns)
+{
+    return publish(own, intended_ns) && complete(own);
 }
 
 /* ---- Reading -----------------------------------------------------------------------------------
@@ -217,57 +228,6 @@ static bool read_pass(weir_drive *own, bool timed, bool *whole)
     return good;
 }
 
-static void stream(weir_drive *own, publisher *from)
-{
-    bool whole;
-    while (weir_drive_goes_on(own)) {
-        uint64_t now_ns = weir_now_ns();
-        if (!confirms_take(own, from, UNCONFIRMED_MAX - 1, true)) {
-            return;
-        }
-        while (from->published - from->confirmed < UNCONFIRMED_MAX) {
-            if (!publish(own, from, now_ns)) {
-                return;
-            }
-        }
-    }
-    if (confirms_take(own, from, 0, true) && read_pass(own, false, &whole)) {
-        weir_drive_read_again(own, true);
-    }
-}
-
-static void catch_up(weir_drive *own, publisher *from)
-{
-    bool whole;
-    if (!is_stream(own)) {
-        (void)weir_drive_fail(own, WEIR_NOT_OFFERED, "only a stream can be read again");
-        return;
-    }
-    if (!fill(own, from)) {
-        return;
-    }
-    while (weir_drive_goes_on(own) && read_pass(own, true, &whole)) {
-        weir_drive_read_again(own, whole);
-    }
-}
-
-static void single(weir_drive *own, publisher *from)
-{
-    bool whole;
-    while (weir_drive_goes_on(own)) {
-        uint64_t now_ns = weir_now_ns();
-        if (!publish(own, from, now_ns) || !confirms_take(own, from, 0, true)) {
-            return;
-        }
-        if (atomic_load(&own->measuring)) {
-            weir_drive_latency(own, now_ns, weir_now_ns());
-        }
-    }
-    if (read_pass(own, false, &whole)) {
-        weir_drive_read_again(own, true);
-    }
-}
-
 /* ---- The queue ---------------------------------------------------------------------------------
  */
 
@@ -293,69 +253,28 @@ static void *consumer_body(void *arg)
     return NULL; /* the process ends, and the connection with it */
 }
 
-static void drain(weir_drive *own, publisher *from)
+/* The queue itself is all that consumers share. */
+static bool prepare(weir_drive *own)
 {
-    weir_drive_consumer consumers[WEIR_DRIVE_CONSUMERS_MAX];
-    pthread_t threads[WEIR_DRIVE_CONSUMERS_MAX];
-    if (!fill(own, from)) {
-        return;
-    }
-    weir_drive_begin(own);
-    if (weir_drive_consumers_start(own, consumers, threads, own->work->subscribers,
-                                   consumer_body)) {
-        (void)weir_drive_await(own, own->sequence);
-        weir_drive_end(own);
-        weir_drive_consumers_end(own, threads, own->work->subscribers);
-    }
+    (void)own;
+    return true;
 }
 
-static void paced(weir_drive *own, publisher *from)
+void weir_drive_library(char *text, size_t size)
 {
-    weir_drive_consumer consumers[WEIR_DRIVE_CONSUMERS_MAX];
-    pthread_t threads[WEIR_DRIVE_CONSUMERS_MAX];
-    uint64_t intended_ns;
-    if (!weir_drive_consumers_start(own, consumers, threads, own->work->subscribers,
-                                    consumer_body)) {
-        return;
-    }
-    while (weir_drive_pace(own, &intended_ns)) {
-        if (!publish(own, from, intended_ns) ||
-            !confirms_take(own, from, UNCONFIRMED_MAX - 1, false)) {
-            break;
-        }
-    }
-    (void)confirms_take(own, from, 0, false);
-    (void)weir_drive_await(own, own->sequence);
-    weir_drive_consumers_end(own, threads, own->work->subscribers);
+    snprintf(text, size, "librabbitmq %s", amqp_version());
 }
 
 void weir_drive_work(weir_drive *own)
 {
-    publisher from;
-    uint64_t most = own->work->kind == WEIR_BENCH_QUEUE_DRAIN ? own->work->messages
-                                                              : (uint64_t)WEIR_DRIVE_PACED_MAX;
-    if (!publisher_open(own, &from)) {
-        return;
-    }
-    switch (own->work->kind) {
-    case WEIR_BENCH_STREAM:
-        stream(own, &from);
-        break;
-    case WEIR_BENCH_CATCH_UP:
-        catch_up(own, &from);
-        break;
-    case WEIR_BENCH_SINGLE:
-        single(own, &from);
-        break;
-    case WEIR_BENCH_QUEUE_DRAIN:
-    case WEIR_BENCH_QUEUE_PACED:
-        if (weir_tally_init(&own->tally, most) == WEIR_OK) {
-            (own->work->kind == WEIR_BENCH_QUEUE_DRAIN ? drain : paced)(own, &from);
-            weir_drive_tally_tell(own);
-        }
-        break;
-    default:
-        (void)weir_drive_fail(own, WEIR_NOT_OFFERED, "RabbitMQ is not driven with this workload");
-        break;
-    }
+    static const weir_broker rabbitmq = {.name = "RabbitMQ",
+                                         .open = publisher_open,
+                                         .publish = publish,
+                                         .publish_now = publish, /* a write for each frame */
+                                         .publish_one = publish_one,
+                                         .complete = complete,
+                                         .read_pass = read_pass,
+                                         .prepare = prepare,
+                                         .consumer = consumer_body};
+    weir_broker_drive(own, &rabbitmq);
 }

@@ -8,6 +8,8 @@
  * [V2] Latency is counted for messages that were meant for the measured time. */
 #include "bench/drivers/drive.h"
 
+#include "bench/result.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -174,9 +176,7 @@ bool weir_drive_read(weir_drive *own, const void *payload, size_t len)
 
 void weir_drive_read_again(weir_drive *own, bool whole)
 {
-    own->result->lost += weir_account_lost(&own->account, whole ? own->sequence : 0);
-    own->result->duplicated += own->account.duplicated;
-    own->result->reordered += own->account.reordered;
+    weir_result_account(own->result, &own->account, whole ? own->sequence : 0);
     weir_account_fini(&own->account);
 }
 
@@ -242,22 +242,25 @@ static bool order_read(weir_bench_order *order)
     return true;
 }
 
-static void latencies_tell(const weir_drive *own)
+static int library_say(void)
 {
-    weir_bench_result *result = own->result;
-    result->latency_p50_ns = weir_histogram_quantile(own->latency, 500000);
-    result->latency_p90_ns = weir_histogram_quantile(own->latency, 900000);
-    result->latency_p99_ns = weir_histogram_quantile(own->latency, 990000);
-    result->latency_p999_ns = weir_histogram_quantile(own->latency, 999000);
-    result->latency_max_ns = own->latency->max;
+    char library[WEIR_BENCH_TEXT_MAX];
+    char sizes[64];
+    weir_drive_library(library, sizeof(library));
+    weir_bench_sizes(sizes, sizeof(sizes));
+    printf("%s%s", library, sizes);
+    return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static weir_drive own;
     static weir_histogram latency;
     static weir_bench_order order;
     static weir_bench_result result;
+    if (argc == 2 && strcmp(argv[1], WEIR_BENCH_ASK_LIBRARY) == 0) {
+        return library_say();
+    }
     if (!order_read(&order)) {
         fprintf(stderr, "this program is started by `weir bench`\n");
         return CODE_NO_ORDER;
@@ -280,7 +283,7 @@ int main(void)
         weir_drive_work(&own);
     }
     result.sent = own.sequence;
-    latencies_tell(&own);
+    weir_result_latency(&result, own.latency);
     /* Threads of a library may still run: nothing of theirs is torn down. */
     _exit(write(1, &result, sizeof(result)) == (ssize_t)sizeof(result) ? 0 : 1);
 }

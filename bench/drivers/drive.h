@@ -51,6 +51,8 @@ typedef struct weir_drive {
 
 /* Each program's own. Returns with result->err set on failure. */
 void weir_drive_work(weir_drive *own);
+/* Each program's own: name and version of its library, "libnats 3.4.1". */
+void weir_drive_library(char *text, size_t size);
 
 /* The first failure wins. Always false, for `return`. Any thread. */
 bool weir_drive_fail(weir_drive *own, weir_err err, const char *format, ...)

@@ -9,7 +9,7 @@
  * with atomics; the one reader's account has a mutex, for a pass that ends while a message comes.
  *
  * [N1] After a pass has ended its callback counts nothing more. */
-#include "bench/drivers/drive.h"
+#include "bench/drivers/broker.h"
 
 #include <nats/nats.h>
 #include <stdatomic.h>
@@ -20,7 +20,9 @@
 enum {
     PENDING_MAX = 4000,
     FETCH_COUNT = 256,
-    FETCH_MS = 100,
+    /* Long: what comes after a fetch has timed out is put into the next one's list, for which libnats
+     * 3.4 then has no room. */
+    FETCH_MS = 2000,
     ACK_PENDING_MAX = 20000,
     STALL_MS = 10000,
     COMPLETE_MS = 20000,
@@ -43,6 +45,7 @@ typedef struct reader {
     bool timed;
 } reader;
 
+static link publisher; /* and the one reader's */
 static _Atomic uint64_t acked;
 
 static bool check(weir_drive *own, natsStatus status, const char *what)
@@ -88,43 +91,54 @@ static bool link_open(weir_drive *own, link *to, bool at_once)
     return good;
 }
 
-static bool stream_add(weir_drive *own, const link *to)
+static bool stream_open(weir_drive *own)
 {
     const char *subjects[] = {SUBJECT};
     jsStreamConfig config;
     jsErrCode code = 0;
+    bool at_once =
+        own->work->kind == WEIR_BENCH_SINGLE || own->work->kind == WEIR_BENCH_QUEUE_PACED;
     jsStreamConfig_Init(&config);
     config.Name = STREAM;
     config.Subjects = subjects;
     config.SubjectsLen = 1;
     config.Storage = js_FileStorage;
-    return check(own, js_AddStream(NULL, to->js, &config, NULL, &code), "add stream");
+    return link_open(own, &publisher, at_once) &&
+           check(own, js_AddStream(NULL, publisher.js, &config, NULL, &code), "add stream");
 }
 
-static bool publish(weir_drive *own, const link *to, uint64_t intended_ns)
+static bool publish(weir_drive *own, uint64_t intended_ns)
 {
     weir_drive_next(own, intended_ns);
     return check(
-        own, js_PublishAsync(to->js, SUBJECT, own->payload, (int)own->work->payload_bytes, NULL),
+        own,
+        js_PublishAsync(publisher.js, SUBJECT, own->payload, (int)own->work->payload_bytes, NULL),
         "publish");
 }
 
-static bool complete(weir_drive *own, const link *to)
+static bool publish_one(weir_drive *own, uint64_t intended_ns)
 {
-    jsPubOptions options;
-    jsPubOptions_Init(&options);
-    options.MaxWait = COMPLETE_MS;
-    return check(own, js_PublishAsyncComplete(to->js, &options), "acknowledgements");
+    jsErrCode code = 0;
+    weir_drive_next(own, intended_ns);
+    if (!check(own,
+               js_Publish(NULL, publisher.js, SUBJECT, own->payload, (int)own->work->payload_bytes,
+                          NULL, &code),
+               "publish")) {
+        return false;
+    }
+    own->result->acked++;
+    return true;
 }
 
-static bool fill(weir_drive *own, const link *to)
+static bool complete(weir_drive *own)
 {
-    for (uint32_t i = 0; i < own->work->messages; i++) {
-        if (!publish(own, to, 0)) {
-            return false;
-        }
-    }
-    return complete(own, to);
+    jsPubOptions options;
+    bool good;
+    jsPubOptions_Init(&options);
+    options.MaxWait = COMPLETE_MS;
+    good = check(own, js_PublishAsyncComplete(publisher.js, &options), "acknowledgements");
+    own->result->acked += atomic_exchange(&acked, 0);
+    return good;
 }
 
 /* ---- The log -----------------------------------------------------------------------------------
@@ -159,7 +173,7 @@ static uint64_t read_count(reader *to)
 
 /* One pass from the first message; ends early when the measured time does and `timed`, or when
  * nothing comes any more. */
-static bool read_pass(weir_drive *own, const link *to, bool timed, bool *whole)
+static bool read_pass(weir_drive *own, bool timed, bool *whole)
 {
     /* A callback of an earlier pass may still be under way: a pass leaves its reader behind. */
     reader *pass = calloc(1, sizeof(*pass));
@@ -176,7 +190,8 @@ static bool read_pass(weir_drive *own, const link *to, bool timed, bool *whole)
     jsSubOptions_Init(&options);
     options.Ordered = true;
     if (!check(own,
-               js_Subscribe(&subscription, to->js, SUBJECT, on_read, pass, NULL, &options, &code),
+               js_Subscribe(&subscription, publisher.js, SUBJECT, on_read, pass, NULL, &options,
+                            &code),
                "subscribe")) {
         free(pass);
         return false;
@@ -202,56 +217,6 @@ static bool read_pass(weir_drive *own, const link *to, bool timed, bool *whole)
     return true;
 }
 
-static void stream(weir_drive *own, const link *to)
-{
-    bool whole;
-    uint64_t now_ns = weir_now_ns();
-    for (uint32_t i = 0; i % LOOK_MS != 0 || weir_drive_goes_on(own); i++) {
-        now_ns = i % LOOK_MS == 0 ? weir_now_ns() : now_ns;
-        if (!publish(own, to, now_ns)) {
-            return;
-        }
-    }
-    if (complete(own, to) && read_pass(own, to, false, &whole)) {
-        weir_drive_read_again(own, true);
-    }
-}
-
-static void catch_up(weir_drive *own, const link *to)
-{
-    bool whole;
-    if (!fill(own, to)) {
-        return;
-    }
-    while (weir_drive_goes_on(own) && read_pass(own, to, true, &whole)) {
-        weir_drive_read_again(own, whole);
-    }
-}
-
-static void single(weir_drive *own, const link *to)
-{
-    bool whole;
-    jsErrCode code = 0;
-    while (weir_drive_goes_on(own)) {
-        uint64_t now_ns = weir_now_ns();
-        weir_drive_next(own, now_ns);
-        if (!check(own,
-                   js_Publish(NULL, to->js, SUBJECT, own->payload, (int)own->work->payload_bytes,
-                              NULL, &code),
-                   "publish")) {
-            return;
-        }
-        atomic_fetch_add(&acked, 1);
-        weir_drive_done(own, 1);
-        if (atomic_load(&own->measuring)) {
-            weir_drive_latency(own, now_ns, weir_now_ns());
-        }
-    }
-    if (read_pass(own, to, false, &whole)) {
-        weir_drive_read_again(own, true);
-    }
-}
-
 /* ---- The queue ---------------------------------------------------------------------------------
  */
 
@@ -260,7 +225,7 @@ static bool pulls(const weir_drive *own)
     return own->work->kind == WEIR_BENCH_QUEUE_DRAIN && strcmp(own->target.mode, "pull") == 0;
 }
 
-static bool consumer_add(weir_drive *own, const link *to)
+static bool prepare(weir_drive *own)
 {
     jsConsumerConfig config;
     jsErrCode code = 0;
@@ -273,7 +238,8 @@ static bool consumer_add(weir_drive *own, const link *to)
         config.DeliverSubject = "deliver";
         config.DeliverGroup = DURABLE;
     }
-    return check(own, js_AddConsumer(NULL, to->js, STREAM, &config, NULL, &code), "add consumer");
+    return check(own, js_AddConsumer(NULL, publisher.js, STREAM, &config, NULL, &code),
+                 "add consumer");
 }
 
 static void message_take(weir_drive_consumer *consumer, natsMsg *message, uint64_t now_ns)
@@ -293,10 +259,9 @@ static void on_delivered(natsConnection *connection, natsSubscription *subscript
     message_take(closure, message, weir_now_ns());
 }
 
-static void pull(weir_drive_consumer *consumer, const link *to, natsSubscription *subscription)
+static void pull(weir_drive_consumer *consumer, natsSubscription *subscription)
 {
     weir_drive *own = consumer->own;
-    (void)to;
     while (!atomic_load(&own->stopping)) {
         natsMsgList list = {0};
         jsErrCode code = 0;
@@ -333,7 +298,7 @@ static void *consumer_body(void *arg)
         if (check(own,
                   js_PullSubscribe(&subscription, to.js, SUBJECT, DURABLE, NULL, &options, &code),
                   "pull")) {
-            pull(consumer, &to, subscription);
+            pull(consumer, subscription);
         }
         return NULL;
     }
@@ -351,69 +316,21 @@ static void *consumer_body(void *arg)
     return NULL;
 }
 
-static void drain(weir_drive *own, const link *to)
+void weir_drive_library(char *text, size_t size)
 {
-    static weir_drive_consumer consumers[WEIR_DRIVE_CONSUMERS_MAX];
-    pthread_t threads[WEIR_DRIVE_CONSUMERS_MAX];
-    if (!fill(own, to) || !consumer_add(own, to)) {
-        return;
-    }
-    weir_drive_begin(own);
-    if (weir_drive_consumers_start(own, consumers, threads, own->work->subscribers,
-                                   consumer_body)) {
-        (void)weir_drive_await(own, own->sequence);
-        weir_drive_end(own);
-        weir_drive_consumers_end(own, threads, own->work->subscribers);
-    }
-}
-
-static void paced(weir_drive *own, const link *to)
-{
-    static weir_drive_consumer consumers[WEIR_DRIVE_CONSUMERS_MAX];
-    pthread_t threads[WEIR_DRIVE_CONSUMERS_MAX];
-    uint64_t intended_ns;
-    if (!consumer_add(own, to) ||
-        !weir_drive_consumers_start(own, consumers, threads, own->work->subscribers,
-                                    consumer_body)) {
-        return;
-    }
-    while (weir_drive_pace(own, &intended_ns) && publish(own, to, intended_ns)) {
-    }
-    (void)complete(own, to);
-    (void)weir_drive_await(own, own->sequence);
-    weir_drive_consumers_end(own, threads, own->work->subscribers);
+    snprintf(text, size, "libnats %s", nats_GetVersion());
 }
 
 void weir_drive_work(weir_drive *own)
 {
-    link to = {0};
-    uint64_t most = own->work->kind == WEIR_BENCH_QUEUE_DRAIN ? own->work->messages
-                                                              : (uint64_t)WEIR_DRIVE_PACED_MAX;
-    bool at_once =
-        own->work->kind == WEIR_BENCH_SINGLE || own->work->kind == WEIR_BENCH_QUEUE_PACED;
-    if (!link_open(own, &to, at_once) || !stream_add(own, &to)) {
-        return;
-    }
-    switch (own->work->kind) {
-    case WEIR_BENCH_STREAM:
-        stream(own, &to);
-        break;
-    case WEIR_BENCH_CATCH_UP:
-        catch_up(own, &to);
-        break;
-    case WEIR_BENCH_SINGLE:
-        single(own, &to);
-        break;
-    case WEIR_BENCH_QUEUE_DRAIN:
-    case WEIR_BENCH_QUEUE_PACED:
-        if (weir_tally_init(&own->tally, most) == WEIR_OK) {
-            (own->work->kind == WEIR_BENCH_QUEUE_DRAIN ? drain : paced)(own, &to);
-            weir_drive_tally_tell(own);
-        }
-        break;
-    default:
-        (void)weir_drive_fail(own, WEIR_NOT_OFFERED, "JetStream is not driven with this workload");
-        break;
-    }
-    own->result->acked = atomic_load(&acked);
+    static const weir_broker jetstream = {.name = "JetStream",
+                                          .open = stream_open,
+                                          .publish = publish,
+                                          .publish_now = publish, /* SendAsap */
+                                          .publish_one = publish_one,
+                                          .complete = complete,
+                                          .read_pass = read_pass,
+                                          .prepare = prepare,
+                                          .consumer = consumer_body};
+    weir_broker_drive(own, &jetstream);
 }

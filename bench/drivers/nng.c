@@ -430,6 +430,11 @@ static void client_run(weir_drive *own, weir_counterpart *shared)
     }
 }
 
+void weir_drive_library(char *text, size_t size)
+{
+    snprintf(text, size, "nng %s", nng_version());
+}
+
 void weir_drive_work(weir_drive *own)
 {
     static weir_counterpart of_weir;

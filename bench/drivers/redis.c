@@ -6,7 +6,7 @@
  * Each consumer has a thread and a connection. A message counts as settled once XACK was answered.
  *
  * [E1] The pipeline is refilled by halves, so that the server always has something to do. */
-#include "bench/drivers/drive.h"
+#include "bench/drivers/broker.h"
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
@@ -33,6 +33,15 @@ typedef struct pipeline {
     char command[HEAD_BYTES_MAX + WEIR_DRIVE_PAYLOAD_BYTES_MAX + 2];
 } pipeline;
 
+static pipeline line; /* the publisher's, and what the one reader asks through */
+
+static unsigned window(const weir_drive *own)
+{
+    return own->work->kind == WEIR_BENCH_QUEUE_DRAIN || own->work->kind == WEIR_BENCH_QUEUE_PACED
+               ? PIPELINE_QUEUE
+               : PIPELINE_LOG;
+}
+
 static redisContext *connect_to(weir_drive *own)
 {
     redisContext *context = redisConnect("127.0.0.1", own->target.port);
@@ -57,82 +66,89 @@ static bool answer_is_good(weir_drive *own, const redisContext *context, redisRe
     return good;
 }
 
-static bool pipeline_open(weir_drive *own, pipeline *line)
+static bool pipeline_open(weir_drive *own)
 {
-    line->context = connect_to(own);
-    line->under_way = 0;
-    line->head_bytes = (size_t)snprintf(
-        line->command, HEAD_BYTES_MAX,
+    line.context = connect_to(own);
+    line.head_bytes = (size_t)snprintf(
+        line.command, HEAD_BYTES_MAX,
         "*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$1\r\n*\r\n$1\r\nd\r\n$%u\r\n", own->work->payload_bytes);
-    line->command_bytes = line->head_bytes + own->work->payload_bytes + 2;
-    memcpy(line->command + line->command_bytes - 2, "\r\n", 2);
-    return line->context != NULL;
+    line.command_bytes = line.head_bytes + own->work->payload_bytes + 2;
+    memcpy(line.command + line.command_bytes - 2, "\r\n", 2);
+    return line.context != NULL;
 }
 
-static bool pipeline_add(weir_drive *own, pipeline *line, uint64_t intended_ns)
+static bool pipeline_add(weir_drive *own, uint64_t intended_ns)
 {
     weir_drive_next(own, intended_ns);
-    memcpy(line->command + line->head_bytes, own->payload, own->work->payload_bytes);
-    line->under_way++;
-    return redisAppendFormattedCommand(line->context, line->command, line->command_bytes) ==
+    memcpy(line.command + line.head_bytes, own->payload, own->work->payload_bytes);
+    line.under_way++;
+    return redisAppendFormattedCommand(line.context, line.command, line.command_bytes) ==
                REDIS_OK ||
-           weir_drive_fail(own, WEIR_NO_MEMORY, "hiredis: %.80s", line->context->errstr);
+           weir_drive_fail(own, WEIR_NO_MEMORY, "hiredis: %.80s", line.context->errstr);
 }
 
 /* Takes answers until no more than `most` are under way. */
-static bool pipeline_take(weir_drive *own, pipeline *line, unsigned most, bool counts)
+static bool pipeline_take(weir_drive *own, unsigned most)
 {
     uint64_t count = 0;
-    while (line->under_way > most) {
+    while (line.under_way > most) {
         void *reply = NULL;
-        if (redisGetReply(line->context, &reply) != REDIS_OK) {
+        if (redisGetReply(line.context, &reply) != REDIS_OK) {
             reply = NULL;
         }
-        if (!answer_is_good(own, line->context, reply)) {
+        if (!answer_is_good(own, line.context, reply)) {
             return false;
         }
-        line->under_way--;
+        line.under_way--;
         count++;
     }
     own->result->acked += count;
-    weir_drive_done(own, counts ? count : 0);
+    weir_drive_done(own, own->work->kind == WEIR_BENCH_STREAM ? count : 0);
     return true;
 }
 
-/* Writes what was added and takes the answers that are there, waiting for none. */
-static bool pipeline_turn(weir_drive *own, pipeline *line)
+static bool publish(weir_drive *own, uint64_t intended_ns)
 {
-    struct pollfd readable = {.fd = line->context->fd, .events = POLLIN};
+    return pipeline_add(own, intended_ns) &&
+           (line.under_way < window(own) || pipeline_take(own, window(own) / 2)); /* [E1] */
+}
+
+static bool complete(weir_drive *own)
+{
+    return pipeline_take(own, 0);
+}
+
+static bool publish_one(weir_drive *own, uint64_t intended_ns)
+{
+    return pipeline_add(own, intended_ns) && complete(own);
+}
+
+/* Writes what was added and takes the answers that are there, waiting for none. */
+static bool publish_now(weir_drive *own, uint64_t intended_ns)
+{
+    struct pollfd readable = {.fd = line.context->fd, .events = POLLIN};
     void *reply = NULL;
     int written = 0;
+    if (!pipeline_add(own, intended_ns)) {
+        return false;
+    }
     while (written == 0) {
-        if (redisBufferWrite(line->context, &written) != REDIS_OK) {
-            return weir_drive_fail(own, WEIR_CLOSED, "hiredis: %.80s", line->context->errstr);
+        if (redisBufferWrite(line.context, &written) != REDIS_OK) {
+            return weir_drive_fail(own, WEIR_CLOSED, "hiredis: %.80s", line.context->errstr);
         }
     }
-    if (poll(&readable, 1, 0) > 0 && redisBufferRead(line->context) != REDIS_OK) {
-        return weir_drive_fail(own, WEIR_CLOSED, "hiredis: %.80s", line->context->errstr);
+    if (poll(&readable, 1, 0) > 0 && redisBufferRead(line.context) != REDIS_OK) {
+        return weir_drive_fail(own, WEIR_CLOSED, "hiredis: %.80s", line.context->errstr);
     }
-    while (redisGetReplyFromReader(line->context, &reply) == REDIS_OK && reply != NULL) {
-        if (!answer_is_good(own, line->context, reply)) {
+    while (redisGetReplyFromReader(line.context, &reply) == REDIS_OK && reply != NULL) {
+        if (!answer_is_good(own, line.context, reply)) {
             return false;
         }
-        line->under_way--;
+        line.under_way--;
         own->result->acked++;
         reply = NULL;
     }
-    return line->under_way < PIPELINE_QUEUE || pipeline_take(own, line, PIPELINE_QUEUE / 2, false);
-}
-
-static bool fill(weir_drive *own, pipeline *line, unsigned window)
-{
-    for (uint32_t i = 0; i < own->work->messages; i++) {
-        if (!pipeline_add(own, line, 0) ||
-            (line->under_way >= window && !pipeline_take(own, line, window / 2, false))) {
-            return false;
-        }
-    }
-    return pipeline_take(own, line, 0, false);
+    return line.under_way < window(own) || pipeline_take(own, window(own) / 2);
 }
 
 /* ---- The log -----------------------------------------------------------------------------------
@@ -150,8 +166,9 @@ static bool entry_payload(const redisReply *entry, const redisReply **id, const 
 }
 
 /* One pass over the stream; ends early when the measured time does and `timed`. */
-static bool read_pass(weir_drive *own, redisContext *context, bool timed, bool *whole)
+static bool read_pass(weir_drive *own, bool timed, bool *whole)
 {
+    redisContext *context = line.context;
     char from[ID_BYTES_MAX] = "-";
     *whole = false;
     while (!timed || weir_drive_goes_on(own)) {
@@ -179,53 +196,6 @@ static bool read_pass(weir_drive *own, redisContext *context, bool timed, bool *
         }
     }
     return true;
-}
-
-static void stream(weir_drive *own, pipeline *line)
-{
-    bool whole;
-    while (weir_drive_goes_on(own)) {
-        uint64_t now_ns = weir_now_ns();
-        while (line->under_way < PIPELINE_LOG) {
-            if (!pipeline_add(own, line, now_ns)) {
-                return;
-            }
-        }
-        if (!pipeline_take(own, line, PIPELINE_LOG / 2, true)) { /* [E1] */
-            return;
-        }
-    }
-    if (pipeline_take(own, line, 0, true) && read_pass(own, line->context, false, &whole)) {
-        weir_drive_read_again(own, true);
-    }
-}
-
-static void catch_up(weir_drive *own, pipeline *line)
-{
-    bool whole;
-    if (!fill(own, line, PIPELINE_LOG)) {
-        return;
-    }
-    while (weir_drive_goes_on(own) && read_pass(own, line->context, true, &whole)) {
-        weir_drive_read_again(own, whole);
-    }
-}
-
-static void single(weir_drive *own, pipeline *line)
-{
-    bool whole;
-    while (weir_drive_goes_on(own)) {
-        uint64_t now_ns = weir_now_ns();
-        if (!pipeline_add(own, line, now_ns) || !pipeline_take(own, line, 0, true)) {
-            return;
-        }
-        if (atomic_load(&own->measuring)) {
-            weir_drive_latency(own, now_ns, weir_now_ns());
-        }
-    }
-    if (read_pass(own, line->context, false, &whole)) {
-        weir_drive_read_again(own, true);
-    }
 }
 
 /* ---- The queue ---------------------------------------------------------------------------------
@@ -284,75 +254,27 @@ static void *consumer_body(void *arg)
     return NULL;
 }
 
-static void drain(weir_drive *own, pipeline *line)
+static bool prepare(weir_drive *own)
 {
-    weir_drive_consumer consumers[WEIR_DRIVE_CONSUMERS_MAX];
-    pthread_t threads[WEIR_DRIVE_CONSUMERS_MAX];
-    if (!fill(own, line, PIPELINE_QUEUE)) {
-        return;
-    }
-    weir_drive_begin(own);
-    if (weir_drive_consumers_start(own, consumers, threads, own->work->subscribers,
-                                   consumer_body)) {
-        (void)weir_drive_await(own, own->sequence);
-        weir_drive_end(own);
-        weir_drive_consumers_end(own, threads, own->work->subscribers);
-    }
+    return answer_is_good(own, line.context,
+                          redisCommand(line.context, "XGROUP CREATE s g 0 MKSTREAM"));
 }
 
-static void paced(weir_drive *own, pipeline *line)
+void weir_drive_library(char *text, size_t size)
 {
-    weir_drive_consumer consumers[WEIR_DRIVE_CONSUMERS_MAX];
-    pthread_t threads[WEIR_DRIVE_CONSUMERS_MAX];
-    uint64_t intended_ns;
-    if (!weir_drive_consumers_start(own, consumers, threads, own->work->subscribers,
-                                    consumer_body)) {
-        return;
-    }
-    while (weir_drive_pace(own, &intended_ns)) {
-        if (!pipeline_add(own, line, intended_ns) || !pipeline_turn(own, line)) {
-            break;
-        }
-    }
-    (void)pipeline_take(own, line, 0, false);
-    (void)weir_drive_await(own, own->sequence);
-    weir_drive_consumers_end(own, threads, own->work->subscribers);
-}
-
-static bool queue_open(weir_drive *own, redisContext *context)
-{
-    uint64_t most = own->work->kind == WEIR_BENCH_QUEUE_DRAIN ? own->work->messages
-                                                              : (uint64_t)WEIR_DRIVE_PACED_MAX;
-    return weir_tally_init(&own->tally, most) == WEIR_OK &&
-           answer_is_good(own, context, redisCommand(context, "XGROUP CREATE s g 0 MKSTREAM"));
+    snprintf(text, size, "hiredis %d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
 }
 
 void weir_drive_work(weir_drive *own)
 {
-    static pipeline line;
-    if (!pipeline_open(own, &line)) {
-        return;
-    }
-    switch (own->work->kind) {
-    case WEIR_BENCH_STREAM:
-        stream(own, &line);
-        break;
-    case WEIR_BENCH_CATCH_UP:
-        catch_up(own, &line);
-        break;
-    case WEIR_BENCH_SINGLE:
-        single(own, &line);
-        break;
-    case WEIR_BENCH_QUEUE_DRAIN:
-    case WEIR_BENCH_QUEUE_PACED:
-        if (queue_open(own, line.context)) {
-            (own->work->kind == WEIR_BENCH_QUEUE_DRAIN ? drain : paced)(own, &line);
-            weir_drive_tally_tell(own);
-        }
-        break;
-    default:
-        (void)weir_drive_fail(own, WEIR_NOT_OFFERED, "Redis is not driven with this workload");
-        break;
-    }
-    redisFree(line.context);
+    static const weir_broker redis = {.name = "Redis",
+                                      .open = pipeline_open,
+                                      .publish = publish,
+                                      .publish_now = publish_now,
+                                      .publish_one = publish_one,
+                                      .complete = complete,
+                                      .read_pass = read_pass,
+                                      .prepare = prepare,
+                                      .consumer = consumer_body};
+    weir_broker_drive(own, &redis);
 }

@@ -102,6 +102,15 @@ static void subscribe(weir_drive *own, weir_counterpart *shared)
     weir_drive_read_again(own, true);
 }
 
+void weir_drive_library(char *text, size_t size)
+{
+    int major;
+    int minor;
+    int patch;
+    zmq_version(&major, &minor, &patch);
+    snprintf(text, size, "libzmq %d.%d.%d", major, minor, patch);
+}
+
 void weir_drive_work(weir_drive *own)
 {
     weir_counterpart *shared;

@@ -67,7 +67,7 @@ void peer_out_end(generator_peer *peer, size_t len)
 weir_err peer_send(generator *own, generator_peer *peer, weir_bytes bytes)
 {
     if (peer->ws == NULL) {
-        return weir_stream_send(&peer->stream, own->epoll, peer, bytes);
+        return weir_stream_send(&peer->stream, own->flow.epoll, peer, bytes);
     }
     for (size_t at = 0; at < bytes.len;) {
         size_t left = bytes.len - at;
@@ -80,5 +80,5 @@ weir_err peer_send(generator *own, generator_peer *peer, weir_bytes bytes)
         peer_out_end(peer, len);
         at += len;
     }
-    return weir_stream_flush(&peer->stream, own->epoll, peer);
+    return weir_stream_flush(&peer->stream, own->flow.epoll, peer);
 }

@@ -59,7 +59,7 @@ static weir_err upgrade_send(generator *own, generator_peer *peer)
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
                        own->target->path, own->target->port);
     peer->stage = PEER_UPGRADING;
-    return weir_stream_send(&peer->stream, own->epoll, peer,
+    return weir_stream_send(&peer->stream, own->flow.epoll, peer,
                             (weir_bytes){(const uint8_t *)head, (size_t)len});
 }
 
@@ -68,7 +68,7 @@ weir_err peer_connected(generator *own, generator_peer *peer)
     int number = 0;
     socklen_t len = sizeof(number);
     if (getsockopt(peer->stream.fd, SOL_SOCKET, SO_ERROR, &number, &len) != 0 || number != 0) {
-        return generator_fail(own, WEIR_IO, "connect: %s", strerror(number));
+        return weir_result_fail(own->flow.result, WEIR_IO, "connect: %s", strerror(number));
     }
     return own->work->websocket ? upgrade_send(own, peer) : connect_send(own, peer);
 }
@@ -85,12 +85,13 @@ weir_err peer_upgrade_read(generator *own, generator_peer *peer, uint8_t *bytes,
         return WEIR_MORE;
     }
     if (len < 12 || memcmp(bytes, "HTTP/1.1 101", 12) != 0) {
-        return generator_fail(own, WEIR_PROTOCOL, "the upgrade to WebSocket was answered \"%.*s\"",
-                              (int)(len < 40 ? len : strcspn((const char *)bytes, "\r")), bytes);
+        return weir_result_fail(own->flow.result, WEIR_PROTOCOL,
+                                "the upgrade to WebSocket was answered \"%.*s\"",
+                                (int)(len < 40 ? len : strcspn((const char *)bytes, "\r")), bytes);
     }
     peer->ws = malloc(sizeof(*peer->ws));
     if (peer->ws == NULL) {
-        return generator_fail(own, WEIR_NO_MEMORY, "no memory for a connection");
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory for a connection");
     }
     weir_ws_reader_init(peer->ws, &rules);
     *used = (size_t)(end - bytes) + 4;
@@ -110,23 +111,24 @@ weir_err peer_greet(generator *own, generator_peer *peer, const uint8_t *bytes, 
     size_t used;
     weir_err err = weir_mqtt_decode((weir_bytes){bytes, len}, own->work->version, &packet, &used);
     if (err != WEIR_OK) {
-        return generator_fail(own, err, "an answer to CONNECT or SUBSCRIBE is not MQTT");
+        return weir_result_fail(own->flow.result, err,
+                                "an answer to CONNECT or SUBSCRIBE is not MQTT");
     }
     if (peer->stage == PEER_GREETING && packet.type == WEIR_MQTT_CONNACK) {
         if (packet.reason != 0) {
-            return generator_fail(own, WEIR_NOT_AUTHORIZED, "CONNECT was refused with 0x%02x",
-                                  packet.reason);
+            return weir_result_fail(own->flow.result, WEIR_NOT_AUTHORIZED,
+                                    "CONNECT was refused with 0x%02x", packet.reason);
         }
         return peer->subscriber ? subscribe_send(own, peer) : ready(own, peer);
     }
     if (peer->stage == PEER_SUBSCRIBING && packet.type == WEIR_MQTT_SUBACK) {
         if (packet.payload.len != 1 || packet.payload.ptr[0] != own->work->qos) {
-            return generator_fail(own, WEIR_NOT_OFFERED, "QoS %u was asked for, 0x%02x granted",
-                                  own->work->qos,
-                                  packet.payload.len > 0 ? packet.payload.ptr[0] : 0xff);
+            return weir_result_fail(own->flow.result, WEIR_NOT_OFFERED,
+                                    "QoS %u was asked for, 0x%02x granted", own->work->qos,
+                                    packet.payload.len > 0 ? packet.payload.ptr[0] : 0xff);
         }
         return ready(own, peer);
     }
-    return generator_fail(own, WEIR_PROTOCOL, "%s came before its time",
-                          weir_mqtt_type_name(packet.type));
+    return weir_result_fail(own->flow.result, WEIR_PROTOCOL, "%s came before its time",
+                            weir_mqtt_type_name(packet.type));
 }

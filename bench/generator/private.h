@@ -3,20 +3,18 @@
 #define WEIR_BENCH_GENERATOR_PRIVATE_H
 
 #include "bench/account.h"
+#include "bench/flow.h"
 #include "bench/generator/generator.h"
-#include "bench/histogram.h"
+#include "bench/result.h"
 #include "bench/stream.h"
 #include "bench/usage.h"
 
 #include "adapters/proto/websocket/frame.h"
 
-#include <sys/epoll.h>
-
 enum {
     GENERATOR_BATCH_BYTES_MAX = 60000, /* one write, one WebSocket frame with a 16-bit length */
-    GENERATOR_EVENTS_MAX = 1024,
-    GENERATOR_CONNECTING_MAX = 64, /* connects under way at once */
-    GENERATOR_NAME_MAX = 16,       /* "bench/0000" */
+    GENERATOR_CONNECTING_MAX = 64,     /* connects under way at once */
+    GENERATOR_NAME_MAX = 16,           /* "bench/0000" */
 };
 
 /*   CONNECTING -> [UPGRADING] -> GREETING -> [SUBSCRIBING] -> READY      any -> GONE           */
@@ -45,10 +43,9 @@ typedef struct generator_peer {
 } generator_peer;
 
 typedef struct generator {
+    weir_flow flow; /* first: its functions are given the flow */
     const weir_bench_workload *work;
     const weir_bench_target *target;
-    weir_bench_result *result;
-    int epoll;
     uint32_t run; /* tells this run's messages from others' */
     weir_stream_buffer *buffer;
     weir_stream_buffer *answers; /* acknowledgements of one read */
@@ -61,29 +58,12 @@ typedef struct generator {
     size_t id_at; /* 0 at QoS 0 */
     size_t payload_at;
     weir_account *accounts; /* [subscriber][publisher] */
-    /* The state of the flow. */
-    uint64_t sent;
-    uint64_t had;      /* deliveries, each once */
-    uint64_t given_up; /* deliveries no longer waited for */
-    uint64_t unacked;
-    uint64_t progress_ns; /* when something last came */
-    bool measuring;
-    weir_histogram *latency;
-    weir_histogram *late;
-    uint64_t schedule_ns; /* open loop: intended time of message 0 */
-    uint64_t scheduled;   /* open loop: messages whose time has come and that were sent */
 } generator;
-
-#define NS_PER_S  1000000000u
-#define NS_PER_MS 1000000u
 
 /* setup.c */
 weir_err generator_open(generator *own);
 void generator_close(generator *own);
 weir_err generator_connect(generator *own);
-/* The first failure wins; returns err. */
-weir_err generator_fail(generator *own, weir_err err, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 static inline generator_peer *generator_publisher(generator *own, uint32_t index)
 {
     return &own->peers[own->work->subscribers + index];
@@ -110,9 +90,8 @@ weir_err peer_readable(generator *own, generator_peer *peer);
 
 /* publish.c */
 weir_err publisher_prepare(generator *own, generator_peer *peer);
-/* Sends what the window, or the schedule, allows now. */
-weir_err generator_pump(generator *own, uint64_t now_ns);
-/* Deliveries that are waited for. */
-uint64_t generator_under_way(const generator *own);
+/* Of the flow. */
+weir_err generator_pump(weir_flow *flow, uint64_t now_ns);
+uint64_t generator_under_way(const weir_flow *flow);
 
 #endif

@@ -93,18 +93,18 @@ static weir_err batch_send(generator *own, generator_peer *peer, size_t count, u
 {
     uint8_t *out = peer_out_begin(peer, count * own->packet_bytes);
     if (out == NULL) {
-        return generator_fail(own, WEIR_NO_MEMORY, "no memory to send");
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory to send");
     }
     for (size_t i = 0; i < count; i++) {
         message_write(own, peer, out + i * own->packet_bytes, intended_ns + i * step_ns);
     }
     peer_out_end(peer, count * own->packet_bytes);
-    own->sent += count;
+    own->flow.sent += count;
     if (own->work->qos > 0) {
         peer->unacked += (uint32_t)count;
-        own->unacked += count;
+        own->flow.unacked += count;
     }
-    return weir_stream_flush(&peer->stream, own->epoll, peer);
+    return weir_stream_flush(&peer->stream, own->flow.epoll, peer);
 }
 
 static size_t batch_messages_max(const generator *own)
@@ -113,10 +113,11 @@ static size_t batch_messages_max(const generator *own)
     return most > 0 ? most : 1;
 }
 
-uint64_t generator_under_way(const generator *own)
+uint64_t generator_under_way(const weir_flow *flow)
 {
-    uint64_t due = own->sent * own->work->subscribers;
-    uint64_t done = own->had + own->given_up;
+    const generator *own = (const generator *)flow;
+    uint64_t due = flow->sent * own->work->subscribers;
+    uint64_t done = flow->had + flow->given_up;
     return due > done ? due - done : 0;
 }
 
@@ -124,7 +125,7 @@ uint64_t generator_under_way(const generator *own)
 static uint64_t allowance(const generator *own, const generator_peer *peer)
 {
     uint64_t subscribers = own->work->subscribers > 0 ? own->work->subscribers : 1;
-    uint64_t under_way = (generator_under_way(own) + subscribers - 1) / subscribers;
+    uint64_t under_way = (generator_under_way(&own->flow) + subscribers - 1) / subscribers;
     uint64_t most = under_way < own->work->in_flight ? own->work->in_flight - under_way : 0;
     if (own->work->qos > 0) {
         uint64_t left = peer->unacked < own->work->window ? own->work->window - peer->unacked : 0;
@@ -157,27 +158,28 @@ static weir_err open_pump(generator *own, uint64_t now_ns)
 {
     uint64_t rate = own->work->rate_per_second;
     for (;;) {
-        uint64_t intended_ns = own->schedule_ns + own->scheduled * NS_PER_S / rate;
+        uint64_t intended_ns = own->flow.schedule_ns + own->flow.scheduled * NS_PER_S / rate;
         generator_peer *peer =
-            generator_publisher(own, (uint32_t)(own->scheduled % own->work->publishers));
+            generator_publisher(own, (uint32_t)(own->flow.scheduled % own->work->publishers));
         size_t count = 1;
         weir_err err;
         if (intended_ns > now_ns) {
             return WEIR_OK;
         }
         if (peer->unacked >= WEIR_BENCH_WINDOW_MAX) {
-            return generator_fail(own, WEIR_LIMIT, "the subject is behind by %u acknowledgements",
-                                  peer->unacked);
+            return weir_result_fail(own->flow.result, WEIR_LIMIT,
+                                    "the subject is behind by %u acknowledgements", peer->unacked);
         }
         if (own->work->publishers == 1) {
-            uint64_t due = (now_ns - own->schedule_ns) * rate / NS_PER_S - own->scheduled + 1;
+            uint64_t due =
+                (now_ns - own->flow.schedule_ns) * rate / NS_PER_S - own->flow.scheduled + 1;
             size_t batch_max = batch_messages_max(own);
             count = due < batch_max ? (size_t)due : batch_max;
         }
-        if (own->measuring) {
-            weir_histogram_add(own->late, now_ns - intended_ns);
+        if (own->flow.measuring) {
+            weir_histogram_add(own->flow.late, now_ns - intended_ns);
         }
-        own->scheduled += count;
+        own->flow.scheduled += count;
         err = batch_send(own, peer, count, intended_ns, NS_PER_S / rate);
         if (err != WEIR_OK) {
             return err;
@@ -185,7 +187,8 @@ static weir_err open_pump(generator *own, uint64_t now_ns)
     }
 }
 
-weir_err generator_pump(generator *own, uint64_t now_ns)
+weir_err generator_pump(weir_flow *flow, uint64_t now_ns)
 {
+    generator *own = (generator *)flow;
     return own->work->rate_per_second > 0 ? open_pump(own, now_ns) : closed_pump(own, now_ns);
 }

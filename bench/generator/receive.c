@@ -61,15 +61,15 @@ static void delivery_take(generator *own, const generator_peer *peer, const uint
     memcpy(&sequence, payload + 8, 8);
     memcpy(&intended_ns, payload + 16, 8);
     if (run != own->run || publisher >= own->work->publishers) {
-        own->result->alien++; /* [R1] */
+        own->flow.result->alien++; /* [R1] */
         return;
     }
     account = &own->accounts[(size_t)peer->index * own->work->publishers + publisher];
-    own->result->delivered++;
-    own->had += weir_account_take(account, sequence) ? 1 : 0;
-    if (own->measuring) {
-        own->result->measured++;
-        weir_histogram_add(own->latency, now_ns > intended_ns ? now_ns - intended_ns : 0);
+    own->flow.result->delivered++;
+    own->flow.had += weir_account_take(account, sequence) ? 1 : 0;
+    if (own->flow.measuring) {
+        own->flow.result->measured++;
+        weir_histogram_add(own->flow.latency, now_ns > intended_ns ? now_ns - intended_ns : 0);
     }
 }
 
@@ -78,13 +78,13 @@ static void acked(generator *own, generator_peer *peer, uint16_t id, bool failed
 {
     uint64_t bit = (uint64_t)1 << (id % 64);
     if (peer->ids == NULL || (peer->ids[id / 64] & bit) == 0 || failed) {
-        own->result->refused++;
+        own->flow.result->refused++;
     }
     if (peer->ids != NULL && (peer->ids[id / 64] & bit) != 0) {
         peer->ids[id / 64] &= ~bit;
         peer->unacked--;
-        own->unacked--;
-        own->result->acked++;
+        own->flow.unacked--;
+        own->flow.result->acked++;
     }
 }
 
@@ -110,9 +110,9 @@ static uint8_t *control_take(generator *own, generator_peer *peer, const uint8_t
     case WEIR_MQTT_PUBREL:
         return weir_put_ack(out, PUBCOMP, id);
     case WEIR_MQTT_DISCONNECT:
-        own->result->refused++;
-        (void)generator_fail(own, WEIR_CLOSED, "the subject sent DISCONNECT 0x%02x",
-                             len > head ? packet[head] : 0);
+        own->flow.result->refused++;
+        (void)weir_result_fail(own->flow.result, WEIR_CLOSED, "the subject sent DISCONNECT 0x%02x",
+                               len > head ? packet[head] : 0);
         return out;
     default:
         return out;
@@ -126,7 +126,7 @@ static uint8_t *publish_take(generator *own, const generator_peer *peer, const u
     uint16_t id = 0;
     const uint8_t *payload = NULL;
     if (!publish_split(own, packet, len, head, &id, &payload)) {
-        own->result->alien++;
+        own->flow.result->alien++;
         return out;
     }
     delivery_take(own, peer, payload, now_ns);
@@ -148,14 +148,15 @@ static weir_err packets_take(generator *own, generator_peer *peer, const uint8_t
             break;
         }
         if (packet_len == WEIR_PACKET_BAD) {
-            return generator_fail(own, WEIR_MALFORMED, "the subject sent what is not MQTT");
+            return weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                    "the subject sent what is not MQTT");
         }
         out = bytes[at] >> 4 == WEIR_MQTT_PUBLISH
                   ? publish_take(own, peer, bytes + at, packet_len, head, now_ns, out)
                   : control_take(own, peer, bytes + at, packet_len, head, out);
         at += packet_len;
     }
-    own->progress_ns = now_ns;
+    own->flow.progress_ns = now_ns;
     *used = at;
     answers.len = (size_t)(out - answers.ptr);
     return answers.len > 0 ? peer_send(own, peer, answers) : WEIR_OK;
@@ -172,7 +173,8 @@ static weir_err greeting_take(generator *own, generator_peer *peer, uint8_t *byt
         return WEIR_MORE;
     }
     if (packet_len == WEIR_PACKET_BAD) {
-        return generator_fail(own, WEIR_MALFORMED, "the subject sent what is not MQTT");
+        return weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                "the subject sent what is not MQTT");
     }
     err = peer_greet(own, peer, bytes + *used, packet_len);
     *used += packet_len;
@@ -204,9 +206,11 @@ static weir_err gone(generator *own, generator_peer *peer, weir_err err)
 {
     peer->stage = PEER_GONE;
     weir_stream_close(&peer->stream);
-    return own->ending ? WEIR_OK
-                       : generator_fail(own, err, "the subject closed the connection of %s %u",
-                                        peer->subscriber ? "subscriber" : "publisher", peer->index);
+    return own->ending
+               ? WEIR_OK
+               : weir_result_fail(own->flow.result, err,
+                                  "the subject closed the connection of %s %u",
+                                  peer->subscriber ? "subscriber" : "publisher", peer->index);
 }
 
 weir_err peer_readable(generator *own, generator_peer *peer)
@@ -221,7 +225,7 @@ weir_err peer_readable(generator *own, generator_peer *peer)
     if (err != WEIR_OK) {
         return gone(own, peer, err);
     }
-    own->result->reads += own->measuring && peer->subscriber ? 1 : 0;
+    own->flow.result->reads += own->flow.measuring && peer->subscriber ? 1 : 0;
     if (peer->stage == PEER_UPGRADING) {
         size_t used = 0;
         err = peer_upgrade_read(own, peer, bytes, len, &used);

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -21,30 +19,19 @@
 
 enum { CONNECT_S_MAX = 60, SPARE_DESCRIPTORS = 64, WAIT_MS = 100 };
 
-weir_err generator_fail(generator *own, weir_err err, const char *format, ...)
-{
-    va_list arguments;
-    if (own->result->err == WEIR_OK) {
-        own->result->err = err;
-        va_start(arguments, format);
-        vsnprintf(own->result->text, sizeof(own->result->text), format, arguments);
-        va_end(arguments);
-    }
-    return err;
-}
-
 static weir_err descriptors_raise(generator *own)
 {
     struct rlimit limit;
     rlim_t need = own->peer_count + SPARE_DESCRIPTORS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max < need) {
-        return generator_fail(own, WEIR_LIMIT, "%u connections need `ulimit -n` of %lu",
-                              own->peer_count, (unsigned long)need);
+        return weir_result_fail(own->flow.result, WEIR_LIMIT,
+                                "%u connections need `ulimit -n` of %lu", own->peer_count,
+                                (unsigned long)need);
     }
     limit.rlim_cur = limit.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0
                ? WEIR_OK
-               : generator_fail(own, WEIR_LIMIT, "setrlimit: %s", strerror(errno));
+               : weir_result_fail(own->flow.result, WEIR_LIMIT, "setrlimit: %s", strerror(errno));
 }
 
 static weir_err workload_check(generator *own)
@@ -59,10 +46,10 @@ static weir_err workload_check(generator *own)
                (work->rate_per_second == 0 && work->in_flight == 0) || work->qos > 2 ||
                (work->rate_per_second == 0 && work->qos > 0 && work->window == 0) ||
                work->window > WEIR_BENCH_WINDOW_MAX) {
-        return generator_fail(own, WEIR_INVALID, "the workload is not one");
+        return weir_result_fail(own->flow.result, WEIR_INVALID, "the workload is not one");
     }
     if (peers > WEIR_BENCH_PEERS_MAX || (work->version != 4 && work->version != 5)) {
-        return generator_fail(own, WEIR_INVALID, "the workload is not one");
+        return weir_result_fail(own->flow.result, WEIR_INVALID, "the workload is not one");
     }
     own->peer_count = (uint32_t)peers;
     return WEIR_OK;
@@ -74,22 +61,22 @@ weir_err generator_open(generator *own)
     if (err == WEIR_OK) {
         err = descriptors_raise(own);
     }
+    if (err == WEIR_OK) {
+        err = weir_flow_open(&own->flow);
+    }
     if (err != WEIR_OK) {
         return err;
     }
     /* Before the templates are made: each carries it. */
     own->run = (uint32_t)weir_now_ns() ^ ((uint32_t)getpid() << 8);
-    own->epoll = epoll_create1(EPOLL_CLOEXEC);
     own->buffer = malloc(sizeof(*own->buffer));
     own->answers = malloc(sizeof(*own->answers));
     own->peers = calloc(own->peer_count, sizeof(*own->peers));
     own->accounts =
         calloc((size_t)own->work->publishers * own->work->subscribers + 1, sizeof(*own->accounts));
-    own->latency = calloc(1, sizeof(*own->latency));
-    own->late = calloc(1, sizeof(*own->late));
-    if (own->epoll < 0 || own->buffer == NULL || own->answers == NULL || own->peers == NULL ||
-        own->accounts == NULL || own->latency == NULL || own->late == NULL) {
-        return generator_fail(own, WEIR_NO_MEMORY, "no memory for the run");
+    if (own->buffer == NULL || own->answers == NULL || own->peers == NULL ||
+        own->accounts == NULL) {
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory for the run");
     }
     for (uint32_t i = 0; i < own->peer_count; i++) {
         generator_peer *peer = &own->peers[i];
@@ -98,7 +85,7 @@ weir_err generator_open(generator *own)
         peer->index = peer->subscriber ? i : i - own->work->subscribers;
         if (!peer->subscriber && own->work->connections == 0 &&
             publisher_prepare(own, peer) != WEIR_OK) {
-            return generator_fail(own, WEIR_NO_MEMORY, "no memory for the run");
+            return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory for the run");
         }
     }
     return WEIR_OK;
@@ -119,15 +106,11 @@ void generator_close(generator *own)
          own->accounts != NULL && i < (size_t)own->work->publishers * own->work->subscribers; i++) {
         weir_account_fini(&own->accounts[i]);
     }
-    if (own->epoll >= 0) {
-        close(own->epoll);
-    }
     free(own->buffer);
     free(own->answers);
     free(own->peers);
     free(own->accounts);
-    free(own->latency);
-    free(own->late);
+    weir_flow_close(&own->flow);
 }
 
 static weir_err connect_begin(generator *own, generator_peer *peer)
@@ -137,7 +120,7 @@ static weir_err connect_begin(generator *own, generator_peer *peer)
     const int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return generator_fail(own, WEIR_IO, "socket: %s", strerror(errno));
+        return weir_result_fail(own->flow.result, WEIR_IO, "socket: %s", strerror(errno));
     }
     peer->stream.fd = fd;
     peer->stage = PEER_CONNECTING;
@@ -145,11 +128,11 @@ static weir_err connect_begin(generator *own, generator_peer *peer)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 && errno != EINPROGRESS) {
-        return generator_fail(own, WEIR_IO, "connect: %s", strerror(errno));
+        return weir_result_fail(own->flow.result, WEIR_IO, "connect: %s", strerror(errno));
     }
-    return epoll_ctl(own->epoll, EPOLL_CTL_ADD, fd, &event) == 0
+    return epoll_ctl(own->flow.epoll, EPOLL_CTL_ADD, fd, &event) == 0
                ? WEIR_OK
-               : generator_fail(own, WEIR_IO, "epoll: %s", strerror(errno));
+               : weir_result_fail(own->flow.result, WEIR_IO, "epoll: %s", strerror(errno));
 }
 
 static weir_err connect_event(generator *own, const struct epoll_event *event)
@@ -160,7 +143,7 @@ static weir_err connect_event(generator *own, const struct epoll_event *event)
         err = peer_connected(own, peer);
     }
     if (err == WEIR_OK && (event->events & EPOLLOUT) != 0 && peer->stage != PEER_GONE) {
-        err = weir_stream_flush(&peer->stream, own->epoll, peer);
+        err = weir_stream_flush(&peer->stream, own->flow.epoll, peer);
     }
     if (err == WEIR_OK && (event->events & ~(uint32_t)EPOLLOUT) != 0 && peer->stage != PEER_GONE) {
         err = peer_readable(own, peer);
@@ -181,16 +164,18 @@ weir_err generator_connect(generator *own)
                 return err;
             }
         }
-        count = epoll_wait(own->epoll, events, GENERATOR_CONNECTING_MAX, WAIT_MS);
+        count = epoll_wait(own->flow.epoll, events, GENERATOR_CONNECTING_MAX, WAIT_MS);
         for (int i = 0; i < count; i++) {
             weir_err err = connect_event(own, &events[i]);
             if (err != WEIR_OK) {
-                return generator_fail(own, err, "connecting failed: %s", weir_err_text(err));
+                return weir_result_fail(own->flow.result, err, "connecting failed: %s",
+                                        weir_err_text(err));
             }
         }
         if (weir_now_ns() > until_ns) {
-            return generator_fail(own, WEIR_TIMEOUT, "%u of %u connections were ready after %d s",
-                                  own->ready_count, own->peer_count, CONNECT_S_MAX);
+            return weir_result_fail(own->flow.result, WEIR_TIMEOUT,
+                                    "%u of %u connections were ready after %d s", own->ready_count,
+                                    own->peer_count, CONNECT_S_MAX);
         }
     }
     return WEIR_OK;

@@ -102,7 +102,7 @@ static bool topics_declare(const gateway *own, unsigned topics)
         while (weir_port_topic_create(port, weir_bytes_of(name), &options, NULL, i) == WEIR_AGAIN) {
             (void)weir_port_wait(port, WAIT_MS);
         }
-        while (i - answers >= UNANSWERED_MAX && weir_port_wait(port, WAIT_MS) == WEIR_OK) {
+        while (i + 1 - answers >= UNANSWERED_MAX && weir_port_wait(port, WAIT_MS) == WEIR_OK) {
             while (weir_port_drain(port, &done, 1) == 1) {
                 answers++;
                 weir_completion_drop(&done);

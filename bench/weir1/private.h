@@ -3,7 +3,8 @@
 #define WEIR_BENCH_WEIR1_PRIVATE_H
 
 #include "bench/account.h"
-#include "bench/histogram.h"
+#include "bench/flow.h"
+#include "bench/result.h"
 #include "bench/stream.h"
 #include "bench/usage.h"
 #include "bench/weir1/message.h"
@@ -11,13 +12,8 @@
 
 #include "adapters/proto/websocket/frame.h"
 
-#include <sys/epoll.h>
-
-#define NS_PER_S  1000000000u
-#define NS_PER_MS 1000000u
-
 enum {
-    LOAD_EVENTS_MAX = 256,
+    LOAD_CONNECT_EVENTS_MAX = 256,
     LOAD_READ_BYTES = 1024 * 1024,     /* of one read */
     LOAD_WRITE_BYTES = 256 * 1024,     /* gathered for one write */
     LOAD_MESSAGE_BYTES_MAX = 64 << 20, /* a longer one is no answer of Weir's */
@@ -71,40 +67,24 @@ typedef struct load_peer {
 } load_peer;
 
 typedef struct load {
+    weir_flow flow; /* first: its functions are given the flow */
     const weir_weir1_work *work;
     const weir_weir1_target *target;
-    weir_bench_result *result;
-    int epoll;
     uint32_t run;
     load_peer *peers; /* publishers, then the others */
     uint32_t peer_count;
     uint32_t ready_count;
     bool ending;
     weir_account *accounts; /* [subscriber or reader][publisher] */
-    /* The state of the flow. */
-    bool sending;
-    bool reading;  /* readers fetch */
-    bool one_pass; /* they stop at the end */
-    uint64_t sent; /* records */
+    bool reading;           /* readers fetch */
+    bool one_pass;          /* they stop at the end */
     uint64_t acked;
-    uint64_t had; /* deliveries, each once */
-    uint64_t given_up;
-    uint64_t unacked;
-    uint64_t progress_ns;
-    bool measuring;
-    weir_histogram *latency;
-    weir_histogram *late;
-    uint64_t schedule_ns; /* open loop: intended time of record 0 */
-    uint64_t scheduled;
 } load;
 
 /* setup.c */
 weir_err load_open(load *own);
 void load_close(load *own);
 weir_err load_connect(load *own);
-/* The first failure wins; returns err. */
-weir_err load_fail(load *own, weir_err err, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 weir_err load_connected(load *own, load_peer *peer);
 /* A message for a peer that is on its way to READY. */
 weir_err load_greet(load *own, load_peer *peer, weir_bytes message);
@@ -116,10 +96,9 @@ weir_err load_publisher_prepare(load *own, load_peer *peer);
 /* Sends one message, text or a frame by its first byte. */
 weir_err load_send(load *own, load_peer *peer, weir_bytes message);
 weir_err load_fetch(load *own, load_peer *peer, int64_t offset);
-/* Sends what the window, or the schedule, allows now. */
-weir_err load_pump(load *own, uint64_t now_ns);
-/* Deliveries that are waited for: FLOW. */
-uint64_t load_under_way(const load *own);
+/* Of the flow. */
+weir_err load_pump(weir_flow *flow, uint64_t now_ns);
+uint64_t load_under_way(const weir_flow *flow);
 
 /* receive.c */
 weir_err load_readable(load *own, load_peer *peer);

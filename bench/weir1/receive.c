@@ -31,16 +31,16 @@ static void record_take(load *own, load_peer *peer, weir_bytes value, bool json,
     weir_account *account;
     if (!weir_load_head_read(value, json, &head) || head.run != own->run ||
         head.publisher >= own->work->publishers) {
-        own->result->alien++; /* [R1] */
+        own->flow.result->alien++; /* [R1] */
         return;
     }
     account = &own->accounts[(size_t)peer->index * own->work->publishers + head.publisher];
-    own->result->delivered++;
-    own->had += weir_account_take(account, head.sequence) ? 1 : 0;
-    if (own->measuring && own->work->task != WEIR_WEIR1_PUBLISH) {
-        own->result->measured++;
+    own->flow.result->delivered++;
+    own->flow.had += weir_account_take(account, head.sequence) ? 1 : 0;
+    if (own->flow.measuring && own->work->task != WEIR_WEIR1_PUBLISH) {
+        own->flow.result->measured++;
         if (own->work->task == WEIR_WEIR1_FLOW) {
-            weir_histogram_add(own->latency,
+            weir_histogram_add(own->flow.latency,
                                now_ns > head.intended_ns ? now_ns - head.intended_ns : 0);
         }
     }
@@ -60,7 +60,8 @@ static weir_err batch_take(load *own, load_peer *peer, weir_bytes batch,
         }
     }
     return broken || offset != head->base_offset + head->last_offset_delta + 1
-               ? load_fail(own, WEIR_MALFORMED, "a fetched batch has records that do not fit")
+               ? weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                  "a fetched batch has records that do not fit")
                : WEIR_OK;
 }
 
@@ -72,9 +73,7 @@ static void pass_end(load *own, const load_peer *peer)
 {
     for (uint32_t p = 0; p < own->work->publishers; p++) {
         weir_account *account = &own->accounts[(size_t)peer->index * own->work->publishers + p];
-        own->result->lost += weir_account_lost(account, own->peers[p].sequence);
-        own->result->duplicated += account->duplicated;
-        own->result->reordered += account->reordered;
+        weir_result_account(own->flow.result, account, own->peers[p].sequence);
         weir_account_fini(account);
     }
 }
@@ -131,7 +130,8 @@ static weir_err fetched_ahead(load *own, load_peer *peer, weir_bytes bytes, size
         weir_err err = weir_batch_head_decode((weir_bytes){bytes.ptr + at, bytes.len - at}, &head);
         int64_t next;
         if (err != WEIR_OK && err != WEIR_MORE) {
-            return load_fail(own, WEIR_MALFORMED, "a fetched frame has what is no batch");
+            return weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                    "a fetched frame has what is no batch");
         }
         head.batch_bytes = 12 + weir_get_u32(bytes.ptr + at + 8);
         next =
@@ -158,7 +158,8 @@ static weir_err fetched_take(load *own, load_peer *peer, const weir_v1_frame *fr
         weir_bytes batch;
         weir_err err = weir_batch_head_decode(rest, &head);
         if (err != WEIR_OK || head.batch_bytes > rest.len) {
-            return load_fail(own, WEIR_MALFORMED, "a fetched frame has what is no batch");
+            return weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                    "a fetched frame has what is no batch");
         }
         batch = (weir_bytes){rest.ptr, head.batch_bytes};
         err = batch_take(own, peer, batch, &head, next, now_ns);
@@ -180,18 +181,18 @@ static void acked(load *own, load_peer *peer, uint64_t request, bool failed, uin
     uint32_t count = peer->template.count;
     uint64_t intended_ns = peer->times[request & LOAD_TIMES_MASK];
     if (request >= peer->request || intended_ns == 0 || failed) {
-        own->result->refused += count;
+        own->flow.result->refused += count;
     }
     if (request >= peer->request || intended_ns == 0) {
         return; /* of nothing that is under way */
     }
     peer->times[request & LOAD_TIMES_MASK] = 0;
     peer->unacked -= count;
-    own->unacked -= count;
+    own->flow.unacked -= count;
     own->acked += failed ? 0 : count;
-    if (own->measuring && !failed && own->work->task == WEIR_WEIR1_PUBLISH) {
-        own->result->measured += count;
-        weir_histogram_add(own->latency, now_ns > intended_ns ? now_ns - intended_ns : 0);
+    if (own->flow.measuring && !failed && own->work->task == WEIR_WEIR1_PUBLISH) {
+        own->flow.result->measured += count;
+        weir_histogram_add(own->flow.latency, now_ns > intended_ns ? now_ns - intended_ns : 0);
     }
 }
 
@@ -199,7 +200,8 @@ static weir_err frame_take(load *own, load_peer *peer, weir_bytes message, uint6
 {
     weir_v1_frame frame;
     if (weir_v1_frame_decode(message, &frame) != WEIR_OK) {
-        return load_fail(own, WEIR_MALFORMED, "the subject sent what is no frame");
+        return weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                "the subject sent what is no frame");
     }
     switch (frame.type) {
     case WEIR_V1_FRAME_PRODUCED:
@@ -212,8 +214,8 @@ static weir_err frame_take(load *own, load_peer *peer, weir_bytes message, uint6
             acked(own, peer, frame.request, true, now_ns);
             return WEIR_OK;
         }
-        return load_fail(own, WEIR_PROTOCOL, "the subject answered \"%.*s\"", (int)frame.text.len,
-                         (const char *)frame.text.ptr);
+        return weir_result_fail(own->flow.result, WEIR_PROTOCOL, "the subject answered \"%.*s\"",
+                                (int)frame.text.len, (const char *)frame.text.ptr);
     }
 }
 
@@ -242,8 +244,9 @@ static weir_err text_take(load *own, load_peer *peer, weir_bytes message, uint64
         acked(own, peer, id - WEIR_LOAD_ID_FIRST, !ok, now_ns);
         return WEIR_OK;
     }
-    return load_fail(own, WEIR_PROTOCOL, "the subject said %.*s",
-                     (int)(message.len < 120 ? message.len : 120), (const char *)message.ptr);
+    return weir_result_fail(own->flow.result, WEIR_PROTOCOL, "the subject said %.*s",
+                            (int)(message.len < 120 ? message.len : 120),
+                            (const char *)message.ptr);
 }
 
 /* ---- Bytes -------------------------------------------------------------------------------------
@@ -265,7 +268,8 @@ static weir_err message_find(load *own, load_peer *peer, weir_bytes bytes, size_
     }
     *len = WEIR_V1_FRAME_HEAD_BYTES + (size_t)weir_get_u32(bytes.ptr + 1);
     if (*len > LOAD_MESSAGE_BYTES_MAX) {
-        return load_fail(own, WEIR_MALFORMED, "the subject sent what is neither text nor a frame");
+        return weir_result_fail(own->flow.result, WEIR_MALFORMED,
+                                "the subject sent what is neither text nor a frame");
     }
     if (bytes.ptr[0] == WEIR_V1_FRAME_FETCHED && peer->fetching) {
         size_t whole = *len;
@@ -290,7 +294,7 @@ static weir_err message_take(load *own, load_peer *peer, weir_bytes message, uin
 static weir_err messages_take(load *own, load_peer *peer)
 {
     uint64_t now_ns = weir_now_ns(); /* [R2] */
-    own->progress_ns = now_ns;
+    own->flow.progress_ns = now_ns;
     while (peer->in_start < peer->in_len) {
         weir_bytes bytes = {peer->in + peer->in_start, peer->in_len - peer->in_start};
         size_t len;
@@ -336,9 +340,10 @@ static weir_err gone(load *own, load_peer *peer, weir_err err)
 {
     peer->stage = LOAD_GONE;
     weir_stream_close(&peer->stream);
-    return own->ending ? WEIR_OK
-                       : load_fail(own, err, "the subject closed connection %u (%s)",
-                                   (unsigned)(peer - own->peers), weir_err_text(err));
+    return own->ending
+               ? WEIR_OK
+               : weir_result_fail(own->flow.result, err, "the subject closed connection %u (%s)",
+                                  (unsigned)(peer - own->peers), weir_err_text(err));
 }
 
 /* OK when the upgrade is through; then what follows its head is at the front, behind one byte. */
@@ -363,7 +368,7 @@ weir_err load_readable(load *own, load_peer *peer)
     size_t gap = peer->ws != NULL && peer->stage != LOAD_UPGRADING ? 1 : 0; /* weir_load_unframe */
     weir_err err = room_make(peer);
     if (err != WEIR_OK) {
-        return load_fail(own, err, "no memory to receive");
+        return weir_result_fail(own->flow.result, err, "no memory to receive");
     }
     got = recv(peer->stream.fd, peer->in + peer->in_len + gap, LOAD_READ_BYTES, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -372,7 +377,7 @@ weir_err load_readable(load *own, load_peer *peer)
     if (got <= 0) {
         return gone(own, peer, WEIR_CLOSED);
     }
-    own->result->reads += own->measuring ? 1 : 0;
+    own->flow.result->reads += own->flow.measuring ? 1 : 0;
     fresh = (size_t)got;
     if (peer->stage == LOAD_UPGRADING) {
         err = upgrade_take(own, peer, &fresh);

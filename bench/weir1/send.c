@@ -63,11 +63,11 @@ weir_err load_send(load *own, load_peer *peer, weir_bytes message)
 {
     uint8_t *room = message_begin(peer, message.len);
     if (room == NULL) {
-        return load_fail(own, WEIR_NO_MEMORY, "no memory to send");
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory to send");
     }
     memcpy(room, message.ptr, message.len);
     message_end(peer, room, message.len);
-    return weir_stream_flush(&peer->stream, own->epoll, peer);
+    return weir_stream_flush(&peer->stream, own->flow.epoll, peer);
 }
 
 weir_err load_fetch(load *own, load_peer *peer, int64_t offset)
@@ -92,7 +92,7 @@ static weir_err batch_put(load *own, load_peer *peer, uint64_t intended_ns, uint
     const weir_load_template *template = &peer->template;
     uint8_t *out = message_begin(peer, template->len);
     if (out == NULL) {
-        return load_fail(own, WEIR_NO_MEMORY, "no memory to send");
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory to send");
     }
     weir_load_write(template, peer->request, peer->sequence, intended_ns, step_ns, out);
     message_end(peer, out, template->len);
@@ -100,15 +100,16 @@ static weir_err batch_put(load *own, load_peer *peer, uint64_t intended_ns, uint
     peer->request++;
     peer->sequence += template->count;
     peer->unacked += template->count;
-    own->sent += template->count;
-    own->unacked += template->count;
+    own->flow.sent += template->count;
+    own->flow.unacked += template->count;
     return WEIR_OK;
 }
 
-uint64_t load_under_way(const load *own)
+uint64_t load_under_way(const weir_flow *flow)
 {
-    uint64_t due = own->work->task == WEIR_WEIR1_FLOW ? own->sent * own->work->subscribers : 0;
-    uint64_t done = own->had + own->given_up;
+    const load *own = (const load *)flow;
+    uint64_t due = own->work->task == WEIR_WEIR1_FLOW ? own->flow.sent * own->work->subscribers : 0;
+    uint64_t done = own->flow.had + own->flow.given_up;
     return due > done ? due - done : 0;
 }
 
@@ -118,7 +119,7 @@ static uint64_t allowance(const load *own, const load_peer *peer)
     uint64_t most = peer->unacked < own->work->window ? own->work->window - peer->unacked : 0;
     if (own->work->task == WEIR_WEIR1_FLOW) {
         uint64_t subscribers = own->work->subscribers;
-        uint64_t under_way = (load_under_way(own) + subscribers - 1) / subscribers;
+        uint64_t under_way = (load_under_way(&own->flow) + subscribers - 1) / subscribers;
         uint64_t left = under_way < own->work->in_flight ? own->work->in_flight - under_way : 0;
         most = left < most ? left : most;
     }
@@ -142,7 +143,7 @@ static weir_err closed_pump(load *own, load_peer *peer, uint64_t now_ns)
             err = batch_put(own, peer, now_ns, 0);
             left -= own->work->batch_records;
         }
-        err = err == WEIR_OK ? weir_stream_flush(&peer->stream, own->epoll, peer) : err;
+        err = err == WEIR_OK ? weir_stream_flush(&peer->stream, own->flow.epoll, peer) : err;
         if (err != WEIR_OK) {
             return err;
         }
@@ -156,33 +157,34 @@ static weir_err open_pump(load *own, uint64_t now_ns)
     uint64_t rate = own->work->rate_per_second;
     uint32_t batch = own->work->batch_records;
     for (;;) {
-        uint64_t intended_ns = own->schedule_ns + own->scheduled * NS_PER_S / rate;
+        uint64_t intended_ns = own->flow.schedule_ns + own->flow.scheduled * NS_PER_S / rate;
         uint64_t last_ns = intended_ns + (batch - 1) * (NS_PER_S / rate);
-        load_peer *peer = &own->peers[own->scheduled / batch % own->work->publishers];
+        load_peer *peer = &own->peers[own->flow.scheduled / batch % own->work->publishers];
         weir_err err;
         if (last_ns > now_ns) {
             return WEIR_OK;
         }
         if (peer->unacked / batch >= LOAD_REQUESTS - 1) {
-            return load_fail(own, WEIR_LIMIT, "the subject is behind by %u acknowledgements",
-                             peer->unacked);
+            return weir_result_fail(own->flow.result, WEIR_LIMIT,
+                                    "the subject is behind by %u acknowledgements", peer->unacked);
         }
-        if (own->measuring) {
-            weir_histogram_add(own->late, now_ns - last_ns);
+        if (own->flow.measuring) {
+            weir_histogram_add(own->flow.late, now_ns - last_ns);
         }
-        own->scheduled += batch;
+        own->flow.scheduled += batch;
         err = batch_put(own, peer, intended_ns, NS_PER_S / rate);
-        err = err == WEIR_OK ? weir_stream_flush(&peer->stream, own->epoll, peer) : err;
+        err = err == WEIR_OK ? weir_stream_flush(&peer->stream, own->flow.epoll, peer) : err;
         if (err != WEIR_OK) {
             return err;
         }
     }
 }
 
-weir_err load_pump(load *own, uint64_t now_ns)
+weir_err load_pump(weir_flow *flow, uint64_t now_ns)
 {
+    load *own = (load *)flow;
     weir_err err = WEIR_OK;
-    if (own->work->rate_per_second > 0 && own->work->task != WEIR_WEIR1_READ) {
+    if (flow->rate_per_second > 0) {
         return open_pump(own, now_ns);
     }
     for (uint32_t i = 0; err == WEIR_OK && i < own->work->publishers; i++) {

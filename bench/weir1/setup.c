@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,18 +20,6 @@
 #include <unistd.h>
 
 enum { CONNECT_S_MAX = 60, WAIT_MS = 100, SOCKET_BUFFER_BYTES = 4 * 1024 * 1024 };
-
-weir_err load_fail(load *own, weir_err err, const char *format, ...)
-{
-    va_list arguments;
-    if (own->result->err == WEIR_OK) {
-        own->result->err = err;
-        va_start(arguments, format);
-        vsnprintf(own->result->text, sizeof(own->result->text), format, arguments);
-        va_end(arguments);
-    }
-    return err;
-}
 
 static weir_err work_check(load *own)
 {
@@ -45,7 +32,7 @@ static weir_err work_check(load *own)
         work->window / work->batch_records >= LOAD_REQUESTS ||
         (closed && flow && work->in_flight < work->batch_records) ||
         (work->task == WEIR_WEIR1_READ && (work->fill_bytes == 0 || work->json))) {
-        return load_fail(own, WEIR_INVALID, "the workload is not one");
+        return weir_result_fail(own->flow.result, WEIR_INVALID, "the workload is not one");
     }
     /* PUBLISH has one reader, which counts what was stored. */
     own->peer_count = work->publishers + (work->task == WEIR_WEIR1_PUBLISH ? 1 : work->subscribers);
@@ -55,18 +42,17 @@ static weir_err work_check(load *own)
 weir_err load_open(load *own)
 {
     weir_err err = work_check(own);
+    if (err == WEIR_OK) {
+        err = weir_flow_open(&own->flow);
+    }
     if (err != WEIR_OK) {
         return err;
     }
     own->run = (uint32_t)weir_now_ns() ^ ((uint32_t)getpid() << 8);
-    own->epoll = epoll_create1(EPOLL_CLOEXEC);
     own->peers = calloc(own->peer_count, sizeof(*own->peers));
     own->accounts = calloc((size_t)own->work->publishers * own->peer_count, sizeof(*own->accounts));
-    own->latency = calloc(1, sizeof(*own->latency));
-    own->late = calloc(1, sizeof(*own->late));
-    if (own->epoll < 0 || own->peers == NULL || own->accounts == NULL || own->latency == NULL ||
-        own->late == NULL) {
-        return load_fail(own, WEIR_NO_MEMORY, "no memory for the run");
+    if (own->peers == NULL || own->accounts == NULL) {
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory for the run");
     }
     for (uint32_t i = 0; i < own->peer_count; i++) {
         load_peer *peer = &own->peers[i];
@@ -77,8 +63,9 @@ weir_err load_open(load *own)
         peer->index = peer->role == LOAD_PUBLISHER ? i : i - own->work->publishers;
         err = peer->role == LOAD_PUBLISHER ? load_publisher_prepare(own, peer) : WEIR_OK;
         if (err != WEIR_OK) {
-            return load_fail(own, err, "a message of these records cannot be made: %s",
-                             weir_err_text(err));
+            return weir_result_fail(own->flow.result, err,
+                                    "a message of these records cannot be made: %s",
+                                    weir_err_text(err));
         }
     }
     return WEIR_OK;
@@ -100,13 +87,9 @@ void load_close(load *own)
          i++) {
         weir_account_fini(&own->accounts[i]);
     }
-    if (own->epoll >= 0) {
-        close(own->epoll);
-    }
     free(own->peers);
     free(own->accounts);
-    free(own->latency);
-    free(own->late);
+    weir_flow_close(&own->flow);
 }
 
 /* ---- Greeting ----------------------------------------------------------------------------------
@@ -135,12 +118,13 @@ weir_err load_upgraded(load *own, load_peer *peer, weir_bytes bytes, size_t *use
         return WEIR_MORE;
     }
     if (bytes.len < 12 || memcmp(bytes.ptr, "HTTP/1.1 101", 12) != 0) {
-        return load_fail(own, WEIR_PROTOCOL, "the upgrade to WebSocket was answered \"%.*s\"",
-                         (int)(bytes.len < 40 ? bytes.len : 40), (const char *)bytes.ptr);
+        return weir_result_fail(own->flow.result, WEIR_PROTOCOL,
+                                "the upgrade to WebSocket was answered \"%.*s\"",
+                                (int)(bytes.len < 40 ? bytes.len : 40), (const char *)bytes.ptr);
     }
     peer->ws = malloc(sizeof(*peer->ws));
     if (peer->ws == NULL) {
-        return load_fail(own, WEIR_NO_MEMORY, "no memory for a connection");
+        return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory for a connection");
     }
     weir_ws_reader_init(peer->ws, &rules);
     *used = (size_t)(end - bytes.ptr) + 4;
@@ -156,7 +140,7 @@ static weir_err upgrade_send(load *own, load_peer *peer)
                        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: weir.v1\r\n\r\n",
                        own->target->port);
     peer->stage = LOAD_UPGRADING;
-    return weir_stream_send(&peer->stream, own->epoll, peer,
+    return weir_stream_send(&peer->stream, own->flow.epoll, peer,
                             (weir_bytes){(const uint8_t *)head, (size_t)len});
 }
 
@@ -165,7 +149,7 @@ weir_err load_connected(load *own, load_peer *peer)
     int number = 0;
     socklen_t len = sizeof(number);
     if (getsockopt(peer->stream.fd, SOL_SOCKET, SO_ERROR, &number, &len) != 0 || number != 0) {
-        return load_fail(own, WEIR_IO, "connect: %s", strerror(number));
+        return weir_result_fail(own->flow.result, WEIR_IO, "connect: %s", strerror(number));
     }
     return own->work->websocket ? upgrade_send(own, peer) : hello_send(own, peer);
 }
@@ -184,8 +168,9 @@ static weir_err ready(load *own, load_peer *peer)
 weir_err load_greet(load *own, load_peer *peer, weir_bytes message)
 {
     if (memmem(message.ptr, message.len, "\"ok\":true", 9) == NULL) {
-        return load_fail(own, WEIR_PROTOCOL, "a greeting was answered %.*s",
-                         (int)(message.len < 120 ? message.len : 120), (const char *)message.ptr);
+        return weir_result_fail(own->flow.result, WEIR_PROTOCOL, "a greeting was answered %.*s",
+                                (int)(message.len < 120 ? message.len : 120),
+                                (const char *)message.ptr);
     }
     if (peer->stage == LOAD_GREETING && peer->role == LOAD_SUBSCRIBER && own->work->json) {
         peer->stage = LOAD_SUBSCRIBING;
@@ -235,22 +220,22 @@ static weir_err connect_begin(load *own, load_peer *peer)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
     int fd = own->work->websocket ? tcp_open(own, &address, &len) : local_open(own, &address, &len);
     if (fd < 0) {
-        return load_fail(own, WEIR_IO, "socket: %s", strerror(errno));
+        return weir_result_fail(own->flow.result, WEIR_IO, "socket: %s", strerror(errno));
     }
     peer->stream.fd = fd;
     peer->stage = LOAD_CONNECTING;
     if (connect(fd, (struct sockaddr *)&address, len) != 0) {
-        return load_fail(own, WEIR_IO, "connect: %s", strerror(errno));
+        return weir_result_fail(own->flow.result, WEIR_IO, "connect: %s", strerror(errno));
     }
-    if (epoll_ctl(own->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
-        return load_fail(own, WEIR_IO, "epoll: %s", strerror(errno));
+    if (epoll_ctl(own->flow.epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        return weir_result_fail(own->flow.result, WEIR_IO, "epoll: %s", strerror(errno));
     }
     return load_connected(own, peer);
 }
 
 weir_err load_connect(load *own)
 {
-    struct epoll_event events[LOAD_EVENTS_MAX];
+    struct epoll_event events[LOAD_CONNECT_EVENTS_MAX];
     uint64_t until_ns = weir_now_ns() + (uint64_t)CONNECT_S_MAX * NS_PER_S;
     for (uint32_t i = 0; i < own->peer_count; i++) {
         weir_err err = connect_begin(own, &own->peers[i]);
@@ -259,17 +244,19 @@ weir_err load_connect(load *own)
         }
     }
     while (own->ready_count < own->peer_count) {
-        int count = epoll_wait(own->epoll, events, LOAD_EVENTS_MAX, WAIT_MS);
+        int count = epoll_wait(own->flow.epoll, events, LOAD_CONNECT_EVENTS_MAX, WAIT_MS);
         for (int i = 0; i < count; i++) {
             load_peer *peer = events[i].data.ptr;
             weir_err err = peer->stage == LOAD_GONE ? WEIR_CLOSED : load_readable(own, peer);
             if (err != WEIR_OK) {
-                return load_fail(own, err, "connecting failed: %s", weir_err_text(err));
+                return weir_result_fail(own->flow.result, err, "connecting failed: %s",
+                                        weir_err_text(err));
             }
         }
         if (weir_now_ns() > until_ns) {
-            return load_fail(own, WEIR_TIMEOUT, "%u of %u connections were ready after %d s",
-                             own->ready_count, own->peer_count, CONNECT_S_MAX);
+            return weir_result_fail(own->flow.result, WEIR_TIMEOUT,
+                                    "%u of %u connections were ready after %d s", own->ready_count,
+                                    own->peer_count, CONNECT_S_MAX);
         }
     }
     return WEIR_OK;

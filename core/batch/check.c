@@ -39,7 +39,8 @@ static weir_err records_check(weir_bytes batch, const weir_batch_head *head, uin
         weir_record record;
         size_t used;
         weir_err err = weir_batch_record_decode(batch, head, position, &record, &used);
-        if (err != WEIR_OK || record.offset <= before || !names_utf8(&record)) {
+        if (err != WEIR_OK || record.offset <= before ||
+            (record.header_count > 0 && !names_utf8(&record))) {
             return WEIR_MALFORMED;
         }
         before = record.offset;

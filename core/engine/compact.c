@@ -52,7 +52,10 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
                               const weir_topic_options *options, uint64_t *bytes, uint64_t *dirty)
 {
     uint32_t closed = partition->segment_count;
-    closed -= closed > 0 && !partition->segment_closed ? 1 : 0;
+    /* What was on its way to the last one when it was closed is still written to it. */
+    bool grows =
+        !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
+    closed -= closed > 0 && grows ? 1 : 0;
     uint32_t count = 0;
     *bytes = 0;
     *dirty = 0;

@@ -70,7 +70,10 @@ static int64_t offset_at_time(const weir_partition *partition, int64_t time_ms)
 {
     for (uint32_t i = 0; i < partition->segment_count; i++) {
         int64_t offset = 0;
-        if (weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
+        weir_segment_state state;
+        weir_segment_state_of(partition->segments[i], &state);
+        if (state.max_timestamp_ms >= time_ms &&
+            weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
             return offset;
         }
     }

@@ -318,8 +318,11 @@ static void turn_write(weir_engine *engine)
     }
     uint64_t last = weir_journal_last(journal);
     uint64_t durable = weir_journal_durable(journal);
-    bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >=
-                                               (uint64_t)engine->config.os_sync_every_ms * 1000000;
+    uint64_t interval_ns = (uint64_t)engine->config.os_sync_every_ms * 1000000;
+#ifdef WEIR_PLANT_NO_INTERVAL /* a bug on purpose, by which the simulation is tested */
+    interval_ns = UINT64_MAX;
+#endif
+    bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >= interval_ns;
     bool sync = last > durable && (engine->disk_wanted || due);
     weir_err state = WEIR_OK;
     if (last > weir_journal_written(journal) || sync) {
@@ -443,8 +446,8 @@ static void set_deadline(weir_engine *engine)
     deadline = compare < deadline ? compare : deadline;
     uint64_t checkpoint =
         engine->checkpoint_ns + (uint64_t)engine->config.checkpoint_every_ms * 1000000;
-    bool changed = weir_journal_last(engine->journal) > engine->checkpoint_units_at;
-    if (changed && engine->phase == WEIR_CHECKPOINT_IDLE && checkpoint < deadline) {
+    if (weir_save_wanted(engine) && engine->phase == WEIR_CHECKPOINT_IDLE &&
+        checkpoint < deadline) {
         deadline = checkpoint;
     }
     if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL) {

@@ -1,18 +1,24 @@
 /* core/engine/entries.c - what the journal holds: one writer and one reader per entry type.
  *
- *   1 start          recovery epoch u64
- *   2 topic create   id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | 0 u16
- * | name bytes u32 | name 3 topic level    id u32 | level u8 4 topic delete   id u32 5 batch topic
- * id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 | RecordBatch v2 6 live
- * retained  RecordBatch v2 of one record whose key is the full name
- *   7 settings      id u32 | settings as options.c has them: those that change
- *   8 partitions    id u32 | new count u32 | old count u32 | bounds i64 x old count (change.c)
- *   9 trim          topic id u32 | partition u32 | start offset i64 (life.c)
- *  10 reference     topic id u32 | partition u32 | flags u8 (1: sets retained values, 2: of a
- *                   producer) | 0 x 3 | base offset i64 | offsets u32 | bytes u32 | CRC32C u32
- *                   in place of a batch that stands in a segment (straight.c)
- *  20 to 23         groups: group_save.c   24, 25   stream groups: stream.c
- *  26, 27           queue groups: queue.c
+ *   1 start           recovery epoch u64
+ *   2 topic create    id u32 | partitions u32 | partition levels u32 | level u8 | nested u8 | 0 u16 |
+ *                     name bytes u32 | name
+ *   3 topic level     id u32 | level u8
+ *   4 topic delete    id u32
+ *   5 batch           topic id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 |
+ *                     RecordBatch v2
+ *   6 live retained   RecordBatch v2 of one record whose key is the full name
+ *   7 settings        id u32 | settings as options.c has them: those that change
+ *   8 partitions      id u32 | new count u32 | old count u32 | bounds i64 x old count (change.c)
+ *   9 trim            topic id u32 | partition u32 | start offset i64 (life.c)
+ *  10 reference       topic id u32 | partition u32 | flags u8 (1: sets retained values, 2: of a
+ *                     producer) | 0 x 3 | base offset i64 | offsets u32 | bytes u32 | CRC32C u32
+ *                     in place of a batch that stands in a segment (straight.c)
+ *  11 producer        producer id i64 (producers.c)
+ *  12 expire          kind u8 | 0 x 3 | through i64, engine time (producers.c)
+ *  13 publishing      topic id u32 | partition u32 | publishing id u64 | name (producers.c)
+ *  20 to 23           groups: group_save.c   24, 25: stream groups: stream.c
+ *  26, 27             queue groups: queue_entry.c
  *
  * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name.
  * An unknown type or version stops the start [E6]. Replay skips what

@@ -95,19 +95,28 @@ static void read_run(weir_job *job)
             weir_segment_state_of(read->segments[i], &state);
             read->bad_from = read->offset; /* unreadable to its end */
             read->bad_to = state.end_offset;
+            /* A file that is gone; the topic is not. */
+            read->err = read->err == WEIR_NOT_FOUND ? WEIR_DAMAGED : read->err;
         }
     }
 }
 
-static void read_free(weir_read *read)
+void weir_read_let_go(weir_read *read)
 {
     for (uint32_t i = 0; i < read->segment_count; i++) {
         weir_segment_drop(read->segments[i]);
     }
+    read->segment_count = 0;
+}
+
+void weir_read_free(weir_read *read)
+{
+    weir_read_let_go(read);
     for (uint32_t i = 0; i < read->chunk_count; i++) {
         weir_chunk_drop(read->chunks[i]);
     }
     weir_topic_ref_drop(read->topic);
+    free(read->find);
     free(read->segments);
     free(read);
 }
@@ -145,7 +154,7 @@ weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t
     read->bytes_max = WEIR_COLD_BYTES;
     read->topic = weir_topic_ref_keep(partition->topic->ref);
     if (read_segments(read, partition) != WEIR_OK) {
-        read_free(read);
+        weir_read_free(read);
         return WEIR_NO_MEMORY;
     }
     weir_link_append(&engine->reads, &read->link);
@@ -257,10 +266,22 @@ static void fetch_read(weir_engine *engine, weir_read *read)
     weir_port_complete(read->port, &done);
 }
 
+/* A fetch's read has ended; frees it. */
+static void fetch_finish(weir_engine *engine, weir_read *read)
+{
+    weir_ahead_go_on(engine, partition_by_id(engine, read), read);
+    fetch_read(engine, read);
+    weir_read_free(read);
+}
+
 void weir_read_finished(weir_engine *engine, weir_read *read)
 {
     weir_link_remove(&read->link);
     engine->read_count--;
+    if (read->ahead) {
+        weir_ahead_finished(engine, read);
+        return;
+    }
     if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
         weir_log(
             WEIR_LOG_ERROR, "engine",
@@ -269,14 +290,17 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
             (long long)read->bad_from, (long long)read->bad_to - 1, read->topic_id, read->partition,
             weir_err_name(read->err));
     }
-    if (read->subscriber != NULL) {
+    if (read->find != NULL) {
+        weir_find_finished(read);
+    } else if (read->subscriber != NULL) {
         subscriber_read(engine, read);
     } else if (read->member != NULL) {
         weir_member_read_done(engine, read);
     } else if (read->port != NULL) {
-        fetch_read(engine, read);
+        fetch_finish(engine, read);
+        return;
     }
-    read_free(read);
+    weir_read_free(read);
 }
 
 /* ---- The operation
@@ -303,17 +327,23 @@ static weir_err wait_for_record(weir_engine *engine, const weir_op *op, const as
 
 static void start_cold(weir_engine *engine, const asked *fetch, weir_partition *partition)
 {
-    weir_read *read = NULL;
-    weir_err err = weir_read_start(engine, partition, fetch->offset, NULL, &read);
+    weir_read *read = weir_ahead_take(engine, partition, fetch->offset, fetch->bytes_max);
+    bool begun = read != NULL;
+    weir_err err = begun ? WEIR_OK : weir_read_start(engine, partition, fetch->offset, NULL, &read);
     if (err != WEIR_OK) {
         complete_empty(fetch, partition, err);
         return;
     }
+    read->ahead = false;
     read->port = fetch->port;
     read->user = fetch->user;
     read->token = fetch->token;
-    read->bytes_max = fetch->bytes_max;
-    engine->env->ops->job_submit(engine->env, WEIR_LANE_READ, &read->job);
+    if (!begun) {
+        read->bytes_max = fetch->bytes_max;
+        engine->env->ops->job_submit(engine->env, WEIR_LANE_READ, &read->job);
+    } else if (!weir_link_in(&read->link)) {
+        fetch_finish(engine, read); /* it has ended */
+    }
 }
 
 static void serve(weir_engine *engine, const weir_op *op, const asked *fetch,
@@ -392,6 +422,7 @@ void weir_fetches_ready(weir_engine *engine, weir_partition *partition)
 
 void weir_fetches_expire(weir_engine *engine)
 {
+    weir_ahead_expire(engine);
     for (weir_link *at = engine->fetches.next, *next = NULL; at != &engine->fetches; at = next) {
         next = at->next;
         weir_waiting_fetch *waiting = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);

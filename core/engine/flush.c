@@ -127,9 +127,9 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
         count = chunks_that_fit(item, 0);
     }
     weir_err err = weir_segment_append(*current, item->chunks + item->done_count, count);
-    if (err == WEIR_NOT_FOUND && *current == item->segment) {
-        *current =
-            NULL; /* of a topic that is deleted further on in the journal: a new one will do */
+    if ((err == WEIR_NOT_FOUND || err == WEIR_DAMAGED) && *current == item->segment) {
+        /* Of a topic that is deleted further on in the journal, or cut short: a new one will do. */
+        *current = NULL;
         return WEIR_OK;
     }
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
@@ -270,13 +270,15 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition)
 
 void weir_unsynced_add(weir_engine *engine, weir_partition *partition)
 {
-    bool listed = engine->volume == NULL || engine->unsynced_count <= WEIR_SYNCED_ALONE_MAX;
-    if (!weir_link_in(&partition->unsynced_link)) {
-        engine->unsynced_count++; /* more than those are not told apart: the volume is synced */
-        if (listed) {
-            weir_link_append(&engine->unsynced, &partition->unsynced_link);
-        }
+    if (weir_link_in(&partition->unsynced_link)) {
+        return;
     }
+    if (engine->volume != NULL && engine->unsynced_count == WEIR_SYNCED_ALONE_MAX) {
+        engine->unsynced_more = true; /* they are not told apart */
+        return;
+    }
+    weir_link_append(&engine->unsynced, &partition->unsynced_link);
+    engine->unsynced_count++;
 }
 
 static weir_err item_finish(weir_engine *engine, weir_flush_item *item)

@@ -95,6 +95,7 @@ static weir_err guard(inspection *at)
     at->ops_before = at->env->ops;
     at->ops = *at->env->ops;
     at->ops.file_write = refuse_write;
+    at->ops.file_write_stream = refuse_write;
     at->ops.file_truncate = refuse_truncate;
     at->ops.file_allocate = refuse_allocate;
     at->ops.volume_sync = NULL;

@@ -160,6 +160,7 @@ void weir_engine_free(weir_engine *engine)
         weir_trie_destroy(engine->filters);
     }
     weir_straight_found_fini(engine);
+    weir_ahead_fini(engine);
     weir_straight_fini(engine);
     if (engine->pool != NULL) {
         weir_chunk_pool_destroy(engine->pool);

@@ -362,6 +362,25 @@ void weir_fetches_end(weir_engine *engine, weir_partition *partition, weir_port 
 weir_err weir_read_start(weir_engine *engine, weir_partition *partition, int64_t offset,
                          weir_subscriber *subscriber, weir_read **read);
 void weir_read_finished(weir_engine *engine, weir_read *read);
+void weir_read_let_go(weir_read *read); /* of the segments: it has ended */
+void weir_read_free(weir_read *read);
+
+/* ahead.c */
+/* What was read for a fetch at the offset, running (its link is in a list) or ended: the caller's.
+ * NULL: nothing. */
+weir_read *weir_ahead_take(weir_engine *engine, const weir_partition *partition, int64_t offset,
+                           uint64_t bytes_max);
+/* A fetch's read has ended: begins the next one if the fetch went on where one before it ended. */
+void weir_ahead_go_on(weir_engine *engine, weir_partition *partition, const weir_read *read);
+void weir_ahead_finished(weir_engine *engine, weir_read *read); /* nobody has asked for it yet */
+void weir_ahead_expire(weir_engine *engine);
+void weir_ahead_fini(weir_engine *engine);
+
+/* find.c. Offsets by time. True: a job looks, and answers at `unit` and `level` then: *done is taken. False: *done
+ * is complete, or has an error. */
+bool weir_find_time(weir_engine *engine, weir_port *port, const weir_topic *topic, int64_t time_ms,
+                    weir_completion *done, uint64_t unit, weir_level level);
+void weir_find_finished(weir_read *read); /* before it is freed */
 
 /* straight.c */
 /* Whether the closed batch, not yet applied, goes straight to its segment: the open unit then gets
@@ -409,6 +428,8 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 
 /* save.c */
 void weir_save_work(weir_engine *engine);
+/* Whether there is something that the newest checkpoint has not, or left outside segments. */
+bool weir_save_wanted(const weir_engine *engine);
 /* Whether a checkpoint waits for a flush: of partitions of this class and above, and of records up
  * to this unit. */
 bool weir_save_flushes(const weir_engine *engine, uint32_t *class_least, uint64_t *target);

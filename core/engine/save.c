@@ -5,7 +5,8 @@
  *   IDLE <-- WRITE <--newest unit in it durable-- READY <--all encoded-- ENCODE <-+ slice, written
  *            head, sync, name                                               +-----+
  *
- * A checkpoint is due after so many bytes of journal or so much time. What it holds and in which
+ * A checkpoint is due after so many bytes of journal or so much time; in an idle engine too when
+ * the newest began while more came in, and left that outside segments. What it holds and in which
  * slices is saved.c's business; here each slice is written by a background job while the engine goes
  * on. Its state counts only on segments that were synced before it was encoded, so no flush runs
  * between SYNC and the last slice [E5]. It gets its name only when every unit in it is durable: a
@@ -148,12 +149,18 @@ static uint64_t journal_bytes(const weir_engine *engine)
     return counts.bytes + engine->stats.straight_bytes; /* all that a start reads */
 }
 
+bool weir_save_wanted(const weir_engine *engine)
+{
+    return engine->checkpoint_left ||
+           weir_journal_last(engine->journal) != engine->checkpoint_units_at;
+}
+
 static bool checkpoint_due(const weir_engine *engine)
 {
     if (engine->checkpoint_again) {
         return true;
     }
-    if (weir_journal_last(engine->journal) == engine->checkpoint_units_at) {
+    if (!weir_save_wanted(engine)) {
         return false;
     }
     if (journal_bytes(engine) - engine->checkpoint_bytes_at >= engine->config.checkpoint_bytes) {
@@ -202,8 +209,8 @@ static void drop_segments(weir_save *save)
 static weir_err sync_collect(weir_engine *engine)
 {
     weir_save *save = &engine->save;
-    save->volume = engine->volume != NULL && (engine->unsynced_count > WEIR_SYNCED_ALONE_MAX ||
-                                              weir_segment_files_need_volume(engine->files));
+    save->volume = engine->volume != NULL &&
+                   (engine->unsynced_more || weir_segment_files_need_volume(engine->files));
     if (!save->volume && engine->unsynced_count > 0) {
         save->segments = malloc(engine->unsynced_count * sizeof(weir_segment *));
         if (save->segments == NULL) {
@@ -219,7 +226,7 @@ static weir_err sync_collect(weir_engine *engine)
                 weir_segment_keep(partition->segments[partition->segment_count - 1]);
         }
     }
-    engine->unsynced_count = 0;
+    engine->unsynced_more = false;
     return WEIR_OK;
 }
 
@@ -274,6 +281,7 @@ static void checkpoint_done(weir_engine *engine)
     engine->checkpoint_units_at = engine->save.checkpoint.unit;
     engine->checkpoint_ns = engine->now_ns;
     engine->checkpoint_again = false;
+    engine->checkpoint_left = engine->saving.left;
     engine->stats.checkpoints++;
     weir_saved_end(engine, true);
     slice_relax(engine);

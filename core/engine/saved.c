@@ -178,6 +178,7 @@ void weir_saved_begin(weir_engine *engine)
     saving->begin_unit = weir_journal_last(engine->journal);
     saving->replay_from = saving->begin_unit + 1;
     saving->carried_bytes = 0;
+    saving->left = false;
     saving->bytes = 0;
     for (int i = 0; i < ORDER_COUNT; i++) {
         weir_saved_lists *lists = &saving->lists[ORDER[i]];
@@ -195,6 +196,7 @@ static void carry_decide(weir_engine *engine, weir_partition *partition)
     uint64_t bytes = partition->unflushed_bytes;
     bool fits = bytes <= weir_carried_max(engine) &&
                 saving->carried_bytes + bytes <= weir_carried_total_max(engine);
+    saving->left |= !fits;
     saving->carry = fits || partition->flushed_offset < partition->carried_end; /* [V4] */
     if (saving->carry) {
         saving->carried_bytes += bytes;

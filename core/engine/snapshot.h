@@ -95,6 +95,15 @@ typedef struct weir_topic_draft {
     weir_bytes epochs;
 } weir_topic_draft;
 
+/* A retained value's; the bytes are the reader's. */
+typedef struct weir_retained_draft {
+    weir_bytes name;
+    weir_bytes topic;
+    uint32_t topic_id;
+    uint32_t partition;
+    weir_bytes batch;
+} weir_retained_draft;
+
 /* One tagged field of an object. `put` writes its bytes, or none: the field is then left out, and
  * whoever reads keeps what the object begins with. `take` gets all bytes of one that is there; what
  * it leaves is DAMAGED, and so is a reader that failed. What stands behind `object`:
@@ -103,7 +112,7 @@ typedef struct weir_topic_draft {
  *   engine     weir_engine            weir_engine
  *   topic      const weir_topic       weir_topic_draft
  *   partition  const weir_partition   weir_partition, fields with lower tags already read
- *   retained   const weir_retained    weir_retained_draft (snapshot.c)
+ *   retained   const weir_retained    weir_retained_draft
  *   producer   const weir_producer    weir_producer
  *   publishing const weir_publishing  its draft (snapshot_producers.c) */
 typedef struct weir_snapshot_field {
@@ -114,6 +123,18 @@ typedef struct weir_snapshot_field {
 } weir_snapshot_field;
 
 #define WEIR_FIELDS(table) (table), sizeof(table) / sizeof((table)[0])
+
+/* snapshot_fields.c: a table for each kind that snapshot.c reads and writes. */
+typedef struct weir_snapshot_fields {
+    const weir_snapshot_field *fields;
+    size_t count;
+} weir_snapshot_fields;
+extern const weir_snapshot_fields weir_snapshot_engine_fields;
+extern const weir_snapshot_fields weir_snapshot_topic_fields;
+extern const weir_snapshot_fields weir_snapshot_partition_fields;
+extern const weir_snapshot_fields weir_snapshot_topic_gone_fields;
+extern const weir_snapshot_fields weir_snapshot_retained_fields;
+#define WEIR_FIELDS_OF(table) (table).fields, (table).count
 
 /* An object: begin, its identity, its fields, end (with what begin gave). */
 size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit);

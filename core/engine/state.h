@@ -65,6 +65,7 @@ typedef struct weir_route weir_route;
 typedef struct weir_filter weir_filter;
 typedef struct weir_retained weir_retained;
 typedef struct weir_read weir_read;
+typedef struct weir_find weir_find;
 typedef struct weir_cursor weir_cursor;
 typedef struct weir_group weir_group;
 typedef struct weir_group_part weir_group_part;
@@ -109,6 +110,9 @@ struct weir_partition {
     uint32_t straight_items;   /* sets that have something of it, waiting or going */
     int64_t straight_end;      /* what is on its way straight to the segment ends here, */
     uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
+    uint64_t group;            /* engine.straight.group when it last got a batch: */
+    uint64_t group_bytes;      /* what it got in that one, */
+    uint64_t group_before;     /* and in the one before it; 0: nothing */
     bool segment_closed;       /* it is old: the next record begins another one */
     int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
     int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
@@ -344,6 +348,7 @@ struct weir_read {
     weir_subscriber *subscriber; /* NULL: a fetch, a take, or given up */
     weir_member *member;         /* whose take reads; NULL: none, or given up */
     weir_port *port;             /* a fetch's; NULL: given up */
+    weir_find *find; /* find.c: it looks for a time, and brings no records; NULL: it reads */
     void *user;
     uint64_t token;
     uint32_t topic_id;
@@ -357,7 +362,19 @@ struct weir_read {
     uint32_t chunk_count;
     weir_err err;
     int64_t bad_from, bad_to;
+    bool ahead; /* nobody has asked for it yet: ahead.c */
 };
+
+/* Where a reader from disk goes on, and what was read for it already. */
+enum { WEIR_AHEAD_MAX = 8 };
+typedef struct weir_ahead {
+    bool used;
+    uint32_t topic_id;
+    uint32_t partition;
+    int64_t next;
+    uint64_t used_ns;
+    weir_read *read; /* from `next` on, running or ended; NULL: none */
+} weir_ahead;
 
 /* ---- Ports (port.c) ---------------------------------------------------------------------------
  */
@@ -563,6 +580,7 @@ typedef struct weir_saving {
     bool base_wanted; /* the next one has to */
     bool engine_done; /* the engine's own object is written */
     bool carry;       /* the partition that is being written takes its unflushed batches along */
+    bool left;        /* one had more of them than may be carried: segments should have them */
     uint64_t begin_unit;
     uint64_t replay_from;
     uint64_t carried_bytes; /* in this pass */
@@ -670,6 +688,7 @@ struct weir_engine {
     weir_link evictable;
     weir_link unsynced;
     uint64_t unsynced_count;
+    bool unsynced_more;        /* there are others, which are not listed: the volume is synced */
     weir_segment_files *files; /* the bound on open segment files */
     weir_file *volume;         /* open since the start: see weir_env_ops.volume_sync */
     uint64_t tail_bytes;
@@ -679,6 +698,7 @@ struct weir_engine {
     weir_link fetches;
     weir_link reads;
     uint32_t read_count;
+    weir_ahead ahead[WEIR_AHEAD_MAX];
 
     weir_straight straight;
     weir_flush flush;
@@ -696,6 +716,7 @@ struct weir_engine {
     uint64_t checkpoint_units_at;     /* the unit of the newest checkpoint ... */
     uint64_t checkpoint_units_before; /* ... and of the one before, which is kept as well */
     bool checkpoint_again;            /* the last attempt failed */
+    bool checkpoint_left;             /* the newest left records behind that segments should have */
     uint64_t checkpoint_ns;           /* when the last one was made */
     uint64_t retry_ns;                /* after a full disk */
     bool more_work;                   /* another turn is wanted soon */

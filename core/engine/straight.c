@@ -1,5 +1,6 @@
 /* core/engine/straight.c - large batches are written once: straight to their segment, and the
- * journal only refers to them.
+ * journal only refers to them. Large is what one partition gets of one group; at level os, where
+ * no answer waits for the sync of a segment, an eighth of that in one batch.
  *
  *   close of a large batch --take--> waiting --begin--> going --write--> segment, then the block
  *                               (the unit has a            \               that refers to it
@@ -41,6 +42,7 @@ enum {
         WEIR_JOURNAL_PENDING_BYTES - WEIR_UNIT_ROOM_BYTES, /* as the journal itself */
     ITEMS_START = 8,
     CHUNKS_START = 4,
+    SMALL_SHARE = 8, /* a batch of this part of journal_inline_bytes_max may be worth it */
 };
 
 /* ---- Whether
@@ -201,9 +203,34 @@ static bool item_fill(weir_engine *engine, weir_partition *partition, weir_segme
     return true;
 }
 
+/* What the partition gets of one group, this one or the one before. */
+static uint64_t group_count(const weir_engine *engine, weir_partition *partition,
+                            const weir_chunk *chunk)
+{
+    uint64_t group = engine->straight.group;
+    if (partition->group != group) {
+        partition->group_before = partition->group + 1 == group ? partition->group_bytes : 0;
+        partition->group_bytes = 0;
+        partition->group = group;
+    }
+    partition->group_bytes += chunk->batch_bytes;
+    return partition->group_bytes > partition->group_before ? partition->group_bytes
+                                                            : partition->group_before;
+}
+
+/* A segment costs a group one more sync, which much data is worth; where nobody waits for a sync, it
+ * costs a system call or two. */
+static bool worth_it(const weir_engine *engine, weir_partition *partition, const weir_chunk *chunk)
+{
+    uint64_t most = engine->config.journal_inline_bytes_max;
+    uint64_t group = group_count(engine, partition, chunk);
+    bool waits = partition->topic->options.level == WEIR_LEVEL_DISK;
+    return chunk->batch_bytes >= most / SMALL_SHARE && (!waits || group >= most);
+}
+
 bool weir_straight_take(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
 {
-    if (chunk->batch_bytes < engine->config.journal_inline_bytes_max) {
+    if (!worth_it(engine, partition, chunk)) {
         return false;
     }
     weir_segment *segment = segment_for(engine, partition, chunk, lacking_bytes(partition));
@@ -218,7 +245,7 @@ bool weir_straight_take(weir_engine *engine, weir_partition *partition, weir_chu
 /* ---- What the journal calls
  * --------------------------------------------------------------------------------- */
 
-static weir_err straight_begin(void *arg)
+static weir_err straight_begin(void *arg, uint64_t *bytes)
 {
     weir_engine *engine = arg;
     weir_straight *straight = &engine->straight;
@@ -236,6 +263,8 @@ static weir_err straight_begin(void *arg)
     straight->waiting = straight->going;
     straight->going = taken;
     straight->going.written = false;
+    straight->group++;
+    *bytes = straight->waiting_bytes;
     straight->heads_too |= engine->phase != WEIR_CHECKPOINT_IDLE; /* [X4] */
     return WEIR_OK;
 }

@@ -49,6 +49,7 @@ typedef struct weir_straight {
     bool heads_too; /* a checkpoint is being made: it counts on the .heads as well */
     /* The owner's. */
     uint64_t waiting_bytes; /* of both sets */
+    uint64_t group;         /* how many blocks with units were begun: names the next one's group */
     bool flush_wanted;      /* a partition lacks a segment that its batches may go to */
     uint64_t open_unit;     /* the newest one that was recovered */
     uint64_t keep_from;     /* what the older checkpoint that is kept may replay begins here */

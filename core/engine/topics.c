@@ -343,8 +343,8 @@ static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_to
     return WEIR_OK;
 }
 
-/* The first offset at or after a time, from the tail and the segments' time entries. Segments are
- * asked only for what they keep in memory, so this does not wait for a disk that is slow twice. */
+/* The first offset at or after a time, for a reset, on the owner's thread: it may load a segment's
+ * table. Offsets by time that clients ask for are looked up by a job (find.c). */
 int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms)
 {
     for (uint32_t i = 0; i < partition->segment_count; i++) {
@@ -454,13 +454,6 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
         weir_err err = topics_fill(engine, all ? NULL : topic, &done->topics);
         done->err = err != WEIR_OK ? err : done->err;
     }
-    if (op->type == WEIR_OP_OFFSETS && op->topic.offsets_kind == WEIR_OFFSETS_TIME &&
-        done->err == WEIR_OK) {
-        for (uint32_t i = 0; i < topic->partition_count; i++) {
-            done->topics.topics[0].partitions[i].found_offset =
-                weir_topics_find_time(topic->partitions[i], op->topic.time_ms);
-        }
-    }
 }
 
 void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op)
@@ -477,5 +470,13 @@ void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op)
     /* [E4] What it tells of must be durable before it is told, an answer "no" included. A question
      * waits for the last change of topics, not for records that a full disk may hold back. */
     bool told = engine->topics_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK);
-    weir_port_answer(port, &done, engine->topics_unit, told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK);
+    weir_level level = told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK;
+    bool by_time = op->type == WEIR_OP_OFFSETS && op->topic.offsets_kind == WEIR_OFFSETS_TIME;
+    if (by_time && done.err == WEIR_OK &&
+        weir_find_time(engine, port,
+                       weir_topics_find(engine, (weir_bytes){op->data, op->topic.name_bytes}),
+                       op->topic.time_ms, &done, engine->topics_unit, level)) {
+        return; /* the job answers */
+    }
+    weir_port_answer(port, &done, engine->topics_unit, level);
 }

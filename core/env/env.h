@@ -59,6 +59,10 @@ typedef struct weir_env_ops {
      * unknown. iov is not kept. */
     weir_err (*file_write)(weir_env *env, weir_file *file, const struct iovec *iov, int count,
                            uint64_t offset);
+    /* The same for bytes of a stream that few will read soon: the system may write them out at once
+     * and forget them, so that they take no memory from others. Promises no more than file_write. */
+    weir_err (*file_write_stream)(weir_env *env, weir_file *file, const struct iovec *iov,
+                                  int count, uint64_t offset);
     weir_err (*file_sync)(weir_env *env, weir_file *file); /* fdatasync */
     /* Everything that was written to the volume `file` is on, names included, by whatever descriptor
      * and whether it is still open. Tells also when something failed to reach the disk since `file`

@@ -104,6 +104,15 @@ static weir_err faulty_file_write(weir_env *env, weir_file *file, const struct i
     return err != WEIR_OK ? err : below(env)->ops->file_write(below(env), file, iov, count, offset);
 }
 
+static weir_err faulty_file_write_stream(weir_env *env, weir_file *file, const struct iovec *iov,
+                                         int count, uint64_t offset)
+{
+    weir_err err = call_enter(env, WEIR_CALL_WRITE);
+    return err != WEIR_OK
+               ? err
+               : below(env)->ops->file_write_stream(below(env), file, iov, count, offset);
+}
+
 static weir_err faulty_file_sync(weir_env *env, weir_file *file)
 {
     weir_err err = call_enter(env, WEIR_CALL_SYNC);
@@ -285,6 +294,7 @@ static const weir_env_ops FAULTY_OPS = {
     .file_close = faulty_file_close,
     .file_read = faulty_file_read,
     .file_write = faulty_file_write,
+    .file_write_stream = faulty_file_write_stream,
     .file_sync = faulty_file_sync,
     .volume_sync = faulty_volume_sync,
     .file_size = faulty_file_size,

@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,15 +31,24 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { NS_PER_SECOND = 1000000000, NS_PER_MS = 1000000, MS_PER_SECOND = 1000 };
+enum {
+    NS_PER_SECOND = 1000000000,
+    NS_PER_MS = 1000000,
+    MS_PER_SECOND = 1000,
+    PAGE_BYTES = 4096,
+    STREAM_SPANS_MAX = 64,
+    WRITE_DONTCACHE = 0x80, /* RWF_DONTCACHE, since Linux 6.14; libc may not name it yet */
+};
 
 typedef struct posix_env {
     weir_env env;
     weir_lanes *lanes;
+    atomic_bool drops_nothing; /* the file system, or the kernel, has no uncached writes */
 } posix_env;
 
 struct weir_file {
@@ -218,6 +228,16 @@ static ssize_t write_some(int fd, const struct iovec *iov, int count, const writ
     return pwritev(fd, next, left < IOV_MAX ? left : IOV_MAX, (off_t)at->offset);
 }
 
+/* What a write answered: OK, also when it is to be tried again. */
+static weir_err write_took(ssize_t part)
+{
+    if (part == 0) {
+        errno = EIO; /* it took nothing and said nothing: going on would never end */
+        return WEIR_IO;
+    }
+    return part < 0 && errno != EINTR ? err_of_errno(errno) : WEIR_OK;
+}
+
 static weir_err posix_file_write(weir_env *env, weir_file *file, const struct iovec *iov, int count,
                                  uint64_t offset)
 {
@@ -226,12 +246,56 @@ static weir_err posix_file_write(weir_env *env, weir_file *file, const struct io
     write_advance(&at, iov, count, 0); /* past empty spans */
     while (at.index < count) {
         ssize_t part = write_some(file->fd, iov, count, &at);
-        if (part == 0) {
-            errno = EIO; /* it took nothing and said nothing: going on would never end */
-            return WEIR_IO;
+        weir_err err = write_took(part);
+        if (err != WEIR_OK) {
+            return err;
         }
-        if (part < 0 && errno != EINTR) {
-            return err_of_errno(errno);
+        write_advance(&at, iov, count, part > 0 ? (size_t)part : 0);
+    }
+    return WEIR_OK;
+}
+
+/* Copies into `spans` what is left from `at` on, up to the offset `end`; how many there are. */
+static int write_spans(const struct iovec *iov, int count, const write_position *at, uint64_t end,
+                       struct iovec spans[STREAM_SPANS_MAX])
+{
+    uint64_t left = end - at->offset;
+    int used = 0;
+    for (int i = at->index; i < count && used < STREAM_SPANS_MAX && left > 0; i++) {
+        size_t done = i == at->index ? at->done : 0;
+        size_t len = iov[i].iov_len - done < left ? iov[i].iov_len - done : (size_t)left;
+        spans[used++] = (struct iovec){(uint8_t *)iov[i].iov_base + done, len};
+        left -= len;
+    }
+    return used;
+}
+
+/* The pages go to the disk at once and are dropped when they are there. The last one, if it is not
+ * full, is not: the next append would have to read it again. */
+static weir_err posix_file_write_stream(weir_env *env, weir_file *file, const struct iovec *iov,
+                                        int count, uint64_t offset)
+{
+    posix_env *posix = (posix_env *)env;
+    write_position at = {.offset = offset};
+    uint64_t end = offset;
+    for (int i = 0; i < count; i++) {
+        end += iov[i].iov_len;
+    }
+    const uint64_t whole = end / PAGE_BYTES * PAGE_BYTES;
+    write_advance(&at, iov, count, 0); /* past empty spans */
+    while (at.index < count) {
+        struct iovec spans[STREAM_SPANS_MAX];
+        bool drops = at.offset < whole && !atomic_load(&posix->drops_nothing);
+        int used = write_spans(iov, count, &at, at.offset < whole ? whole : end, spans);
+        ssize_t part =
+            pwritev2(file->fd, spans, used, (off_t)at.offset, drops ? WRITE_DONTCACHE : 0);
+        if (part < 0 && errno == EOPNOTSUPP && drops) {
+            atomic_store(&posix->drops_nothing, true);
+            continue;
+        }
+        weir_err err = write_took(part);
+        if (err != WEIR_OK) {
+            return err;
         }
         write_advance(&at, iov, count, part > 0 ? (size_t)part : 0);
     }
@@ -519,6 +583,7 @@ static const weir_env_ops POSIX_OPS = {
     .file_close = posix_file_close,
     .file_read = posix_file_read,
     .file_write = posix_file_write,
+    .file_write_stream = posix_file_write_stream,
     .file_sync = posix_file_sync,
     .volume_sync = posix_volume_sync,
     .file_size = posix_file_size,

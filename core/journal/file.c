@@ -1,13 +1,14 @@
 /* core/journal/file.c - names the journal's files and makes them ready before they are used.
  *
  *   prepare:  <n>.new --zeros, sync--> <n>.spare --rename, folder synced--> <m>.wal --> blocks
+ *   create:   <n>.new --sync--> <n>.wal                               (no spare of that size is ready)
  *   release:  <k>.wal --rename--> <n>.spare                                   (not filled again)
  *
  * A file is written once before blocks go into it: a sync of a file that only had its space
  * reserved must also record that the space is now in use, and takes as long as one that grows.
  *
  * [F1] Nothing is written to a .wal whose name has not been made durable by a sync of the folder.
- * [F2] A .spare has its full size; it holds zeros or blocks of generations below its own number. */
+ * [F2] A .spare and a .wal have their full size; a spare holds zeros or blocks of generations below its own number. */
 #include "core/journal/file.h"
 
 #include "core/base/assert.h"
@@ -205,19 +206,27 @@ weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, 
 {
     weir_env *env = dir->env;
     char path[WEIR_JOURNAL_PATH_MAX];
+    char wal_path[WEIR_JOURNAL_PATH_MAX];
     weir_file *created;
-    weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_WAL}, path);
+    weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_NEW}, path);
+    weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_WAL}, wal_path);
     weir_err err = env->ops->file_open(
         env, path, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_EXCLUSIVE, &created);
     if (err != WEIR_OK) {
         return err;
     }
+    bool named = false;
     err = env->ops->file_allocate(env, created, 0, bytes);
     err = err == WEIR_OK && zeroed ? zeros_write(env, created, bytes, false) : err;
+    err = err != WEIR_OK ? err : env->ops->file_sync(env, created); /* [F2] */
     err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_file_prepared);
+    if (err == WEIR_OK) {
+        err = env->ops->rename(env, path, wal_path);
+        named = err == WEIR_OK;
+    }
     err = err != WEIR_OK ? err : env->ops->dir_sync(env, dir->path); /* [F1] */
     if (err != WEIR_OK) {
-        file_take_back(env, created, path);
+        file_take_back(env, created, named ? wal_path : path);
         return err;
     }
     *file = created;

@@ -45,8 +45,9 @@ weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number
 /* Renames a spare to "<number>.wal", syncs the folder and opens it. */
 weir_err weir_journal_spare_use(const weir_journal_dir *dir, uint64_t spare, uint64_t number,
                                 weir_file **file);
-/* Makes "<number>.wal" of this size from nothing, filled with zeros when `zeroed`, and syncs the
- * folder; the contents are not synced. DISK_FULL: nothing is left behind. */
+/* Makes "<number>.wal" of this size from nothing, filled with zeros when `zeroed`, and syncs file and
+ * folder: a .wal that is shorter than it should be is damage, never what a crash left. DISK_FULL:
+ * nothing is left behind. */
 weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
                                   bool zeroed, weir_file **file);
 

@@ -88,6 +88,7 @@ struct weir_journal {
     void (*wake)(void *arg);
     void *wake_arg;
     weir_journal_beside beside;
+    uint64_t beside_bytes; /* of the set that was begun last */
 
     uint64_t journal_id;
     uint64_t number_next; /* the next name to give; above every name in the folder */

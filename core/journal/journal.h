@@ -23,8 +23,9 @@ typedef struct weir_journal_unit weir_journal_unit;
 typedef struct weir_journal_beside {
     void *arg;
     /* Owner's thread: a write of all units ended so far is about to start. What they refer to, and
-     * no earlier call took, is this call's set. NO_MEMORY: nothing is written now; asked again. */
-    weir_err (*begin)(void *arg);
+     * no earlier call took, is this call's set, of *bytes. NO_MEMORY: nothing is written now; asked
+     * again. */
+    weir_err (*begin)(void *arg, uint64_t *bytes);
     /* Writes the set, unless it did already. Any one thread. DISK_FULL, NO_MEMORY: asked again
      * later; any other error stops the journal for good. */
     weir_err (*write)(void *arg);

@@ -38,8 +38,7 @@
  * [R9] Damage that is to be lived with (weir_journal_damage) leaves the chain as it is up to the last
  *      whole unit: whoever stops there writes nothing at all, and whoever cuts there writes all of the
  *      chain's last file again, so that nothing is left that tells of more. */
-#include "core/journal/internal.h"
-#include "core/journal/reader.h"
+#include "core/journal/recover_parts.h"
 
 #include "core/base/log.h"
 
@@ -48,41 +47,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TERM_SHIFT = 32, NEW_FILE_ROOM_BYTES = 64 * 1024 };
-
-typedef struct chain_link {
-    weir_journal_head head;
-    uint64_t end; /* where its last block ends; for the last file found by reading */
-    uint64_t bytes;
-} chain_link;
-
-typedef struct recovery {
-    weir_journal *journal;
-    uint64_t from_unit;
-    weir_err (*replay)(void *arg, const weir_journal_unit *unit, weir_fault *fault);
-    void *arg;
-    weir_fault *fault;
-    weir_journal_listing listing;
-    weir_journal_reader reader;
-    chain_link *links; /* oldest first */
-    size_t link_count;
-    bool older_unreadable;   /* the chain ends at a file whose head is bad, before what is needed */
-    uint64_t last;           /* the newest whole unit so far */
-    uint64_t sequence;       /* the next block's */
-    uint64_t mark;           /* the highest durable unit anything tells of */
-    uint64_t mark_without;   /* ... but for the last file's head */
-    uint64_t blocks_mark;    /* the highest that a block of the file read last tells of */
-    uint64_t units_end;      /* in the file read last: where its last block with units ends */
-    uint64_t units_sequence; /* and the sequence of the block behind that one */
-    bool cut;                /* what the unit after `last` refers to is not there */
-    bool damaged;            /* found, and the fault filled */
-    bool refused;            /* a unit was there and whole, and the replay would not have it */
-    size_t read; /* links that units were read from, or passed over, from the first on */
-} recovery;
+enum { TERM_SHIFT = 32 };
 
 /* Faults. */
 
-static weir_err fault_fill(recovery *r, weir_err err, uint64_t number, uint64_t position,
+static weir_err fault_fill(weir_recovery *r, weir_err err, uint64_t number, uint64_t position,
                            const char *text)
 {
     int os_errno = err == WEIR_IO || err == WEIR_DISK_FULL ? errno : 0;
@@ -100,7 +69,7 @@ static weir_err fault_fill(recovery *r, weir_err err, uint64_t number, uint64_t 
     return err;
 }
 
-static weir_err damaged(recovery *r, uint64_t number, uint64_t position, const char *what)
+static weir_err damaged(weir_recovery *r, uint64_t number, uint64_t position, const char *what)
 {
     char text[WEIR_FAULT_TEXT_MAX];
     (void)snprintf(
@@ -112,7 +81,8 @@ static weir_err damaged(recovery *r, uint64_t number, uint64_t position, const c
     return fault_fill(r, WEIR_DAMAGED, number, position, text);
 }
 
-static weir_err unreadable(recovery *r, weir_err err, uint64_t number, uint64_t position)
+weir_err weir_recovery_unreadable(weir_recovery *r, weir_err err, uint64_t number,
+                                  uint64_t position)
 {
     return fault_fill(r, err, number, position,
                       err == WEIR_NO_MEMORY
@@ -120,7 +90,7 @@ static weir_err unreadable(recovery *r, weir_err err, uint64_t number, uint64_t 
                           : "the journal cannot be read; check the disk and the file's owner");
 }
 
-static weir_err unwritable(recovery *r, weir_err err, uint64_t number)
+weir_err weir_recovery_unwritable(weir_recovery *r, weir_err err, uint64_t number)
 {
     return fault_fill(
         r, err, number, 0,
@@ -143,7 +113,7 @@ static bool listed(const weir_journal_listing *listing, uint64_t number)
 }
 
 /* DAMAGED without a fault: the file is there and has no good head of its own. */
-static weir_err link_read(recovery *r, uint64_t number, chain_link *link)
+static weir_err link_read(weir_recovery *r, uint64_t number, weir_chain_link *link)
 {
     weir_bytes page;
     weir_err err = weir_journal_reader_open(&r->reader, number);
@@ -151,7 +121,7 @@ static weir_err link_read(recovery *r, uint64_t number, chain_link *link)
         err = weir_journal_reader_span(&r->reader, 0, WEIR_JOURNAL_PAGE_BYTES, &page);
     }
     if (err != WEIR_OK) {
-        return unreadable(r, err, number, 0);
+        return weir_recovery_unreadable(r, err, number, 0);
     }
     err = weir_journal_head_decode(page, &link->head);
     if (err == WEIR_VERSION) {
@@ -166,11 +136,11 @@ static weir_err link_read(recovery *r, uint64_t number, chain_link *link)
     return own ? WEIR_OK : WEIR_DAMAGED;
 }
 
-static weir_err link_add(recovery *r, const chain_link *link)
+weir_err weir_recovery_link_add(weir_recovery *r, const weir_chain_link *link)
 {
-    chain_link *grown = realloc(r->links, (r->link_count + 1) * sizeof(*grown));
+    weir_chain_link *grown = realloc(r->links, (r->link_count + 1) * sizeof(*grown));
     if (grown == NULL) {
-        return unreadable(r, WEIR_NO_MEMORY, link->head.number, 0);
+        return weir_recovery_unreadable(r, WEIR_NO_MEMORY, link->head.number, 0);
     }
     r->links = grown;
     r->links[r->link_count++] = *link;
@@ -178,10 +148,10 @@ static weir_err link_add(recovery *r, const chain_link *link)
 }
 
 /* The newest file with a good head and a number below that. EMPTY: there is none. */
-static weir_err last_find(recovery *r, uint64_t below)
+static weir_err last_find(weir_recovery *r, uint64_t below)
 {
     for (size_t i = r->listing.count; i > 0; i--) {
-        chain_link link;
+        weir_chain_link link;
         if (r->listing.names[i - 1].kind != WEIR_JOURNAL_WAL ||
             r->listing.names[i - 1].number >= below) {
             continue;
@@ -189,7 +159,7 @@ static weir_err last_find(recovery *r, uint64_t below)
         weir_err err = link_read(r, r->listing.names[i - 1].number, &link);
         if (err == WEIR_OK) {
             r->journal->journal_id = link.head.journal_id;
-            return link_add(r, &link);
+            return weir_recovery_link_add(r, &link);
         }
         if (err != WEIR_DAMAGED) {
             return err;
@@ -199,11 +169,11 @@ static weir_err last_find(recovery *r, uint64_t below)
 }
 
 /* Adds the files before, newest first, as far as they are there. */
-static weir_err previous_find(recovery *r)
+static weir_err previous_find(weir_recovery *r)
 {
     for (;;) {
         weir_journal_head after = r->links[r->link_count - 1].head;
-        chain_link link;
+        weir_chain_link link;
         if (after.previous_number == 0 || !listed(&r->listing, after.previous_number)) {
             return WEIR_OK;
         }
@@ -221,7 +191,7 @@ static weir_err previous_find(recovery *r)
             return damaged(r, after.previous_number, 0, "the head of this journal file is damaged");
         }
         link.end = after.previous_end;
-        err = link_add(r, &link);
+        err = weir_recovery_link_add(r, &link);
         if (err != WEIR_OK) {
             return err;
         }
@@ -230,7 +200,7 @@ static weir_err previous_find(recovery *r)
 
 /* The chain that ends before a file whose head is damaged; no other fault takes the place of that
  * one's. */
-static weir_err chain_before(recovery *r, uint64_t number)
+static weir_err chain_before(weir_recovery *r, uint64_t number)
 {
     weir_fault first = *r->fault;
     weir_err err = WEIR_DAMAGED;
@@ -246,7 +216,7 @@ static weir_err chain_before(recovery *r, uint64_t number)
     return err;
 }
 
-static weir_err chain_find(recovery *r)
+static weir_err chain_find(weir_recovery *r)
 {
     weir_err err = last_find(r, UINT64_MAX);
     err = err == WEIR_OK ? previous_find(r) : err;
@@ -255,7 +225,7 @@ static weir_err chain_find(recovery *r)
         err = err == WEIR_EMPTY ? WEIR_DAMAGED : err;
     }
     for (size_t i = 0; i < r->link_count / 2; i++) {
-        chain_link swapped = r->links[i];
+        weir_chain_link swapped = r->links[i];
         r->links[i] = r->links[r->link_count - 1 - i];
         r->links[r->link_count - 1 - i] = swapped;
     }
@@ -265,7 +235,7 @@ static weir_err chain_find(recovery *r)
 /* Reading. */
 
 /* EMPTY: what it refers to is not there. */
-static weir_err unit_replay(recovery *r, const weir_journal_unit *unit)
+static weir_err unit_replay(weir_recovery *r, const weir_journal_unit *unit)
 {
     const weir_journal_beside *beside = &r->journal->beside;
     weir_err err = WEIR_OK;
@@ -276,7 +246,7 @@ static weir_err unit_replay(recovery *r, const weir_journal_unit *unit)
 }
 
 /* Sets r->cut at the first unit that refers to what is not there. */
-static weir_err units_replay(recovery *r, const weir_journal_block *block, uint64_t number,
+static weir_err units_replay(weir_recovery *r, const weir_journal_block *block, uint64_t number,
                              uint64_t position)
 {
     weir_bytes rest = block->units;
@@ -303,7 +273,7 @@ static weir_err units_replay(recovery *r, const weir_journal_block *block, uint6
 /* Reads one file's blocks up to `end`; *position is where it stopped. OK: all of it, or as far as
  * blocks are good and what they refer to is there; of the last block it may be that only some units
  * count. */
-static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
+static weir_err blocks_replay(weir_recovery *r, uint64_t end, uint64_t *position)
 {
     weir_journal_block block;
     *position = WEIR_JOURNAL_PAGE_BYTES;
@@ -318,7 +288,7 @@ static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
         if (err == WEIR_DAMAGED || (err == WEIR_OK && !next)) {
             return WEIR_OK;
         }
-        err = err != WEIR_OK ? unreadable(r, err, r->reader.number, *position)
+        err = err != WEIR_OK ? weir_recovery_unreadable(r, err, r->reader.number, *position)
                              : units_replay(r, &block, r->reader.number, *position);
         if (err != WEIR_OK) {
             return err;
@@ -340,7 +310,7 @@ static weir_err blocks_replay(recovery *r, uint64_t end, uint64_t *position)
 /* [R5] Above every mark it would have been a torn tail. */
 static const char MISSING_TEXT[] = "records that were safely stored beside the journal are missing";
 
-static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
+static weir_err link_replay(weir_recovery *r, weir_chain_link *link, bool is_last)
 {
     uint64_t number = link->head.number;
     if (link->head.first_unit != r->last + 1 || link->head.first_sequence != r->sequence) {
@@ -350,7 +320,7 @@ static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
     r->mark = link->head.durable > r->mark ? link->head.durable : r->mark;
     weir_err err = weir_journal_reader_open(&r->reader, number);
     if (err != WEIR_OK) {
-        return unreadable(r, err, number, 0);
+        return weir_recovery_unreadable(r, err, number, 0);
     }
     uint64_t position;
     r->read++;
@@ -369,7 +339,7 @@ static weir_err link_replay(recovery *r, chain_link *link, bool is_last)
 }
 
 /* Begins with the newest file whose first unit is not above the first one asked for. */
-static weir_err chain_replay(recovery *r)
+static weir_err chain_replay(weir_recovery *r)
 {
     size_t start = r->link_count;
     while (start > 0 && r->links[start - 1].head.first_unit > r->from_unit) {
@@ -397,7 +367,7 @@ static weir_err chain_replay(recovery *r)
 
 /* Looks at every page from position on for good blocks of this journal whose mark proves that the
  * unit after the last was synced once: DAMAGED. Counts the good ones that do not in *cut. */
-static weir_err proof_search(recovery *r, uint64_t position, uint64_t *cut)
+static weir_err proof_search(weir_recovery *r, uint64_t position, uint64_t *cut)
 {
     for (; position + WEIR_JOURNAL_BLOCK_HEAD_BYTES <= r->reader.bytes;
          position += WEIR_JOURNAL_PAGE_BYTES) {
@@ -415,7 +385,10 @@ static weir_err proof_search(recovery *r, uint64_t position, uint64_t *cut)
     return WEIR_OK;
 }
 
-static weir_err later_search(recovery *r, uint64_t last_number, uint64_t *cut)
+/* A .wal has its whole size before it has its name. */
+static const char SHORT_TEXT[] = "this journal file was cut short";
+
+static weir_err later_search(weir_recovery *r, uint64_t last_number, uint64_t *cut)
 {
     for (size_t i = 0; i < r->listing.count; i++) {
         weir_journal_name name = r->listing.names[i];
@@ -423,6 +396,9 @@ static weir_err later_search(recovery *r, uint64_t last_number, uint64_t *cut)
             continue;
         }
         weir_err err = weir_journal_reader_open(&r->reader, name.number);
+        if (err == WEIR_OK && r->reader.bytes < WEIR_JOURNAL_PAGE_BYTES) {
+            return damaged(r, name.number, r->reader.bytes, SHORT_TEXT);
+        }
         err = err != WEIR_OK ? err : proof_search(r, WEIR_JOURNAL_PAGE_BYTES, cut);
         if (err != WEIR_OK) {
             return err;
@@ -431,12 +407,12 @@ static weir_err later_search(recovery *r, uint64_t last_number, uint64_t *cut)
     return WEIR_OK;
 }
 
-static weir_err tail_judge(recovery *r)
+static weir_err tail_judge(weir_recovery *r)
 {
 #ifdef WEIR_PLANT_CUT_DAMAGE /* a bug on purpose, by which the simulation is tested */
     return r->from_unit > r->last + 1 ? WEIR_DAMAGED : WEIR_OK;
 #endif
-    const chain_link *link = &r->links[r->link_count - 1];
+    const weir_chain_link *link = &r->links[r->link_count - 1];
     uint64_t number = link->head.number;
     uint64_t cut = 0;
     weir_journal_block head;
@@ -445,18 +421,24 @@ static weir_err tail_judge(recovery *r)
         return damaged(r, number, link->end,
                        r->cut ? MISSING_TEXT : "units that were safely stored are missing here");
     }
+    if (link->bytes < link->head.file_bytes) {
+        return damaged(r, number, link->bytes, SHORT_TEXT);
+    }
     weir_err err =
         weir_journal_reader_span(&r->reader, link->end, WEIR_JOURNAL_BLOCK_HEAD_BYTES, &bytes);
     bool torn = err == WEIR_OK &&
                 weir_journal_block_peek(bytes, r->journal->journal_id, number, &head) == WEIR_OK;
     err = err != WEIR_OK ? err : proof_search(r, link->end, &cut);
     err = err != WEIR_OK ? err : later_search(r, number, &cut);
+    if (err == WEIR_DAMAGED && r->damaged) {
+        return err;
+    }
     if (err == WEIR_DAMAGED) {
         return damaged(r, number, link->end,
                        r->cut ? MISSING_TEXT : "a block of the journal is damaged");
     }
     if (err != WEIR_OK) {
-        return unreadable(r, err, r->reader.number, 0);
+        return weir_recovery_unreadable(r, err, r->reader.number, 0);
     }
     if (torn || cut > 0 || r->cut) {
         r->journal->torn_number = number;
@@ -479,14 +461,14 @@ static void journal_id_make(weir_journal *journal)
     }
 }
 
-static bool lives_on(const recovery *r, weir_err err)
+static bool lives_on(const weir_recovery *r, weir_err err)
 {
     return err == WEIR_DAMAGED && r->damaged && !r->refused &&
            r->journal->damage != WEIR_JOURNAL_REFUSE;
 }
 
 /* From here on the chain is what was read of it: [R9]. DAMAGED: that is too little. */
-static weir_err damage_settle(recovery *r)
+static weir_err damage_settle(weir_recovery *r)
 {
     if (r->from_unit > r->last + 1) {
         r->read = 0; /* what was read ends before the first unit that is needed */
@@ -519,7 +501,7 @@ static weir_err damage_settle(recovery *r)
 }
 
 /* Nothing is written, now or later. */
-static void stop(const recovery *r)
+static void stop(const weir_recovery *r)
 {
     weir_journal *journal = r->journal;
     journal->failed = true;
@@ -530,7 +512,7 @@ static void stop(const recovery *r)
 }
 
 /* No file has a good head: a new journal, unless something says that there was one. */
-static weir_err nothing_judge(recovery *r)
+static weir_err nothing_judge(weir_recovery *r)
 {
     if (r->from_unit > 1) {
         r->last = r->from_unit - 1;
@@ -544,12 +526,15 @@ static weir_err nothing_judge(recovery *r)
         uint64_t position = WEIR_JOURNAL_PAGE_BYTES;
         weir_journal_block block;
         weir_err err = weir_journal_reader_open(&r->reader, number);
+        if (err == WEIR_OK && r->reader.bytes < WEIR_JOURNAL_PAGE_BYTES) {
+            return damaged(r, number, r->reader.bytes, SHORT_TEXT);
+        }
         err = err != WEIR_OK ? err : weir_journal_reader_block_any(&r->reader, position, &block);
         if (err == WEIR_OK) {
             return damaged(r, number, 0, "the head of this journal file is damaged");
         }
         if (err != WEIR_DAMAGED) {
-            return unreadable(r, err, number, position);
+            return weir_recovery_unreadable(r, err, number, position);
         }
     }
     journal_id_make(r->journal);
@@ -557,240 +542,9 @@ static weir_err nothing_judge(recovery *r)
     return WEIR_OK;
 }
 
-/* The new file. */
-
-static weir_err last_open(recovery *r)
-{
-    uint64_t number = r->links[r->link_count - 1].head.number;
-    weir_err err = weir_journal_reader_open(&r->reader, number);
-    return err == WEIR_OK ? WEIR_OK : unreadable(r, err, number, 0);
-}
-
-/* Where the last block whose units are all proven to be synced ends in the last file, and the sequence and first
- * unit of what follows: what the new file begins with. A block without units behind it was written by
- * an idle journal, and nothing ever synced it: [R7]. */
-static weir_err unproven_find(recovery *r, uint64_t *position, weir_journal_head *head)
-{
-    const chain_link *link = &r->links[r->link_count - 1];
-    uint64_t at = WEIR_JOURNAL_PAGE_BYTES;
-    *position = at;
-    head->first_sequence = link->head.first_sequence;
-    head->first_unit = r->last + 1;
-    if (r->blocks_mark <= link->head.durable) { /* [R8] */
-        head->first_unit = link->head.first_unit;
-        r->mark = r->mark_without;
-        return last_open(r);
-    }
-    if (r->mark >= r->last) {
-        *position = r->units_end;
-        head->first_sequence = r->units_sequence;
-        return last_open(r);
-    }
-    weir_err err = last_open(r);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    while (at < link->end) {
-        weir_journal_block block;
-        err = weir_journal_reader_block(&r->reader, r->journal->journal_id, at, link->end, &block);
-        if (err != WEIR_OK) {
-            break;
-        }
-        at += block.span_bytes;
-        if (block.unit_count > 0 && block.first_unit + block.unit_count - 1 > r->mark) {
-            head->first_unit = block.first_unit;
-            return WEIR_OK;
-        }
-        if (block.unit_count > 0) {
-            *position = at;
-            head->first_sequence = block.sequence + 1;
-        }
-    }
-    return err == WEIR_OK ? WEIR_OK : unreadable(r, err, link->head.number, at);
-}
-
-/* The block at *at, which moves behind it, and how it is carried over. */
-static weir_err unproven_next(recovery *r, uint64_t *at, uint64_t end, weir_journal_block *block,
-                              weir_journal_block *carried, uint64_t *span, bool *same)
-{
-    const weir_journal *journal = r->journal;
-    weir_err err = weir_journal_reader_block(&r->reader, journal->journal_id, *at, end, block);
-    *at += err == WEIR_OK ? block->span_bytes : 0;
-    return err == WEIR_OK ? weir_journal_carry_block(&journal->beside, block, r->last, NULL,
-                                                     carried, span, same)
-                          : err;
-}
-
-/* How much room the blocks from position on take in the new file. */
-static weir_err unproven_span(recovery *r, uint64_t from, uint64_t end, uint64_t *bytes)
-{
-    *bytes = 0;
-    for (uint64_t at = from; at < end;) {
-        weir_journal_block block;
-        weir_journal_block carried;
-        uint64_t span;
-        bool same;
-        uint64_t position = at;
-        weir_err err = unproven_next(r, &at, end, &block, &carried, &span, &same);
-        if (err != WEIR_OK) {
-            return unreadable(r, err, r->reader.number, position);
-        }
-        *bytes += span;
-    }
-    return WEIR_OK;
-}
-
-/* A block that is not carried over as it stands, in memory of its own. */
-static weir_err block_rebuild(recovery *r, const weir_journal_block *block, uint64_t span,
-                              uint64_t sequence, uint64_t generation, uint8_t **out)
-{
-    weir_journal *journal = r->journal;
-    weir_journal_block carried;
-    bool same;
-    uint8_t *made = malloc((size_t)span);
-    weir_err err = made == NULL ? WEIR_NO_MEMORY
-                                : weir_journal_carry_block(&journal->beside, block, r->last, made,
-                                                           &carried, &span, &same);
-    if (err != WEIR_OK) {
-        free(made);
-        return err;
-    }
-    carried.sequence = sequence;
-    carried.durable = r->mark;
-    (void)weir_journal_block_encode(made, journal->journal_id, generation, &carried);
-    *out = made;
-    return WEIR_OK;
-}
-
-/* Copies the blocks with units from position on; the journal's position and sequence follow. */
-static weir_err unproven_copy(recovery *r, uint64_t from, uint64_t end, uint64_t generation)
-{
-    weir_journal *journal = r->journal;
-    for (uint64_t at = from; at < end;) {
-        weir_journal_block block;
-        weir_journal_block carried;
-        uint64_t span;
-        bool same;
-        uint8_t *made = NULL;
-        weir_err err = unproven_next(r, &at, end, &block, &carried, &span, &same);
-        if (err == WEIR_OK && span == 0) {
-            continue;
-        }
-        uint8_t *ptr = r->reader.ptr + (at - block.span_bytes - r->reader.start);
-        if (err == WEIR_OK && !same) {
-            err = block_rebuild(r, &block, span, journal->sequence_next, generation,
-                                &made); /* [R6] */
-            ptr = made;
-        } else if (err == WEIR_OK) {
-            block.sequence = journal->sequence_next;
-            block.durable = r->mark;
-            (void)weir_journal_block_encode(ptr, journal->journal_id, generation, &block);
-        }
-        if (err != WEIR_OK) {
-            return unreadable(r, err, r->reader.number, at);
-        }
-        struct iovec part = {ptr, (size_t)span};
-        err =
-            journal->env->ops->file_write(journal->env, journal->file, &part, 1, journal->position);
-        free(made);
-        if (err != WEIR_OK) {
-            return unwritable(r, err, generation);
-        }
-        journal->sequence_next++;
-        journal->position += span;
-    }
-    return WEIR_OK;
-}
-
-/* Blocks, sync, head, sync: [R1]. */
-static weir_err new_file_fill(recovery *r, const weir_journal_head *head, uint64_t from,
-                              uint64_t end)
-{
-    weir_journal *journal = r->journal;
-    weir_env *env = journal->env;
-    uint8_t page[WEIR_JOURNAL_PAGE_BYTES];
-    weir_err err = unproven_copy(r, from, end, head->number);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    err = env->ops->file_sync(env, journal->file);
-    if (err == WEIR_OK) {
-        struct iovec part = {page, sizeof(page)};
-        weir_journal_head_encode(head, page);
-        err = env->ops->file_write(env, journal->file, &part, 1, 0);
-    }
-    err = err != WEIR_OK ? err : env->ops->file_sync(env, journal->file);
-    return err != WEIR_OK ? unwritable(r, err, head->number) : WEIR_OK;
-}
-
-static uint64_t new_file_bytes(const weir_journal *journal, uint64_t copied_bytes)
-{
-    uint64_t least = WEIR_JOURNAL_PAGE_BYTES + copied_bytes + NEW_FILE_ROOM_BYTES;
-    uint64_t bytes = journal->file_bytes < WEIR_JOURNAL_SMALL_FILE_BYTES
-                         ? journal->file_bytes
-                         : WEIR_JOURNAL_SMALL_FILE_BYTES;
-    return copied_bytes > 0 && least > bytes ? least : bytes;
-}
-
-/* What the new head says about the files before. A last file of which nothing is kept is left out,
- * so that a gateway that is started again and again leaves no row of empty files. */
-static void previous_tell(recovery *r, uint64_t kept_end, weir_journal_head *head)
-{
-    const chain_link *link = &r->links[r->link_count - 1];
-    head->previous_number = link->head.number;
-    head->previous_end = kept_end;
-    if (kept_end == WEIR_JOURNAL_PAGE_BYTES) {
-        head->previous_number = link->head.previous_number;
-        head->previous_end = link->head.previous_end;
-        r->link_count--;
-    }
-}
-
-static weir_err new_file_make(recovery *r)
-{
-    weir_journal *journal = r->journal;
-    uint64_t from = 0;
-    uint64_t end = 0;
-    uint64_t bytes = 0;
-    weir_journal_head head = {
-        .journal_id = journal->journal_id,
-        .number = journal->number_next++, /* [R4] */
-        .first_unit = r->last + 1,
-        .first_sequence = r->sequence,
-        .durable = r->last, /* [R2] */
-        .term = journal->term,
-    };
-    if (r->link_count > 0) {
-        weir_err err = unproven_find(r, &from, &head);
-        if (err != WEIR_OK) {
-            return err;
-        }
-        end = r->links[r->link_count - 1].end;
-        err = unproven_span(r, from, end, &bytes);
-        if (err != WEIR_OK) {
-            return err;
-        }
-        previous_tell(r, from, &head);
-    }
-    head.file_bytes = new_file_bytes(journal, bytes);
-    weir_err err =
-        weir_journal_file_create(&journal->dir, head.number, head.file_bytes, true, &journal->file);
-    if (err != WEIR_OK) {
-        journal->file = NULL;
-        return unwritable(r, err, head.number);
-    }
-    journal->position = WEIR_JOURNAL_PAGE_BYTES;
-    journal->sequence_next = head.first_sequence;
-    err = new_file_fill(r, &head, from, end);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    return link_add(r, &(chain_link){.head = head, .bytes = head.file_bytes});
-}
-
 /* Taking over. */
 
-static uint64_t number_first(const recovery *r)
+static uint64_t number_first(const weir_recovery *r)
 {
     uint64_t first = (r->journal->term << TERM_SHIFT) + 1; /* other owners' names are others */
     if (r->listing.count > 0) {
@@ -798,82 +552,6 @@ static uint64_t number_first(const recovery *r)
         first = highest >= first ? highest + 1 : first;
     }
     return first;
-}
-
-static weir_err files_adopt(recovery *r)
-{
-    weir_journal *journal = r->journal;
-    for (size_t i = 0; i < r->link_count; i++) {
-        if (weir_journal_files_reserve(journal) != WEIR_OK) {
-            return unreadable(r, WEIR_NO_MEMORY, 0, 0);
-        }
-        journal->files[journal->file_count++] = (weir_journal_file){
-            .number = r->links[i].head.number,
-            .bytes = r->links[i].bytes,
-            .first_unit = r->links[i].head.first_unit,
-            .ours = i + 1 == r->link_count,
-        };
-    }
-    journal->counts.files_created = 1;
-    journal->last = r->last;
-    journal->written = r->last;
-    journal->durable = r->last;
-    journal->last_mark = r->last;
-    return WEIR_OK;
-}
-
-static bool in_chain(const recovery *r, uint64_t number)
-{
-    for (size_t i = 0; i < r->link_count; i++) {
-        if (r->links[i].head.number == number) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A spare of the right size is kept: it was synced before it got its name. */
-static bool spare_adopt(recovery *r, weir_journal_name name)
-{
-    weir_journal *journal = r->journal;
-    weir_env *env = journal->env;
-    char path[WEIR_JOURNAL_PATH_MAX];
-    weir_file *file;
-    uint64_t bytes = 0;
-    if (name.kind != WEIR_JOURNAL_SPARE || journal->spare_count == WEIR_JOURNAL_SPARES_MAX) {
-        return false;
-    }
-    weir_journal_path(&journal->dir, name, path);
-    if (env->ops->file_open(env, path, WEIR_OPEN_READ, &file) != WEIR_OK) {
-        return false;
-    }
-    weir_err err = env->ops->file_size(env, file, &bytes);
-    env->ops->file_close(env, file);
-    if (err != WEIR_OK || bytes != journal->file_bytes) {
-        return false;
-    }
-    journal->spares[journal->spare_count++] = name.number;
-    return true;
-}
-
-/* [R3]; while an older owner may be alive its files are left alone. */
-static void leftovers_remove(recovery *r)
-{
-    weir_journal *journal = r->journal;
-    for (size_t i = 0; i < r->listing.count && !journal->taken_over; i++) {
-        weir_journal_name name = r->listing.names[i];
-        bool wal = name.kind == WEIR_JOURNAL_WAL;
-        bool unread = wal && r->older_unreadable && name.number < r->links[0].head.number;
-        if ((wal && in_chain(r, name.number)) || unread || spare_adopt(r, name)) {
-            continue;
-        }
-        char path[WEIR_JOURNAL_PATH_MAX];
-        weir_journal_path(&journal->dir, name, path);
-        if (journal->env->ops->unlink(journal->env, path) != WEIR_OK) {
-            weir_log(WEIR_LOG_WARN, "journal", "file=%s left behind: it could not be removed",
-                     path);
-        }
-    }
 }
 
 /* Makes the folder's own name durable. */
@@ -889,7 +567,7 @@ static weir_err parent_sync(const weir_journal *journal)
     return journal->env->ops->dir_sync(journal->env, parent);
 }
 
-static weir_err folder_open(recovery *r)
+static weir_err folder_open(weir_recovery *r)
 {
     weir_journal *journal = r->journal;
     bool looks = journal->damage == WEIR_JOURNAL_LOOK;
@@ -907,7 +585,7 @@ static weir_err folder_open(recovery *r)
     return WEIR_OK;
 }
 
-static weir_err recover(recovery *r)
+static weir_err recover(weir_recovery *r)
 {
     weir_err err = folder_open(r);
     if (err != WEIR_OK) {
@@ -930,10 +608,10 @@ static weir_err recover(recovery *r)
         stop(r);
         return WEIR_OK;
     }
-    err = err != WEIR_OK ? err : new_file_make(r);
-    err = err != WEIR_OK ? err : files_adopt(r);
+    err = err != WEIR_OK ? err : weir_recovery_file_make(r);
+    err = err != WEIR_OK ? err : weir_recovery_files_adopt(r);
     if (err == WEIR_OK) {
-        leftovers_remove(r);
+        weir_recovery_leftovers_remove(r);
     }
     return err;
 }
@@ -943,7 +621,7 @@ weir_err weir_journal_recover(weir_journal *journal, uint64_t from_unit,
                                                  weir_fault *fault),
                               void *arg, weir_fault *fault)
 {
-    recovery r = {
+    weir_recovery r = {
         .journal = journal,
         .from_unit = from_unit == 0 ? 1 : from_unit,
         .replay = replay,

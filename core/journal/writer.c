@@ -106,12 +106,15 @@ static weir_err run_block(weir_journal_write *write)
         weir_journal_block_encode(ptr, journal->journal_id, write->head.number, &write->block);
     write->span_bytes = span;
     struct iovec parts[2] = {{page, sizeof(page)}, {ptr, span}};
+    const weir_env_ops *ops = journal->env->ops;
+    /* Nobody reads it but the next start. A small block costs more as a transfer of its own. */
+    weir_err (*put)(weir_env *, weir_file *, const struct iovec *, int, uint64_t) =
+        span >= CACHED_BYTES_MAX ? ops->file_write_stream : ops->file_write;
     if (write->number == 0) {
-        return journal->env->ops->file_write(journal->env, journal->file, &parts[1], 1,
-                                             write->position);
+        return put(journal->env, journal->file, &parts[1], 1, write->position);
     }
     weir_journal_head_encode(&write->head, page);
-    return journal->env->ops->file_write(journal->env, journal->file, parts, 2, 0);
+    return put(journal->env, journal->file, parts, 2, 0);
 }
 
 static weir_err run_parts(weir_journal_write *write)
@@ -291,7 +294,8 @@ static void write_finish(weir_journal *journal)
 static bool thread_chosen(weir_journal *journal)
 {
     const weir_journal_write *write = &journal->write;
-    bool little = !write->sync && write->number == 0 && write->block.units.len < CACHED_BYTES_MAX;
+    uint64_t bytes = write->block.units.len + (write->beside ? journal->beside_bytes : 0);
+    bool little = !write->sync && write->number == 0 && bytes < CACHED_BYTES_MAX;
     if (journal->sync_mode == WEIR_SYNC_AUTO && little) {
         return false;
     }
@@ -410,13 +414,13 @@ static bool retry_waits(const weir_journal *journal)
 }
 
 /* Takes what the units of the next block refer to. False: there is no memory; another time. */
-static bool beside_begin(const weir_journal *journal)
+static bool beside_begin(weir_journal *journal)
 {
     if (journal->beside.begin == NULL || journal->retained != NULL ||
         journal->active->unit_count == 0) {
         return true; /* a block that waited has its set */
     }
-    return journal->beside.begin(journal->beside.arg) == WEIR_OK;
+    return journal->beside.begin(journal->beside.arg, &journal->beside_bytes) == WEIR_OK;
 }
 
 /* Starts what is wished for, until nothing is, or a write is under way, or none can be. */

@@ -31,7 +31,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUP_MAX = 1024 }; /* chunks a write */
+enum {
+    GROUP_MAX = 1024,            /* chunks a write */
+    STREAM_BYTES_PER_MS = 32768, /* a stream that would fill the page cache: 32 MiB/s, */
+    STREAM_BYTES_TOLD = 4 << 20, /* looked at again after so many bytes, */
+    STREAM_MS_TOLD = 100,        /* or so much time */
+};
 
 /* Life. */
 
@@ -237,13 +242,47 @@ static uint64_t heads_bytes(uint64_t head_count)
     return WEIR_HEADS_FILE_HEAD_BYTES + head_count * WEIR_HEADS_ENTRY_BYTES;
 }
 
+/* A .heads file that is gone is begun again: what it had is found in the .log. With the mutex held. */
+static weir_err heads_open_or_make(weir_segment *segment)
+{
+    weir_err err = weir_segment_heads_open(segment);
+    if (err != WEIR_NOT_FOUND || !segment->writable) {
+        return err;
+    }
+    err = segment->env->ops->file_open(segment->env, segment->heads_path,
+                                       WEIR_OPEN_WRITE | WEIR_OPEN_CREATE, &segment->heads);
+    if (err == WEIR_OK) {
+        weir_segment_file_opened(segment);
+    }
+    return err;
+}
+
+/* One that is too short gets zeros for what it lacks, which no entry is. */
+static weir_err heads_cut(weir_segment *segment)
+{
+    weir_env *env = segment->env;
+    uint64_t bytes = heads_bytes(segment->state.head_count);
+    uint64_t size = 0;
+    weir_err err = env->ops->file_size(env, segment->heads, &size);
+    if (err == WEIR_OK && size < bytes) {
+        uint8_t head[WEIR_HEADS_FILE_HEAD_BYTES];
+        const struct iovec iov = {head, sizeof(head)};
+        weir_heads_file_head_encode(segment->state.base_offset, head);
+        atomic_store(&segment->heads_dirty, true);
+        weir_segment_written(segment);
+        err = env->ops->file_write(env, segment->heads, &iov, 1, 0);
+        return err == WEIR_OK ? env->ops->file_truncate(env, segment->heads, bytes) : err;
+    }
+    return err == WEIR_OK ? file_cut(segment, segment->heads, bytes) : err;
+}
+
 /* Files open and cut, room in the table: what can fail before the first byte is written. */
 static weir_err append_prepare(weir_segment *segment, uint32_t count)
 {
     (void)pthread_mutex_lock(&segment->mutex);
     weir_err err = weir_segment_log_open(segment);
     if (err == WEIR_OK) {
-        err = weir_segment_heads_open(segment);
+        err = heads_open_or_make(segment);
     }
     if (err == WEIR_OK && segment->loaded) {
         err = weir_heads_reserve(&segment->table, count);
@@ -252,7 +291,7 @@ static weir_err append_prepare(weir_segment *segment, uint32_t count)
     if (err == WEIR_OK && !segment->cut) {
         err = file_cut(segment, segment->log, segment->state.bytes);
         if (err == WEIR_OK) {
-            err = file_cut(segment, segment->heads, heads_bytes(segment->state.head_count));
+            err = heads_cut(segment);
         }
         segment->cut = err == WEIR_OK;
     }
@@ -284,6 +323,23 @@ static weir_heads_entry state_advance(weir_segment_state *state, const weir_chun
     return entry;
 }
 
+/* By the time at which the records came, not at which they are written: a flush writes at once what
+ * came slowly. */
+static bool stream_tell(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
+                        uint64_t bytes)
+{
+    if (segment->stream_bytes == 0) {
+        segment->stream_ms = chunks[0]->timestamp_ms;
+    }
+    segment->stream_bytes += bytes;
+    int64_t took_ms = chunks[count - 1]->timestamp_ms - segment->stream_ms;
+    if (segment->stream_bytes >= STREAM_BYTES_TOLD || took_ms >= STREAM_MS_TOLD) {
+        segment->streams = (double)segment->stream_bytes >= (double)took_ms * STREAM_BYTES_PER_MS;
+        segment->stream_bytes = 0;
+    }
+    return segment->streams;
+}
+
 /* Writes up to GROUP_MAX chunks behind `state` and moves it. */
 static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
                             append_scratch *scratch, weir_segment_state *state)
@@ -296,7 +352,9 @@ static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, ui
     }
     const struct iovec entries = {scratch->entries, (size_t)count * WEIR_HEADS_ENTRY_BYTES};
     weir_env *env = segment->env;
-    weir_err err = env->ops->file_write(env, segment->log, scratch->iov, (int)count, log_at);
+    bool streams = stream_tell(segment, chunks, count, state->bytes - log_at);
+    weir_err err = (streams ? env->ops->file_write_stream : env->ops->file_write)(
+        env, segment->log, scratch->iov, (int)count, log_at);
     atomic_store(&segment->log_dirty, true); /* [S5] */
     err = err == WEIR_OK ? env->ops->file_write(env, segment->heads, &entries, 1, heads_at) : err;
     atomic_store(&segment->heads_dirty, true);

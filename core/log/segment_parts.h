@@ -36,7 +36,10 @@ struct weir_segment {
     uint32_t written_epoch;
 
     /* The writing job's alone. */
-    bool cut; /* the files end where the state does */
+    bool cut;              /* the files end where the state does */
+    bool streams;          /* it grows by STREAM_BYTES_PER_MS or more */
+    uint64_t stream_bytes; /* counted for that */
+    int64_t stream_ms;     /* since then */
 
     atomic_bool log_dirty; /* written since the last sync */
     atomic_bool heads_dirty;

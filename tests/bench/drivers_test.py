@@ -49,10 +49,8 @@ class Drivers(unittest.TestCase):
     def test_nats(self):
         self.drives(("12", "14", "15", "16", "17"), "jetstream", "jetstream-pull")
 
-    def test_amqp(self):
-        self.drives(("12",), "rabbitmq-stream")
-        self.drives(("13", "15"), "rabbitmq-quorum")
-        self.drives(("17",), "rabbitmq-classic")
+    def test_amqp(self):  # in one call, which starts RabbitMQ once
+        self.drives(("12", "13", "15", "17"), "rabbitmq-stream", "rabbitmq-quorum", "rabbitmq-classic")
 
     def test_nng(self):
         self.drives(("19", "19b", "19c", "19d"), "nng-raw", "weir-nng")

@@ -81,6 +81,18 @@ class Performance(unittest.TestCase):
         _, rows = files_of(log_row((2000,)), log_row((3000,)))
         self.assertEqual(rows["12"].weir.median, 3000)
 
+    def test_idle_memory_is_a_figure_of_the_connects(self):
+        lines = [line("11c", subject, 1000, unit="connects/s", idle_bytes=idle) for subject, idle in (("ceiling", 80), ("weir", 8000))]
+        module, rows = files_of(lines)
+        self.assertEqual(rows["11d"].weir.median, 8000)
+        self.assertEqual(module.verdict(rows["11d"], rows["11d"].rule.floors), "reached")
+
+    def test_what_a_message_costs_is_shown_for_every_subject(self):
+        costs = {"cpu_s_per_million": 1.25, "rss_bytes": 7_000_000, "written_per_payload_byte": 2.5}
+        module, rows = files_of([line("12", subject, 10, **costs) for subject in ("limit-ingest", "redis-everysec", "weir-os")])
+        page = module.page_make(rows)[module.PAGE]
+        self.assertEqual(page.count("| 1.25 | 7 MB | 2.50 | 0 |"), 3)
+
     def test_a_void_row_is_judged_void(self):
         module, rows = files_of([dict(one, void=True) for one in log_row((2000,))])
         self.assertEqual(module.verdict(rows["12"], rows["12"].rule.floors), "void")

@@ -6,6 +6,7 @@ the results are well-formed. No figure is judged.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ WEIR = ""
 DEADLINE_S = 150
 
 
-def bench(*arguments):
+def bench(*arguments, environment=None):
     done = subprocess.run(
         [WEIR, "bench", "--json", "--repeats", "1", "--seconds", "0.2", "--warm-up", "0.05", *arguments],
         stdin=subprocess.DEVNULL,
@@ -23,6 +24,7 @@ def bench(*arguments):
         text=True,
         timeout=DEADLINE_S,
         check=False,
+        env=None if environment is None else {**os.environ, **environment},
     )
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
@@ -58,6 +60,17 @@ class Smoke(unittest.TestCase):
         self.whole(results, ("18", "ceiling"), ("18", "weir"))
         self.assertEqual(code, 0, said)
 
+    def test_connects_and_what_idle_ones_cost_are_measured_over_both_transports(self):
+        code, results, said = bench("11", "11c", "--only", "weir")
+        self.assertEqual([(one["row"], one["subject"]) for one in results],
+                         [("11", "ceiling"), ("11", "weir"), ("11c", "ceiling"), ("11c", "weir")])
+        for one in results:
+            self.assertEqual((one["note"], one["error"]), ("", ""))
+            self.assertGreater(one["figure"], 0)
+        for one in results[1::2]:
+            self.assertGreater(one["idle_bytes"], 0)
+        self.assertEqual(code, 0, said)
+
     def test_small_buffers_slow_subscribers_down_and_stop_none(self):
         code, results, said = bench(
             "6", "18", "--only", "weir", "--set", "limits.output_bytes_max=16384", "--set", "limits.port_bytes_max=65536"
@@ -78,9 +91,49 @@ class Smoke(unittest.TestCase):
         self.assertEqual(code, 0, said)
 
     def test_a_result_tells_where_it_is_from(self):
+        _, results, _ = bench("1", "--only", "weir", "--set", "loops=1")
+        for one in results:
+            for key in ("commit", "build", "machine", "started", "versions", "setting", "workload", "repeats", "measure_ms", "warm_up_ms"):
+                self.assertTrue(one[key], key)
+        self.assertRegex(results[0]["commit"], r"^([0-9a-f]{40}\+?|unknown)$")
+        self.assertRegex(results[0]["machine"], r"^.+, \d+ processors, [\d.]+ GiB, Linux \S+, \S+$")
+        self.assertIn("@FOLDER@", results[1]["settings"])
+        self.assertEqual(results[1]["sets"], "loops=1")
+
+    def test_every_server_and_client_library_tells_its_version(self):
         _, results, _ = bench("1", "--only", "ceiling")
-        for key in ("commit", "machine", "started", "versions", "setting", "measure_ms"):
-            self.assertTrue(results[0][key], key)
+        versions = results[0]["versions"]
+        there = {name: shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") for name in ("mosquitto", "nats-server", "redis-server")}
+        there["rabbitmq-server"] = os.path.exists("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        self.assertLessEqual({"weir", *there}, set(versions))
+        for name in ("weir", *(name for name in there if there[name])):
+            self.assertRegex(versions[name], r"\d+\.\d+\.\d+", name)
+        drivers = os.path.join(os.path.dirname(WEIR), "../bench")
+        for driver, library in (("nats", "libnats"), ("amqp", "librabbitmq"), ("redis", "hiredis"), ("nng", "nng"), ("zmq", "libzmq")):
+            if os.path.exists(os.path.join(drivers, "bench_driver_" + driver)):
+                self.assertRegex(versions[library], r"^\d+\.\d+\.\d+$", library)
+
+    def test_the_commit_of_another_program_is_not_made_up(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = os.path.join(folder, "weir")
+            shutil.copy(WEIR, other)
+            _, results, _ = bench("1", "--only", "ceiling", "--weir", other)
+        self.assertEqual((results[0]["commit"], results[0]["build"]), ("unknown", "unknown"))
+        self.assertRegex(results[0]["versions"]["weir"], r"\d+\.\d+\.\d+")
+
+    def test_what_is_not_installed_is_said_with_the_line_that_installs_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code, results, said = bench("1", "--only", "weir", environment={"PATH": "/nowhere"})
+            self.whole(results, ("1", "ceiling"), ("1", "weir"))
+            self.assertEqual(code, 0, said)
+            nobody = {"PATH": "/nowhere", "WEIR_BENCH_DRIVERS": folder}
+            rows = ("12", "19e")
+            code, results, said = bench(*rows, "--only", "redis-everysec,jetstream,rabbitmq-stream,zmq", environment=nobody)
+        notes = {one["subject"]: one["note"] for one in results}
+        for subject, package in (("redis-everysec", "(redis-server|libhiredis-dev)"), ("jetstream", "(nats-server|libnats-dev)"),
+                                 ("rabbitmq-stream", "(rabbitmq-server|librabbitmq-dev)"), ("zmq", "libzmq3-dev")):
+            self.assertRegex(notes[subject], r"apt-get install --no-install-recommends " + package)
+        self.assertEqual(code, 0, said)
 
     def test_what_is_derived_is_a_figure_of_the_same_results(self):
         _, results, _ = bench("3", "20c", "--only", "ceiling")

@@ -9,12 +9,12 @@ function(weir_web_test name seconds)
     add_test(NAME interop.${name} COMMAND sh -c "echo 'SKIPPED: there is no node'; exit 77")
   endif()
   set_tests_properties(interop.${name} PROPERTIES
-    TIMEOUT ${limit} LABELS web SKIP_RETURN_CODE 77
+    TIMEOUT ${limit} LABELS "web;gateway" SKIP_RETURN_CODE 77
     ENVIRONMENT "WEIR_BIN=$<TARGET_FILE:weir_program>;WEIR_SLOW=${WEIR_SLOW}")
 endfunction()
 weir_web_test(weir_js 180)
 weir_web_test(javascript_page 180)
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/console_test.mjs)
   weir_web_test(console 240)
-  set_tests_properties(interop.console PROPERTIES RUN_SERIAL TRUE) # it measures frames
+  set_tests_properties(interop.console PROPERTIES RUN_SERIAL TRUE LABELS "web;once") # it measures frames
 endif()

@@ -201,6 +201,9 @@ static void delivered(sim_world *w, const weir_delivery *delivery)
 
 static bool any_trims(const sim_world *w)
 {
+    if (w->model.trims_gone) {
+        return true;
+    }
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
         if (w->model.topics[i].trims) {
             return true;
@@ -261,6 +264,8 @@ static void sends_counted(sim_world *w, const sim_ask *ask, const weir_completio
         [WEIR_LEVEL_DISK] = SIM_EVENT_acknowledged_disk,
     };
     world_event(w, LEVELS[done->published.level]);
+    w->events[SIM_EVENT_acknowledged_lz4] += ask->codec == 3 ? 1 : 0;
+    w->events[SIM_EVENT_acknowledged_zstd] += ask->codec == 4 ? 1 : 0;
     if (send->batch_count > 0) {
         world_event(w,
                     ask->large ? SIM_EVENT_acknowledged_large_batch : SIM_EVENT_acknowledged_batch);
@@ -378,6 +383,15 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         break;
     case ASK_PRODUCER:
         world_producer_opened(w, ask, done);
+        break;
+    case ASK_NAMED:
+        if (!ask->again) {
+            model_answered(&w->model, ask->send, done);
+        }
+        world_named_answered(w, ask, done);
+        break;
+    case ASK_WHERE:
+        world_where_answered(w, ask, done);
         break;
     case ASK_FETCH:
         answer_fetch(w, ask, done);

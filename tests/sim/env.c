@@ -259,6 +259,15 @@ static bool room_for(sim_disk *disk, const sim_inode *inode, uint64_t end)
     return room;
 }
 
+/* How many bytes at `offset` a full disk still takes. */
+static uint64_t room_left(const sim_disk *disk, const sim_inode *inode, uint64_t offset)
+{
+    uint64_t used = sim_disk_used(disk);
+    uint64_t free_bytes = used < disk->capacity ? disk->capacity - used : 0;
+    uint64_t end = inode->live.len + free_bytes;
+    return end > offset ? end - offset : 0;
+}
+
 static weir_err env_file_write(weir_env *table, weir_file *file, const struct iovec *iov, int count,
                                uint64_t offset)
 {
@@ -270,8 +279,12 @@ static weir_err env_file_write(weir_env *table, weir_file *file, const struct io
     if (dead) {
         return fail(WEIR_IO); /* [V1] */
     }
-    if (said != GOES || !room) { /* how much of it is unknown */
-        bytes = room ? sim_random_below(&env->chance, bytes + 1) : 0;
+    if (!room) { /* what there is room for is written */
+        uint64_t fits = room_left(env->disk, file->inode, offset);
+        bytes = fits < bytes ? fits : bytes;
+    }
+    if (said != GOES) { /* how much of it is unknown */
+        bytes = sim_random_below(&env->chance, bytes + 1);
     }
     uint8_t *joined = count > 1 ? iov_join(iov, count, iov_bytes(iov, count)) : NULL;
     uint8_t *whole = joined != NULL ? joined : count == 1 ? iov[0].iov_base : NULL;
@@ -628,6 +641,7 @@ static const weir_env_ops OPS = {
     .file_close = env_file_close,
     .file_read = env_file_read,
     .file_write = env_file_write,
+    .file_write_stream = env_file_write, /* what a cut leaves of a write is any part of it anyway */
     .file_sync = env_file_sync,
     .volume_sync = env_volume_sync,
     .file_size = env_file_size,

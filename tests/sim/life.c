@@ -30,6 +30,7 @@ static void forget_all(sim_world *w)
     memset(w->asks, 0, sizeof(w->asks));
     w->asks_open = 0;
     world_producers_crashed(w);
+    world_named_crashed(w);
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
         w->model.topics[i].changing = 0;
     }
@@ -53,6 +54,7 @@ static void stats_counted(sim_world *w)
     weir_stats stats;
     weir_engine_stats(w->engine, &stats);
     w->events[SIM_EVENT_cold_read] += stats.cold_reads;
+    w->events[SIM_EVENT_written_straight] += stats.straight_bytes > 0 ? 1 : 0;
 }
 
 /* The dead process leaves memory. */
@@ -136,7 +138,7 @@ void world_end(sim_world *w)
 
 static void latency_usual(sim_world *w)
 {
-    sim_env_latency(w->env, (sim_latency){20000, 120000, 10000, 150000});
+    world_latency(w, (sim_latency){20000, 120000, 10000, 150000});
 }
 
 static void faults_end(sim_world *w)
@@ -203,6 +205,7 @@ static void up(sim_world *w)
     ports_open(w);
     faults_end(w);
     w->model.gaps = w->flips && w->events[SIM_EVENT_bit_flipped] > 0;
+    w->model.trims_gone = false;
     w->was_full = false;
     w->sync_lost = false;
     w->die_at_point = 0;
@@ -210,6 +213,7 @@ static void up(sim_world *w)
     world_event(w, SIM_EVENT_recovery);
     if (world_audit(w, true)) {
         model_recovered(&w->model);
+        world_named_recovered(w);
         w->events[SIM_EVENT_uncertain_kept] = w->model.uncertain_kept;
         w->events[SIM_EVENT_uncertain_lost] = w->model.uncertain_lost;
         w->events[SIM_EVENT_acknowledged_lost] = w->model.acknowledged_lost;

@@ -8,8 +8,8 @@
  * operations, each time in a process of its own, while it still breaks the same rule; then the list that
  * is left is printed, and run once more with every answer told.
  *
- * With --must-fail a bug is planted (in the program, or by --lie in the table), and the run fails when
- * no seed finds it.
+ * With --must-fail a bug is planted (in the program, or by --lie in the table): the run ends with a
+ * seed that finds it, and fails when none does.
  *
  * A run of --events fails when anything of the list of events, of failpoints or of operations never
  * came about in all its seeds together. */
@@ -21,6 +21,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,6 +296,19 @@ static bool worker_report(worker *one, totals *sum, sim_result *failed, uint64_t
     return true;
 }
 
+/* Who looks for a planted bug has found it: the others need not go on. */
+static void workers_end(worker *workers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!workers[i].ended) {
+            (void)kill(workers[i].child, SIGKILL);
+            (void)waitpid(workers[i].child, NULL, 0);
+            (void)close(workers[i].fd);
+            workers[i].ended = true;
+        }
+    }
+}
+
 static bool run_seeds(const options *wanted, totals *sum)
 {
     worker workers[JOBS_MAX] = {0};
@@ -316,6 +330,10 @@ static bool run_seeds(const options *wanted, totals *sum)
                 failed = one;
                 seed = of;
             }
+        }
+        if (failed.failed && wanted->must_fail) {
+            workers_end(workers, wanted->jobs);
+            open = 0;
         }
     }
     if (failed.failed) {
@@ -355,10 +373,11 @@ static bool event_expected(int index)
     return sim_event_expected((sim_event)index);
 }
 
-/* A .heads file is never lost whole here: the units of core/log see to that. */
+/* Each of them is between two storage calls that some run must make. */
 static bool point_expected(int index)
 {
-    return index != WEIR_FAILPOINT_heads_rebuilt;
+    (void)index;
+    return true;
 }
 
 static bool op_expected(int index)

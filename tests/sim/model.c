@@ -6,7 +6,7 @@
  *
  * Happy path: every answer and every record seen binds a send to an offset, and every binding is
  * compared with the ones before. A crash makes what is open uncertain; the recovery is then read whole
- * and decides it for good. The rules [P1] to [P12] stand in model.h. */
+ * and decides it for good. The rules [P1] to [P13] stand in model.h. */
 #include "tests/sim/model.h"
 
 #include "core/base/assert.h"
@@ -314,6 +314,7 @@ void model_topic_deleted(sim_model *model, uint32_t index)
     topic->incarnation++;
     topic->id = 0;
     topic->grown = false;
+    model->trims_gone |= topic->trims;
     topic->trims = false;
     topic->compacts = false;
     for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
@@ -746,6 +747,29 @@ static void log_crashed(model_log *log, weir_level survives)
             log->end = offset + 1; /* a prefix survives: all before it as well */
         }
     }
+}
+
+void model_interval_begins(sim_model *model)
+{
+    for (uint32_t i = 0; i < MODEL_TOPICS * MODEL_PARTITIONS; i++) {
+        model_log *log = &model->topics[i / MODEL_PARTITIONS].logs[i % MODEL_PARTITIONS];
+        log->interval_end = log->count;
+    }
+}
+
+/* Slots that became known on the way may have been acknowledged on the way. */
+uint64_t model_interval_passed(sim_model *model)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < MODEL_TOPICS * MODEL_PARTITIONS; i++) {
+        model_log *log = &model->topics[i / MODEL_PARTITIONS].logs[i % MODEL_PARTITIONS];
+        for (int64_t offset = log->start; offset < log->interval_end; offset++) {
+            bool safer = log->slots[offset].safe == WEIR_LEVEL_OS;
+            log->slots[offset].safe = safer ? WEIR_LEVEL_DISK : log->slots[offset].safe;
+            count += safer ? 1 : 0;
+        }
+    }
+    return count;
 }
 
 void model_crashed(sim_model *model, weir_level survives)

@@ -18,7 +18,8 @@
  * [P9] When faults have stopped, everything is answered and delivered within a bounded time.
  * [P10] A start offset never goes back, and moves only where retention may move it.
  * [P11] Compaction leaves the newest record of each key, and what it leaves has its offset.
- * [P12] A record that was sent again with the same id is stored once. */
+ * [P12] A record that was sent again with the same id is stored once.
+ * [P13] What was acknowledged at `os`, or seen, survives a power cut when the interval has passed since. */
 #ifndef WEIR_TESTS_SIM_MODEL_H
 #define WEIR_TESTS_SIM_MODEL_H
 
@@ -69,9 +70,10 @@ typedef struct model_log {
     int64_t count;     /* slots there are: the end of what is known */
     int64_t capacity;
     int64_t start;
-    int64_t start_safe;  /* where it may start again after a crash */
-    int64_t end;         /* the high watermark that was told last */
-    int64_t retained_to; /* retained values are reckoned up to here */
+    int64_t start_safe;   /* where it may start again after a crash */
+    int64_t end;          /* the high watermark that was told last */
+    int64_t interval_end; /* what was acknowledged when the interval began */
+    int64_t retained_to;  /* retained values are reckoned up to here */
 } model_log;
 
 typedef enum model_exists { TOPIC_NO, TOPIC_YES, TOPIC_CREATING, TOPIC_DELETING } model_exists;
@@ -112,6 +114,7 @@ typedef struct sim_model {
     uint32_t reading;    /* of everything, the one that goes on */
     bool
         gaps; /* reads may fail, bytes may be damaged: gaps are no breach, as long as they are told */
+    bool trims_gone; /* a topic that trims was deleted in this life: its readers may be told yet */
     uint64_t uncertain_kept, uncertain_lost; /* that recoveries decided */
     uint64_t acknowledged_lost;              /* at a level that the crash may touch */
     bool failed;
@@ -166,6 +169,10 @@ void model_retained_end(sim_model *model);
 /* ---- Crashes ------------------------------------------------------------------------------------ */
 /* Open sends may be there or not. `survives`: the least level that this crash must not touch. */
 void model_crashed(sim_model *model, weir_level survives);
+/* [P13] What was acknowledged at `os` before the interval began is as safe as at `disk` when it has
+ * passed. Returns how many records that made safer. */
+void model_interval_begins(sim_model *model);
+uint64_t model_interval_passed(sim_model *model);
 /* After recovery: partitions were told by model_bounds and read by model_seen from start to end.
  * What is there is safe from now on, and what is not there must never come. */
 void model_recovered(sim_model *model);

@@ -1,4 +1,5 @@
-/* tests/sim/ops.c - the operations of the workload, one function each: a client's request, or a fault.
+/* tests/sim/ops.c - the operations of the workload, one function each: a client's request, or time that
+ * passes; faults.c has the faults.
  *
  * An operation submits and returns: its answer comes through answers.c after moves that chance picks.
  * What it does depends on its own stream of chance and on the model's state. Where there is nothing to
@@ -14,8 +15,6 @@
 
 enum {
     BATCH_RECORDS_MAX = 6,
-    LARGE_RECORDS = 3,
-    LARGE_VALUE_BYTES = 100 << 10,
     VALUE_BYTES_MAX = 6000,
     LARGE_BATCH_BYTES = 400 << 10,
     HOUR_MS = 3600 * 1000,
@@ -37,7 +36,7 @@ static uint32_t any_port(sim_world *w)
 }
 
 /* A topic in that state, by chance; MODEL_NONE: there is none. */
-static uint32_t any_topic(sim_world *w, model_exists exists)
+uint32_t world_any_topic(sim_world *w, model_exists exists)
 {
     uint32_t first = (uint32_t)below(w, MODEL_TOPICS);
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
@@ -137,7 +136,7 @@ static void publish(sim_world *w, uint32_t topic, bool keyed)
 
 static void op_publish(sim_world *w)
 {
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     if (topic != MODEL_NONE) {
         publish(w, topic, false);
     }
@@ -145,7 +144,7 @@ static void op_publish(sim_world *w)
 
 static void op_publish_keyed(sim_world *w)
 {
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     if (topic != MODEL_NONE) {
         publish(w, topic, true);
     }
@@ -160,8 +159,8 @@ static void op_publish_live(sim_world *w)
 weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory,
                              size_t size)
 {
-    static uint8_t value[LARGE_VALUE_BYTES];
-    static uint8_t rest[LARGE_VALUE_BYTES + 64];
+    static uint8_t value[SIM_LARGE_VALUE_BYTES];
+    static uint8_t rest[SIM_LARGE_VALUE_BYTES + 64];
     weir_batch_builder builder;
     weir_batch_begin(&builder, memory, size);
     for (uint32_t i = 0; i < count; i++) {
@@ -179,14 +178,12 @@ weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8
     return weir_batch_finish(&builder, 0, -1, 0);
 }
 
-static void batch(sim_world *w, uint32_t count, bool large)
+/* value_bytes: of each record, or a sixteenth less; 0: any. */
+void world_batch_to(sim_world *w, uint32_t topic, uint32_t partition, uint32_t count,
+                    uint32_t value_bytes)
 {
-    static uint8_t memory[LARGE_BATCH_BYTES];
+    static uint8_t memory[LARGE_BATCH_BYTES], packed[LARGE_BATCH_BYTES + 4096];
     uint64_t token = 0;
-    uint32_t topic = any_topic(w, TOPIC_YES);
-    if (topic == MODEL_NONE) {
-        return;
-    }
     uint32_t port = any_port(w);
     uint32_t first = w->model.send_count;
     for (uint32_t i = 0; i < count; i++) {
@@ -194,7 +191,9 @@ static void batch(sim_world *w, uint32_t count, bool large)
         send.attributes = 0;
         send.batch_index = i;
         send.batch_count = count;
-        send.value_bytes = large ? LARGE_VALUE_BYTES - (int32_t)below(w, 1000) : send.value_bytes;
+        if (value_bytes > 0) {
+            send.value_bytes = (int32_t)(value_bytes - below(w, value_bytes / 16));
+        }
         (void)model_sends(&w->model, send);
     }
     sim_ask *ask = world_ask(w, ASK_SENDS, port, &token);
@@ -203,11 +202,14 @@ static void batch(sim_world *w, uint32_t count, bool large)
         return;
     }
     ask->send = first;
-    ask->large = large;
-    uint32_t partition = (uint32_t)below(w, w->model.topics[topic].options.partitions);
+    ask->large = value_bytes == SIM_LARGE_VALUE_BYTES;
+    weir_bytes bytes = world_batch_build(w, first, count, memory, sizeof(memory));
+    if (value_bytes == 0 && one_in(w, 3)) {
+        ask->codec = one_in(w, 2) ? 3 : 4;
+        bytes = world_batch_compress(bytes, ask->codec, packed, sizeof(packed));
+    }
     weir_err err = weir_port_produce_batch(
-        w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition,
-        world_batch_build(w, first, count, memory, sizeof(memory)), NULL, token);
+        w->ports[port], weir_bytes_of(w->model.topics[topic].name), partition, bytes, NULL, token);
     world_say(w, "    batch of %u from record %u to topic %u/%u: %s, ask %u", count, first, topic,
               partition, weir_err_name(err), (unsigned)token);
     if (err != WEIR_OK) {
@@ -215,14 +217,23 @@ static void batch(sim_world *w, uint32_t count, bool large)
     }
 }
 
+static void batch(sim_world *w, uint32_t count, uint32_t value_bytes)
+{
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
+    if (topic != MODEL_NONE) {
+        uint64_t partitions = w->model.topics[topic].options.partitions;
+        world_batch_to(w, topic, (uint32_t)below(w, partitions), count, value_bytes);
+    }
+}
+
 static void op_batch(sim_world *w)
 {
-    batch(w, 1 + (uint32_t)below(w, BATCH_RECORDS_MAX), false);
+    batch(w, 1 + (uint32_t)below(w, BATCH_RECORDS_MAX), 0);
 }
 
 static void op_batch_large(sim_world *w)
 {
-    batch(w, LARGE_RECORDS, true);
+    batch(w, SIM_LARGE_RECORDS, SIM_LARGE_VALUE_BYTES);
 }
 
 /* ---- Reading
@@ -231,7 +242,7 @@ static void op_batch_large(sim_world *w)
 static void op_fetch(sim_world *w)
 {
     uint64_t token = 0;
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     uint32_t port = any_port(w);
     sim_ask *ask = topic == MODEL_NONE ? NULL : world_ask(w, ASK_FETCH, port, &token);
     if (ask == NULL) {
@@ -322,7 +333,7 @@ static void reader_start(sim_world *w, const model_topic *topic, weir_subscribe 
 
 static void op_subscribe(sim_world *w)
 {
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     char filter[32];
     if (topic == MODEL_NONE) {
         return;
@@ -441,7 +452,7 @@ static void op_create(sim_world *w)
 {
     uint64_t token = 0;
     uint32_t port = any_port(w);
-    uint32_t topic = any_topic(w, TOPIC_NO);
+    uint32_t topic = world_any_topic(w, TOPIC_NO);
     sim_ask *ask = ask_topic(w, ASK_CREATE, topic, port, &token);
     if (ask == NULL) {
         return;
@@ -464,7 +475,7 @@ static void op_create(sim_world *w)
 /* A topic that is there, and of which nothing is being changed. */
 static uint32_t calm_topic(sim_world *w)
 {
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     bool calm = topic != MODEL_NONE && w->model.topics[topic].changing == 0 &&
                 w->model.topics[topic].level_next == WEIR_LEVEL_DEFAULT &&
                 w->model.topics[topic].partitions_next == 0;
@@ -520,7 +531,8 @@ static void op_alter(sim_world *w)
         return;
     }
     model_topic *of = &w->model.topics[topic];
-    if (one_in(w, 2) && of->options.partitions < MODEL_PARTITIONS) {
+    if (one_in(w, 2) && of->options.partitions < MODEL_PARTITIONS &&
+        !world_named_in_flight(w, topic)) {
         ask->options.partitions = of->options.partitions + 1;
         of->partitions_next = ask->options.partitions;
     } else {
@@ -540,7 +552,7 @@ static void op_trim(sim_world *w)
 {
     uint64_t token = 0;
     uint32_t port = any_port(w);
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     sim_ask *ask = ask_topic(w, ASK_TRIM, topic, port, &token);
     if (ask == NULL) {
         return;
@@ -586,7 +598,7 @@ static void op_topics(sim_world *w)
 static void op_offsets(sim_world *w)
 {
     uint64_t token = 0;
-    uint32_t topic = any_topic(w, TOPIC_YES);
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
     uint32_t port = any_port(w);
     sim_ask *ask = topic == MODEL_NONE ? NULL : world_ask(w, ASK_OFFSETS, port, &token);
     if (ask == NULL) {
@@ -632,153 +644,6 @@ static void op_clock_jump(sim_world *w)
     world_event(w, SIM_EVENT_clock_jump);
 }
 
-/* ---- Faults
- * ---------------------------------------------------------------------------------------------- */
-
-static void op_kill(sim_world *w)
-{
-    world_crash(w, SIM_CRASH_KILL);
-}
-
-static void op_power_cut(sim_world *w)
-{
-    world_crash(w, SIM_CRASH_POWER);
-}
-
-static void op_die_soon(sim_world *w)
-{
-    sim_env_dies(w->env, 1 + below(w, 40));
-}
-
-static void op_die_at_point(sim_world *w)
-{
-    w->die_at_point = 1 + (uint32_t)below(w, WEIR_FAILPOINT_COUNT);
-    w->die_at_count = 1 + (uint32_t)below(w, 4);
-}
-
-static void op_stop(sim_world *w)
-{
-    world_stop(w);
-}
-
-static void fault(sim_world *w, sim_call_kind kind, uint64_t most)
-{
-    static const char *const PARTS[] = {NULL, "journal", "/log/", "state"};
-    w->faulted = true;
-    sim_disk_fault(w->disk, kind,
-                   (sim_fault_plan){.countdown = 1 + below(w, most),
-                                    .for_good = one_in(w, 4),
-                                    .part = PARTS[below(w, 4)]});
-}
-
-static void op_sync_fails(sim_world *w)
-{
-    fault(w, SIM_CALL_SYNC, 12);
-}
-
-static void op_write_fails(sim_world *w)
-{
-    fault(w, SIM_CALL_WRITE, 20);
-}
-
-static void op_read_fails(sim_world *w)
-{
-    fault(w, SIM_CALL_READ, 6);
-    w->model.gaps = true;
-}
-
-static void op_open_fails(sim_world *w)
-{
-    fault(w, SIM_CALL_OPEN, 8);
-    w->model.gaps = true; /* a segment that cannot be opened cannot be read */
-}
-
-static void op_disk_full(sim_world *w)
-{
-    w->faulted = true;
-    sim_disk_capacity(w->disk, sim_disk_used(w->disk) + below(w, 300000));
-}
-
-static void op_disk_room(sim_world *w)
-{
-    sim_disk_capacity(w->disk, 0);
-}
-
-static void op_slow(sim_world *w)
-{
-    uint64_t most = 1000000 + below(w, 60000000);
-    sim_env_latency(w->env, (sim_latency){500000, most, 100000, 2 * most});
-    world_event(w, SIM_EVENT_slow_disk);
-}
-
-static void op_fast(sim_world *w)
-{
-    sim_env_latency(w->env, (sim_latency){10000, 60000, 1000, 20000});
-}
-
-static void op_take_over(sim_world *w)
-{
-    world_take_over(w);
-}
-
-typedef struct segments {
-    const char *end; /* of their names */
-    char paths[64][SIM_PATH_BYTES];
-    uint64_t bytes[64];
-    uint32_t count;
-} segments;
-
-static void file_each(void *arg, const char *path, uint64_t bytes)
-{
-    segments *found = arg;
-    size_t len = strlen(path);
-    if (found->count < 64 && bytes > 0 && len > 4 && strcmp(path + len - 4, found->end) == 0) {
-        memcpy(found->paths[found->count], path, len + 1);
-        found->bytes[found->count++] = bytes;
-    }
-}
-
-static void op_flip(sim_world *w)
-{
-    static segments found;
-    found.count = 0;
-    found.end = ".log";
-    if (!w->flips) {
-        return;
-    }
-    sim_disk_each(w->disk, file_each, &found);
-    if (found.count > 0) {
-        uint64_t which = below(w, found.count);
-        sim_disk_flip(w->disk, found.paths[which], below(w, found.bytes[which]),
-                      (uint8_t)(1u << below(w, 8)));
-        w->model.gaps = true;
-        world_event(w, SIM_EVENT_bit_flipped);
-    }
-}
-
-/* A bit of an idle journal, whose mark is written: the next start finds it, or it did not matter. */
-static void op_flip_journal(sim_world *w)
-{
-    static segments found;
-    found.count = 0;
-    found.end = ".wal";
-    if (!w->flips || w->faulted || !world_settle(w, 4000000000)) {
-        return;
-    }
-    for (int round = 0; round < 12; round++) {
-        world_on(w);
-    }
-    if (!world_up(w) || weir_engine_health_of(w->engine) != WEIR_HEALTH_OK) {
-        return;
-    }
-    sim_disk_each(w->disk, file_each, &found);
-    uint64_t which = below(w, found.count);
-    uint64_t most = found.bytes[which] < 40000 ? found.bytes[which] : 40000;
-    sim_disk_flip(w->disk, found.paths[which], below(w, most), (uint8_t)(1u << below(w, 8)));
-    world_event(w, SIM_EVENT_journal_flipped);
-    world_crash(w, SIM_CRASH_KILL);
-}
-
 /* ---- The table
  * ------------------------------------------------------------------------------------------- */
 
@@ -789,6 +654,8 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_BATCH] = op_batch,
     [SIM_OP_BATCH_LARGE] = op_batch_large,
     [SIM_OP_PRODUCE_ONCE] = world_produce_once,
+    [SIM_OP_PUBLISH_NAMED] = world_publish_named,
+    [SIM_OP_WHERE] = world_where,
     [SIM_OP_FETCH] = op_fetch,
     [SIM_OP_SUBSCRIBE] = op_subscribe,
     [SIM_OP_CREDIT] = op_credit,
@@ -803,23 +670,26 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_PASS] = op_pass,
     [SIM_OP_SETTLE] = op_settle,
     [SIM_OP_AUDIT] = op_audit,
-    [SIM_OP_KILL] = op_kill,
-    [SIM_OP_POWER_CUT] = op_power_cut,
-    [SIM_OP_DIE_SOON] = op_die_soon,
-    [SIM_OP_DIE_AT_POINT] = op_die_at_point,
-    [SIM_OP_STOP] = op_stop,
-    [SIM_OP_SYNC_FAILS] = op_sync_fails,
-    [SIM_OP_WRITE_FAILS] = op_write_fails,
-    [SIM_OP_READ_FAILS] = op_read_fails,
-    [SIM_OP_OPEN_FAILS] = op_open_fails,
-    [SIM_OP_DISK_FULL] = op_disk_full,
-    [SIM_OP_DISK_ROOM] = op_disk_room,
-    [SIM_OP_SLOW] = op_slow,
-    [SIM_OP_FAST] = op_fast,
+    [SIM_OP_KILL] = world_fault_kill,
+    [SIM_OP_POWER_CUT] = world_fault_power_cut,
+    [SIM_OP_POWER_CUT_LATE] = world_fault_power_cut_late,
+    [SIM_OP_DIE_SOON] = world_fault_die_soon,
+    [SIM_OP_DIE_AT_POINT] = world_fault_die_at_point,
+    [SIM_OP_STOP] = world_fault_stop,
+    [SIM_OP_SYNC_FAILS] = world_fault_sync_fails,
+    [SIM_OP_WRITE_FAILS] = world_fault_write_fails,
+    [SIM_OP_READ_FAILS] = world_fault_read_fails,
+    [SIM_OP_OPEN_FAILS] = world_fault_open_fails,
+    [SIM_OP_DISK_FULL] = world_fault_disk_full,
+    [SIM_OP_DISK_ROOM] = world_fault_disk_room,
+    [SIM_OP_SLOW] = world_fault_slow,
+    [SIM_OP_FAST] = world_fault_fast,
     [SIM_OP_CLOCK_JUMP] = op_clock_jump,
-    [SIM_OP_TAKE_OVER] = op_take_over,
-    [SIM_OP_FLIP] = op_flip,
-    [SIM_OP_FLIP_JOURNAL] = op_flip_journal,
+    [SIM_OP_CUT_STRAIGHT] = world_fault_cut_straight,
+    [SIM_OP_TAKE_OVER] = world_fault_take_over,
+    [SIM_OP_LOSE_HEADS] = world_fault_heads,
+    [SIM_OP_FLIP] = world_fault_flip,
+    [SIM_OP_FLIP_JOURNAL] = world_fault_flip_journal,
 };
 
 void world_op(sim_world *w, const sim_op *op)

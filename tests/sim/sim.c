@@ -17,7 +17,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DRAIN_MAX = 64, WAIT_MOVES_MAX = 20000, MOVES_MAX = 6, LEAST_NS = 50000 };
+enum {
+    DRAIN_MAX = 64,
+    WAIT_MOVES_MAX = 20000,
+    MOVES_MAX = 6,
+    LEAST_NS = 50000,
+    LATE_NS = 10000000,
+    WAKE_NS = 500000
+};
 
 static const char *const EVENT_NAMES[SIM_EVENT_COUNT] = {
 #define EVENT_NAME(name) #name,
@@ -188,7 +195,8 @@ void world_moves(sim_world *w, uint32_t most)
     }
 }
 
-void world_on(sim_world *w)
+/* Returns how long the host waited. */
+static uint64_t world_on_within(sim_world *w, uint64_t most_ns)
 {
     for (uint32_t port = 0; port < MODEL_PORTS && world_up(w); port++) {
         step(w, port);
@@ -197,8 +205,16 @@ void world_on(sim_world *w)
         lane_run_due(w, (uint64_t)i);
     }
     if (world_up(w)) {
-        time_to_next(w, 50000000);
+        uint64_t before = sim_disk_now_ns(w->disk);
+        time_to_next(w, most_ns);
+        return sim_disk_now_ns(w->disk) - before;
     }
+    return 0;
+}
+
+void world_on(sim_world *w)
+{
+    (void)world_on_within(w, 50000000);
 }
 
 bool world_settle(sim_world *w, uint64_t most_ns)
@@ -211,6 +227,26 @@ bool world_settle(sim_world *w, uint64_t most_ns)
         world_on(w);
     }
     return w->asks_open == 0;
+}
+
+void world_latency(sim_world *w, sim_latency latency)
+{
+    w->latency = latency;
+    sim_env_latency(w->env, latency);
+}
+
+bool world_interval(sim_world *w)
+{
+    uint64_t begun = w->starts;
+    uint64_t turns = 4 * (w->latency.sync_most_ns + w->latency.lane_most_ns) + LATE_NS;
+    uint64_t wanted = (uint64_t)w->config.os_sync_every_ms * 1000000 + turns;
+    /* There is one thread here: while a lane's job syncs, nobody steps the engine. Elsewhere others do, so
+     * only what the host waits counts. */
+    for (uint64_t waited = 0; world_up(w) && waited < wanted;) {
+        waited += world_on_within(w, WAKE_NS); /* what a lane has done wakes its port at once */
+    }
+    return world_up(w) && w->starts == begun && !w->faulted && !w->sync_lost &&
+           weir_engine_health_of(w->engine) == WEIR_HEALTH_OK;
 }
 
 bool world_wait(sim_world *w, const sim_ask *ask)
@@ -288,8 +324,9 @@ static void call_seen(void *arg, const sim_call *call)
     } else if (call->kind == SIM_CALL_CREATE && ends_with(call->path, ".log")) {
         bool first = ends_with(call->path, "/00000000000000000000.log");
         world_event(w, first ? SIM_EVENT_segment_made : SIM_EVENT_segment_rolled);
-    } else if (call->kind == SIM_CALL_WRITE && call->err == WEIR_IO) {
-        world_event(w, SIM_EVENT_write_failed);
+    } else if (call->kind == SIM_CALL_WRITE && call->err != WEIR_OK) {
+        world_event(w, call->err == WEIR_IO ? SIM_EVENT_write_failed : SIM_EVENT_disk_full_write);
+        w->events[SIM_EVENT_write_cut_short] += call->bytes > 0 ? 1 : 0;
     } else if ((call->kind == SIM_CALL_SYNC || call->kind == SIM_CALL_VOLUME_SYNC) &&
                call->err != WEIR_OK) {
         world_event(w, SIM_EVENT_sync_failed);
@@ -303,6 +340,8 @@ static void line_seen(void *arg, weir_log_level level, const char *room, const c
     (void)level;
     if (strstr(line, "torn tail cut") != NULL) {
         world_event(w, SIM_EVENT_torn_tail);
+    } else if (strstr(line, "refers to a batch that is not whole") != NULL) {
+        world_event(w, SIM_EVENT_reference_torn);
     }
     world_say(w, "    %s: %s", room, line);
 }
@@ -318,9 +357,15 @@ static void world_configure(sim_world *w)
         .checkpoint_bytes = 8192u << sim_random_below(&random, 6),
         .cleanup_every_ms = 50u << sim_random_below(&random, 6),
         .checkpoint_every_ms = 200u << sim_random_below(&random, 6),
+        .os_sync_every_ms = 5u << sim_random_below(&random, 5),
         .limits = {.tail_bytes_max = 1 << 20, .owed_runs_max = 64},
     };
-    w->flips = sim_random_chance(&random, 10);
+    w->flips = sim_random_chance(&random, 5);
+    if (sim_random_chance(&random, 4)) { /* segments have room for the largest batches, */
+        w->config.segment_bytes_max <<= 6;
+    } else { /* or smaller ones go straight too */
+        w->config.journal_inline_bytes_max = 512u << sim_random_below(&random, 3);
+    }
 }
 
 static void world_look_after(sim_world *w)

@@ -16,7 +16,14 @@
 #include "core/env/failpoint.h"
 
 #define SIM_UNASKED ((uint64_t)1 << 32) /* in a token: a record that is answered only if it fails */
-enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4, SIM_PRODUCER_IDS = 1 << 14 };
+enum {
+    SIM_ASKS = 1024,
+    SIM_READERS = 6,
+    SIM_PRODUCERS = 4,
+    SIM_PRODUCER_IDS = 1 << 14,
+    SIM_NAMERS = 4,
+    SIM_NAMED = 64
+};
 
 /* X(NAME, weight among a thousand or so). One request of a client, or one fault. */
 #define SIM_OP_LIST(X)                                                                             \
@@ -26,6 +33,8 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4, SIM_PRODUCER_IDS = 1
     X(BATCH, 80)                                                                                   \
     X(BATCH_LARGE, 6)                                                                              \
     X(PRODUCE_ONCE, 50)                                                                            \
+    X(PUBLISH_NAMED, 50)                                                                           \
+    X(WHERE, 14)                                                                                   \
     X(FETCH, 110)                                                                                  \
     X(SUBSCRIBE, 30)                                                                               \
     X(CREDIT, 60)                                                                                  \
@@ -42,6 +51,7 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4, SIM_PRODUCER_IDS = 1
     X(AUDIT, 2)                                                                                    \
     X(KILL, 2)                                                                                     \
     X(POWER_CUT, 2)                                                                                \
+    X(POWER_CUT_LATE, 1)                                                                           \
     X(DIE_SOON, 2)                                                                                 \
     X(DIE_AT_POINT, 2)                                                                             \
     X(STOP, 1)                                                                                     \
@@ -54,9 +64,13 @@ enum { SIM_ASKS = 1024, SIM_READERS = 6, SIM_PRODUCERS = 4, SIM_PRODUCER_IDS = 1
     X(SLOW, 4)                                                                                     \
     X(FAST, 6)                                                                                     \
     X(CLOCK_JUMP, 6)                                                                               \
+    X(CUT_STRAIGHT, 2)                                                                             \
     X(TAKE_OVER, 1)                                                                                \
+    X(LOSE_HEADS, 2)                                                                               \
     X(FLIP, 2)                                                                                     \
     X(FLIP_JOURNAL, 2)
+
+enum { SIM_LARGE_RECORDS = 3, SIM_LARGE_VALUE_BYTES = 100 << 10 }; /* of a large batch */
 
 typedef enum sim_op_kind {
 #define SIM_OP_ID(name, weight) SIM_OP_##name,
@@ -77,8 +91,14 @@ typedef struct sim_op {
     X(acknowledged_disk)                                                                           \
     X(acknowledged_batch)                                                                          \
     X(acknowledged_large_batch)                                                                    \
+    X(acknowledged_lz4)                                                                            \
+    X(acknowledged_zstd)                                                                           \
     X(producer_opened)                                                                             \
     X(duplicate_refused)                                                                           \
+    X(named_stored)                                                                                \
+    X(named_duplicate)                                                                             \
+    X(named_lost)                                                                                  \
+    X(where_told)                                                                                  \
     X(record_fetched)                                                                              \
     X(record_delivered)                                                                            \
     X(record_delivered_from_log)                                                                   \
@@ -104,22 +124,27 @@ typedef struct sim_op {
     X(checkpoint)                                                                                  \
     X(kill)                                                                                        \
     X(power_cut)                                                                                   \
+    X(power_cut_after_interval)                                                                    \
     X(death_in_a_call)                                                                             \
     X(death_at_a_failpoint)                                                                        \
     X(death_in_recovery)                                                                           \
     X(clean_stop)                                                                                  \
     X(recovery)                                                                                    \
     X(torn_tail)                                                                                   \
+    X(reference_torn)                                                                              \
+    X(written_straight)                                                                            \
     X(uncertain_kept)                                                                              \
     X(uncertain_lost)                                                                              \
     X(acknowledged_lost)                                                                           \
     X(sync_failed)                                                                                 \
     X(write_failed)                                                                                \
+    X(write_cut_short)                                                                             \
     X(read_failed)                                                                                 \
     X(open_failed)                                                                                 \
     X(engine_stopped)                                                                              \
     X(disk_full)                                                                                   \
     X(disk_full_refused)                                                                           \
+    X(disk_full_write)                                                                             \
     X(disk_full_over)                                                                              \
     X(start_refused)                                                                               \
     X(slow_disk)                                                                                   \
@@ -128,6 +153,7 @@ typedef struct sim_op {
     X(fenced)                                                                                      \
     X(journal_flipped)                                                                             \
     X(start_damaged)                                                                               \
+    X(heads_lost)                                                                                  \
     X(bit_flipped)                                                                                 \
     X(gap_told)
 
@@ -148,6 +174,8 @@ typedef enum ask_kind {
     ASK_SENDS,
     ASK_ONCE, /* a batch of a producer that is stored once */
     ASK_PRODUCER,
+    ASK_NAMED, /* a record of a publisher with a name */
+    ASK_WHERE,
     ASK_FETCH,
     ASK_SUBSCRIBE,
     ASK_UNSUBSCRIBE,
@@ -169,9 +197,10 @@ typedef struct sim_ask {
     uint8_t partition;
     uint8_t reader;
     bool large;
-    bool again;  /* ONCE: it was acknowledged before */
-    bool stale;  /* topics changed since: it tells nothing */
-    bool settle; /* TOPICS, OFFSETS: after a recovery */
+    uint8_t codec; /* SENDS: of a batch; 0: none */
+    bool again;    /* ONCE: it was acknowledged before */
+    bool stale;    /* topics changed since: it tells nothing */
+    bool settle;   /* TOPICS, OFFSETS: after a recovery */
     uint32_t send;
     uint32_t incarnation;
     int64_t offset; /* FETCH: wanted */
@@ -221,6 +250,27 @@ typedef struct sim_producer {
     uint32_t count;
 } sim_producer;
 
+/* What a publisher with a name sent. */
+typedef struct sim_named {
+    uint64_t id;
+    uint32_t send;
+} sim_named;
+
+typedef struct sim_namer {
+    sim_producer_state state; /* of the newest; NONE and IDLE: it is stored, or there is none */
+    bool placed;              /* it has its topic */
+    bool known;               /* `partition` was told */
+    uint8_t topic;
+    uint8_t key;
+    uint32_t generation; /* part of its name */
+    uint32_t incarnation;
+    uint32_t partitions; /* of the topic, then */
+    uint32_t partition;
+    uint32_t
+        count; /* of records it sent, but for those that are lost; the last SIM_NAMED are here */
+    sim_named sent[SIM_NAMED];
+} sim_namer;
+
 typedef struct sim_world {
     uint64_t seed;
     sim_random chance; /* of the operation that runs */
@@ -236,12 +286,14 @@ typedef struct sim_world {
     sim_reader readers[SIM_READERS];
     sim_producer producers[SIM_PRODUCERS];
     bool producer_ids[SIM_PRODUCER_IDS]; /* that were given out */
+    sim_namer namers[SIM_NAMERS];
     weir_level survives; /* the least level that crashes since the last recovery must not touch */
     uint64_t events[SIM_EVENT_COUNT];
     uint64_t points[WEIR_FAILPOINT_COUNT];
     uint64_t ops_done[SIM_OP_COUNT];
     uint64_t hash;
     uint64_t starts;
+    sim_latency latency;   /* of this life's disk, as it is now */
     uint32_t die_at_point; /* the failpoint + 1; 0: none */
     uint32_t die_at_count;
     bool flips;   /* this run damages synced bytes */
@@ -280,6 +332,10 @@ void world_move(sim_world *w);                     /* one thing happens, by chan
 void world_moves(sim_world *w, uint32_t most);     /* none to `most` */
 void world_on(sim_world *w);                       /* everything that is due happens once */
 bool world_settle(sim_world *w, uint64_t most_ns); /* until nothing is open; false: time is up */
+/* A host steps the engine when it asks for it, for as long as `os` may stay unsynced and syncs take; false:
+ * something came between. */
+bool world_interval(sim_world *w);
+void world_latency(sim_world *w, sim_latency latency);
 /* Something about topics was asked and is not answered. */
 bool world_topics_change(const sim_world *w);
 sim_ask *world_ask(sim_world *w, ask_kind kind, uint32_t port, uint64_t *token); /* NULL: full */
@@ -304,7 +360,45 @@ void world_producer_opened(sim_world *w, const sim_ask *ask, const weir_completi
 void world_producer_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
 void world_producers_crashed(sim_world *w);
 
+/* names.c */
+void world_publish_named(sim_world *w);
+void world_named_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+void world_where(sim_world *w);
+void world_where_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+/* Partitions that came now would take its key elsewhere, where its id is not known. */
+bool world_named_in_flight(const sim_world *w, uint32_t topic);
+void world_named_crashed(sim_world *w);
+void world_named_recovered(sim_world *w); /* the model knows what is left */
+
+/* compress.c. The same records in `out`, under codec 3 (lz4) or 4 (zstd). */
+weir_bytes world_batch_compress(weir_bytes batch, uint32_t codec, uint8_t *out, size_t size);
+
+/* faults.c */
+void world_fault_kill(sim_world *w);
+void world_fault_power_cut(sim_world *w);
+void world_fault_power_cut_late(sim_world *w);
+void world_fault_cut_straight(sim_world *w);
+void world_fault_die_soon(sim_world *w);
+void world_fault_die_at_point(sim_world *w);
+void world_fault_stop(sim_world *w);
+void world_fault_sync_fails(sim_world *w);
+void world_fault_write_fails(sim_world *w);
+void world_fault_read_fails(sim_world *w);
+void world_fault_open_fails(sim_world *w);
+void world_fault_disk_full(sim_world *w);
+void world_fault_disk_room(sim_world *w);
+void world_fault_slow(sim_world *w);
+void world_fault_fast(sim_world *w);
+void world_fault_take_over(sim_world *w);
+void world_fault_flip(sim_world *w);
+void world_fault_flip_journal(sim_world *w);
+void world_fault_heads(sim_world *w);
+
 /* ops.c */
+/* A topic in that state, by chance; MODEL_NONE: there is none. */
+uint32_t world_any_topic(sim_world *w, model_exists exists);
+void world_batch_to(sim_world *w, uint32_t topic, uint32_t partition, uint32_t count,
+                    uint32_t value_bytes);
 weir_bytes world_batch_build(sim_world *w, uint32_t first, uint32_t count, uint8_t *memory,
                              size_t size);
 void world_op(sim_world *w, const sim_op *op);

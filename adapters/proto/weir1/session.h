@@ -36,6 +36,8 @@
 #include "weir/adapter.h"
 #include "weir/port.h"
 
+#include "core/base/buffer.h"
+
 typedef struct weir_v1_session weir_v1_session;
 
 typedef enum weir_v1_kind { WEIR_V1_TEXT = 1, WEIR_V1_BINARY } weir_v1_kind;
@@ -110,6 +112,11 @@ typedef struct weir_v1_session_config {
      * came with; 0 for what was not asked for. A transport without memory for it closes the
      * connection. */
     void (*emit)(void *emit_arg, weir_v1_kind kind, weir_bytes bytes, uint64_t request);
+    /* A large BINARY message, written where it leaves from: the transport's own output, to append
+     * to; then emit_end, always, in the same call of the session's. What is appended when it is
+     * NULL, or when memory is short, is nothing. NULL: emit is good enough. */
+    weir_buffer *(*emit_begin)(void *emit_arg);
+    void (*emit_end)(void *emit_arg);
 } weir_v1_session_config;
 
 /* NO_MEMORY. */

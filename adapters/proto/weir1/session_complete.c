@@ -107,6 +107,15 @@ static void fetched(weir_v1_session *session, const weir_v1_op *op,
     weir_v1_reply_end(session, &writer, &op->call);
 }
 
+static size_t batches_bytes(const weir_fetched *fetched)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < fetched->run_count; i++) {
+        bytes += weir_chunk_batch(fetched->runs[i].chunk).len;
+    }
+    return bytes;
+}
+
 static void fetched_frame(weir_v1_session *session, const weir_v1_op *op,
                           const weir_completion *completion)
 {
@@ -121,18 +130,21 @@ static void fetched_frame(weir_v1_session *session, const weir_v1_op *op,
         .end_offset = completion->fetched.end_offset,
     };
     size_t position = 0;
-    session->out.len = 0;
-    weir_err err = weir_v1_frame_begin(&frame, &session->out, &position);
+    weir_buffer *out = weir_v1_emit_begin(session);
+    size_t before = out->len;
+    weir_err err = weir_v1_frame_begin(&frame, out, &position);
+    err = err == WEIR_OK ? weir_buffer_reserve(out, batches_bytes(&completion->fetched)) : err;
     for (uint32_t i = 0; err == WEIR_OK && i < completion->fetched.run_count; i++) {
         weir_bytes batch = weir_chunk_batch(completion->fetched.runs[i].chunk);
-        err = weir_buffer_append(&session->out, batch.ptr, batch.len);
+        err = weir_buffer_append(out, batch.ptr, batch.len);
     }
     if (err != WEIR_OK) {
+        out->len = before;
         weir_v1_give_up(session);
-        return;
+    } else {
+        weir_v1_frame_end(out, position);
     }
-    weir_v1_frame_end(&session->out, position);
-    weir_v1_emit(session, WEIR_V1_BINARY, op->call.request);
+    weir_v1_emit_end(session, out, out->len - before, op->call.request);
 }
 
 /* ---- topics -----------------------------------------------------------------------------------

@@ -225,6 +225,11 @@ weir_v1_writer weir_v1_error_begin(weir_v1_session *session, const weir_v1_call 
 void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_err err);
 /* Sends session->out, after what was gathered. */
 void weir_v1_emit(weir_v1_session *session, weir_v1_kind kind, uint64_t request);
+/* Where a large BINARY message is appended to, behind what is there; emit_end then says how many
+ * bytes it got, 0 after a failure. */
+weir_buffer *weir_v1_emit_begin(weir_v1_session *session);
+void weir_v1_emit_end(weir_v1_session *session, const weir_buffer *out, size_t bytes,
+                      uint64_t request);
 /* Sends what was gathered. */
 void weir_v1_gather_end(weir_v1_session *session);
 /* Memory could not be had for what must be said: the conversation ends here. */

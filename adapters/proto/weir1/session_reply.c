@@ -95,18 +95,23 @@ void weir_v1_give_up(weir_v1_session *session)
     session->ended = true;
 }
 
+static void emit_count(weir_v1_session *session, size_t bytes)
+{
+    session->counters.messages_out++;
+    session->waiting_bytes += bytes;
+    if (!session->paused && session->waiting_bytes > session->config.limits->output_bytes_max) {
+        session->paused = true;
+        session->counters.paused_output++;
+    }
+}
+
 static void emit_bytes(weir_v1_session *session, weir_v1_kind kind, weir_bytes bytes,
                        uint64_t request)
 {
     if (session->closed || session->ended) {
         return; /* [S2] */
     }
-    session->counters.messages_out++;
-    session->waiting_bytes += bytes.len;
-    if (!session->paused && session->waiting_bytes > session->config.limits->output_bytes_max) {
-        session->paused = true;
-        session->counters.paused_output++;
-    }
+    emit_count(session, bytes.len);
     session->config.emit(session->config.emit_arg, kind, bytes, request);
 }
 
@@ -124,6 +129,29 @@ void weir_v1_gather_end(weir_v1_session *session)
     session->gather.len = 0;
     session->gather_count = 0;
     weir_buffer_relax(&session->gather, 4096);
+}
+
+weir_buffer *weir_v1_emit_begin(weir_v1_session *session)
+{
+    if (session->closed || session->ended || session->config.emit_begin == NULL) {
+        session->out.len = 0;
+        return &session->out;
+    }
+    weir_v1_gather_end(session);
+    return session->config.emit_begin(session->config.emit_arg);
+}
+
+void weir_v1_emit_end(weir_v1_session *session, const weir_buffer *out, size_t bytes,
+                      uint64_t request)
+{
+    if (out == &session->out) {
+        weir_v1_emit(session, WEIR_V1_BINARY, request);
+        return;
+    }
+    if (bytes > 0) {
+        emit_count(session, bytes);
+    }
+    session->config.emit_end(session->config.emit_arg);
 }
 
 void weir_v1_emit(weir_v1_session *session, weir_v1_kind kind, uint64_t request)

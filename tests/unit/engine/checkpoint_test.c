@@ -1,10 +1,8 @@
 /* Checkpoints of a running engine: in slices, as chains, with what segments do not have; whatever
  * fails or is damaged, nothing that was acknowledged is lost. */
-#include "tests/unit/engine/support.h"
+#include "tests/unit/engine/life.h"
 
 #include "core/engine/saved.h"
-
-#include <dirent.h>
 
 enum { TOPICS = 8, NAMES = 40, VALUE_BYTES = 100 };
 
@@ -205,6 +203,17 @@ static void kills_between_any_two_checkpoints_lose_nothing(void **state)
     }
 }
 
+/* The operations are enough for so many; who is slow to write them is waited for. */
+static void checkpoints_wait(fixture *f, uint64_t count)
+{
+    weir_stats stats = {0};
+    for (int i = 0; stats.checkpoints < count; i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        (void)weir_port_wait(f->port, 5);
+        weir_engine_stats(f->engine, &stats);
+    }
+}
+
 /* The chain is a base and deltas; each of its files in turn has a byte that is not its own. */
 static void a_damaged_link_costs_replay_and_nothing_else(void **state)
 {
@@ -216,8 +225,9 @@ static void a_damaged_link_costs_replay_and_nothing_else(void **state)
     begin(&f, 12 << 10);
     for (int round = 0; round < 6; round++) {
         char newest[512], oldest[512];
-        for (int i = 0; i < 100; i++) {
+        for (int i = 1; i <= 100; i++) {
             assert_int_equal(operate(&f, &e, &random), WEIR_OK);
+            checkpoints_wait(&f, (uint64_t)i / 20);
         }
         fixture_kill(&f);
         unsigned count = checkpoint_files(&f, newest, oldest);
@@ -409,6 +419,43 @@ static void segment_files_stay_within_their_bound(void **state)
     fixture_end(&f);
 }
 
+static unsigned volume_syncs;
+
+static weir_err volume_sync_counted(weir_env *env, weir_file *file)
+{
+    volume_syncs++;
+    return life_own->volume_sync(env, file);
+}
+
+/* Those that were told apart may all go with their topics: the others have to be synced still. */
+static void what_is_not_listed_is_synced_whatever_becomes_of_what_is(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    life_ops.volume_sync = volume_sync_counted;
+    weir_topic_options options = {.partitions = WEIR_SYNCED_ALONE_MAX + 4};
+    assert_int_equal(declare_with(l.f.port, "wide", options), WEIR_OK);
+    life_checkpoints(&l, 1);
+    life_fill(&l, "wide/a", 1, 100, &number);
+    const weir_topic *topic = weir_topics_find(l.f.engine, WEIR_TEXT("wide"));
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        weir_unsynced_add(l.f.engine, topic->partitions[i]);
+    }
+    for (uint32_t i = 0; i < WEIR_SYNCED_ALONE_MAX; i++) {
+        weir_unsynced_remove(l.f.engine, topic->partitions[i]);
+    }
+    volume_syncs = 0;
+    life_checkpoints(&l, 1);
+    assert_true(volume_syncs > 0);
+    volume_syncs = 0;
+    life_fill(&l, "wide/a", 1, 100, &number);
+    life_checkpoints(&l, 1);
+    assert_int_equal(volume_syncs, 0); /* few are synced by themselves */
+    life_end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +465,7 @@ int main(void)
         cmocka_unit_test(partitions_with_little_outside_segments_are_carried),
         cmocka_unit_test(a_pass_is_made_of_bounded_slices),
         cmocka_unit_test(segment_files_stay_within_their_bound),
+        cmocka_unit_test(what_is_not_listed_is_synced_whatever_becomes_of_what_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

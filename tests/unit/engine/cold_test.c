@@ -62,6 +62,82 @@ static uint32_t take(const weir_completion *done, int64_t next[PARTITIONS])
     return delivery->count;
 }
 
+/* Fetches one partition from the offset in turn until its end or `most` fetches; where it came. */
+static int64_t fetch_on(fixture *f, uint32_t partition, int64_t offset, int most)
+{
+    for (int i = 0; i < most; i++) {
+        weir_fetch wanted = {.topic = WEIR_TEXT("t"),
+                             .partition = partition,
+                             .offset = offset,
+                             .bytes_max = 64 << 10};
+        assert_int_equal(weir_port_fetch(f->port, &wanted, NULL, 2), WEIR_OK);
+        weir_completion done = next_of(f->port, WEIR_COMPLETION_FETCH);
+        assert_int_equal(done.err, WEIR_OK);
+        for (uint32_t r = 0; r < done.fetched.run_count; r++) {
+            weir_record record;
+            weir_chunk_record(done.fetched.runs[r].chunk, done.fetched.runs[r].first, &record);
+            assert_int_equal(record.offset, offset);
+            offset += done.fetched.runs[r].count;
+        }
+        bool ended = done.fetched.end_offset == offset;
+        weir_completion_drop(&done);
+        if (ended) {
+            break;
+        }
+    }
+    return offset;
+}
+
+static void what_a_fetch_goes_on_with_was_read_ahead(void **state)
+{
+    fixture f;
+    (void)state;
+    begin_filled(&f);
+    int64_t at = fetch_on(&f, 0, 0, 1);
+    assert_int_equal(cold_reads(&f), 1); /* of one alone nothing is known */
+    at = fetch_on(&f, 0, at, 1);
+    assert_int_equal(cold_reads(&f), 3); /* the second went on: the third is on its way */
+    at = fetch_on(&f, 0, at, 1);
+    assert_int_equal(cold_reads(&f), 4);
+    assert_true(at < RECORDS / PARTITIONS / 2);
+    fixture_end(&f); /* with one that nobody asked for */
+}
+
+static void readers_in_turn_get_every_record_once(void **state)
+{
+    fixture f;
+    int64_t at[PARTITIONS] = {0}, before = -1, sum = 0;
+    (void)state;
+    begin_filled(&f);
+    while (sum > before) {
+        before = sum;
+        sum = 0;
+        for (uint32_t p = 0; p < PARTITIONS; p++) {
+            at[p] = fetch_on(&f, p, at[p], 1 + (int)p);
+            sum += at[p];
+        }
+    }
+    assert_int_equal(sum, RECORDS);
+    fixture_end(&f);
+}
+
+static void a_fetch_gets_no_more_than_it_asks_for_of_what_was_read_ahead(void **state)
+{
+    fixture f;
+    (void)state;
+    begin_filled(&f);
+    int64_t at = fetch_on(&f, 0, 0, 2);
+    uint64_t before = cold_reads(&f);
+    weir_fetch wanted = {.topic = WEIR_TEXT("t"), .offset = at, .bytes_max = 1};
+    assert_int_equal(weir_port_fetch(f.port, &wanted, NULL, 2), WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_FETCH);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.fetched.run_count, 1);
+    weir_completion_drop(&done);
+    assert_true(cold_reads(&f) > before);
+    fixture_end(&f);
+}
+
 static void four_cold_partitions_are_read_once(void **state)
 {
     fixture f;
@@ -182,6 +258,9 @@ static void a_deleted_topic_does_not_hold_up_the_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_fetch_goes_on_with_was_read_ahead),
+        cmocka_unit_test(readers_in_turn_get_every_record_once),
+        cmocka_unit_test(a_fetch_gets_no_more_than_it_asks_for_of_what_was_read_ahead),
         cmocka_unit_test(four_cold_partitions_are_read_once),
         cmocka_unit_test(what_was_read_stays_while_credit_is_out),
         cmocka_unit_test(no_cold_partition_waits_until_another_has_ended),

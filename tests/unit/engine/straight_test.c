@@ -173,6 +173,56 @@ static void many_publishes_of_one_turn_are_one_large_batch(void **state)
     fixture_end(&f);
 }
 
+/* An eighth of what is large, produced one at a time until one goes straight, or so many did not. */
+static uint64_t straight_of_eighths(weir_level level, int most)
+{
+    enum { EIGHTH_RECORDS = LARGE_RECORDS / 8 };
+    fixture f;
+    int64_t next = 0;
+    begin(&f, level, WEIR_SYNC_INLINE);
+    for (int i = 0; i < most && straight_bytes(&f) == 0; i++, next += EIGHTH_RECORDS) {
+        produce(&f, next, EIGHTH_RECORDS);
+        weir_port_wait(f.port, 1); /* for the flush that makes the segment */
+    }
+    uint64_t bytes = straight_bytes(&f);
+    assert_records(&f, next);
+    fixture_kill(&f);
+    fixture_open(&f);
+    assert_records(&f, next);
+    fixture_end(&f);
+    return bytes;
+}
+
+static void where_no_answer_waits_for_a_sync_less_is_large(void **state)
+{
+    (void)state;
+    assert_true(straight_of_eighths(WEIR_LEVEL_OS, 20000) > 0);
+    assert_int_equal(straight_of_eighths(WEIR_LEVEL_DISK, 300), 0);
+}
+
+static void many_batches_of_one_group_are_large_together(void **state)
+{
+    enum { EACH = LARGE_RECORDS / 8, MANY = 64 };
+    fixture f;
+    (void)state;
+    begin(&f, WEIR_LEVEL_DISK, WEIR_SYNC_INLINE);
+    int64_t next = warm(&f, 0);
+    uint64_t before = straight_bytes(&f);
+    for (int i = 0; i < MANY; i++) {
+        produce_submit(&f, 0, next + i * EACH, EACH, (uint64_t)i);
+    }
+    for (int i = 0; i < MANY; i++) {
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_BATCH);
+        assert_int_equal(done.err, WEIR_OK);
+    }
+    assert_true(straight_bytes(&f) - before > MANY / 2 * EACH * RECORD_BYTES);
+    assert_records(&f, next + MANY * EACH);
+    fixture_kill(&f);
+    fixture_open(&f);
+    assert_records(&f, next + MANY * EACH);
+    fixture_end(&f);
+}
+
 /* Small ones go to the journal; the next large one takes them along into the segment. */
 static void kill_and_mix(weir_level level, weir_sync_mode sync)
 {
@@ -493,6 +543,62 @@ static void a_topic_deleted_behind_its_large_batches_stops_no_start(void **state
     }
 }
 
+/* Turns a byte of the newest checkpoint: the next start falls back to the one before. */
+static void newest_checkpoint_damage(const fixture *f)
+{
+    char dir[128], newest[256] = "", path[512];
+    snprintf(dir, sizeof(dir), "%s/state", f->dir);
+    DIR *listing = opendir(dir);
+    assert_non_null(listing);
+    for (struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing)) {
+        if (strstr(entry->d_name, ".checkpoint") != NULL && strcmp(entry->d_name, newest) > 0) {
+            snprintf(newest, sizeof(newest), "%s", entry->d_name);
+        }
+    }
+    closedir(listing);
+    assert_string_not_equal(newest, "");
+    snprintf(path, sizeof(path), "%s/%s", dir, newest);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 100, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, 100, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 0x55, file), byte ^ 0x55);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The older checkpoint has the topic, and the journal behind it refers to its batches: whatever the starts in
+ * between have removed, this one works. */
+static void an_older_checkpoint_starts_though_a_topic_with_large_batches_went(void **state)
+{
+    (void)state;
+    for (int starts = 1; starts <= 3; starts++) {
+        fixture f;
+        begin(&f, WEIR_LEVEL_DISK, WEIR_SYNC_INLINE);
+        int64_t next = warm(&f, 0);
+        fixture_close(&f); /* the older checkpoint */
+        fixture_open(&f);
+        next = produce_straight(&f, next);
+        (void)produce_straight(&f, next);
+        declare(f.port, "other", WEIR_LEVEL_DISK);
+        assert_int_equal(weir_port_topic_delete(f.port, WEIR_TEXT("t"), NULL, 0), WEIR_OK);
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+        assert_int_equal(done.err, WEIR_OK);
+        weir_completion_drop(&done);
+        assert_int_equal(publish_ok(f.port, "other/k", "kept"), 0);
+        fixture_close(&f); /* the newest */
+        for (int i = 0; i < starts; i++) {
+            fixture_open(&f); /* removes what is left of deleted topics */
+            fixture_kill(&f);
+        }
+        newest_checkpoint_damage(&f);
+        fixture_open(&f);
+        assert_int_equal(fetch(f.port, "t", 0, 0, 0).err, WEIR_NOT_FOUND);
+        assert_record(f.port, "other", 0, "k", "kept");
+        fixture_end(&f);
+    }
+}
+
 /* What a trim takes leaves no hole in a segment, and is not counted twice. */
 static void a_trim_beside_large_batches_keeps_the_log_in_order(void **state)
 {
@@ -564,6 +670,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_batches_are_written_once),
         cmocka_unit_test(many_publishes_of_one_turn_are_one_large_batch),
+        cmocka_unit_test(where_no_answer_waits_for_a_sync_less_is_large),
+        cmocka_unit_test(many_batches_of_one_group_are_large_together),
         cmocka_unit_test(small_and_large_in_turn_survive_kills_in_order),
         cmocka_unit_test(checkpoints_and_rolls_lose_nothing),
         cmocka_unit_test(a_batch_that_was_synced_and_is_damaged_stops_the_start),
@@ -572,6 +680,7 @@ int main(void)
         cmocka_unit_test(no_failing_call_loses_what_was_acknowledged),
         cmocka_unit_test(a_full_disk_under_a_large_batch_is_waited_for),
         cmocka_unit_test(a_topic_deleted_behind_its_large_batches_stops_no_start),
+        cmocka_unit_test(an_older_checkpoint_starts_though_a_topic_with_large_batches_went),
         cmocka_unit_test(a_trim_beside_large_batches_keeps_the_log_in_order),
         cmocka_unit_test(a_taken_over_directory_has_its_large_batches),
     };

@@ -135,6 +135,7 @@ static weir_env *held_env(void)
     ops.job_submit = held_job_submit;
     ops.file_open = counted_open;
     ops.file_write = full_write;
+    ops.file_write_stream = full_write;
     ops.file_sync = counted_sync;
     ops.file_close = counted_close;
     env->ops = &ops;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -123,6 +125,39 @@ static void what_is_written_in_spans_is_read_back(void **state)
     ENV->ops->file_close(ENV, file);
 }
 
+/* Many spans, over pages that are there already, and an end inside a page; then a stream's next
+ * part. */
+static void a_stream_is_read_back_as_any_other_bytes(void **state)
+{
+    (void)state;
+    enum { SPAN = 3001, SPANS = 150, FROM = 100 };
+    static uint8_t bytes[2][SPANS * SPAN], back[2 * SPANS * SPAN];
+    struct iovec iov[SPANS + 1];
+    size_t got = 0;
+    weir_file *file = opened(PATH[0], WEIR_OPEN_WRITE | WEIR_OPEN_CREATE);
+    for (int part = 0; part < 2; part++) {
+        for (size_t i = 0; i < sizeof(bytes[part]); i++) {
+            bytes[part][i] = (uint8_t)(i * 7 + i / 251 + (size_t)part);
+        }
+        iov[0] = (struct iovec){bytes[part], 0};
+        for (int i = 0; i < SPANS; i++) {
+            iov[i + 1] = (struct iovec){&bytes[part][i * SPAN], SPAN};
+        }
+        uint64_t at = FROM + (uint64_t)part * sizeof(bytes[part]);
+        assert_int_equal(ENV->ops->file_write_stream(ENV, file, iov, SPANS + 1, at), WEIR_OK);
+    }
+    assert_int_equal(ENV->ops->file_write_stream(ENV, file, iov, 0, 0), WEIR_OK);
+    assert_int_equal(ENV->ops->file_sync(ENV, file), WEIR_OK);
+    assert_int_equal(ENV->ops->file_read(ENV, file, back, sizeof(back), FROM, &got), WEIR_OK);
+    assert_int_equal(got, sizeof(back));
+    assert_memory_equal(back, bytes[0], sizeof(bytes[0]));
+    assert_memory_equal(back + sizeof(bytes[0]), bytes[1], sizeof(bytes[1]));
+    ENV->ops->file_close(ENV, file);
+    file = opened("/dev/full", WEIR_OPEN_WRITE);
+    assert_int_equal(ENV->ops->file_write_stream(ENV, file, iov, 2, 0), WEIR_DISK_FULL);
+    ENV->ops->file_close(ENV, file);
+}
+
 static void a_file_open_for_reading_refuses_writes(void **state)
 {
     (void)state;
@@ -143,6 +178,36 @@ static void a_full_disk_is_told_apart(void **state)
     struct iovec iov = {(void *)"x", 1};
     assert_int_equal(ENV->ops->file_write(ENV, file, &iov, 1, 0), WEIR_DISK_FULL);
     assert_int_equal(errno, ENOSPC);
+    ENV->ops->file_close(ENV, file);
+}
+
+/* The system takes what lies below the limit and then refuses: that is no success of either. */
+static void a_write_that_is_cut_short_is_not_a_success(void **state)
+{
+    (void)state;
+    static uint8_t bytes[6000], back[6000];
+    struct rlimit kept, limit;
+    size_t got = 0;
+    memset(bytes, 'x', sizeof(bytes));
+    struct iovec iov[2] = {{bytes, 2500}, {bytes + 2500, 3500}};
+    weir_file *file = opened(PATH[0], WEIR_OPEN_WRITE | WEIR_OPEN_CREATE);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &kept), 0);
+    limit = kept;
+    limit.rlim_cur = 4096;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    weir_err cut = ENV->ops->file_write(ENV, file, iov, 2, 0);
+    int reason = errno;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &kept), 0);
+    (void)signal(SIGXFSZ, handler);
+    assert_int_equal(cut, WEIR_IO);
+    assert_int_equal(reason, EFBIG);
+    assert_int_equal(ENV->ops->file_read(ENV, file, back, sizeof(back), 0, &got), WEIR_OK);
+    assert_int_equal(got, 4096);
+    assert_int_equal(ENV->ops->file_write(ENV, file, iov, 2, 0), WEIR_OK);
+    assert_int_equal(ENV->ops->file_read(ENV, file, back, sizeof(back), 0, &got), WEIR_OK);
+    assert_int_equal(got, sizeof(back));
+    assert_memory_equal(back, bytes, sizeof(bytes));
     ENV->ops->file_close(ENV, file);
 }
 
@@ -276,8 +341,10 @@ int main(void)
         PLACED(only_the_owner_may_read_what_is_made),
         PLACED(a_descriptor_does_not_pass_to_other_programs),
         PLACED(what_is_written_in_spans_is_read_back),
+        PLACED(a_stream_is_read_back_as_any_other_bytes),
         PLACED(a_file_open_for_reading_refuses_writes),
         PLACED(a_full_disk_is_told_apart),
+        PLACED(a_write_that_is_cut_short_is_not_a_success),
         PLACED(size_follows_allocation_and_truncation),
         PLACED(a_lock_holds_against_another_open_until_close),
         PLACED(making_a_directory_that_exists_is_fine),

@@ -38,9 +38,10 @@ static weir_file *side_open(disk_env *disk, uint64_t term, unsigned flags)
     return disk_file_open(&disk->env, path, flags, &file) == WEIR_OK ? file : NULL;
 }
 
-static weir_err side_begin(void *arg)
+static weir_err side_begin(void *arg, uint64_t *bytes)
 {
     side *s = arg;
+    *bytes = 0;
     assert_int_equal(s->going_count, 0);
     memcpy(s->going, s->waiting, s->waiting_count * sizeof(range));
     s->going_count = s->waiting_count;

@@ -433,6 +433,7 @@ static const weir_env_ops DISK_OPS = {
     .file_close = disk_file_close,
     .file_read = disk_file_read,
     .file_write = disk_file_write,
+    .file_write_stream = disk_file_write,
     .file_sync = disk_file_sync,
     .file_size = disk_file_size,
     .file_truncate = disk_file_truncate,

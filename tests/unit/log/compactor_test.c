@@ -3,17 +3,25 @@
 #include "core/log/compactor.h"
 
 #include "core/base/hash.h"
+#include "core/base/varint.h"
+#include "core/batch/wire.h"
 
+#include <lz4frame.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include <cmocka.h>
 
-enum { SEGMENTS_MAX = 8, RECORDS_MAX = 4096 };
+enum { SEGMENTS_MAX = 8, RECORDS_MAX = 4096, BATCH_BYTES_MAX = 8192 };
+enum { CODEC_NONE = 0, CODEC_LZ4 = 3, CODEC_ZSTD = 4 };
+
+/* How batches are compressed while the tests run; every test runs with each. */
+static unsigned codec;
 
 typedef struct bench {
     char dir[64];
@@ -64,6 +72,29 @@ static void segment_begin(bench *b)
     b->segments[b->segment_count++] = made;
 }
 
+/* The same batch with its records compressed, as a client sends it. */
+static weir_chunk *chunk_compress(bench *b, weir_chunk *plain)
+{
+    uint8_t bytes[BATCH_BYTES_MAX];
+    weir_chunk *made = NULL;
+    const uint8_t *records = plain->batch + WEIR_BATCH_HEAD_BYTES;
+    size_t len = plain->batch_bytes - WEIR_BATCH_HEAD_BYTES;
+    size_t room = sizeof(bytes) - WEIR_BATCH_HEAD_BYTES;
+    uint8_t *to = bytes + WEIR_BATCH_HEAD_BYTES;
+    size_t packed = codec == CODEC_LZ4 ? LZ4F_compressFrame(to, room, records, len, NULL)
+                                       : ZSTD_compress(to, room, records, len, 3);
+    assert_true(packed > 0 && packed < room);
+    memcpy(bytes, plain->batch, WEIR_BATCH_HEAD_BYTES);
+    bytes[HEAD_ATTRIBUTES + 1] |= (uint8_t)codec;
+    weir_put_u32(bytes + HEAD_LENGTH, (uint32_t)(WEIR_BATCH_HEAD_BYTES + packed - HEAD_LENGTH_END));
+    weir_batch_seal(bytes, WEIR_BATCH_HEAD_BYTES + packed);
+    assert_int_equal(weir_chunk_from_batch(
+                         b->topic, 0, (weir_bytes){bytes, WEIR_BATCH_HEAD_BYTES + packed}, &made),
+                     WEIR_OK);
+    weir_chunk_drop(plain);
+    return made;
+}
+
 /* One batch, as "key=value key=value"; no '=' : a tombstone; an empty key: null. */
 static void batch_add(bench *b, const char *records, int64_t time_ms)
 {
@@ -90,6 +121,7 @@ static void batch_add(bench *b, const char *records, int64_t time_ms)
     chunk->base_offset = b->next;
     chunk->timestamp_ms = time_ms;
     chunk->batch_bytes = (uint32_t)weir_batch_finish(&builder, b->next, 3, time_ms).len;
+    chunk = codec != CODEC_NONE ? chunk_compress(b, chunk) : chunk;
     assert_int_equal(weir_segment_append(b->segments[b->segment_count - 1], &chunk, 1), WEIR_OK);
     b->next += chunk->count;
     weir_chunk_drop(chunk);
@@ -394,8 +426,121 @@ static void the_key_map_keeps_whole_keys_within_its_memory(void **state)
     weir_key_map_fini(&map);
 }
 
+/* The codecs of all batches, a digit each. */
+static void codecs_read(const bench *b, char *text)
+{
+    int64_t at = 0;
+    for (uint32_t s = 0; s < b->segment_count; s++) {
+        weir_segment_state state;
+        weir_segment_state_of(b->segments[s], &state);
+        while (at < state.end_offset) {
+            weir_chunk *chunks[16];
+            uint32_t count = 0;
+            int64_t from, to;
+            assert_int_equal(weir_segment_read(b->segments[s], b->topic, 0, at, 1 << 20, chunks, 16,
+                                               &count, &from, &to),
+                             WEIR_OK);
+            for (uint32_t c = 0; c < count; c++) {
+                *text++ = (char)('0' + (chunks[c]->batch[HEAD_ATTRIBUTES + 1] &
+                                        WEIR_BATCH_COMPRESSION_MASK));
+                at = weir_chunk_end(chunks[c]);
+                weir_chunk_drop(chunks[c]);
+            }
+        }
+    }
+    *text = '\0';
+}
+
+static void a_batch_that_stays_whole_stays_compressed_and_one_with_gaps_does_not(void **state)
+{
+    bench b;
+    char codecs[16];
+    char expected[16];
+    (void)state;
+    bench_begin(&b);
+    segment_begin(&b);
+    batch_add(&b, "a=1 b=1", 11);
+    batch_add(&b, "c=1 d=1 a=2", 12);
+    batch_add(&b, "c=2", 13);
+    compact(&b, plan_of(&b), 1 << 20);
+    assert_has_only(&b, "1:b=1@11 3:d=1@12 4:a=2@12 5:c=2@13 ");
+    codecs_read(&b, codecs);
+    snprintf(expected, sizeof(expected), "00%u", codec);
+    assert_string_equal(codecs, expected);
+    bench_end(&b);
+}
+
+static void a_whole_batch_covers_the_offsets_of_those_behind_it_that_went(void **state)
+{
+    bench b;
+    char codecs[16];
+    char expected[16];
+    (void)state;
+    bench_begin(&b);
+    segment_begin(&b);
+    batch_add(&b, "a=1 b=1", 11);
+    batch_add(&b, "c=1", 12); /* goes whole: the one before it covers offset 2 */
+    batch_add(&b, "c=2", 13);
+    batch_add(&b, "c=3", 14);
+    for (int round = 0; round < 3; round++) { /* what was made is compacted like what was written */
+        compact(&b, plan_of(&b), 1 << 20);
+        assert_has_only(&b, "0:a=1@11 1:b=1@11 4:c=3@14 ");
+        codecs_read(&b, codecs);
+        snprintf(expected, sizeof(expected), "%u%u", codec, codec);
+        assert_string_equal(codecs, expected);
+    }
+    segment_begin(&b);
+    batch_add(&b, "b=2", 15); /* now the batch that covers more than its records loses one */
+    compact(&b, plan_of(&b), 1 << 20);
+    assert_has_only(&b, "0:a=1@11 4:c=3@14 5:b=2@15 ");
+    bench_end(&b);
+}
+
+static void a_first_batch_that_goes_leaves_its_offsets_to_the_next(void **state)
+{
+    bench b;
+    (void)state;
+    bench_begin(&b);
+    segment_begin(&b);
+    batch_add(&b, "a=1", 11);
+    batch_add(&b, "b=1 c=1", 12); /* whole, but it has to begin at offset 0 now */
+    batch_add(&b, "a=2", 13);
+    for (int round = 0; round < 2; round++) {
+        compact(&b, plan_of(&b), 1 << 20);
+        assert_has_only(&b, "1:b=1@12 2:c=1@12 3:a=2@13 ");
+    }
+    bench_end(&b);
+}
+
+static void what_was_compacted_reads_the_same_when_it_is_opened_again(void **state)
+{
+    bench b;
+    (void)state;
+    bench_begin(&b);
+    segment_begin(&b);
+    batch_add(&b, "a=1 b=1", 11);
+    batch_add(&b, "c=1", 12);
+    batch_add(&b, "c d=1", 13); /* with a tombstone: its batch gets a time to go */
+    compact(&b, plan_of(&b), 1 << 20);
+    for (uint32_t i = 0; i < b.segment_count; i++) {
+        weir_segment_state at;
+        weir_segment *opened = NULL;
+        weir_segment_state_of(b.segments[i], &at);
+        assert_int_equal(weir_segment_open(b.env, b.out, &at, false, &opened), WEIR_OK);
+        weir_segment_drop(b.segments[i]);
+        b.segments[i] = opened;
+    }
+    assert_has_only(&b, "0:a=1@11 1:b=1@11 3:c@13 4:d=1@13 ");
+    bench_end(&b);
+}
+
 int main(void)
 {
+    static const struct {
+        unsigned codec;
+        const char *name;
+    } codecs[] = {{CODEC_NONE, "none"}, {CODEC_LZ4, "lz4"}, {CODEC_ZSTD, "zstd"}};
+    int failed = 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_record_of_each_key_stays_with_its_offset_and_time),
         cmocka_unit_test(records_without_a_key_stay),
@@ -406,6 +551,14 @@ int main(void)
         cmocka_unit_test(what_is_made_is_split_at_segment_bytes_and_the_files_say_the_same),
         cmocka_unit_test(discarding_removes_every_file_it_made),
         cmocka_unit_test(the_key_map_keeps_whole_keys_within_its_memory),
+        cmocka_unit_test(a_batch_that_stays_whole_stays_compressed_and_one_with_gaps_does_not),
+        cmocka_unit_test(a_whole_batch_covers_the_offsets_of_those_behind_it_that_went),
+        cmocka_unit_test(a_first_batch_that_goes_leaves_its_offsets_to_the_next),
+        cmocka_unit_test(what_was_compacted_reads_the_same_when_it_is_opened_again),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    for (size_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++) {
+        codec = codecs[i].codec;
+        failed += cmocka_run_group_tests_name(codecs[i].name, tests, NULL, NULL);
+    }
+    return failed;
 }
