@@ -5,7 +5,7 @@
 #include "programs/group.h"
 
 #include "programs/connect.h"
-#include "programs/when.h"
+#include "programs/position.h"
 
 #include <errno.h>
 #include <inttypes.h>
