@@ -7,6 +7,7 @@
  * What can be told without the engine's state is refused here: lengths, impossible values. */
 #include "core/engine/group.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(offsetof(weir_op, data) % 8 == 0, "structs stand in an operation's data");
@@ -329,4 +330,31 @@ weir_err weir_port_why(weir_port *port, weir_bytes topic, uint32_t partition, in
         weir_port_op_end(port, op, true);
     }
     return err;
+}
+
+/* ---- Completions ------------------------------------------------------------------------------ */
+
+void weir_group_completion_drop(weir_completion *completion)
+{
+    switch ((unsigned)completion->type) {
+    case WEIR_COMPLETION_GROUP:
+    case WEIR_COMPLETION_GROUPS:
+        free(completion->groups.groups);
+        break;
+    case WEIR_COMPLETION_ASSIGNED:
+        free(completion->assigned.owned);
+        free(completion->assigned.revoked);
+        break;
+    case WEIR_COMPLETION_TAKEN:
+        for (uint32_t i = 0; i < completion->taken.run_count; i++) {
+            weir_chunk_drop(completion->taken.runs[i].chunk);
+        }
+        free(completion->taken.runs);
+        break;
+    case WEIR_COMPLETION_WHY:
+        free(completion->why.lines);
+        break;
+    default:
+        break;
+    }
 }

@@ -134,6 +134,9 @@ bool weir_port_room(const weir_port *port); /* for something unasked */
 void weir_port_unasked(weir_port *port, const weir_completion *completion); /* room was asked */
 void weir_port_wake(weir_port *port);
 
+/* group_port.c */
+void weir_group_completion_drop(weir_completion *completion); /* what one of groups holds */
+
 /* engine.c */
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);

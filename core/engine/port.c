@@ -537,20 +537,10 @@ void weir_completion_drop(weir_completion *completion)
         break;
     case WEIR_COMPLETION_GROUP:
     case WEIR_COMPLETION_GROUPS:
-        free(completion->groups.groups);
-        break;
     case WEIR_COMPLETION_ASSIGNED:
-        free(completion->assigned.owned);
-        free(completion->assigned.revoked);
-        break;
     case WEIR_COMPLETION_TAKEN:
-        for (uint32_t i = 0; i < completion->taken.run_count; i++) {
-            weir_chunk_drop(completion->taken.runs[i].chunk);
-        }
-        free(completion->taken.runs);
-        break;
     case WEIR_COMPLETION_WHY:
-        free(completion->why.lines);
+        weir_group_completion_drop(completion);
         break;
     case WEIR_COMPLETION_PUBLISH:
     case WEIR_COMPLETION_SUBSCRIBE:
