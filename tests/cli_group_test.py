@@ -233,7 +233,8 @@ class Groups(cli_test.Case):
         self.assertEqual(self.weir("queue", "peek", "jobs")[0], "b\nc\n")
         info = json.loads(self.weir("queue", "info", "jobs", "--json")[0])
         self.assertEqual((info["model"], info["lease_ms"], info["key_ordered"]), ("queue", 60000, True))
-        self.client("sub", "jobs", "-C", "1", code=REFUSED)
+        _, err = self.client("sub", "jobs/k", "-C", "1", code=REFUSED)
+        self.assertIn("weir group join jobs", err)
 
     def test_a_topic_can_be_a_queue(self):
         self.client("topic", "create", "jobs", "--kind", "queue")
@@ -241,6 +242,35 @@ class Groups(cli_test.Case):
         rows = {row["setting"]: row["value"] for row in map(json.loads, out.splitlines())}
         self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", "-1"))
         self.weir("group", "delete", "jobs", code=REFUSED)
+
+    def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
+        self.client("topic", "create", "dead")
+        for queue in ("jobs", "others"):
+            self.weir("queue", "create", queue, "--delivery-limit", "1", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-k", "k", "-H", "a=1", "-f", self.file("value", "two\nlines"))
+        self.client("pub", "others", "-m", "not this one")
+        self.client("pub", "jobs/k", "-m", "second")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 9")
+        self.weir("group", "join", "others", "-C", "1", "-x", "exit 9")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 8")
+        rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+        self.assertEqual([(row["of_offset"], row["text"], row["key"]) for row in rows],
+                         [("0", "exit code 9", "k"), ("1", "exit code 8", "k")])
+        _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "1")
+        self.assertEqual(err, "weir: jobs: 1 dead letters replayed\n")
+        rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+        self.assertEqual([row["of_offset"] for row in rows], ["1"])
+        out, _ = self.weir("group", "join", "jobs", "-C", "1", "-F", "%o %k %h %s")
+        self.assertEqual(out, "2 k a=1 two\nlines\n")
+        _, err = self.weir("queue", "dead", "discard", "jobs")
+        self.assertEqual(err, "weir: jobs: 1 dead letters discarded\n")
+        self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
+        self.assertEqual(len(json.loads(self.weir("queue", "dead", "ls", "others", "--json")[0])), 1)
+        self.weir("queue", "create", "plain")
+        _, err = self.weir("queue", "dead", "ls", "plain", code=NOT_FOUND)
+        self.assertIn("group alter plain --dead-letter TOPIC", err)
+        self.weir("queue", "dead", "ls", "nosuch", code=NOT_FOUND)
+        self.weir("queue", "dead", "eat", "jobs", code=USAGE)
 
     # ---- what is wrong
 
