@@ -117,6 +117,32 @@ class Groups(cli_test.Case):
         self.assertEqual((out, err, member.returncode), ("0\n1\n2\n", "", DONE))
         self.assertEqual(self.info("mail")["members"], [])
 
+    def test_a_stop_that_ends_the_command_too_is_no_failure(self):
+        self.orders(1)
+        member, _ = self.held("held", "mail", "--topic", "orders", "--model", "queue")
+        os.killpg(member.pid, signal.SIGINT)
+        _, err = member.communicate(timeout=DEADLINE_S)
+        self.assertEqual((err, member.returncode), ("", DONE))
+        out, _ = self.weir("group", "join", "mail", "-C", "1", "-o", "ndjson")
+        self.assertEqual((json.loads(out)["leased"], json.loads(out)["failed"]), (2, 0))
+
+    def test_groups_are_used_over_websocket_and_nng(self):
+        gateway = self.serve("--set", "http.enabled=true", "--set", "http.port=0", "--set", "nng.enabled=true",
+                             "--set", "nng.rep.url=tcp://127.0.0.1:0", "--set", "nng.pull.url=", "--set", "nng.pub.url=",
+                             "--set", "nng.push.url=", name="web").ready()
+        address = gateway.listeners["http"].removeprefix("http://").rstrip("/")
+        web = ["--server", f"ws://{address}/v1"]
+        nng = ["--server", f"nng+{gateway.listeners['nng.rep']}"]
+        self.client("topic", "create", "orders", *web)
+        self.client("pub", "orders", "-l", *web, stdin="0\n1\n2\n")
+        for model in ("stream", "queue"):
+            out, _ = self.weir("group", "join", model, "--model", model, "--topic", "orders", "-C", "1", *web)
+            self.assertEqual(out, "0\n")
+            out, _ = self.weir("group", "join", model, "-C", "1", *nng)
+            self.assertEqual(out, "1\n")
+            out, _ = self.weir("group", "join", model, "-C", "1", *web)
+            self.assertEqual(out, "2\n")
+
     def test_a_lease_is_renewed_while_its_command_runs(self):
         self.orders(1)
         self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--lease-ms", "300")
