@@ -128,8 +128,8 @@ class Groups(cli_test.Case):
 
     def test_groups_are_used_over_websocket_and_nng(self):
         gateway = self.serve("--set", "http.enabled=true", "--set", "http.port=0", "--set", "nng.enabled=true",
-                             "--set", "nng.rep.url=tcp://127.0.0.1:0", "--set", "nng.pull.url=", "--set", "nng.pub.url=",
-                             "--set", "nng.push.url=", name="web").ready()
+                             "--set", "nng.rep.url=tcp://127.0.0.1:0", "--set", "nng.pull.url=",
+                             "--set", "nng.pub.url=", "--set", "nng.push.url=", name="web").ready()
         address = gateway.listeners["http"].removeprefix("http://").rstrip("/")
         web = ["--server", f"ws://{address}/v1"]
         nng = ["--server", f"nng+{gateway.listeners['nng.rep']}"]
@@ -168,7 +168,7 @@ class Groups(cli_test.Case):
         self.orders(1)
         self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
         out, _ = self.weir("group", "join", "mail", "-C", "2", "-x",
-                           'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; test "$WEIR_LEASED" = 2 || exit 75')
+                           'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; [ "$WEIR_LEASED" = 2 ] || exit 75')
         self.assertEqual(out, "orders 0 1 0\norders 0 2 0\n")
 
     # ---- stream groups
@@ -297,6 +297,20 @@ class Groups(cli_test.Case):
         self.assertIn("group alter plain --dead-letter TOPIC", err)
         self.weir("queue", "dead", "ls", "nosuch", code=NOT_FOUND)
         self.weir("queue", "dead", "eat", "jobs", code=USAGE)
+
+    def test_the_first_commands_of_the_page_print_what_it_says(self):
+        page = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "groups.md")
+        with open(page, encoding="utf-8") as file:
+            block = file.read().split("## First commands")[1].split("A work queue")[0]
+        lines = [line[4:] for line in block.splitlines() if line.startswith("    ")]
+        commands = "\n".join(line[2:] for line in lines if line.startswith("$ "))
+        printed = [line for line in lines if not line.startswith("$ ")]
+        environment = dict(self.environment, WEIR_DATA=self.gateway.data,
+                           PATH=os.path.dirname(cli_test.WEIR) + ":" + os.environ["PATH"])
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True,
+                              timeout=DEADLINE_S, env=environment)
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[:len(printed)], printed)
 
     # ---- what is wrong
 
