@@ -167,8 +167,8 @@ class Groups(cli_test.Case):
     def test_a_command_that_gives_back_is_no_failure(self):
         self.orders(1)
         self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
-        out, _ = self.weir("group", "join", "mail", "-C", "2", "-x",
-                           'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; [ "$WEIR_LEASED" = 2 ] || exit 75')
+        command = 'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; [ "$WEIR_LEASED" = 2 ] || exit 75'
+        out, _ = self.weir("group", "join", "mail", "-C", "2", "-x", command)
         self.assertEqual(out, "orders 0 1 0\norders 0 2 0\n")
 
     # ---- stream groups
