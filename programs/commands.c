@@ -166,6 +166,11 @@ static const weir_option queue_peek_options[] = {
     {0, NULL, NULL, NULL},
 };
 
+static const weir_option queue_dead_options[] = {
+    {'C', "count", "N", "replay or discard N of them (default: all)"},
+    {0, NULL, NULL, NULL},
+};
+
 static const weir_option pub_options[] = {
     {'m', "message", "TEXT", "publish TEXT"},
     {'l', "lines", NULL, "publish each line of standard input"},
@@ -528,6 +533,18 @@ static const weir_command commands[] = {
      1,
      {queue_peek_options, client_options},
      weir_run_queue_peek},
+    {"queue dead",
+     "ls|replay|discard NAME",
+     "list a queue's dead letters, publish them again, or be done with them",
+     "ls shows what stands in the queue's dead-letter topic and was not replayed or discarded: where, what "
+     "it was, and why it was given up. replay publishes each again, to the end of the queue; discard "
+     "only counts it as seen. The dead-letter topic keeps its records by its own retention: what was "
+     "seen is remembered by the group dead-letters.NAME.",
+     "weir queue dead ls jobs\nweir queue dead replay jobs\n",
+     2,
+     2,
+     {queue_dead_options, client_options},
+     weir_run_queue_dead},
     {"replay",
      "[SOURCE...]",
      "publish or print recorded records again, each at its time",

@@ -33,6 +33,7 @@ enum {
     CHILD_SLICE_MS = 10,   /* where the kernel gives no descriptor of a process */
     AGAIN_DELAY_MS = 1000, /* before a record that a command gave back is handed out again */
     EXIT_AGAIN = 75,       /* EX_TEMPFAIL */
+    SIGNALLED = 128,       /* a shell tells of a signal by its number above this */
     TOPIC_BYTES_MAX = 256
 };
 
@@ -323,10 +324,12 @@ static weir_err record_run(joining *own, uint32_t index)
         return WEIR_IO;
     }
     int status = command_wait(own, child, &what);
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    err = code == 0 ? span_accept(own, &what) : failed_settle(own, &what, code);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : SIGNALLED + WTERMSIG(status);
     own->done++;
-    return err;
+    if (stopped && code > SIGNALLED) {
+        return WEIR_OK; /* the signal was for both: leaving gives the record back, as no failure */
+    }
+    return code == 0 ? span_accept(own, &what) : failed_settle(own, &what, code);
 }
 
 /* ---- The loop ---------------------------------------------------------------------------------

@@ -270,7 +270,8 @@ weir_exit weir_run_queue_peek(const weir_arguments *arguments)
     if (err == WEIR_OK) {
         err = weir_client_group_list(client, weir_bytes_of(name), &groups);
     }
-    for (uint32_t i = 0; err == WEIR_OK && i < groups.groups[0].partition_count; i++) {
+    for (uint32_t i = 0;
+         err == WEIR_OK && groups.count == 1 && i < groups.groups[0].partition_count; i++) {
         err = partition_peek(client, name, &own, &groups.groups[0].partitions[i]);
     }
     code = err == WEIR_NOT_FOUND ? none_say(name) : weir_group_outcome(client, err, name);

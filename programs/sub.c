@@ -157,6 +157,42 @@ static void live_say(const reading *own, const char *filter)
         keeping);
 }
 
+/* The queue whose records have this name; false: there is none. */
+static bool queue_of(weir_client *client, const char *filter, char *queue, size_t size)
+{
+    weir_client_topics topics = {0};
+    bool found = false;
+    (void)weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
+    for (uint32_t i = 0; i < topics.count && !found; i++) {
+        const char *name = topics.topics[i].name;
+        size_t len = strlen(name);
+        found = topics.topics[i].options.kind == WEIR_KIND_QUEUE &&
+                strncmp(filter, name, len) == 0 && (filter[len] == '\0' || filter[len] == '/');
+        snprintf(queue, size, "%s", found ? name : "");
+    }
+    weir_client_topics_free(&topics);
+    return found;
+}
+
+static weir_exit subscribe_refused(weir_client *client, weir_err err, const char *filter)
+{
+    char problem[WEIR_PROBLEM_MAX];
+    char queue[256] = "";
+    snprintf(problem, sizeof(problem), "%s", weir_client_error(client));
+    if (err == WEIR_NOT_OFFERED && queue_of(client, filter, queue, sizeof(queue))) {
+        weir_say(
+            "%s is a queue, whose records go to one member each: take them with `weir group join "
+            "%s`, or look with `weir queue peek %s`",
+            queue, queue, queue);
+        return weir_exit_of(err);
+    }
+    if (err == WEIR_NOT_OFFERED) {
+        weir_say("%s: %s", filter, problem);
+        return weir_exit_of(err);
+    }
+    return weir_client_outcome(client, err, WEIR_SUBJECT_FILTER, filter);
+}
+
 weir_exit weir_run_sub(const weir_arguments *arguments)
 {
     const char *filter = arguments->operands[0];
@@ -179,8 +215,8 @@ weir_exit weir_run_sub(const weir_arguments *arguments)
     if (err == WEIR_OK && !stored) {
         live_say(&own, filter);
     }
-    code = err == WEIR_OK ? print_all(client, &own, filter)
-                          : weir_client_outcome(client, err, WEIR_SUBJECT_FILTER, filter);
+    code =
+        err == WEIR_OK ? print_all(client, &own, filter) : subscribe_refused(client, err, filter);
     weir_client_close(client);
     return code;
 }

@@ -117,6 +117,32 @@ class Groups(cli_test.Case):
         self.assertEqual((out, err, member.returncode), ("0\n1\n2\n", "", DONE))
         self.assertEqual(self.info("mail")["members"], [])
 
+    def test_a_stop_that_ends_the_command_too_is_no_failure(self):
+        self.orders(1)
+        member, _ = self.held("held", "mail", "--topic", "orders", "--model", "queue")
+        os.killpg(member.pid, signal.SIGINT)
+        _, err = member.communicate(timeout=DEADLINE_S)
+        self.assertEqual((err, member.returncode), ("", DONE))
+        out, _ = self.weir("group", "join", "mail", "-C", "1", "-o", "ndjson")
+        self.assertEqual((json.loads(out)["leased"], json.loads(out)["failed"]), (2, 0))
+
+    def test_groups_are_used_over_websocket_and_nng(self):
+        gateway = self.serve("--set", "http.enabled=true", "--set", "http.port=0", "--set", "nng.enabled=true",
+                             "--set", "nng.rep.url=tcp://127.0.0.1:0", "--set", "nng.pull.url=",
+                             "--set", "nng.pub.url=", "--set", "nng.push.url=", name="web").ready()
+        address = gateway.listeners["http"].removeprefix("http://").rstrip("/")
+        web = ["--server", f"ws://{address}/v1"]
+        nng = ["--server", f"nng+{gateway.listeners['nng.rep']}"]
+        self.client("topic", "create", "orders", *web)
+        self.client("pub", "orders", "-l", *web, stdin="0\n1\n2\n")
+        for model in ("stream", "queue"):
+            out, _ = self.weir("group", "join", model, "--model", model, "--topic", "orders", "-C", "1", *web)
+            self.assertEqual(out, "0\n")
+            out, _ = self.weir("group", "join", model, "-C", "1", *nng)
+            self.assertEqual(out, "1\n")
+            out, _ = self.weir("group", "join", model, "-C", "1", *web)
+            self.assertEqual(out, "2\n")
+
     def test_a_lease_is_renewed_while_its_command_runs(self):
         self.orders(1)
         self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--lease-ms", "300")
@@ -141,8 +167,8 @@ class Groups(cli_test.Case):
     def test_a_command_that_gives_back_is_no_failure(self):
         self.orders(1)
         self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
-        out, _ = self.weir("group", "join", "mail", "-C", "2", "-x",
-                           'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; test "$WEIR_LEASED" = 2 || exit 75')
+        command = 'echo "$WEIR_TOPIC $WEIR_OFFSET $WEIR_LEASED $WEIR_FAILED"; [ "$WEIR_LEASED" = 2 ] || exit 75'
+        out, _ = self.weir("group", "join", "mail", "-C", "2", "-x", command)
         self.assertEqual(out, "orders 0 1 0\norders 0 2 0\n")
 
     # ---- stream groups
@@ -233,7 +259,8 @@ class Groups(cli_test.Case):
         self.assertEqual(self.weir("queue", "peek", "jobs")[0], "b\nc\n")
         info = json.loads(self.weir("queue", "info", "jobs", "--json")[0])
         self.assertEqual((info["model"], info["lease_ms"], info["key_ordered"]), ("queue", 60000, True))
-        self.client("sub", "jobs", "-C", "1", code=REFUSED)
+        _, err = self.client("sub", "jobs/k", "-C", "1", code=REFUSED)
+        self.assertIn("weir group join jobs", err)
 
     def test_a_topic_can_be_a_queue(self):
         self.client("topic", "create", "jobs", "--kind", "queue")
@@ -241,6 +268,49 @@ class Groups(cli_test.Case):
         rows = {row["setting"]: row["value"] for row in map(json.loads, out.splitlines())}
         self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", "-1"))
         self.weir("group", "delete", "jobs", code=REFUSED)
+
+    def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
+        self.client("topic", "create", "dead")
+        for queue in ("jobs", "others"):
+            self.weir("queue", "create", queue, "--delivery-limit", "1", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-k", "k", "-H", "a=1", "-f", self.file("value", "two\nlines"))
+        self.client("pub", "others", "-m", "not this one")
+        self.client("pub", "jobs/k", "-m", "second")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 9")
+        self.weir("group", "join", "others", "-C", "1", "-x", "exit 9")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 8")
+        rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+        self.assertEqual([(row["of_offset"], row["text"], row["key"]) for row in rows],
+                         [("0", "exit code 9", "k"), ("1", "exit code 8", "k")])
+        _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "1")
+        self.assertEqual(err, "weir: jobs: 1 dead letters replayed\n")
+        rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+        self.assertEqual([row["of_offset"] for row in rows], ["1"])
+        out, _ = self.weir("group", "join", "jobs", "-C", "1", "-F", "%o %k %h %s")
+        self.assertEqual(out, "2 k a=1 two\nlines\n")
+        _, err = self.weir("queue", "dead", "discard", "jobs")
+        self.assertEqual(err, "weir: jobs: 1 dead letters discarded\n")
+        self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
+        self.assertEqual(len(json.loads(self.weir("queue", "dead", "ls", "others", "--json")[0])), 1)
+        self.weir("queue", "create", "plain")
+        _, err = self.weir("queue", "dead", "ls", "plain", code=NOT_FOUND)
+        self.assertIn("group alter plain --dead-letter TOPIC", err)
+        self.weir("queue", "dead", "ls", "nosuch", code=NOT_FOUND)
+        self.weir("queue", "dead", "eat", "jobs", code=USAGE)
+
+    def test_the_first_commands_of_the_page_print_what_it_says(self):
+        page = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "groups.md")
+        with open(page, encoding="utf-8") as file:
+            block = file.read().split("## First commands")[1].split("A work queue")[0]
+        lines = [line[4:] for line in block.splitlines() if line.startswith("    ")]
+        commands = "\n".join(line[2:] for line in lines if line.startswith("$ "))
+        printed = [line for line in lines if not line.startswith("$ ")]
+        environment = dict(self.environment, WEIR_DATA=self.gateway.data,
+                           PATH=os.path.dirname(cli_test.WEIR) + ":" + os.environ["PATH"])
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True,
+                              timeout=DEADLINE_S, env=environment)
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertEqual(done.stdout.splitlines()[:len(printed)], printed)
 
     # ---- what is wrong
 

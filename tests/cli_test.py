@@ -584,8 +584,11 @@ class Words(Case):
         script += 'COMP_WORDS=(weir ser); COMP_CWORD=1; _weir; echo "${COMPREPLY[@]}"\n'
         script += 'COMP_WORDS=(weir help top); COMP_CWORD=2; _weir; echo "${COMPREPLY[@]}"\n'
         script += 'COMP_WORDS=(weir man topic cr); COMP_CWORD=3; _weir; echo "${COMPREPLY[@]}"\n'
+        script += 'COMP_WORDS=(weir group joi); COMP_CWORD=2; _weir; echo "${COMPREPLY[@]}"\n'
+        script += 'COMP_WORDS=(weir help queue pe); COMP_CWORD=3; _weir; echo "${COMPREPLY[@]}"\n'
+        script += 'COMP_WORDS=(weir group join --ex); COMP_CWORD=3; _weir; echo "${COMPREPLY[@]}"\n'
         done = subprocess.run(["bash"], input=script, text=True, check=True, capture_output=True)
-        self.assertEqual(done.stdout, "create\n--from\nserve\ntopic\ncreate\n")
+        self.assertEqual(done.stdout, "create\n--from\nserve\ntopic\ncreate\njoin\npeek\n--exec\n")
 
     def test_version_names_the_libraries(self):
         out, _ = self.weir("version", "--json")

@@ -517,20 +517,13 @@ static void set_targets(weir_group *group, const weir_assign_part *parts, weir_m
 }
 
 /* What has no owner goes to whom it is meant for; what others have is asked back. */
-static void settle_owners(weir_engine *engine, weir_group *group)
+static void settle_owners(weir_group *group)
 {
-    uint64_t session = (uint64_t)group->options.session_ms;
-    uint64_t wait_ms = session > REVOKE_MS_LEAST ? session : REVOKE_MS_LEAST;
-    uint64_t deadline = engine->now_ns + wait_ms * 1000000;
     for (uint32_t i = 0; i < group->part_count; i++) {
         weir_group_part *part = group->parts[i];
         part_grant(part);
         if (part->owner != NULL && part->target != part->owner && part->asked_generation == 0) {
             want_tell(part->owner);
-            if (part->owner->stream->revoke_deadline_ns == 0) {
-                part->owner->stream->revoke_deadline_ns = deadline;
-                weir_group_due_at(group, deadline);
-            }
         }
     }
     for (weir_link *at = group->members.next; at != &group->members; at = at->next) {
@@ -551,7 +544,7 @@ static void apply_generation(weir_engine *engine, weir_group *group, const weir_
     stream->unit = weir_engine_unit_now(engine);
     stream->level = level_of(group);
     engine->disk_wanted |= stream->level == WEIR_LEVEL_DISK;
-    settle_owners(engine, group);
+    settle_owners(group);
     weir_group_changed(engine, group);
 }
 
@@ -638,7 +631,19 @@ static weir_err list_parts(const weir_member *member, bool revoked, weir_owned *
     return WEIR_OK;
 }
 
-static void told(weir_member *member)
+/* From now on it has so long to give up what it was asked to. */
+static void revoke_begins(weir_engine *engine, weir_member *member)
+{
+    uint64_t session = (uint64_t)member->group->options.session_ms;
+    uint64_t wait_ms = session > REVOKE_MS_LEAST ? session : REVOKE_MS_LEAST;
+    revoke_look(member); /* what it was to give up may be gone */
+    if (member->stream->revoke_deadline_ns == 0 && revokes(member)) {
+        member->stream->revoke_deadline_ns = engine->now_ns + wait_ms * 1000000;
+        weir_group_due_at(member->group, member->stream->revoke_deadline_ns);
+    }
+}
+
+static void told(weir_engine *engine, weir_member *member)
 {
     weir_link *list = &member->stream->parts;
     uint64_t generation = member->group->generation;
@@ -651,7 +656,7 @@ static void told(weir_member *member)
     }
     member->stream->told = generation;
     member->stream->tell = false;
-    revoke_look(member); /* a later generation may have left it what an earlier one took */
+    revoke_begins(engine, member);
     if (member->auto_revoke) {
         give_up_asked(member, generation);
     }
@@ -674,7 +679,7 @@ static bool tell(weir_engine *engine, weir_member *member)
         return false;
     }
     weir_port_unasked(member->port, &done);
-    told(member);
+    told(engine, member);
     return true;
 }
 

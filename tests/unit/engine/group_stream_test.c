@@ -266,6 +266,33 @@ static void who_never_gives_up_is_out(void **state)
     group_end(&g);
 }
 
+static void what_was_asked_for_and_taken_back_costs_nobody_its_place(void **state)
+{
+    joined_member a, b;
+    (void)state;
+    begin("t", 2, "g");
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    member_join(&b, &g.b, "g", "b");
+    member_leave(&b, true); /* as a rule before anybody was told of its generation */
+    for (int i = 0; i < 11; i++) {
+        life_turn_clock(30000);
+        member_beat(&a);
+        (void)weir_port_wait(g.b.port, 1);
+        box_fill(&g.b);
+        for (uint32_t k = 0; k < g.b.count; k++) {
+            if (g.b.kept[k].type == WEIR_COMPLETION_ASSIGNED) {
+                assert_false(g.b.kept[k].assigned.fenced);
+                if (g.b.kept[k].assigned.revoked_count > 0) {
+                    a.generation = g.b.kept[k].assigned.generation;
+                    member_revoked(&a);
+                }
+            }
+        }
+    }
+    group_end(&g);
+}
+
 static void a_new_topic_of_the_filter_is_read_from_its_beginning(void **state)
 {
     joined_member a;
@@ -1067,6 +1094,7 @@ int main(void)
         cmocka_unit_test(a_second_one_of_the_same_instance_fences_the_first),
         cmocka_unit_test(a_partition_asked_back_is_handed_out_to_nobody),
         cmocka_unit_test(who_never_gives_up_is_out),
+        cmocka_unit_test(what_was_asked_for_and_taken_back_costs_nobody_its_place),
         cmocka_unit_test(a_new_topic_of_the_filter_is_read_from_its_beginning),
         cmocka_unit_test(what_is_acknowledged_is_not_handed_out_again),
         cmocka_unit_test(a_commit_beyond_what_was_handed_is_refused),
