@@ -106,14 +106,19 @@ static void answer_fetch(sim_world *w, sim_ask *ask, const weir_completion *done
 /* ---- Deliveries
  * --------------------------------------------------------------------------------------- */
 
-static sim_reader *reader_of(sim_world *w, const weir_subscriber *handle)
+/* A handle is its port's alone: another port may have one of the same value before this one has heard that it
+ * is closed. On one port a reader that is closing comes after one that is not. */
+static sim_reader *reader_of(sim_world *w, uint32_t port, const weir_subscriber *handle)
 {
+    sim_reader *closing = NULL;
     for (uint32_t i = 0; i < SIM_READERS; i++) {
-        if (w->readers[i].handle == handle) {
-            return &w->readers[i];
+        sim_reader *reader = &w->readers[i];
+        if (reader->handle == handle && reader->port == port && !reader->closing) {
+            return reader;
         }
+        closing = reader->handle == handle && reader->port == port ? reader : closing;
     }
-    return NULL;
+    return closing;
 }
 
 static void reader_meets(sim_reader *reader, uint32_t incarnation)
@@ -177,9 +182,9 @@ static void delivered_record(sim_world *w, sim_reader *reader, const weir_delive
                                     : SIM_EVENT_record_delivered);
 }
 
-static void delivered(sim_world *w, const weir_delivery *delivery)
+static void delivered(sim_world *w, uint32_t port, const weir_delivery *delivery)
 {
-    sim_reader *reader = reader_of(w, delivery->subscriber);
+    sim_reader *reader = reader_of(w, port, delivery->subscriber);
     if (reader == NULL) {
         model_fail(&w->model, "[P3] a delivery for nobody");
         return;
@@ -212,9 +217,9 @@ static bool any_trims(const sim_world *w)
     return false;
 }
 
-static void noticed(sim_world *w, const weir_notice *notice)
+static void noticed(sim_world *w, uint32_t port, const weir_notice *notice)
 {
-    sim_reader *reader = reader_of(w, notice->subscriber);
+    sim_reader *reader = reader_of(w, port, notice->subscriber);
     if (reader == NULL) {
         return;
     }
@@ -436,9 +441,9 @@ void world_answer(sim_world *w, uint32_t port, weir_completion *done)
 {
     world_note(w, (uint64_t)done->type << 32 | (uint64_t)done->err << 16 | port);
     if (done->type == WEIR_COMPLETION_DELIVERY) {
-        delivered(w, &done->delivery);
+        delivered(w, port, &done->delivery);
     } else if (done->type == WEIR_COMPLETION_NOTICE) {
-        noticed(w, &done->notice);
+        noticed(w, port, &done->notice);
     } else if ((done->token & SIM_UNASKED) != 0) {
         model_refused(&w->model, (uint32_t)done->token, done);
     } else {

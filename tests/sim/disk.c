@@ -717,6 +717,12 @@ void sim_disk_flip(sim_disk *disk, const char *path, uint64_t offset, uint8_t ma
     if (offset < inode->synced.len) {
         inode->synced.ptr[offset] ^= mask;
     }
+    for (uint32_t i = 0; i < inode->change_count; i++) { /* no later sync or crash undoes it */
+        const sim_change *change = &inode->changes[i];
+        if (!change->cut && offset >= change->offset && offset - change->offset < change->len) {
+            change->data[offset - change->offset] ^= mask;
+        }
+    }
 }
 
 void sim_disk_cut(sim_disk *disk, const char *path, uint64_t bytes)

@@ -184,6 +184,29 @@ static void a_full_disk_refuses_what_does_not_fit(void **state)
     world_end(&w);
 }
 
+/* Damage is for good, also to bytes that are not synced yet. */
+static void a_flipped_bit_stays_flipped(void **state)
+{
+    (void)state;
+    for (int synced = 0; synced < 2; synced++) {
+        world w = world_begin(1);
+        weir_file *file = file_open(&w, "file", WEIR_OPEN_WRITE | WEIR_OPEN_CREATE);
+        assert_int_equal(w.table->ops->dir_sync(w.table, "."), WEIR_OK);
+        assert_int_equal(file_put(&w, file, "aaaa", 0), WEIR_OK);
+        assert_int_equal(w.table->ops->file_sync(w.table, file), WEIR_OK);
+        assert_int_equal(file_put(&w, file, "AAAAAA", 2), WEIR_OK);
+        sim_disk_flip(w.disk, "file", 3, 1);
+        assert_text(&w, "file", "aaA@AAAA");
+        if (synced == 1) {
+            assert_int_equal(w.table->ops->file_sync(w.table, file), WEIR_OK);
+        }
+        w.table->ops->file_close(w.table, file);
+        world_crash(&w, SIM_CRASH_POWER, sim_chooser_old());
+        assert_text(&w, "file", synced == 1 ? "aaA@AAAA" : "aaa`");
+        world_end(&w);
+    }
+}
+
 static void a_lock_ends_with_its_process(void **state)
 {
     world w = world_begin(1);
@@ -357,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_failed_sync_forgets_and_a_second_one_does_not_bring_it_back),
         cmocka_unit_test(a_torn_write_is_torn_at_sectors),
         cmocka_unit_test(a_full_disk_refuses_what_does_not_fit),
+        cmocka_unit_test(a_flipped_bit_stays_flipped),
         cmocka_unit_test(a_lock_ends_with_its_process),
         cmocka_unit_test(a_store_that_syncs_file_and_folder_loses_nothing),
         cmocka_unit_test(a_store_that_forgets_the_file_sync_is_caught),

@@ -223,6 +223,10 @@ void world_fault_flip_journal(sim_world *w)
         return;
     }
     sim_disk_each(w->disk, file_each, &found);
+    /* The system has brought all of it to the disk, the idle mark too: a power cut that took the mark beside the
+     * damage would be two faults, and the last group could not be told from a torn tail. */
+    sim_env_kill(w->env);
+    sim_disk_crash(w->disk, SIM_CRASH_POWER, sim_chooser_new());
     bool newest = !one_in(w, 3); /* where a torn tail must be told from damage */
     uint64_t which = below(w, found.count);
     for (uint32_t i = 0; i < found.count && newest; i++) {
