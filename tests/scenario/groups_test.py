@@ -19,7 +19,7 @@ KILLS = 9
 
 def gateway_of(scene):
     gateway = scene.gateway("http.enabled=true", "http.port=0", "nng.enabled=true",
-                            "nng.rep.url=tcp://127.0.0.1:0")
+                            *(f"nng.{name}.url=tcp://127.0.0.1:0" for name in ("rep", "pull", "pub", "push")))
     bound = gateway.ports()
     urls = {
         "websocket": "ws://127.0.0.1:%s/v1" % bound["http"].rsplit(":", 1)[1],
