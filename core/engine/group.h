@@ -116,11 +116,10 @@ struct weir_member {
     uint32_t name_bytes, instance_bytes, origin_bytes;
     uint8_t *words; /* name, instance, origin */
     bool auto_revoke;
-    bool fenced;          /* it is to be told so */
+    bool fenced; /* it is to be told so */
     /* its newest completion that waits for a unit: nothing unasked overtakes it */
-    uint64_t answer_unit;
+    uint64_t answer_number; /* among those of its port that wait for this level */
     weir_level answer_level;
-    uint64_t answer_step; /* the turn in which that was seen to be there; 0: not yet */
     uint64_t heard_ns;
     /* its take that waits */
     bool takes;

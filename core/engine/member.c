@@ -84,11 +84,12 @@ static void take_end(weir_member *member)
     member->take_due = false;
 }
 
-static void waits_for(weir_member *member, uint64_t unit, weir_level level)
+/* Its next answer waits there: behind all that this port was promised before, of whatever unit. */
+static void waits_for(weir_member *member, weir_level level)
 {
-    member->answer_unit = unit;
+    const weir_answers *answers = &member->port->waiting[level];
+    member->answer_number = answers->left + answers->count + 1;
     member->answer_level = level;
-    member->answer_step = 0;
 }
 
 void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *runs, uint32_t count,
@@ -108,7 +109,7 @@ void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *run
     if (unit == 0) {
         weir_port_complete(member->port, &done);
     } else {
-        waits_for(member, unit, level);
+        waits_for(member, level);
         weir_port_answer(member->port, &done, unit, level);
     }
 }
@@ -569,12 +570,13 @@ static void join_op(weir_engine *engine, weir_port *port, const weir_op *op)
             .session_ms = group->options.session_ms,
         };
     }
-    if (member != NULL) {
-        waits_for(member, engine->topics_unit, WEIR_LEVEL_DISK);
-    }
     /* [E4] a group that was just made is told of when it is durable. */
     bool told = engine->topics_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK);
-    weir_port_answer(port, &done, engine->topics_unit, told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK);
+    weir_level level = told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK;
+    if (member != NULL) {
+        waits_for(member, level);
+    }
+    weir_port_answer(port, &done, engine->topics_unit, level);
 }
 
 /* ---- Operations ------------------------------------------------------------------------------- */
@@ -729,12 +731,15 @@ static void tell_fenced(weir_engine *engine)
 
 bool weir_member_answered(weir_engine *engine, weir_member *member)
 {
-    if (member->answer_step == 0 &&
-        member->answer_unit <= weir_engine_mark(engine, member->answer_level)) {
-        member->answer_step = engine->stats.steps; /* it leaves in this turn at the latest */
-        weir_groups_due(engine);
+    const weir_answers *answers = &member->port->waiting[member->answer_level];
+    if (answers->left >= member->answer_number) {
+        return true;
     }
-    return member->answer_step != 0 && member->answer_step < engine->stats.steps;
+    if (answers->count > 0 &&
+        answers->items[answers->head].unit <= weir_engine_mark(engine, member->answer_level)) {
+        weir_groups_due(engine); /* some of them leave in this turn */
+    }
+    return false;
 }
 
 void weir_members_work(weir_engine *engine)

@@ -644,6 +644,7 @@ void weir_port_answers_release(weir_engine *engine, weir_port *port)
             push(port, &first->completion);
             answers->head = (answers->head + 1) & (WEIR_COMPLETIONS_MAX - 1);
             answers->count--;
+            answers->left++;
         }
     }
 }

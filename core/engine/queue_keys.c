@@ -333,12 +333,16 @@ void weir_keys_told(weir_group_part *part, const weir_queue_items *items, bool o
     keys->known = fresh > keys->known ? fresh : keys->known;
     for (uint32_t i = 0; i < items->count; i++) {
         const weir_queue_item *item = &items->items[i];
-        int64_t last = item->first + item->count - 1;
         if (item->kind == WEIR_ITEM_DELAYED && item->until == 0) {
-            weir_err err = weir_settlement_hold(part->settlement, item->first, last, true);
+            weir_err err = weir_settlement_hold(part->settlement, item->first,
+                                                item->first + item->count - 1, true);
             WEIR_ASSERT(err == WEIR_OK); /* it cuts nothing */
-        } else if (item->kind != WEIR_ITEM_DELAYED && (item->kind != WEIR_ITEM_TAKEN || once)) {
-            weir_keys_settled(part, item->first, last);
+        }
+    }
+    for (uint32_t i = 0; i < items->count; i++) { /* what these free is held by then */
+        const weir_queue_item *item = &items->items[i];
+        if (item->kind != WEIR_ITEM_DELAYED && (item->kind != WEIR_ITEM_TAKEN || once)) {
+            weir_keys_settled(part, item->first, item->first + item->count - 1);
         }
     }
 }

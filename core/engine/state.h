@@ -388,6 +388,7 @@ typedef struct weir_answer {
 typedef struct weir_answers {
     weir_answer *items; /* COMPLETIONS_MAX of them */
     uint32_t head, count;
+    uint64_t left; /* that have gone, ever */
 } weir_answers;
 
 /* dark --a waker--> lighting --the same, when the event is lit--> lit --a step--> dark */
