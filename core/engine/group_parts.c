@@ -192,6 +192,7 @@ static void part_begins(weir_engine *engine, weir_group *group, uint32_t topic_i
     weir_err err = weir_group_part_make(engine, group, topic_id, partition, start, &part);
     WEIR_ASSERT(err == WEIR_OK); /* a state that was decided has to be applied [E6] */
     weir_group_part_changed(engine, part);
+    weir_group_ready(group, part); /* the topic may have had records before the group came */
 }
 
 /* From the new start on everything is pending again. */
