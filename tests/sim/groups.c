@@ -204,7 +204,9 @@ void world_group_mode(sim_world *w)
     uint64_t token = 0;
     uint32_t index = any_group(w, GROUP_YES);
     uint32_t port = (uint32_t)below(w, MODEL_PORTS);
-    sim_ask *ask = index == MODEL_NONE ? NULL : ask_group(w, ASK_GROUP_MODE, index, port, &token);
+    /* Of two that are under way nobody could say which is in force. */
+    bool one = index != MODEL_NONE && w->groups[index].modes_open == 0;
+    sim_ask *ask = one ? ask_group(w, ASK_GROUP_MODE, index, port, &token) : NULL;
     if (ask == NULL) {
         return;
     }

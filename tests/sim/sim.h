@@ -58,7 +58,7 @@ enum {
     X(GROUP_DIE, 5)                                                                                \
     X(GROUP_TAKE, 140)                                                                             \
     X(GROUP_SETTLE, 120)                                                                           \
-    X(GROUP_SETTLE_WRONG, 12)                                                                      \
+    X(GROUP_SETTLE_WRONG, 26)                                                                      \
     X(GROUP_BEAT, 20)                                                                              \
     X(GROUP_MODE, 8)                                                                               \
     X(GROUP_ALTER, 6)                                                                              \
