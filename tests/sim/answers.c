@@ -14,7 +14,7 @@
  * ------------------------------------------------------------------------------------------- */
 
 /* Which topic a chunk is of, MODEL_TOPICS for live ones, MODEL_NONE when that one is gone. */
-static uint32_t topic_of(const sim_world *w, const weir_chunk *chunk)
+uint32_t world_topic_of(const sim_world *w, const weir_chunk *chunk)
 {
     if (weir_chunk_is_live(chunk)) {
         return MODEL_TOPICS;
@@ -189,7 +189,7 @@ static void delivered(sim_world *w, uint32_t port, const weir_delivery *delivery
         model_fail(&w->model, "[P3] a delivery for nobody");
         return;
     }
-    uint32_t topic = topic_of(w, delivery->chunk);
+    uint32_t topic = world_topic_of(w, delivery->chunk);
     world_say(w, "    reader %u: %u records of topic %u/%u from %" PRId64 "%s",
               (unsigned)(reader - w->readers), delivery->count, topic,
               weir_chunk_partition(delivery->chunk),
@@ -433,6 +433,7 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         world_reader_forget(&w->readers[ask->reader]);
         break;
     default:
+        world_group_answered(w, ask, done);
         break;
     }
 }
@@ -444,6 +445,8 @@ void world_answer(sim_world *w, uint32_t port, weir_completion *done)
         delivered(w, port, &done->delivery);
     } else if (done->type == WEIR_COMPLETION_NOTICE) {
         noticed(w, port, &done->notice);
+    } else if (done->type == WEIR_COMPLETION_ASSIGNED) {
+        world_group_assigned(w, &done->assigned);
     } else if ((done->token & SIM_UNASKED) != 0) {
         model_refused(&w->model, (uint32_t)done->token, done);
     } else {

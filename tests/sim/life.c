@@ -31,6 +31,7 @@ static void forget_all(sim_world *w)
     w->asks_open = 0;
     world_producers_crashed(w);
     world_named_crashed(w);
+    world_groups_forget(w);
     for (uint32_t i = 0; i < MODEL_TOPICS; i++) {
         w->model.topics[i].changing = 0;
     }
@@ -41,7 +42,7 @@ static void forget_all(sim_world *w)
 
 static void ports_close(sim_world *w)
 {
-    for (uint32_t i = 0; i < MODEL_PORTS; i++) {
+    for (uint32_t i = 0; i < SIM_PORTS; i++) {
         if (w->ports[i] != NULL) {
             weir_port_close(w->ports[i]);
             w->ports[i] = NULL;
@@ -82,6 +83,7 @@ static void crashed(sim_world *w, weir_level survives)
 {
     w->survives = w->survives > survives ? w->survives : survives;
     model_crashed(&w->model, w->survives);
+    group_model_crashed(w->groups, w->survives);
 }
 
 static void disk_crash(sim_world *w, sim_crash crash)
@@ -194,7 +196,7 @@ static bool engine_open(sim_world *w, bool may_die)
 
 static void ports_open(sim_world *w)
 {
-    for (uint32_t i = 0; i < MODEL_PORTS; i++) {
+    for (uint32_t i = 0; i < SIM_PORTS; i++) {
         weir_err err = weir_port_open(w->engine, &w->ports[i]);
         WEIR_ASSERT(err == WEIR_OK);
     }
@@ -214,10 +216,12 @@ static void up(sim_world *w)
     if (world_audit(w, true)) {
         model_recovered(&w->model);
         world_named_recovered(w);
+        group_model_recovered(w->groups, &w->model);
         w->events[SIM_EVENT_uncertain_kept] = w->model.uncertain_kept;
         w->events[SIM_EVENT_uncertain_lost] = w->model.uncertain_lost;
         w->events[SIM_EVENT_acknowledged_lost] = w->model.acknowledged_lost;
         w->survives = WEIR_LEVEL_DEFAULT;
+        (void)world_groups_recovered(w);
     }
 }
 
@@ -240,7 +244,7 @@ void world_start(sim_world *w)
 typedef struct old_owner {
     sim_env *env;
     weir_engine *engine;
-    weir_port *ports[MODEL_PORTS];
+    weir_port *ports[SIM_PORTS];
 } old_owner;
 
 /* The owner that was replaced wakes: it may write, and must not acknowledge. */
@@ -248,7 +252,7 @@ static void old_wakes(sim_world *w, old_owner *old)
 {
     weir_completion done;
     for (uint32_t round = 0; round < 12; round++) {
-        weir_port *port = old->ports[sim_random_below(&w->chance, MODEL_PORTS)];
+        weir_port *port = old->ports[sim_random_below(&w->chance, SIM_PORTS)];
         weir_port_step(port);
         while (weir_port_drain(port, &done, 1) == 1) {
             bool publishes =
@@ -270,7 +274,7 @@ static void old_wakes(sim_world *w, old_owner *old)
 
 static void old_goes(old_owner *old)
 {
-    for (uint32_t i = 0; i < MODEL_PORTS; i++) {
+    for (uint32_t i = 0; i < SIM_PORTS; i++) {
         weir_port_close(old->ports[i]);
     }
     weir_engine_abandon(old->engine);
@@ -279,7 +283,7 @@ static void old_goes(old_owner *old)
 
 void world_take_over(sim_world *w)
 {
-    for (uint32_t i = 0; i < MODEL_PORTS; i++) {
+    for (uint32_t i = 0; i < SIM_PORTS; i++) {
         world_drain(w, i); /* what was answered before it was replaced */
     }
     if (w->model.failed) {
@@ -537,6 +541,9 @@ void world_finish(sim_world *w)
     }
     if (world_up(w) && world_audit(w, false)) {
         readers_catch_up(w);
+    }
+    if (world_up(w)) {
+        world_groups_drain(w);
     }
     if (world_up(w)) {
         world_stop(w);

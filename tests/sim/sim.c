@@ -177,7 +177,7 @@ void world_move(sim_world *w)
     uint64_t how = sim_random_below(&w->chance, 8);
     uint64_t which = sim_random_next(&w->chance);
     if (how < 4) {
-        step(w, (uint32_t)(which % MODEL_PORTS));
+        step(w, (uint32_t)(which % SIM_PORTS));
     } else if (how < 6) {
         lane_run_due(w, which % WEIR_LANE_COUNT);
     } else if (how < 7) {
@@ -198,7 +198,7 @@ void world_moves(sim_world *w, uint32_t most)
 /* Returns how long the host waited. */
 static uint64_t world_on_within(sim_world *w, uint64_t most_ns)
 {
-    for (uint32_t port = 0; port < MODEL_PORTS && world_up(w); port++) {
+    for (uint32_t port = 0; port < SIM_PORTS && world_up(w); port++) {
         step(w, port);
     }
     for (int i = 0; i < WEIR_LANE_COUNT && world_up(w); i++) {
@@ -415,6 +415,7 @@ void sim_run(uint64_t seed, const sim_op *ops, uint32_t count, bool trace, sim_r
     w.disk = sim_disk_create();
     sim_disk_watch(w.disk, call_seen, &w);
     model_init(&w.model);
+    group_model_init(w.groups);
     world_configure(&w);
     weir_failpoint_arm(point_passed, &w);
     weir_log_sink(line_seen, &w);
@@ -433,5 +434,6 @@ void sim_run(uint64_t seed, const sim_op *ops, uint32_t count, bool trace, sim_r
     memcpy(result->points, w.points, sizeof(result->points));
     memcpy(result->ops_done, w.ops_done, sizeof(result->ops_done));
     model_fini(&w.model);
+    group_model_fini(w.groups);
     sim_disk_destroy(w.disk);
 }

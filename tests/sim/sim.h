@@ -11,6 +11,7 @@
 #define WEIR_TESTS_SIM_SIM_H
 
 #include "tests/sim/disk.h"
+#include "tests/sim/group_model.h"
 #include "tests/sim/model.h"
 
 #include "core/env/failpoint.h"
@@ -22,7 +23,12 @@ enum {
     SIM_PRODUCERS = 4,
     SIM_PRODUCER_IDS = 1 << 14,
     SIM_NAMERS = 4,
-    SIM_NAMED = 64
+    SIM_NAMED = 64,
+    SIM_MEMBER_PORTS = 2, /* of members alone: they may close */
+    SIM_PORTS = MODEL_PORTS + SIM_MEMBER_PORTS,
+    SIM_MEMBERS = 8,
+    SIM_HELD = 64,
+    SIM_ITEMS = 12
 };
 
 /* X(NAME, weight among a thousand or so). One request of a client, or one fault. */
@@ -46,6 +52,19 @@ enum {
     X(TRIM, 10)                                                                                    \
     X(TOPICS, 10)                                                                                  \
     X(OFFSETS, 20)                                                                                 \
+    X(GROUP_CREATE, 30)                                                                            \
+    X(GROUP_JOIN, 60)                                                                              \
+    X(GROUP_LEAVE, 10)                                                                             \
+    X(GROUP_DIE, 5)                                                                                \
+    X(GROUP_TAKE, 140)                                                                             \
+    X(GROUP_SETTLE, 120)                                                                           \
+    X(GROUP_SETTLE_WRONG, 26)                                                                      \
+    X(GROUP_BEAT, 20)                                                                              \
+    X(GROUP_MODE, 8)                                                                               \
+    X(GROUP_ALTER, 6)                                                                              \
+    X(GROUP_RESET, 3)                                                                              \
+    X(GROUP_DELETE, 2)                                                                             \
+    X(GROUP_LIST, 8)                                                                               \
     X(PASS, 60)                                                                                    \
     X(SETTLE, 10)                                                                                  \
     X(AUDIT, 2)                                                                                    \
@@ -99,6 +118,23 @@ typedef struct sim_op {
     X(named_duplicate)                                                                             \
     X(named_lost)                                                                                  \
     X(where_told)                                                                                  \
+    X(group_created)                                                                               \
+    X(group_deleted)                                                                               \
+    X(group_reset)                                                                                 \
+    X(member_joined)                                                                               \
+    X(member_died)                                                                                 \
+    X(member_fenced)                                                                               \
+    X(rebalanced)                                                                                  \
+    X(record_taken)                                                                                \
+    X(record_taken_once)                                                                           \
+    X(record_settled)                                                                              \
+    X(record_released)                                                                             \
+    X(lease_ended)                                                                                 \
+    X(late_answer_refused)                                                                         \
+    X(dead_letter)                                                                                 \
+    X(mode_changed)                                                                                \
+    X(group_altered)                                                                               \
+    X(group_drained)                                                                               \
     X(record_fetched)                                                                              \
     X(record_delivered)                                                                            \
     X(record_delivered_from_log)                                                                   \
@@ -187,6 +223,17 @@ typedef enum ask_kind {
     ASK_TRIM,
     ASK_TOPICS,
     ASK_OFFSETS,
+    ASK_GROUP_CREATE, /* and those behind it: of groups.c */
+    ASK_GROUP_DELETE,
+    ASK_GROUP_RESET,
+    ASK_GROUP_MODE,
+    ASK_GROUP_ALTER,
+    ASK_GROUP_LIST,
+    ASK_GROUP_DEAD,
+    ASK_JOIN,
+    ASK_LEAVE,
+    ASK_TAKE,
+    ASK_SETTLE,
 } ask_kind;
 
 /* Something that was submitted and will be answered. */
@@ -271,6 +318,44 @@ typedef struct sim_namer {
     sim_named sent[SIM_NAMED];
 } sim_namer;
 
+/* A record that a member was handed, and has not answered. */
+typedef struct sim_item {
+    uint8_t topic;
+    uint8_t partition;
+    uint32_t incarnation;
+    int64_t offset;
+    uint64_t stamp; /* its lease; of a stream: the generation */
+    uint64_t epoch;
+} sim_item;
+
+typedef struct sim_settle {
+    sim_item items[SIM_ITEMS];
+    uint32_t count;
+    weir_verb verb;
+    bool over; /* it is known that nothing of it may be settled */
+} sim_settle;
+
+typedef enum sim_member_state {
+    MEMBER_NONE,
+    MEMBER_JOINING,
+    MEMBER_IN,
+    MEMBER_LEAVING
+} sim_member_state;
+
+typedef struct sim_member {
+    sim_member_state state;
+    weir_member *handle;
+    uint8_t port;
+    uint8_t group;
+    bool takes;
+    bool out;      /* it was told so: it can only leave */
+    uint32_t made; /* of its group */
+    uint64_t number;
+    uint64_t revoke; /* the generation in which it was asked to give something up; 0: it was not */
+    uint32_t held_count;
+    sim_item held[SIM_HELD];
+} sim_member;
+
 typedef struct sim_world {
     uint64_t seed;
     sim_random chance; /* of the operation that runs */
@@ -278,8 +363,14 @@ typedef struct sim_world {
     sim_env *env;
     weir_engine *engine;
     weir_engine_config config;
-    weir_port *ports[MODEL_PORTS];
+    weir_port *ports[SIM_PORTS];
     sim_model model;
+    model_group groups[MODEL_GROUPS];
+    sim_member members[SIM_MEMBERS];
+    sim_settle settles[SIM_ASKS]; /* by ask */
+    bool draining;
+    bool drained;                   /* nothing may be pending */
+    uint64_t pending[MODEL_GROUPS]; /* as told last */
     sim_ask asks[SIM_ASKS];
     uint32_t asks_open;
     uint32_t ask_next;
@@ -343,6 +434,8 @@ void world_ask_drop(sim_world *w, sim_ask *ask);
 bool world_wait(sim_world *w, const sim_ask *ask); /* until it is answered */
 
 /* answers.c: what completions say to the model. */
+/* Which topic a chunk is of, MODEL_TOPICS for live ones, MODEL_NONE when that one is gone. */
+uint32_t world_topic_of(const sim_world *w, const weir_chunk *chunk);
 void world_answer(sim_world *w, uint32_t port, weir_completion *done);
 
 /* life.c: starts, crashes, audits. */
@@ -369,6 +462,27 @@ void world_where_answered(sim_world *w, const sim_ask *ask, const weir_completio
 bool world_named_in_flight(const sim_world *w, uint32_t topic);
 void world_named_crashed(sim_world *w);
 void world_named_recovered(sim_world *w); /* the model knows what is left */
+
+/* groups.c */
+void world_group_create(sim_world *w);
+void world_group_join(sim_world *w);
+void world_group_leave(sim_world *w);
+void world_group_die(sim_world *w);
+void world_group_take(sim_world *w);
+void world_group_settle(sim_world *w);
+void world_group_settle_wrong(sim_world *w);
+void world_group_beat(sim_world *w);
+void world_group_mode(sim_world *w);
+void world_group_alter(sim_world *w);
+void world_group_reset(sim_world *w);
+void world_group_delete(sim_world *w);
+void world_group_list(sim_world *w);
+void world_group_answered(sim_world *w, sim_ask *ask, const weir_completion *done);
+void world_group_assigned(sim_world *w, const weir_assigned *assigned);
+void world_groups_forget(sim_world *w); /* the process is dead */
+bool world_groups_recovered(sim_world *w);
+/* What is owed to every group is handed out and settled. */
+void world_groups_drain(sim_world *w);
 
 /* compress.c. The same records in `out`, under codec 3 (lz4) or 4 (zstd). */
 weir_bytes world_batch_compress(weir_bytes batch, uint32_t codec, uint8_t *out, size_t size);

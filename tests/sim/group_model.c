@@ -1,0 +1,229 @@
+/* tests/sim/group_model.c - the rules of consumer groups: see group_model.h. */
+#include "tests/sim/group_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void group_model_init(model_group *groups)
+{
+    memset(groups, 0, MODEL_GROUPS * sizeof(*groups));
+    for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
+        (void)snprintf(groups[i].name, sizeof(groups[i].name), "g%u", i);
+    }
+}
+
+static void each_log(model_group *group, void (*each)(group_log *log, uint64_t arg), uint64_t arg)
+{
+    for (uint32_t i = 0; i < MODEL_TOPICS * MODEL_PARTITIONS; i++) {
+        each(&group->logs[i / MODEL_PARTITIONS][i % MODEL_PARTITIONS], arg);
+    }
+}
+
+static void log_free(group_log *log, uint64_t arg)
+{
+    (void)arg;
+    free(log->slots);
+    memset(log, 0, sizeof(*log));
+}
+
+void group_model_forget(model_group *group)
+{
+    each_log(group, log_free, 0);
+    group->life++;
+}
+
+void group_model_fini(model_group *groups)
+{
+    for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
+        group_model_forget(&groups[i]);
+    }
+}
+
+static group_log *log_of(model_group *group, const sim_model *model, uint32_t topic,
+                         uint32_t partition)
+{
+    group_log *log = &group->logs[topic][partition];
+    if (log->incarnation != model->topics[topic].incarnation) {
+        log_free(log, 0);
+        log->incarnation = model->topics[topic].incarnation;
+    }
+    return log;
+}
+
+group_slot *group_model_slot(model_group *group, const sim_model *model, uint32_t topic,
+                             uint32_t partition, int64_t offset)
+{
+    group_log *log = log_of(group, model, topic, partition);
+    if (offset >= log->count) {
+        int64_t count = 2 * offset + 16;
+        group_slot *grown = realloc(log->slots, (size_t)count * sizeof(*grown));
+        if (grown == NULL) {
+            abort();
+        }
+        memset(grown + log->count, 0, (size_t)(count - log->count) * sizeof(*grown));
+        log->slots = grown;
+        log->count = count;
+    }
+    return &log->slots[offset];
+}
+
+void group_model_handed(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
+                        int64_t offset, const weir_handed *run, uint64_t epoch, uint64_t stamp,
+                        bool once)
+{
+    group_slot *slot = group_model_slot(group, model, topic, partition, offset);
+    const char *name = model->topics[topic].name;
+    if (once && slot->once) {
+        model_fail(model, "[G1] group %s: %s/%u offset %" PRId64 " is handed over twice",
+                   group->name, name, partition, offset);
+    } else if (slot->settled &&
+               (group->model == WEIR_MODEL_QUEUE ? stamp > slot->stamp : stamp >= slot->stamp)) {
+        model_fail(model,
+                   "[G2] group %s: %s/%u offset %" PRId64 " is handed out under %" PRIu64
+                   ", and was settled under %" PRIu64 " at level %u",
+                   group->name, name, partition, offset, stamp, slot->stamp, slot->level);
+    }
+    slot->times++;
+    slot->failed = run->failed;
+    if (group->model == WEIR_MODEL_QUEUE && (run->lease > slot->lease || slot->epoch != epoch)) {
+        slot->lease = run->lease;
+        slot->epoch = epoch;
+    }
+    if (once) {
+        slot->once = true;
+        slot->settled = true;
+        slot->level = (uint8_t)model->topics[topic].level_low;
+        slot->stamp = stamp;
+    }
+}
+
+void group_model_settled(model_group *group, const sim_model *model, uint32_t topic,
+                         uint32_t partition, int64_t first, int64_t last, uint64_t stamp,
+                         weir_level level)
+{
+    for (int64_t offset = first; offset <= last; offset++) {
+        group_slot *slot = group_model_slot(group, model, topic, partition, offset);
+        bool better = !slot->settled || level > slot->level;
+        slot->level = better ? (uint8_t)level : slot->level;
+        slot->stamp = stamp > slot->stamp ? stamp : slot->stamp;
+        slot->settled = true;
+    }
+}
+
+void group_model_owned(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
+                       uint64_t generation, uint64_t member)
+{
+    group_log *log = log_of(group, model, topic, partition);
+    if (log->owner != 0 && log->owner != member && log->owned == generation) {
+        model_fail(model,
+                   "[G3] group %s: %s/%u has members %" PRIu64 " and %" PRIu64
+                   " as owners in generation %" PRIu64,
+                   group->name, model->topics[topic].name, partition, log->owner, member,
+                   generation);
+    }
+    if (generation >= log->owned) {
+        log->owned = generation;
+        log->owner = member;
+    }
+}
+
+static void log_crashed(group_log *log, uint64_t survives)
+{
+    log->owner = 0;
+    log->owned = 0;
+    for (int64_t i = 0; i < log->count; i++) {
+        group_slot *slot = &log->slots[i];
+        if (slot->level < survives) {
+            slot->settled = false;
+            slot->once = false;
+            slot->level = 0;
+        }
+        slot->lease = 0;
+        slot->stamp = 0;
+    }
+}
+
+void group_model_crashed(model_group *groups, weir_level survives)
+{
+    for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
+        each_log(&groups[i], log_crashed, survives);
+        groups[i].life++;
+        groups[i].mode_stamp++;
+        groups[i].strict &= groups[i].resets == 0;
+        if (groups[i].resets > 0) {
+            group_model_forget(&groups[i]);
+        }
+        groups[i].resets = 0;
+        groups[i].modes_open = 0;
+    }
+}
+
+void group_model_recovered(model_group *groups, const sim_model *model)
+{
+    for (uint32_t i = 0; i < MODEL_GROUPS * MODEL_TOPICS * MODEL_PARTITIONS; i++) {
+        uint32_t topic = i / MODEL_PARTITIONS % MODEL_TOPICS;
+        uint32_t partition = i % MODEL_PARTITIONS;
+        group_log *log = &groups[i / MODEL_PARTITIONS / MODEL_TOPICS].logs[topic][partition];
+        int64_t end = model->topics[topic].logs[partition].count;
+        for (int64_t offset = end; offset < log->count; offset++) {
+            log->slots[offset] = (group_slot){0};
+        }
+    }
+}
+
+void group_model_told(model_group *group, sim_model *model, const weir_group_info *info)
+{
+    for (uint32_t i = 0; i < info->partition_count; i++) {
+        const weir_group_partition *part = &info->partitions[i];
+        uint64_t sum = 0;
+        for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
+            sum += part->fates[fate];
+        }
+        uint64_t whole = part->end > part->start ? (uint64_t)(part->end - part->start) : 0;
+        if (sum != whole || part->fates[WEIR_FATE_PENDING] > whole) {
+            model_fail(model,
+                       "[G5] group %s: %.*s/%u from %" PRId64 " to %" PRId64
+                       " has fates that add up to %" PRIu64 ", %" PRIu64 " of them pending",
+                       group->name, (int)part->topic.len, part->topic.ptr, part->partition,
+                       part->start, part->end, sum, part->fates[WEIR_FATE_PENDING]);
+        }
+        uint32_t topic = model_topic_of(model, part->topic);
+        if (topic != MODEL_NONE && part->partition < MODEL_PARTITIONS) {
+            log_of(group, model, topic, part->partition)->start = part->start;
+        }
+    }
+}
+
+static void handed_all(model_group *group, sim_model *model, uint32_t topic,
+                       const weir_group_partition *part)
+{
+    const model_topic *of = &model->topics[topic];
+    for (int64_t offset = part->start; offset < part->end && !of->trims && !of->compacts;
+         offset++) {
+        if (group_model_slot(group, model, topic, part->partition, offset)->times == 0) {
+            model_fail(model, "[G6] group %s: %s/%u offset %" PRId64 " was never handed over",
+                       group->name, of->name, part->partition, offset);
+        }
+    }
+}
+
+void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info)
+{
+    for (uint32_t i = 0; i < info->partition_count; i++) {
+        const weir_group_partition *part = &info->partitions[i];
+        uint32_t topic = model_topic_of(model, part->topic);
+        if (part->fates[WEIR_FATE_PENDING] > 0) {
+            model_fail(model,
+                       "[G6] group %s: %.*s/%u has %" PRIu64 " records pending at the end "
+                       "(committed %" PRId64 ", end %" PRId64 ", leased %" PRIu64
+                       ", delayed %" PRIu64 ")",
+                       group->name, (int)part->topic.len, part->topic.ptr, part->partition,
+                       part->fates[WEIR_FATE_PENDING], part->committed, part->end, part->leased,
+                       part->delayed);
+        } else if (group->strict && topic != MODEL_NONE) {
+            handed_all(group, model, topic, part);
+        }
+    }
+}

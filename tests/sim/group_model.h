@@ -1,0 +1,82 @@
+/* tests/sim/group_model.h - what must be true of consumer groups, written from what is promised of them.
+ *
+ * It is told what members were handed, what they answered and what that was answered, and which crashes
+ * happened. A record is known by its topic, the topic's incarnation, partition and offset.
+ *
+ * [G1] At most once never twice: what was handed over under at-most-once is never handed over again.
+ * [G2] What was settled, and confirmed at a level that every crash since left alone, is not handed out
+ *      again; but by a reset.
+ * [G3] A partition of a stream group has one owner in a generation.
+ * [G4] An answer whose lease (or generation) is known to be over settles nothing.
+ * [G5] The fates of [start, end) add up, in each partition.
+ * [G6] At least once never zero: when all is handed out and settled at the end of a run, nothing is
+ *      pending, and each record was handed over.
+ * [G7] Groups are there once that was acknowledged, and gone once that was. */
+#ifndef WEIR_TESTS_SIM_GROUP_MODEL_H
+#define WEIR_TESTS_SIM_GROUP_MODEL_H
+
+#include "tests/sim/model.h"
+
+enum { MODEL_GROUPS = 4 };
+
+typedef struct group_slot {
+    bool settled;
+    bool once;      /* handed over under at-most-once */
+    uint8_t level;  /* that it is settled at */
+    uint32_t times; /* handed over, that was seen */
+    uint32_t failed;
+    uint64_t lease; /* the newest that was seen in this life; 0: none */
+    uint64_t epoch;
+    uint64_t stamp; /* lease, or generation, under which it was settled */
+} group_slot;
+
+typedef struct group_log {
+    group_slot *slots;
+    int64_t count;
+    uint32_t incarnation; /* of the topic */
+    uint64_t owned;       /* generation in which ... */
+    uint64_t owner;       /* ... this member was told that it owns it; 0: nobody */
+    int64_t start;        /* as told last */
+} group_log;
+
+typedef enum group_exists { GROUP_NO, GROUP_YES, GROUP_CREATING, GROUP_DELETING } group_exists;
+
+typedef struct model_group {
+    char name[8];
+    group_exists exists;
+    uint32_t
+        life; /* raised when it is made, goes, or is reset: what was asked before tells nothing */
+    uint32_t made;   /* raised when it is made or goes */
+    uint32_t resets; /* under way: nothing is known */
+    weir_model model;
+    weir_mode mode;
+    uint32_t mode_stamp; /* raised with each change that is asked for */
+    uint32_t modes_open; /* changes that are not answered */
+    bool strict;         /* each record must be handed over */
+    group_log logs[MODEL_TOPICS][MODEL_PARTITIONS];
+} model_group;
+
+void group_model_init(model_group *groups);
+void group_model_fini(model_group *groups);
+/* Nothing is known any more of what became of its records. */
+void group_model_forget(model_group *group);
+group_slot *group_model_slot(model_group *group, const sim_model *model, uint32_t topic,
+                             uint32_t partition, int64_t offset);
+/* `once`: surely under at-most-once. `stamp`: lease of a queue, generation of a stream. */
+void group_model_handed(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
+                        int64_t offset, const weir_handed *run, uint64_t epoch, uint64_t stamp,
+                        bool once);
+void group_model_settled(model_group *group, const sim_model *model, uint32_t topic,
+                         uint32_t partition, int64_t first, int64_t last, uint64_t stamp,
+                         weir_level level);
+void group_model_owned(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
+                       uint64_t generation, uint64_t member);
+void group_model_crashed(model_group *groups, weir_level survives);
+/* The model knows what is left of each log. */
+void group_model_recovered(model_group *groups, const sim_model *model);
+/* [G5] */
+void group_model_told(model_group *group, sim_model *model, const weir_group_info *info);
+/* [G6] */
+void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info);
+
+#endif
