@@ -24,7 +24,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 5, LISTEN_BACKLOG = 4096, FTW_DESCRIPTORS = 16, ENVIRONMENT_MAX = 32 };
+enum {
+    LOOK_MS = 5,
+    GROUP_END_MS_MAX = 15000,
+    LISTEN_BACKLOG = 4096,
+    FTW_DESCRIPTORS = 16,
+    ENVIRONMENT_MAX = 32,
+};
 
 static void rest(int ms)
 {
@@ -129,6 +135,10 @@ void weir_process_kill_group(pid_t pid)
     (void)kill(-pid, SIGKILL); /* [O1]: its own group */
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
+    /* The others are nobody's children by now: they have ended when the group has. */
+    for (int waited = 0; kill(-pid, 0) == 0 && waited < GROUP_END_MS_MAX; waited += LOOK_MS) {
+        rest(LOOK_MS);
+    }
 }
 
 static void capture_exec(char *const *argv, int out)

@@ -23,7 +23,7 @@ void weir_process_end(pid_t pid, int wait_ms);
 /* Every process of its group, itself included: none of them runs until it is resumed. */
 void weir_process_group_stop(pid_t pid);
 void weir_process_group_resume(pid_t pid);
-/* SIGKILL to it and to all of its process group. Reaps it. */
+/* SIGKILL to it and to all of its process group, and waits until they have ended. Reaps it. */
 void weir_process_kill_group(pid_t pid);
 
 /* Runs a program and keeps the first `size` - 1 bytes of what it says on both outputs. False when

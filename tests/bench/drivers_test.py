@@ -5,8 +5,12 @@ whole. Where the library or the server is not installed, the test is skipped and
     drivers_test.py WEIR DRIVER
 """
 import json
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 WEIR = ""
@@ -24,6 +28,20 @@ def bench(*arguments):
         check=False,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def using(folder, name):
+    """Programs whose name begins so and whose working folder is below `folder`."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                comm = file.read().strip()
+            if comm.startswith(name) and os.readlink(f"/proc/{pid}/cwd").startswith(folder):
+                found.append((pid, comm))
+        except OSError:
+            pass  # it has ended
+    return found
 
 
 class Drivers(unittest.TestCase):
@@ -51,6 +69,22 @@ class Drivers(unittest.TestCase):
 
     def test_amqp(self):  # in one call, which starts RabbitMQ once
         self.drives(("12", "13", "15", "17"), "rabbitmq-stream", "rabbitmq-quorum", "rabbitmq-classic")
+
+        self.interrupted_leaves_nothing()
+
+    def interrupted_leaves_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = subprocess.Popen([WEIR, "bench", "2", "--only", "rabbitmq", "--repeats", "2"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": folder})
+            until = time.monotonic() + DEADLINE_S
+            while not using(folder, "beam.smp"):
+                self.assertLess(time.monotonic(), until)
+                self.assertIsNone(run.poll())
+                time.sleep(0.05)
+            run.send_signal(signal.SIGINT)
+            run.wait(DEADLINE_S)
+            self.assertEqual(using(folder, ""), [])
+            self.assertEqual(os.listdir(folder), [])
 
     def test_nng(self):
         self.drives(("19", "19b", "19c", "19d"), "nng-raw", "weir-nng")
