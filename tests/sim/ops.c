@@ -482,11 +482,25 @@ static uint32_t calm_topic(sim_world *w)
     return calm ? topic : MODEL_NONE;
 }
 
+/* What is sent again may come when its topic is another: there it is new, and stored twice in all. */
+static bool sent_again(const sim_world *w, uint32_t topic)
+{
+    for (uint32_t i = 0; i < SIM_ASKS; i++) {
+        const sim_ask *ask = &w->asks[i];
+        bool again = (ask->kind == ASK_NAMED || ask->kind == ASK_ONCE) && ask->again;
+        if (again && w->model.sends[ask->send].topic == topic) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void op_delete(sim_world *w)
 {
     uint64_t token = 0;
     uint32_t port = any_port(w);
     uint32_t topic = calm_topic(w);
+    topic = topic != MODEL_NONE && sent_again(w, topic) ? MODEL_NONE : topic;
     sim_ask *ask = ask_topic(w, ASK_DELETE, topic, port, &token);
     if (ask == NULL) {
         return;
