@@ -106,10 +106,12 @@ static void answer_fetch(sim_world *w, sim_ask *ask, const weir_completion *done
 /* ---- Deliveries
  * --------------------------------------------------------------------------------------- */
 
-static sim_reader *reader_of(sim_world *w, const weir_subscriber *handle)
+/* One that was closed, and whose port has not heard it yet, may have left its address to a new one of
+ * another port. */
+static sim_reader *reader_of(sim_world *w, uint32_t port, const weir_subscriber *handle)
 {
     for (uint32_t i = 0; i < SIM_READERS; i++) {
-        if (w->readers[i].handle == handle) {
+        if (w->readers[i].handle == handle && w->readers[i].port == port) {
             return &w->readers[i];
         }
     }
@@ -177,9 +179,9 @@ static void delivered_record(sim_world *w, sim_reader *reader, const weir_delive
                                     : SIM_EVENT_record_delivered);
 }
 
-static void delivered(sim_world *w, const weir_delivery *delivery)
+static void delivered(sim_world *w, uint32_t port, const weir_delivery *delivery)
 {
-    sim_reader *reader = reader_of(w, delivery->subscriber);
+    sim_reader *reader = reader_of(w, port, delivery->subscriber);
     if (reader == NULL) {
         model_fail(&w->model, "[P3] a delivery for nobody");
         return;
@@ -212,9 +214,9 @@ static bool any_trims(const sim_world *w)
     return false;
 }
 
-static void noticed(sim_world *w, const weir_notice *notice)
+static void noticed(sim_world *w, uint32_t port, const weir_notice *notice)
 {
-    sim_reader *reader = reader_of(w, notice->subscriber);
+    sim_reader *reader = reader_of(w, port, notice->subscriber);
     if (reader == NULL) {
         return;
     }
@@ -436,9 +438,9 @@ void world_answer(sim_world *w, uint32_t port, weir_completion *done)
 {
     world_note(w, (uint64_t)done->type << 32 | (uint64_t)done->err << 16 | port);
     if (done->type == WEIR_COMPLETION_DELIVERY) {
-        delivered(w, &done->delivery);
+        delivered(w, port, &done->delivery);
     } else if (done->type == WEIR_COMPLETION_NOTICE) {
-        noticed(w, &done->notice);
+        noticed(w, port, &done->notice);
     } else if ((done->token & SIM_UNASKED) != 0) {
         model_refused(&w->model, (uint32_t)done->token, done);
     } else {
