@@ -72,6 +72,22 @@ static void what_comes_to_a_segment_as_it_closes_is_compacted_too(void **state)
     assert_holds(679, ops, OPERATIONS);
 }
 
+static void what_a_topic_that_went_retained_keeps_its_name(void **state)
+{
+    const sim_op ops[] = {
+        {SIM_OP_CREATE, 0xd37b6f07f767ae8d},        {SIM_OP_CREATE, 0xc3c4bf06d9cbaa81},
+        {SIM_OP_PASS, 0xb6cdfed563c35aff},          {SIM_OP_FAST, 0x1fc5c94a71748ac9},
+        {SIM_OP_SUBSCRIBE, 0x586dadae6870d0e2},     {SIM_OP_LEVEL, 0xf64fd51002d4dbab},
+        {SIM_OP_PUBLISH, 0xec8fbd3cea59a04e},       {SIM_OP_SETTLE, 0x39cd632a5dc6a342},
+        {SIM_OP_PUBLISH_KEYED, 0x98836f06930485e5}, {SIM_OP_PASS, 0x2bb4b7787871487a},
+        {SIM_OP_PUBLISH_NAMED, 0xdd3e9e32601f7054}, {SIM_OP_CREDIT, 0x366ea8d1b12fdf3f},
+        {SIM_OP_CREDIT, 0x34f9bb8582d355f2},        {SIM_OP_PUBLISH, 0x5528383d05a69c72},
+        {SIM_OP_DELETE, 0xa8f16454d2049e1d},        {SIM_OP_CUT_STRAIGHT, 0x3bcef8fc7a7d0766},
+    };
+    (void)state;
+    assert_holds(3038, ops, sizeof(ops) / sizeof(ops[0]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +95,7 @@ int main(void)
         cmocka_unit_test(a_mark_that_was_never_synced_is_no_damage),
         cmocka_unit_test(a_start_that_died_behind_its_new_head_loses_nothing),
         cmocka_unit_test(an_alteration_of_nothing_is_answered),
+        cmocka_unit_test(what_a_topic_that_went_retained_keeps_its_name),
         cmocka_unit_test(what_comes_to_a_segment_as_it_closes_is_compacted_too),
     };
     weir_hash_seed(0x5eed);
