@@ -253,7 +253,9 @@ static weir_err chunk_load(weir_engine *engine, const weir_straight_reference *r
                            uint64_t term, weir_chunk **out)
 {
     const weir_topic *topic = weir_topics_find_id(engine, reference->topic_id);
-    topic = topic != NULL ? topic : weir_topics_grave(engine, reference->topic_id);
+    if (topic == NULL) { /* what it retained keeps its name */
+        topic = weir_topics_grave(engine, reference->topic_id);
+    }
     weir_topic_ref *ref = topic != NULL ? weir_topic_ref_keep(topic->ref)
                                         : weir_topic_ref_create(reference->topic_id, WEIR_TEXT(""));
     uint8_t *bytes = malloc(reference->bytes);

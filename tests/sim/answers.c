@@ -106,19 +106,16 @@ static void answer_fetch(sim_world *w, sim_ask *ask, const weir_completion *done
 /* ---- Deliveries
  * --------------------------------------------------------------------------------------- */
 
-/* A handle is its port's alone: another port may have one of the same value before this one has heard that it
- * is closed. On one port a reader that is closing comes after one that is not. */
+/* One that was closed, and whose port has not heard it yet, may have left its address to a new one of
+ * another port. */
 static sim_reader *reader_of(sim_world *w, uint32_t port, const weir_subscriber *handle)
 {
-    sim_reader *closing = NULL;
     for (uint32_t i = 0; i < SIM_READERS; i++) {
-        sim_reader *reader = &w->readers[i];
-        if (reader->handle == handle && reader->port == port && !reader->closing) {
-            return reader;
+        if (w->readers[i].handle == handle && w->readers[i].port == port) {
+            return &w->readers[i];
         }
-        closing = reader->handle == handle && reader->port == port ? reader : closing;
     }
-    return closing;
+    return NULL;
 }
 
 static void reader_meets(sim_reader *reader, uint32_t incarnation)
