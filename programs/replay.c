@@ -3,6 +3,7 @@
  * Happy path: player.c plays the recording (recording_log.c, recording_file.c) by its schedule
  * (schedule.c), then everything published is confirmed and a line tells how many records went and how
  * late the latest was. Failures: a wrong source, range or target is told before anything is published.
+ * What is damaged in the log is left out, told with its offsets, and makes the exit code 1.
  * After a signal, or when the gateway closes, what was sent is waited for and a line says with which
  * options to go on; after a broken connection it says how many records are confirmed. */
 #include "programs/connect.h"
@@ -76,10 +77,10 @@ static void dry_run_print(weir_player *own)
 
 static void summary_print(weir_player *own)
 {
-    static const char *const columns[] = {"records#", "confirmed#", "failed#",
-                                          "bytes#",   "seconds#",   "behind_max_seconds#"};
-    char cells[6][32];
-    const char *row[6];
+    static const char *const columns[] = {"records#", "confirmed#",          "failed#", "bytes#",
+                                          "seconds#", "behind_max_seconds#", "lost#"};
+    char cells[7][32];
+    const char *row[7];
     const uint64_t counts[] = {own->played, own->confirmed, own->failed, own->bytes};
     for (int i = 0; i < 4; i++) {
         snprintf(cells[i], sizeof(cells[i]), "%" PRIu64, counts[i]);
@@ -87,11 +88,12 @@ static void summary_print(weir_player *own)
     snprintf(cells[4], sizeof(cells[4]), "%.3f",
              (double)(weir_player_now_us() - own->began_us) / 1e6);
     snprintf(cells[5], sizeof(cells[5]), "%.3f", (double)own->late_us_max / 1e6);
-    for (int i = 0; i < 6; i++) {
+    snprintf(cells[6], sizeof(cells[6]), "%" PRIu64, own->recording->lost);
+    for (int i = 0; i < 7; i++) {
         row[i] = cells[i];
     }
     if (own->output != WEIR_OUTPUT_TABLE) {
-        weir_rows *rows = weir_rows_create(columns, 6);
+        weir_rows *rows = weir_rows_create(columns, 7);
         weir_rows_add(rows, row);
         weir_rows_print(rows, own->output, stdout);
         weir_rows_destroy(rows);
@@ -150,7 +152,11 @@ static weir_exit finish(weir_player *own, weir_err err, const weir_fault *fault)
     if (own->failed > 1) {
         weir_say("%" PRIu64 " records were refused", own->failed);
     }
-    return fflush(stdout) == 0 ? weir_exit_of(own->first_err) : WEIR_EXIT_ERROR;
+    if (own->recording->lost > 0) {
+        weir_say("%" PRIu64 " offsets were left out: they are damaged", own->recording->lost);
+    }
+    bool good = fflush(stdout) == 0 && (own->recording->lost == 0 || own->first_err != WEIR_OK);
+    return good ? weir_exit_of(own->first_err) : WEIR_EXIT_ERROR;
 }
 
 /* ---- What is asked for -------------------------------------------------------------------------

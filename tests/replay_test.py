@@ -228,6 +228,41 @@ class Replay(Case):
         out, err = replay.communicate(timeout=DEADLINE_S)
         self.assertEqual((out, err, replay.returncode), ("", "weir: stopped after 2 records; go on with --skip 2\n", ERROR))
 
+    # ---- What is damaged
+
+    def damaged(self):
+        """Twice twelve records, the first twelve of them damaged on the disk; the second half is read as it was."""
+        self.weir("topic", "create", "source", "--segment-bytes", "1048576")
+        for half in range(2):
+            lines = "".join(recorded("source", i, b"k", b"%d" % (12 * half + i)) for i in range(12))
+            self.weir("replay", "--file", self.file("half.ndjson", lines), "--speed", "max", "--plain")
+        self.assertEqual(self.gateway.end()[0], 0)
+        path = next(os.path.join(at, name) for at, _, names in os.walk(os.path.join(self.gateway.data, "log"))
+                    for name in names if name.endswith(".log"))
+        with open(path, "r+b") as file:
+            file.seek(90)
+            file.write(b"\xa5\xa5")
+        self.gateway = self.serve().ready()
+
+    def test_what_is_damaged_is_told_with_its_offsets_and_the_rest_is_replayed(self):
+        self.damaged()
+        out, err = self.weir("replay", "source", "--speed", "max", "--print", code=ERROR)
+        said, _, = self.weir("sub", "source/#", "--from", "beginning", "-e")[::-1]
+        first, last = map(int, re.search(r"offsets (\d+) to (\d+) could not be read", said).groups())
+        self.assertIn(f"source, partition 0: offsets [{first}, {last + 1}) are damaged and left out\n", err)
+        self.assertIn(f"{last + 1 - first} offsets were left out: they are damaged\n", err)
+        self.assertEqual(out.split(), [str(offset) for offset in range(24) if not first <= offset <= last])
+        self.assertIn("23", out.split())
+        self.weir("topic", "create", "copy")
+        out, err = self.weir("replay", "source", "--speed", "max", "--into", "copy", "-o", "ndjson", code=ERROR)
+        row = json.loads(out)
+        self.assertEqual((row["records"] + row["lost"], row["confirmed"]), (24, row["records"]))
+
+    def test_a_recording_that_is_damaged_to_its_end_has_an_end(self):
+        self.damaged()
+        _, err = self.weir("replay", "source", "--until", "12", "--speed", "max", "--print", code=ERROR)
+        self.assertRegex(err, r"offsets \[0, 12\) are damaged")
+
     # ---- Stopping and going on
 
     def stop_and_go_on(self, *options, signals_to=None):
