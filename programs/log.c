@@ -51,20 +51,21 @@ static const char *number(char out[NUMBER_BYTES], uint64_t value, bool shown)
 
 static void file_row(void *arg, const weir_inspect_file *file)
 {
-    static const char *const VERDICTS[] = {"sound", "torn-tail", "unused", "damaged"};
+    static const char *const VERDICTS[] = {"sound", "torn-tail", "unused", "damaged", "missing"};
     report *to = arg;
     char cells[FILE_COLUMN_COUNT][NUMBER_BYTES];
     bool journal = strcmp(file->kind, "journal") == 0;
     bool batches = journal || strcmp(file->kind, "segment") == 0;
     bool bad = file->verdict == WEIR_INSPECT_DAMAGED || file->verdict == WEIR_INSPECT_TORN;
+    bool gone = file->verdict == WEIR_INSPECT_MISSING;
     const char *const row[] = {file->path,
                                VERDICTS[file->verdict],
-                               number(cells[2], file->bytes, true),
-                               number(cells[3], file->units, journal),
+                               number(cells[2], file->bytes, !gone),
+                               number(cells[3], file->units, journal && !gone),
                                number(cells[4], file->last_unit, file->last_unit > 0),
-                               number(cells[5], file->mark, journal),
-                               number(cells[6], file->batches, batches),
-                               number(cells[7], file->records, batches),
+                               number(cells[5], file->mark, journal && !gone),
+                               number(cells[6], file->batches, batches && !gone),
+                               number(cells[7], file->records, batches && !gone),
                                number(cells[8], file->position, bad),
                                file->text[0] != '\0' ? file->text : NULL};
     weir_rows_add(to->files, row);
@@ -140,8 +141,9 @@ static void report_print(const report *to, const weir_inspect_sum *sum, bool sou
         sum_row(to, sum, sound);
         return;
     }
-    printf("\n%s: %" PRIu64 " files, %" PRIu64 " damaged; %" PRIu64 " topics; in segments %" PRIu64
-           " records in %" PRIu64 " batches; %" PRIu64 " gaps; last good unit %" PRIu64 "%s\n",
+    printf("\n%s: %" PRIu64 " files, %" PRIu64 " damaged or missing; %" PRIu64
+           " topics; in segments %" PRIu64 " records in %" PRIu64 " batches; %" PRIu64
+           " gaps; last good unit %" PRIu64 "%s\n",
            sound ? "sound" : "damaged", sum->files, sum->damaged, sum->topics, sum->records,
            sum->batches, sum->gaps, sum->last_unit,
            sum->torn ? " (behind it a write was interrupted: nothing of it had been acknowledged)"
@@ -205,8 +207,14 @@ weir_exit weir_run_log_verify(const weir_arguments *arguments)
 /* ---- Dump
  * ------------------------------------------------------------------------------------------ */
 
+typedef struct dump {
+    weir_rows *rows;
+    uint64_t unread; /* stretches and files that were passed over */
+} dump;
+
 static void entry_row(void *arg, const weir_inspect_entry *entry)
 {
+    dump *to = arg;
     char cells[ENTRY_COLUMN_COUNT][NUMBER_BYTES];
     char time[NUMBER_BYTES];
     bool batch = entry->base_offset >= 0;
@@ -214,14 +222,15 @@ static void entry_row(void *arg, const weir_inspect_entry *entry)
     const char *const row[] = {entry->file,
                                number(cells[1], entry->position, true),
                                number(cells[2], entry->unit, entry->unit > 0),
-                               time,
+                               entry->unread ? NULL : time,
                                entry->type,
                                number(cells[5], entry->bytes, true),
                                number(cells[6], entry->topic_id, entry->placed),
                                number(cells[7], entry->partition, entry->placed),
                                number(cells[8], (uint64_t)entry->base_offset, batch),
                                number(cells[9], entry->records, batch)};
-    weir_rows_add(arg, row);
+    to->unread += entry->unread ? 1 : 0;
+    weir_rows_add(to->rows, row);
 }
 
 /* "100..120" or "100". False, with the sentence printed. */
@@ -259,15 +268,26 @@ weir_exit weir_run_log_dump(const weir_arguments *arguments)
         weir_config_fini(&config);
         return WEIR_EXIT_USAGE;
     }
-    weir_rows *rows = weir_rows_create(ENTRY_COLUMNS, ENTRY_COLUMN_COUNT);
+    dump shown = {.rows = weir_rows_create(ENTRY_COLUMNS, ENTRY_COLUMN_COUNT)};
     weir_err err = arguments->operand_count > 0
-                       ? weir_inspect_segment(arguments->operands[0], entry_row, rows, &fault)
+                       ? weir_inspect_segment(arguments->operands[0], entry_row, &shown, &fault)
                        : weir_inspect_units(weir_config_text(&config, WEIR_KEY_data), from, to,
-                                            entry_row, rows, &fault);
-    weir_rows_print(rows, output, stdout);
-    weir_rows_destroy(rows);
+                                            entry_row, &shown, &fault);
+    if (err != WEIR_NOT_FOUND) {
+        weir_rows_print(shown.rows, output, stdout);
+    }
+    weir_rows_destroy(shown.rows);
+    if (shown.unread > 0) {
+        weir_say(
+            "%" PRIu64 " places of the journal cannot be read and were passed over, where a "
+            "row says `unreadable` or `missing`: `weir log verify --data %s` tells what is lost",
+            shown.unread, weir_config_text(&config, WEIR_KEY_data));
+    }
     weir_config_fini(&config);
-    return err == WEIR_OK ? WEIR_EXIT_DONE : fault_exit(&fault, err);
+    if (err != WEIR_OK) {
+        return fault_exit(&fault, err);
+    }
+    return shown.unread > 0 ? WEIR_EXIT_ERROR : WEIR_EXIT_DONE;
 }
 
 /* ---- Repair
@@ -275,7 +295,9 @@ weir_exit weir_run_log_dump(const weir_arguments *arguments)
 
 static void loss_say(const report *to, const weir_inspect_sum *sum)
 {
-    weir_say_fault(&sum->fault);
+    weir_say("%s: the journal is damaged at byte %" PRIu64 ": units after %" PRIu64
+             " cannot be read",
+             sum->fault.file, sum->fault.position, sum->last_unit);
     weir_rows_print(to->gaps, to->output, stdout);
     if (sum->known_unit > sum->last_unit) {
         weir_say("units %" PRIu64 " to %" PRIu64 " (or later) are lost; of their records, %" PRIu64
@@ -299,9 +321,9 @@ static weir_exit repair_do(const weir_config *config, const weir_engine_config *
         return fault_exit(&fault, err);
     }
     weir_say(
-        "the journal is cut behind its last good unit; what there was is in %s/%s; `weir serve` "
-        "starts as usual",
-        weir_config_text(config, WEIR_KEY_data), aside);
+        "the journal is cut behind its last good unit; what there was is in %s/%s; `weir serve "
+        "--data %s` starts as usual",
+        weir_config_text(config, WEIR_KEY_data), aside, weir_config_text(config, WEIR_KEY_data));
     return WEIR_EXIT_DONE;
 }
 
@@ -317,8 +339,11 @@ static weir_exit repair(const weir_arguments *arguments, const weir_config *conf
         return fault_exit(&fault, err);
     }
     if (sum.fault.err == WEIR_OK) {
-        weir_say("the journal is sound: there is nothing to repair%s",
-                 sum.gaps > 0 ? " (`weir log verify` shows what is damaged elsewhere)" : "");
+        bool elsewhere = sum.gaps > 0 || sum.damaged > 0;
+        weir_say("the journal is sound as far as it is needed: there is nothing to repair%s%s%s",
+                 elsewhere ? " (`weir log verify --data " : "",
+                 elsewhere ? weir_config_text(config, WEIR_KEY_data) : "",
+                 elsewhere ? "` shows what is damaged elsewhere)" : "");
         return WEIR_EXIT_DONE;
     }
     if (!sum.repairable) {
@@ -327,8 +352,9 @@ static weir_exit repair(const weir_arguments *arguments, const weir_config *conf
     loss_say(to, &sum);
     if (!weir_arguments_has(arguments, "accept-loss")) {
         weir_say(
-            "nothing was changed: with --accept-loss, journal and checkpoints are copied aside and "
-            "the journal is cut there");
+            "nothing was changed: `weir log repair --accept-loss --data %s` copies journal and "
+            "checkpoints aside, and cuts the journal there",
+            weir_config_text(config, WEIR_KEY_data));
         return WEIR_EXIT_ERROR;
     }
     return repair_do(config, &engine);

@@ -19,6 +19,7 @@
 #include "core/journal/owner.h"
 #include "core/log/heads.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -444,7 +445,8 @@ static weir_err journal_look(inspection *at)
                               .data_dir = at->data_dir,
                               .to = at->to,
                               .sum = at->sum,
-                              .damage = &at->sum->fault};
+                              .damage = &at->sum->fault,
+                              .state_read = at->engine != NULL};
     if (at->engine != NULL) {
         at->sum->torn =
             weir_journal_torn(at->engine->journal, &walk.torn_number, &walk.torn_position);
@@ -481,7 +483,6 @@ static weir_err state_look(inspection *at, const weir_engine_config *config)
     at->sum->repairable = err == WEIR_OK && fault.err != WEIR_OK;
     if (err != WEIR_OK) {
         at->engine = NULL;
-        at->sum->damaged++;
         return WEIR_OK;
     }
     at->sum->last_unit = weir_journal_last(at->engine->journal);
@@ -494,7 +495,11 @@ static weir_err owner_look(inspection *at)
     uint64_t term = 0;
     weir_err err = weir_owner_look(at->env, at->data_dir, &term, at->fault);
     if (err == WEIR_OK) {
-        tell(at, &(weir_inspect_file){.path = "owner", .kind = "owner", .bytes = 64, .text = ""});
+        weir_inspect_file file = {
+            .path = "owner", .kind = "owner", .bytes = 64, .text = at->fault->text};
+        file.verdict = at->fault->err == WEIR_OK ? WEIR_INSPECT_SOUND : WEIR_INSPECT_DAMAGED;
+        tell(at, &file);
+        *at->fault = (weir_fault){0};
     }
     return err;
 }
@@ -544,6 +549,7 @@ weir_err weir_inspect_units(const char *data_dir, uint64_t from, uint64_t to,
     weir_err err = guard(&at);
     err = err == WEIR_OK ? weir_owner_look(at.env, data_dir, &term, fault) : err;
     if (err == WEIR_OK) {
+        *fault = (weir_fault){0}; /* a damaged owner's file is none of a dump's */
         weir_inspect_walk walk = {.env = at.env,
                                   .data_dir = data_dir,
                                   .from_unit = from,
@@ -566,7 +572,11 @@ weir_err weir_inspect_segment(const char *path, weir_inspect_each each, void *ar
     *fault = (weir_fault){0};
     weir_err err = guard(&at);
     err = err == WEIR_OK ? at.env->ops->file_open(at.env, path, WEIR_OPEN_READ, &file) : err;
-    if (err == WEIR_OK) {
+    if (err != WEIR_OK) {
+        *fault = (weir_fault){.err = err, .os_errno = err == WEIR_IO ? errno : 0};
+        (void)snprintf(fault->text, sizeof(fault->text), "%s",
+                       err == WEIR_NOT_FOUND ? "there is no such file" : "it cannot be opened");
+    } else {
         err = at.env->ops->file_size(at.env, file, &bytes);
         at.env->ops->file_close(at.env, file);
     }
