@@ -223,6 +223,20 @@ weir_exit weir_run_topic_set(const weir_arguments *arguments)
     return done(arguments, client, err, "changed");
 }
 
+/* A topic that is there has no such partition: says how many it has. False: that is not what is wrong. */
+static bool partition_missing_say(weir_client *client, const char *name, uint32_t partition)
+{
+    weir_client_topics topics = {0};
+    bool missing = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
+                   topics.count == 1 && partition >= topics.topics[0].options.partitions;
+    if (missing) {
+        weir_say("no partition %" PRIu32 "; %s has %" PRIu32, partition, name,
+                 topics.topics[0].options.partitions);
+    }
+    weir_client_topics_free(&topics);
+    return missing;
+}
+
 weir_exit weir_run_topic_trim(const weir_arguments *arguments)
 {
     const char *before = weir_arguments_text(arguments, "before");
@@ -244,6 +258,11 @@ weir_exit weir_run_topic_trim(const weir_arguments *arguments)
     }
     weir_err err = weir_client_topic_trim(client, weir_bytes_of(arguments->operands[0]),
                                           (uint32_t)partition, offset);
+    if (err == WEIR_NOT_FOUND &&
+        partition_missing_say(client, arguments->operands[0], (uint32_t)partition)) {
+        weir_client_close(client);
+        return weir_exit_of(err);
+    }
     return done(arguments, client, err, "trimmed");
 }
 

@@ -325,6 +325,13 @@ class Topics(Case):
         self.weir("topic", "rm", "a", code=NOT_FOUND)
         self.weir("topic", "set", "a", "-d", "os", code=NOT_FOUND)
 
+    def test_a_partition_that_is_not_there_is_told_and_not_the_topic(self):
+        self.weir("topic", "create", "d")
+        _, err = self.weir("topic", "trim", "d", "--before", "0", "-p", "3", code=NOT_FOUND)
+        self.assertEqual(err, "weir: no partition 3; d has 1\n")
+        _, err = self.weir("topic", "trim", "nosuch", "--before", "0", "-p", "3", code=NOT_FOUND)
+        self.assertIn('no topic "nosuch" is declared', err)
+
     def test_a_nested_topic_has_to_be_meant(self):
         self.weir("topic", "create", "plant", "--nested")
         _, err = self.weir("topic", "create", "plant/line1", code=REFUSED)
