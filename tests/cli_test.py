@@ -174,6 +174,29 @@ class Records(Case):
         out, _ = self.weir("sub", "log/#", "--from", "beginning", "-e", "-F", "%k:%s")
         self.assertEqual(out, "a:1\nc:2\n")
 
+    def test_what_has_no_answer_when_the_gateway_is_gone_is_unknown_and_not_refused(self):
+        gateway = self.serve(name="gone").ready()
+        self.weir("topic", "create", "log", data="gone")
+        pub = subprocess.Popen([WEIR, "pub", "log", "-l", "--data", gateway.data], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=self.environment)
+        self.addCleanup(lambda: (pub.poll() is None and pub.kill(), pub.communicate()))
+        pub.stdin.write("a\n" * 10)
+        pub.stdin.flush()
+        wait_for(lambda: self.weir("sub", "log", "--from", "beginning", "-e", data="gone")[0] == "a\n" * 10, "ten records")
+        gateway.process.send_signal(signal.SIGSTOP)  # what comes now is sent, and gets no answer
+        pub.stdin.write("b\n" * 5)
+        pub.stdin.flush()
+        gateway.process.kill()
+        _, err = pub.communicate(timeout=DEADLINE_S)
+        self.assertEqual(pub.returncode, ERROR, err)
+        self.assertNotIn("refused", err)
+        told = re.search(r"of (\d+) records (\d+) are confirmed, and (\d+) are unknown: no answer came; "
+                         r"what stands behind record (\d+) was not sent", err)
+        sent, confirmed, unknown, behind = map(int, told.groups())
+        self.assertEqual((sent, confirmed + unknown, behind), (15, 15, 15))
+        self.assertGreaterEqual(unknown, 5)
+        self.assertIn("closed the connection", err)
+
     def test_qos_0_sends_and_asks_for_no_answer(self):
         self.weir("topic", "create", "log")
         out, err = self.weir("pub", "log", "-l", "-q", "0", "-o", "ndjson", stdin="".join(f"{i}\n" for i in range(500)))
