@@ -3,8 +3,10 @@
 
 #include "programs/connect.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PARTITIONS_MAX = 16384, LEVELS_MAX = 128 };
@@ -41,6 +43,16 @@ static void flag_of(const weir_topic_setting *setting, char flag[64])
     }
 }
 
+/* A 0 that is no value of the setting would stand for its default, and is none either. */
+static bool setting_read(const weir_topic_setting *setting, const char *text, int64_t *value)
+{
+    char *end = NULL;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && weir_topic_setting_fits(setting, *value) &&
+           (*value != 0 || setting->least <= 0);
+}
+
 /* --cleanup and the settings; what is not given is 0. False, with the sentence printed, when one
  * does not fit. */
 static bool settings_read(const weir_arguments *arguments, weir_topic_options *options)
@@ -55,15 +67,13 @@ static bool settings_read(const weir_arguments *arguments, weir_topic_options *o
     }
     for (size_t i = 0; i < count; i++) {
         char flag[64];
-        long long value = 0;
+        int64_t value = 0;
         flag_of(&rows[i], flag);
-        if (!weir_arguments_number(arguments, flag, rows[i].endless ? WEIR_UNLIMITED : 0,
-                                   rows[i].most, 0, &value)) {
-            return false;
-        }
-        if (!weir_topic_setting_fits(&rows[i], value)) {
-            weir_say("--%s: %lld is not from %lld to %lld %s", flag, value,
-                     (long long)rows[i].least, (long long)rows[i].most, rows[i].unit);
+        const char *text = weir_arguments_text(arguments, flag);
+        if (text != NULL && !setting_read(&rows[i], text, &value)) {
+            weir_say("--%s takes a number from %lld to %lld %s%s, not \"%s\"", flag,
+                     (long long)rows[i].least, (long long)rows[i].most, rows[i].unit,
+                     rows[i].endless ? ", or -1 for no limit" : "", text);
             return false;
         }
         weir_topic_setting_put(options, &rows[i], value);

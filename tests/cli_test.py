@@ -355,6 +355,15 @@ class Topics(Case):
         _, err = self.weir("topic", "trim", "nosuch", "--before", "0", "-p", "3", code=NOT_FOUND)
         self.assertIn('no topic "nosuch" is declared', err)
 
+    def test_a_setting_outside_its_bounds_is_refused_with_them(self):
+        self.weir("topic", "create", "log")
+        for command in (["create", "z"], ["alter", "log"]):
+            for text in ("0", "5m", "-2", ""):
+                with self.subTest(command=command, text=text):
+                    _, err = self.weir("topic", *command, "--retention-ms", text, code=USAGE)
+                    self.assertRegex(err, r'--retention-ms takes a number from 1 to \d+ milliseconds, or -1 for no limit, not "%s"' % text)
+        self.weir("topic", "create", "z", "--retention-ms", "-1", "--segment-bytes", "1048576")
+
     def test_a_nested_topic_has_to_be_meant(self):
         self.weir("topic", "create", "plant", "--nested")
         _, err = self.weir("topic", "create", "plant/line1", code=REFUSED)
@@ -564,6 +573,10 @@ class Words(Case):
         self.assertEqual((rows["mqtt.port"]["value"], rows["mqtt.port"]["origin"], rows["mqtt.port"]["line"]), ("7", "file", 1))
         self.assertEqual((rows["loops"]["value"], rows["loops"]["origin"]), ("2", "--set"))
         self.assertEqual(rows["data"]["origin"], "default")
+        self.environment["WEIR_DATA"] = os.path.join(self.folder, "elsewhere")
+        for options, origin in (([], "WEIR_DATA"), (["--set", "data=a"], "--set"), (["--data", "b"], "--data")):
+            out, _ = self.weir("check", *options, "--effective", "--json")
+            self.assertEqual({row["key"]: row["origin"] for row in json.loads(out)}["data"], origin)
         self.assertEqual(os.listdir(self.folder), ["good.yaml"])
 
     def test_check_names_the_place_of_a_mistake(self):
