@@ -2,7 +2,7 @@
  *
  *     verify      every file, the first bad place, what cannot be read         0 sound, 1 damaged
  *     dump        units and entries, or the batches of a segment
- *     repair      what would be lost; with --accept-loss copies, then cuts
+ *     repair      what would be lost; with --accept-loss copies, then cuts; writes .heads files anew
  *     failpoints  names for tests
  *
  * All of it is core/engine/inspect.h, shown. Happy path: a table and exit code 0. Failures: one
@@ -327,6 +327,41 @@ static weir_exit repair_do(const weir_config *config, const weir_engine_config *
     return WEIR_EXIT_DONE;
 }
 
+/* Nothing is lost by this, so that nobody is asked. */
+static weir_exit heads_do(const weir_config *config, const weir_engine_config *engine)
+{
+    weir_fault fault = {0};
+    uint64_t made = 0, left = 0;
+    weir_err err = weir_inspect_heads(engine, &made, &left, &fault);
+    if (made > 0) {
+        weir_say("%" PRIu64 " .heads files were made again from their .log: nothing is lost", made);
+    }
+    if (left > 0) {
+        weir_say("%" PRIu64 " .heads files stay as they are, since their .log is damaged as well: "
+                 "`weir log verify --data %s` tells which offsets cannot be read",
+                 left, weir_config_text(config, WEIR_KEY_data));
+    }
+    if (err != WEIR_OK) {
+        return fault_exit(&fault, err);
+    }
+    return left > 0 ? WEIR_EXIT_ERROR : WEIR_EXIT_DONE;
+}
+
+/* The journal needs no repair. */
+static weir_exit others_repair(const weir_config *config, const weir_engine_config *engine,
+                               const weir_inspect_sum *sum)
+{
+    bool elsewhere = sum->gaps > 0 || sum->damaged > sum->heads;
+    if (elsewhere || sum->heads == 0) {
+        weir_say(
+            "the journal is sound as far as it is needed: there is nothing to repair in it%s%s%s",
+            elsewhere ? " (`weir log verify --data " : "",
+            elsewhere ? weir_config_text(config, WEIR_KEY_data) : "",
+            elsewhere ? "` shows what is damaged elsewhere)" : "");
+    }
+    return sum->heads > 0 ? heads_do(config, engine) : WEIR_EXIT_DONE;
+}
+
 static weir_exit repair(const weir_arguments *arguments, const weir_config *config, report *to)
 {
     weir_engine_config engine = {0};
@@ -339,12 +374,7 @@ static weir_exit repair(const weir_arguments *arguments, const weir_config *conf
         return fault_exit(&fault, err);
     }
     if (sum.fault.err == WEIR_OK) {
-        bool elsewhere = sum.gaps > 0 || sum.damaged > 0;
-        weir_say("the journal is sound as far as it is needed: there is nothing to repair%s%s%s",
-                 elsewhere ? " (`weir log verify --data " : "",
-                 elsewhere ? weir_config_text(config, WEIR_KEY_data) : "",
-                 elsewhere ? "` shows what is damaged elsewhere)" : "");
-        return WEIR_EXIT_DONE;
+        return others_repair(config, &engine, &sum);
     }
     if (!sum.repairable) {
         return fault_exit(&sum.fault, sum.fault.err);

@@ -60,6 +60,7 @@ typedef struct weir_inspect_sum {
     bool torn;
     weir_fault fault; /* of the journal or of the state; err is OK: none */
     bool repairable;  /* weir_inspect_repair would help */
+    uint64_t heads;   /* damaged or missing .heads files: weir_inspect_heads would help */
 } weir_inspect_sum;
 
 /* Reads everything. OK also when it is damaged: sum->damaged, sum->gaps and sum->fault tell. LOCKED:
@@ -72,6 +73,11 @@ weir_err weir_inspect_verify(const weir_engine_config *config, const weir_inspec
  * this would not help. */
 weir_err weir_inspect_repair(const weir_engine_config *config, const char *aside,
                              weir_fault *fault);
+
+/* Writes each .heads file that is damaged or missing anew out of its .log, as the directory's owner:
+ * nothing is lost by it. *left: those whose .log is damaged as well stay as they are. Errors as a start's. */
+weir_err weir_inspect_heads(const weir_engine_config *config, uint64_t *made, uint64_t *left,
+                            weir_fault *fault);
 
 /* One row of a dump: a unit's entry, a batch of a segment, or what was passed over. */
 typedef struct weir_inspect_entry {

@@ -303,6 +303,35 @@ def a_damaged_owner_file_is_told():
         assert verified(gateway)["sum"][0]["sound"] is True
 
 
+def a_heads_file_that_is_gone_or_damaged_is_made_again():
+    wrecks = {"gone": os.remove, "its head": lambda path: flip(path, 20), "an entry": lambda path: flip(path, 70)}
+    for what, wreck in wrecks.items():
+        with support.Scene() as scene:
+            gateway = covered(scene)
+            path = next(os.path.join(at, name) for at, _, names in os.walk(os.path.join(gateway.data, "log"))
+                        for name in names if name.endswith(".heads"))
+            wreck(path)
+            bad = bad_rows(verified(gateway, code=ERROR))
+            assert len(bad) == 1 and path.endswith(bad[0]["file"]) and "log repair" in bad[0]["text"], (what, bad)
+            assert bad[0]["verdict"] == ("missing" if what == "gone" else "damaged"), (what, bad)
+            _, said = log(gateway, "repair")
+            assert "1 .heads files were made again" in said, (what, said)
+            assert verified(gateway)["sum"][0]["sound"] is True, what
+            gateway.start()
+            gateway.weir("pub", "site/d", "-m", "after")
+            assert records(gateway) == published() + ["last", "after"], what
+            assert gateway.stop() == 0
+            assert verified(gateway)["sum"][0]["sound"] is True, what
+
+
+def flip(path, position):
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 0xff]))
+
+
 def a_segment_that_is_not_there_cannot_be_dumped():
     with support.Scene() as scene:
         gateway = scene.gateway()
