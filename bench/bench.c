@@ -18,6 +18,7 @@
 #include "bench/process.h"
 #include "bench/report.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -351,18 +352,32 @@ static void row_run(session *own, const weir_row *row)
 /* ---- The session -------------------------------------------------------------------------------
  */
 
+/* The folder and those above it; what cannot be made shows when a file there is opened. */
+static void folders_make(const char *folder)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s", folder);
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0777);
+        *slash = '/';
+    }
+    (void)mkdir(path, 0777);
+}
+
 static bool save_open(session *own)
 {
     char path[512];
     if (own->options->save == NULL) {
         return true;
     }
-    (void)mkdir(own->options->save, 0777);
+    folders_make(own->options->save);
     snprintf(path, sizeof(path), "%s/%s-%.12s.jsonl", own->options->save, own->facts.started,
              own->facts.commit);
     own->saved = fopen(path, "we");
     if (own->saved == NULL) {
-        fprintf(stderr, "weir: %s cannot be written; name another folder with --save\n", path);
+        fprintf(stderr, "weir: %s cannot be written: %s; start it in a folder where it can\n", path,
+                strerror(errno));
     }
     return own->saved != NULL;
 }

@@ -111,7 +111,7 @@ static void version_add(weir_run_facts *facts, const char *name, char *version)
 static void weir_version_ask(const char *path, char *text, size_t size)
 {
     char said[4096] = "";
-    char program[512];
+    char program[4096];
     char question[] = "version";
     char *argv[] = {program, question, NULL};
     const char *at;

@@ -51,7 +51,7 @@
 
 #define PEERS     "mosquitto", "mosquitto-nagle", "nats", "rabbitmq"
 #define WEB_PEERS "mosquitto-ws", "nats", "rabbitmq"
-#define NO_QUEUES "queues are not there yet"
+#define NO_QUEUES "this row does not drive Weir's queues yet"
 #define LACKS     "QoS 2 and kept sessions are not there yet"
 
 /* Rows that differ in rate, QoS or size alone. */

@@ -350,7 +350,7 @@ static weir_err program_begin(const weir_subject *subject, const weir_subject_we
     static char serve[] = "serve";
     static char from[] = "-c";
     static char set[] = "--set";
-    char program[512];
+    char program[4096];
     char config[512];
     char log[512];
     char *argv[4 + 2 * WEIR_BENCH_SETS_MAX + 1] = {program};

@@ -4,7 +4,12 @@
 #include "programs/commands.h"
 #include "programs/say.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+enum { SECONDS_MAX = 1000000, PROGRAM_BYTES_MAX = 4096 };
 
 /* The values of --set. False, with the sentence printed, when there are too many. */
 static bool sets_read(const weir_arguments *arguments, char **sets, size_t *count)
@@ -36,33 +41,34 @@ static weir_exit exit_of(weir_bench_verdict verdict)
     return WEIR_EXIT_ERROR;
 }
 
-/* Seconds with a point, as milliseconds. False, with the sentence printed, when it is not that. */
+/* 0 when it is not given. False, with the sentence printed, when it is no time. */
 static bool seconds_read(const weir_arguments *arguments, const char *name, unsigned *ms)
 {
-    const char *text = weir_arguments_text(arguments, name);
-    unsigned long whole = 0;
-    unsigned long scale = 1000;
-    bool point = false;
-    *ms = 0;
-    for (const char *at = text; at != NULL && *at != '\0'; at++) {
-        if (*at == '.' && !point) {
-            point = true;
-        } else if (*at < '0' || *at > '9' || whole > 1000000 || (point && scale == 1)) {
-            weir_say("--%s: \"%s\" is not a number of seconds like 2 or 0.5", name, text);
-            return false;
-        } else {
-            whole = whole * 10 + (unsigned long)(*at - '0');
-            scale = point ? scale / 10 : scale;
-        }
+    long long value = 0;
+    bool good = weir_arguments_seconds(arguments, name, SECONDS_MAX, &value);
+    *ms = (unsigned)value;
+    return good;
+}
+
+/* The weir to measure: --weir, from the root on, for it is started in another folder; or this one. */
+static bool program_read(const weir_arguments *arguments, char program[PROGRAM_BYTES_MAX])
+{
+    const char *given = weir_arguments_text(arguments, "weir");
+    char *path = realpath(given == NULL ? "/proc/self/exe" : given, NULL);
+    bool good = path != NULL && strlen(path) < PROGRAM_BYTES_MAX && access(path, X_OK) == 0;
+    if (good) {
+        memcpy(program, path, strlen(path) + 1);
+    } else {
+        weir_say("--weir: %s cannot be run: %s", given == NULL ? "this program" : given,
+                 strerror(path == NULL || errno != 0 ? errno : ENAMETOOLONG));
     }
-    *ms = (unsigned)(whole * scale);
-    return true;
+    free(path);
+    return good;
 }
 
 weir_exit weir_run_bench(const weir_arguments *arguments)
 {
-    char program[4096];
-    ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    char program[PROGRAM_BYTES_MAX];
     long long repeats = 0;
     long long mqtt_version = 0;
     char *sets[WEIR_BENCH_SETS_MAX];
@@ -84,16 +90,15 @@ weir_exit weir_run_bench(const weir_arguments *arguments)
         !seconds_read(arguments, "warm-up", &options.warm_up_ms)) {
         return WEIR_EXIT_USAGE;
     }
+    if (!program_read(arguments, program)) {
+        return WEIR_EXIT_USAGE;
+    }
     if (options.row_count == 0 && !options.all && !options.list) {
         weir_say("say which rows, or --all; `weir bench --list` shows them");
         return WEIR_EXIT_USAGE;
     }
     options.mqtt_version = (unsigned)mqtt_version;
     options.repeats = (unsigned)repeats;
-    program[len > 0 ? len : 0] = '\0';
-    options.weir_program = weir_arguments_text(arguments, "weir");
-    if (options.weir_program == NULL) {
-        options.weir_program = program;
-    }
+    options.weir_program = program;
     return exit_of(weir_bench(&options));
 }

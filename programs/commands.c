@@ -209,6 +209,8 @@ static const weir_option replay_options[] = {
      "the first record that is not replayed: OFFSET, -N, @TIME or end (default: all there is now)"},
     {'C', "count", "N", "replay N records (of each round)"},
     {0, "skip", "N", "leave the first N records out (of each round)"},
+    {0, "resume", "N",
+     "leave N more out of the first round, as a replay that was stopped tells; they count for -C"},
     {0, "speed", "X", "1x (default: as recorded), 2x, 0.5, or max: without waiting"},
     {0, "rate", "N/S", "so many records a second instead, evenly: 100/s"},
     {0, "gap-max", "SECONDS", "shorten longer silences in the recording to this"},

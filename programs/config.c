@@ -455,11 +455,16 @@ void weir_config_engine(const weir_config *config, weir_engine_config *engine)
 /* The flags that stand for a key; a command that lacks one never has it given. */
 static weir_err flags_take(weir_config *config, const weir_arguments *arguments, weir_fault *fault)
 {
-    static const char *const texts[] = {"data", "ports"};
+    static const struct {
+        weir_key key;
+        const char *name;
+        const char *origin;
+    } texts[] = {{WEIR_KEY_data, "data", "--data"}, {WEIR_KEY_ports, "ports", "--ports"}};
+    const weir_place nowhere = {0, 0};
     const char *environment = getenv("WEIR_DATA");
     weir_err err = WEIR_OK;
     if (environment != NULL && environment[0] != '\0') {
-        err = weir_config_set(config, "data", environment, fault);
+        err = weir_config_put(config, WEIR_KEY_data, environment, "WEIR_DATA", nowhere, fault);
     }
     for (size_t position = 0; err == WEIR_OK;) {
         const char *pair = weir_arguments_next(arguments, "set", &position);
@@ -469,13 +474,13 @@ static weir_err flags_take(weir_config *config, const weir_arguments *arguments,
         err = weir_config_set_pair(config, pair, fault);
     }
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && err == WEIR_OK; i++) {
-        const char *text = weir_arguments_text(arguments, texts[i]);
+        const char *text = weir_arguments_text(arguments, texts[i].name);
         if (text != NULL) {
-            err = weir_config_set(config, texts[i], text, fault);
+            err = weir_config_put(config, texts[i].key, text, texts[i].origin, nowhere, fault);
         }
     }
     if (err == WEIR_OK && weir_arguments_has(arguments, "insecure")) {
-        err = weir_config_set(config, "insecure", "true", fault);
+        err = weir_config_put(config, WEIR_KEY_insecure, "true", "--insecure", nowhere, fault);
     }
     return err;
 }

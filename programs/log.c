@@ -2,7 +2,7 @@
  *
  *     verify      every file, the first bad place, what cannot be read         0 sound, 1 damaged
  *     dump        units and entries, or the batches of a segment
- *     repair      what would be lost; with --accept-loss copies, then cuts
+ *     repair      what would be lost; with --accept-loss copies, then cuts; writes .heads files anew
  *     failpoints  names for tests
  *
  * All of it is core/engine/inspect.h, shown. Happy path: a table and exit code 0. Failures: one
@@ -51,20 +51,21 @@ static const char *number(char out[NUMBER_BYTES], uint64_t value, bool shown)
 
 static void file_row(void *arg, const weir_inspect_file *file)
 {
-    static const char *const VERDICTS[] = {"sound", "torn-tail", "unused", "damaged"};
+    static const char *const VERDICTS[] = {"sound", "torn-tail", "unused", "damaged", "missing"};
     report *to = arg;
     char cells[FILE_COLUMN_COUNT][NUMBER_BYTES];
     bool journal = strcmp(file->kind, "journal") == 0;
     bool batches = journal || strcmp(file->kind, "segment") == 0;
     bool bad = file->verdict == WEIR_INSPECT_DAMAGED || file->verdict == WEIR_INSPECT_TORN;
+    bool gone = file->verdict == WEIR_INSPECT_MISSING;
     const char *const row[] = {file->path,
                                VERDICTS[file->verdict],
-                               number(cells[2], file->bytes, true),
-                               number(cells[3], file->units, journal),
+                               number(cells[2], file->bytes, !gone),
+                               number(cells[3], file->units, journal && !gone),
                                number(cells[4], file->last_unit, file->last_unit > 0),
-                               number(cells[5], file->mark, journal),
-                               number(cells[6], file->batches, batches),
-                               number(cells[7], file->records, batches),
+                               number(cells[5], file->mark, journal && !gone),
+                               number(cells[6], file->batches, batches && !gone),
+                               number(cells[7], file->records, batches && !gone),
                                number(cells[8], file->position, bad),
                                file->text[0] != '\0' ? file->text : NULL};
     weir_rows_add(to->files, row);
@@ -140,8 +141,9 @@ static void report_print(const report *to, const weir_inspect_sum *sum, bool sou
         sum_row(to, sum, sound);
         return;
     }
-    printf("\n%s: %" PRIu64 " files, %" PRIu64 " damaged; %" PRIu64 " topics; in segments %" PRIu64
-           " records in %" PRIu64 " batches; %" PRIu64 " gaps; last good unit %" PRIu64 "%s\n",
+    printf("\n%s: %" PRIu64 " files, %" PRIu64 " damaged or missing; %" PRIu64
+           " topics; in segments %" PRIu64 " records in %" PRIu64 " batches; %" PRIu64
+           " gaps; last good unit %" PRIu64 "%s\n",
            sound ? "sound" : "damaged", sum->files, sum->damaged, sum->topics, sum->records,
            sum->batches, sum->gaps, sum->last_unit,
            sum->torn ? " (behind it a write was interrupted: nothing of it had been acknowledged)"
@@ -205,8 +207,14 @@ weir_exit weir_run_log_verify(const weir_arguments *arguments)
 /* ---- Dump
  * ------------------------------------------------------------------------------------------ */
 
+typedef struct dump {
+    weir_rows *rows;
+    uint64_t unread; /* stretches and files that were passed over */
+} dump;
+
 static void entry_row(void *arg, const weir_inspect_entry *entry)
 {
+    dump *to = arg;
     char cells[ENTRY_COLUMN_COUNT][NUMBER_BYTES];
     char time[NUMBER_BYTES];
     bool batch = entry->base_offset >= 0;
@@ -214,14 +222,15 @@ static void entry_row(void *arg, const weir_inspect_entry *entry)
     const char *const row[] = {entry->file,
                                number(cells[1], entry->position, true),
                                number(cells[2], entry->unit, entry->unit > 0),
-                               time,
+                               entry->unread ? NULL : time,
                                entry->type,
                                number(cells[5], entry->bytes, true),
                                number(cells[6], entry->topic_id, entry->placed),
                                number(cells[7], entry->partition, entry->placed),
                                number(cells[8], (uint64_t)entry->base_offset, batch),
                                number(cells[9], entry->records, batch)};
-    weir_rows_add(arg, row);
+    to->unread += entry->unread ? 1 : 0;
+    weir_rows_add(to->rows, row);
 }
 
 /* "100..120" or "100". False, with the sentence printed. */
@@ -259,15 +268,26 @@ weir_exit weir_run_log_dump(const weir_arguments *arguments)
         weir_config_fini(&config);
         return WEIR_EXIT_USAGE;
     }
-    weir_rows *rows = weir_rows_create(ENTRY_COLUMNS, ENTRY_COLUMN_COUNT);
+    dump shown = {.rows = weir_rows_create(ENTRY_COLUMNS, ENTRY_COLUMN_COUNT)};
     weir_err err = arguments->operand_count > 0
-                       ? weir_inspect_segment(arguments->operands[0], entry_row, rows, &fault)
+                       ? weir_inspect_segment(arguments->operands[0], entry_row, &shown, &fault)
                        : weir_inspect_units(weir_config_text(&config, WEIR_KEY_data), from, to,
-                                            entry_row, rows, &fault);
-    weir_rows_print(rows, output, stdout);
-    weir_rows_destroy(rows);
+                                            entry_row, &shown, &fault);
+    if (err != WEIR_NOT_FOUND) {
+        weir_rows_print(shown.rows, output, stdout);
+    }
+    weir_rows_destroy(shown.rows);
+    if (shown.unread > 0) {
+        weir_say(
+            "%" PRIu64 " places of the journal cannot be read and were passed over, where a "
+            "row says `unreadable` or `missing`: `weir log verify --data %s` tells what is lost",
+            shown.unread, weir_config_text(&config, WEIR_KEY_data));
+    }
     weir_config_fini(&config);
-    return err == WEIR_OK ? WEIR_EXIT_DONE : fault_exit(&fault, err);
+    if (err != WEIR_OK) {
+        return fault_exit(&fault, err);
+    }
+    return shown.unread > 0 ? WEIR_EXIT_ERROR : WEIR_EXIT_DONE;
 }
 
 /* ---- Repair
@@ -275,7 +295,9 @@ weir_exit weir_run_log_dump(const weir_arguments *arguments)
 
 static void loss_say(const report *to, const weir_inspect_sum *sum)
 {
-    weir_say_fault(&sum->fault);
+    weir_say("%s: the journal is damaged at byte %" PRIu64 ": units after %" PRIu64
+             " cannot be read",
+             sum->fault.file, sum->fault.position, sum->last_unit);
     weir_rows_print(to->gaps, to->output, stdout);
     if (sum->known_unit > sum->last_unit) {
         weir_say("units %" PRIu64 " to %" PRIu64 " (or later) are lost; of their records, %" PRIu64
@@ -299,10 +321,45 @@ static weir_exit repair_do(const weir_config *config, const weir_engine_config *
         return fault_exit(&fault, err);
     }
     weir_say(
-        "the journal is cut behind its last good unit; what there was is in %s/%s; `weir serve` "
-        "starts as usual",
-        weir_config_text(config, WEIR_KEY_data), aside);
+        "the journal is cut behind its last good unit; what there was is in %s/%s; `weir serve "
+        "--data %s` starts as usual",
+        weir_config_text(config, WEIR_KEY_data), aside, weir_config_text(config, WEIR_KEY_data));
     return WEIR_EXIT_DONE;
+}
+
+/* Nothing is lost by this, so that nobody is asked. */
+static weir_exit heads_do(const weir_config *config, const weir_engine_config *engine)
+{
+    weir_fault fault = {0};
+    uint64_t made = 0, left = 0;
+    weir_err err = weir_inspect_heads(engine, &made, &left, &fault);
+    if (made > 0) {
+        weir_say("%" PRIu64 " .heads files were made again from their .log: nothing is lost", made);
+    }
+    if (left > 0) {
+        weir_say("%" PRIu64 " .heads files stay as they are, since their .log is damaged as well: "
+                 "`weir log verify --data %s` tells which offsets cannot be read",
+                 left, weir_config_text(config, WEIR_KEY_data));
+    }
+    if (err != WEIR_OK) {
+        return fault_exit(&fault, err);
+    }
+    return left > 0 ? WEIR_EXIT_ERROR : WEIR_EXIT_DONE;
+}
+
+/* The journal needs no repair. */
+static weir_exit others_repair(const weir_config *config, const weir_engine_config *engine,
+                               const weir_inspect_sum *sum)
+{
+    bool elsewhere = sum->gaps > 0 || sum->damaged > sum->heads;
+    if (elsewhere || sum->heads == 0) {
+        weir_say(
+            "the journal is sound as far as it is needed: there is nothing to repair in it%s%s%s",
+            elsewhere ? " (`weir log verify --data " : "",
+            elsewhere ? weir_config_text(config, WEIR_KEY_data) : "",
+            elsewhere ? "` shows what is damaged elsewhere)" : "");
+    }
+    return sum->heads > 0 ? heads_do(config, engine) : WEIR_EXIT_DONE;
 }
 
 static weir_exit repair(const weir_arguments *arguments, const weir_config *config, report *to)
@@ -317,9 +374,7 @@ static weir_exit repair(const weir_arguments *arguments, const weir_config *conf
         return fault_exit(&fault, err);
     }
     if (sum.fault.err == WEIR_OK) {
-        weir_say("the journal is sound: there is nothing to repair%s",
-                 sum.gaps > 0 ? " (`weir log verify` shows what is damaged elsewhere)" : "");
-        return WEIR_EXIT_DONE;
+        return others_repair(config, &engine, &sum);
     }
     if (!sum.repairable) {
         return fault_exit(&sum.fault, sum.fault.err);
@@ -327,8 +382,9 @@ static weir_exit repair(const weir_arguments *arguments, const weir_config *conf
     loss_say(to, &sum);
     if (!weir_arguments_has(arguments, "accept-loss")) {
         weir_say(
-            "nothing was changed: with --accept-loss, journal and checkpoints are copied aside and "
-            "the journal is cut there");
+            "nothing was changed: `weir log repair --accept-loss --data %s` copies journal and "
+            "checkpoints aside, and cuts the journal there",
+            weir_config_text(config, WEIR_KEY_data));
         return WEIR_EXIT_ERROR;
     }
     return repair_do(config, &engine);

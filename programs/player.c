@@ -345,9 +345,10 @@ static weir_err record_due(weir_player *own, const weir_recorded *record, weir_f
 /* One time through the recording. AGAIN: it was stopped, and the newest record was not played. */
 static weir_err round_play(weir_player *own, weir_fault *fault)
 {
-    uint64_t wanted = own->count == 0 ? UINT64_MAX : own->count;
+    uint64_t resume = own->round == 0 ? own->resume : 0;
+    uint64_t wanted = own->count == 0 ? UINT64_MAX : own->skip + own->count;
     own->given = 0;
-    for (uint64_t played = 0; played < wanted;) {
+    while (own->given < wanted) {
         const weir_recorded *record = NULL;
         weir_err err = weir_recording_next(own->recording, &record, fault);
         if (err == WEIR_AGAIN && stopped == 0) {
@@ -356,7 +357,7 @@ static weir_err round_play(weir_player *own, weir_fault *fault)
         if (err != WEIR_OK) {
             return err == WEIR_EMPTY ? WEIR_OK : err;
         }
-        if (own->given < own->skip) {
+        if (own->given < own->skip + resume) {
             own->given++;
             continue;
         }
@@ -369,7 +370,6 @@ static weir_err round_play(weir_player *own, weir_fault *fault)
             return err;
         }
         own->given++;
-        played++;
         weir_player_progress(own, false);
     }
     return WEIR_OK;
@@ -386,9 +386,10 @@ weir_err weir_player_play(weir_player *own, weir_fault *fault)
             weir_schedule_round(&own->schedule);
         }
         err = err != WEIR_OK ? err : round_play(own, fault);
-        if (err != WEIR_OK || own->played == before) {
+        if (err != WEIR_OK || (own->played == before && (own->round > 0 || own->resume == 0))) {
             break; /* a round without a record would be followed by many, in no time */
         }
+        own->whole = own->round == 0 ? own->resume + own->played : own->whole;
     }
     return err;
 }

@@ -35,6 +35,7 @@ typedef struct weir_player {
     bool live_said;
     weir_schedule schedule;
     uint64_t skip;
+    uint64_t resume;     /* records of the first round that were played before, behind `skip` */
     uint64_t count;      /* of each round; 0: all */
     uint64_t rounds;     /* 0: until stopped */
     weir_client *reader; /* NULL: the recording is a file */
@@ -42,7 +43,8 @@ typedef struct weir_player {
     weir_recording *recording;
 
     uint64_t round;
-    uint64_t given; /* records of this round, skipped ones included */
+    uint64_t given; /* records of this round, those left out included */
+    uint64_t whole; /* records of a whole round; known behind the first */
     uint64_t played;
     uint64_t bytes;
     uint64_t confirmed;

@@ -3,7 +3,9 @@
  * Lines are read in large pieces and sent in batches; when no more input is at hand, what was
  * gathered is pushed out, so a slow producer's lines do not wait. Happy path: everything is
  * confirmed at its topic's level, then the program ends. Failures: the first refusal is told with
- * its line; the rest is still published; the exit code is that of the first.
+ * its line; the rest is still published; the exit code is that of the first. When the connection
+ * breaks, a line tells how many are confirmed, how many were sent without an answer and may be stored
+ * or not, and behind which record nothing was sent.
  *
  * [P1] A line longer than LINE_BYTES_MAX is refused before it could grow memory. */
 #include "programs/connect.h"
@@ -97,6 +99,9 @@ static void failure_take(publishing *own, weir_err err, uint64_t number, const c
 static void result_take(void *arg, const weir_client_result *result)
 {
     publishing *own = arg;
+    if (result->err == WEIR_CLOSED) {
+        return; /* no answer: it is stored, or it is not */
+    }
     if (result->err != WEIR_OK) {
         failure_take(own, result->err, result->token, result->text);
         return;
@@ -348,6 +353,46 @@ static weir_err publish_all(publishing *own, const weir_arguments *arguments)
     return record_send(own, own->record.key, weir_bytes_of(text)); /* no text: -n, a null value */
 }
 
+/* The connection broke: what is known of what was to be published. */
+static void broken_say(const publishing *own)
+{
+    if (own->record.no_confirm || own->sent < 2) {
+        return;
+    }
+    uint64_t unknown = own->sent - own->confirmed - own->failed;
+    weir_say("of %" PRIu64 " records %" PRIu64 " are confirmed, and %" PRIu64
+             " are unknown: no answer came; what stands behind record %" PRIu64 " was not sent",
+             own->sent, own->confirmed, unknown, own->sent);
+    if (unknown > 0) {
+        weir_say(
+            "look with `weir sub` which of the unknown are stored before you publish them again: "
+            "sent twice, they stand there twice");
+    }
+}
+
+static weir_exit published_exit(const publishing *own, weir_err err)
+{
+    bool answered = err == WEIR_OK || own->sent == own->confirmed + own->failed;
+    if (own->failed > 1) {
+        weir_say("%" PRIu64 " records were refused", own->failed);
+    }
+    if (own->first_err != WEIR_OK && answered) {
+        return weir_exit_of(own->first_err);
+    }
+    if (own->told) {
+        return weir_exit_of(err);
+    }
+    if (!answered && err == WEIR_CLOSED) {
+        weir_say("the gateway closed the connection");
+    } else {
+        (void)weir_client_outcome(own->client, err, subject_of(own), own->target);
+    }
+    if (!answered) {
+        broken_say(own);
+    }
+    return weir_exit_of(err);
+}
+
 weir_exit weir_run_pub(const weir_arguments *arguments)
 {
     weir_header headers[HEADERS_MAX];
@@ -367,18 +412,7 @@ weir_exit weir_run_pub(const weir_arguments *arguments)
         err = weir_client_flush(own.client);
     }
     progress_show(&own, true);
-    if (own.first_err != WEIR_OK) {
-        if (own.failed > 1) {
-            weir_say("%" PRIu64 " records were refused", own.failed);
-        }
-        code = weir_exit_of(own.first_err);
-    } else if (own.told) {
-        code = weir_exit_of(err);
-    } else {
-        code = weir_client_outcome(
-            own.client, err, own.record.topic.ptr != NULL ? WEIR_SUBJECT_TOPIC : WEIR_SUBJECT_NAME,
-            own.target);
-    }
+    code = published_exit(&own, err);
     weir_client_close(own.client);
     return code;
 }

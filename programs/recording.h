@@ -35,6 +35,7 @@ typedef struct weir_recording_ops {
 } weir_recording_ops;
 struct weir_recording {
     const weir_recording_ops *ops; /* first in each kind */
+    uint64_t lost;                 /* offsets that were passed over so far: they are damaged */
 };
 
 /* The next record; its spans hold until the next call. EMPTY: that was all. */

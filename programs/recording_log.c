@@ -6,8 +6,9 @@
  *
  * Happy path: bounds are asked for once, at the opening; each partition is fetched piece by piece, the
  * next piece when the last record of the one before was given. What a filter leaves out is dropped
- * when it is fetched. Failures: offsets that retention has removed since, or that cannot be read, are
- * left out and told once for each piece; what breaks the connection ends it.
+ * when it is fetched. Failures: offsets that retention has removed since, or that are damaged, are
+ * left out and told once for each piece; what breaks the connection ends it. A fetch does not tell
+ * how far damage reaches; a subscription does, and is asked there.
  *
  * [R1] Of one partition records come in the order of their offsets: its time for the merge is the
  * highest so far, so a clock that was set back turns nothing around. [R2] What is held at once is
@@ -24,6 +25,8 @@ enum {
     FETCH_BYTES_LEAST = 16 << 10,
     FETCH_BYTES_MOST = 1 << 20,
     PARTITIONS_MAX = 100000,
+    DAMAGE_CREDIT = 64, /* records that may come behind the notice of a gap */
+    DAMAGE_MS_MAX = 30000,
 };
 
 typedef struct kept {
@@ -190,6 +193,81 @@ static weir_err fetched_keep(log_recording *own, cursor *from, uint32_t count, w
                           : client_fault(own, err, own->topics.topics[from->topic].name, fault);
 }
 
+static bool is_damage(weir_err err)
+{
+    return err == WEIR_DAMAGED || err == WEIR_UNSUPPORTED || err == WEIR_VERSION;
+}
+
+/* Takes events until one tells how far the damage reaches; *to stays where it was if none does. */
+static weir_err damage_hear(log_recording *own, const cursor *from, uint64_t subscription,
+                            int64_t *to)
+{
+    long long deadline_ms = weir_now_ms() + DAMAGE_MS_MAX;
+    weir_client_event event = {0};
+    weir_err err = WEIR_OK;
+    while (err == WEIR_OK && *to == from->offset) {
+        long long left = deadline_ms - weir_now_ms();
+        err = weir_client_next(own->client, left > 0 ? (int)left : 0, &event);
+        if (err != WEIR_OK || event.subscription != subscription) {
+            continue;
+        }
+        if (event.kind == WEIR_CLIENT_GAP && event.from <= from->offset && event.to > *to) {
+            *to = event.to;
+        } else if (event.kind == WEIR_CLIENT_ENDED) {
+            break;
+        }
+    }
+    return err;
+}
+
+/* How far the damage at the cursor's offset reaches. False: that could not be told. */
+static bool damage_end(log_recording *own, const cursor *from, int64_t *to)
+{
+    const weir_position here = {weir_bytes_of(own->topics.topics[from->topic].name),
+                                from->partition, from->offset};
+    const weir_client_subscribe subscribe = {.topic = here.topic,
+                                             .start = WEIR_START_POSITIONS,
+                                             .positions = &here,
+                                             .position_count = 1,
+                                             .credit = DAMAGE_CREDIT,
+                                             .until_end = true};
+    weir_client_event rest = {0};
+    uint64_t subscription = 0;
+    weir_err err = weir_client_subscribe_open(own->client, &subscribe, &subscription);
+    *to = from->offset;
+    if (err != WEIR_OK) {
+        return false;
+    }
+    err = damage_hear(own, from, subscription, to);
+    err = err != WEIR_OK ? err : weir_client_unsubscribe(own->client, subscription);
+    while (err == WEIR_OK) {
+        err = weir_client_next(own->client, 0, &rest); /* what came behind the notice */
+    }
+    return *to > from->offset;
+}
+
+/* Passes over what is damaged at the cursor's offset, and says so. */
+static weir_err damage_skip(log_recording *own, cursor *from, weir_err err, weir_fault *fault)
+{
+    const char *name = own->topics.topics[from->topic].name;
+    char place[320];
+    int64_t to = 0;
+    snprintf(place, sizeof(place), "%.249s, partition %" PRIu32 ", offset %" PRId64, name,
+             from->partition, from->offset);
+    client_fault(own, err, place, fault);
+    if (!damage_end(own, from, &to)) {
+        return err;
+    }
+    *fault = (weir_fault){0};
+    to = to < from->end ? to : from->end;
+    weir_say("%s, partition %" PRIu32 ": offsets [%" PRId64 ", %" PRId64
+             ") are damaged and left out",
+             name, from->partition, from->offset, to);
+    own->base.lost += (uint64_t)(to - from->offset);
+    from->offset = to;
+    return WEIR_OK;
+}
+
 /* Fetches until there is a record to give, or the end is reached. */
 static weir_err cursor_fill(log_recording *own, cursor *from, weir_fault *fault)
 {
@@ -204,6 +282,13 @@ static weir_err cursor_fill(log_recording *own, cursor *from, weir_fault *fault)
         weir_err err = weir_client_fetch(own->client, &fetch, &got);
         if (err == WEIR_OFFSET_OUT_OF_RANGE) {
             err = removed_skip(own, from, fault);
+            if (err != WEIR_OK) {
+                return err;
+            }
+            continue;
+        }
+        if (is_damage(err)) {
+            err = damage_skip(own, from, err, fault);
             if (err != WEIR_OK) {
                 return err;
             }

@@ -3,6 +3,7 @@
  * Happy path: player.c plays the recording (recording_log.c, recording_file.c) by its schedule
  * (schedule.c), then everything published is confirmed and a line tells how many records went and how
  * late the latest was. Failures: a wrong source, range or target is told before anything is published.
+ * What is damaged in the log is left out, told with its offsets, and makes the exit code 1.
  * After a signal, or when the gateway closes, what was sent is waited for and a line says with which
  * options to go on; after a broken connection it says how many records are confirmed. */
 #include "programs/connect.h"
@@ -19,25 +20,52 @@
 /* ---- The end -----------------------------------------------------------------------------------
  */
 
+/* Of several rounds: what goes on behind `rounds` whole ones and `records` of the next. */
+static void rounds_text(const weir_player *own, uint64_t rounds, uint64_t records,
+                        char text[WEIR_RESUME_MAX])
+{
+    int len = snprintf(text, WEIR_RESUME_MAX, "--loop %" PRIu64,
+                       own->rounds == 0 ? 0 : own->rounds - rounds);
+    if (records > 0) {
+        snprintf(text + len, WEIR_RESUME_MAX - (size_t)len, " --resume %" PRIu64, records);
+    }
+}
+
 static void resume_say(const weir_player *own, const char *why)
 {
     char options[WEIR_RESUME_MAX];
-    char rounds[64] = "";
-    weir_recording_resume(own->recording, own->given, options);
-    if (own->rounds > 1) {
-        snprintf(rounds, sizeof(rounds), ", in round %" PRIu64 " of %" PRIu64, own->round + 1,
-                 own->rounds);
+    if (own->rounds == 1 && own->resume == 0) {
+        weir_recording_resume(own->recording, own->given, options);
+        weir_say("%s after %" PRIu64 " records; go on with %s", why, own->played, options);
+        return;
     }
-    weir_say("%s after %" PRIu64 " records%s; go on with %s", why, own->played, rounds, options);
+    uint64_t least = own->skip + (own->round == 0 ? own->resume : 0);
+    rounds_text(own, own->round, (own->given < least ? least : own->given) - own->skip, options);
+    weir_say("%s after %" PRIu64 " records, in round %" PRIu64
+             "; the same options go on there with %s",
+             why, own->played, own->round + 1, options);
 }
 
 /* What can be told when the connection broke: how many records of the row are certain. */
 static void lost_say(const weir_player *own)
 {
-    if (own->confirmed > 0 && own->rounds == 1) {
-        weir_say("%" PRIu64 " records are confirmed; with the same options, --skip %" PRIu64
-                 " goes on behind them",
-                 own->confirmed, own->skip + own->confirmed);
+    char options[WEIR_RESUME_MAX];
+    uint64_t answered = own->confirmed + own->failed;
+    uint64_t behind = own->resume + answered;
+    bool single = own->rounds == 1 && own->resume == 0;
+    if (own->writer == NULL || own->confirmed == 0) {
+        return;
+    }
+    snprintf(options, sizeof(options), "--skip %" PRIu64, own->skip + answered);
+    if (!single) {
+        uint64_t rounds = own->whole == 0 ? 0 : behind / own->whole;
+        rounds_text(own, rounds, own->whole == 0 ? behind : behind % own->whole, options);
+    }
+    weir_say("%" PRIu64 " records are confirmed; with the same options, %s goes on behind them",
+             own->confirmed, options);
+    if (own->played > answered) {
+        weir_say("%" PRIu64 " more were sent and not answered: some of them may be there already",
+                 own->played - answered);
     }
 }
 
@@ -76,10 +104,10 @@ static void dry_run_print(weir_player *own)
 
 static void summary_print(weir_player *own)
 {
-    static const char *const columns[] = {"records#", "confirmed#", "failed#",
-                                          "bytes#",   "seconds#",   "behind_max_seconds#"};
-    char cells[6][32];
-    const char *row[6];
+    static const char *const columns[] = {"records#", "confirmed#",          "failed#", "bytes#",
+                                          "seconds#", "behind_max_seconds#", "lost#"};
+    char cells[7][32];
+    const char *row[7];
     const uint64_t counts[] = {own->played, own->confirmed, own->failed, own->bytes};
     for (int i = 0; i < 4; i++) {
         snprintf(cells[i], sizeof(cells[i]), "%" PRIu64, counts[i]);
@@ -87,11 +115,12 @@ static void summary_print(weir_player *own)
     snprintf(cells[4], sizeof(cells[4]), "%.3f",
              (double)(weir_player_now_us() - own->began_us) / 1e6);
     snprintf(cells[5], sizeof(cells[5]), "%.3f", (double)own->late_us_max / 1e6);
-    for (int i = 0; i < 6; i++) {
+    snprintf(cells[6], sizeof(cells[6]), "%" PRIu64, own->recording->lost);
+    for (int i = 0; i < 7; i++) {
         row[i] = cells[i];
     }
     if (own->output != WEIR_OUTPUT_TABLE) {
-        weir_rows *rows = weir_rows_create(columns, 6);
+        weir_rows *rows = weir_rows_create(columns, 7);
         weir_rows_add(rows, row);
         weir_rows_print(rows, own->output, stdout);
         weir_rows_destroy(rows);
@@ -112,7 +141,9 @@ static weir_exit broken_say(const weir_player *own, weir_err err, const weir_fau
 {
     const weir_client *client = own->writer != NULL ? own->writer : own->reader;
     const char *sentence = client != NULL ? weir_client_error(client) : "";
-    if (fault->err != WEIR_OK) {
+    if (err == WEIR_CLOSED) {
+        weir_say("the gateway closed the connection"); /* of the reader or the writer */
+    } else if (fault->err != WEIR_OK) {
         weir_say_fault(fault);
     } else if (own->sink == WEIR_SINK_PRINT && err == WEIR_IO) {
         weir_say("what was printed could not be written");
@@ -150,7 +181,11 @@ static weir_exit finish(weir_player *own, weir_err err, const weir_fault *fault)
     if (own->failed > 1) {
         weir_say("%" PRIu64 " records were refused", own->failed);
     }
-    return fflush(stdout) == 0 ? weir_exit_of(own->first_err) : WEIR_EXIT_ERROR;
+    if (own->recording->lost > 0) {
+        weir_say("%" PRIu64 " offsets were left out: they are damaged", own->recording->lost);
+    }
+    bool good = fflush(stdout) == 0 && (own->recording->lost == 0 || own->first_err != WEIR_OK);
+    return good ? weir_exit_of(own->first_err) : WEIR_EXIT_ERROR;
 }
 
 /* ---- What is asked for -------------------------------------------------------------------------
@@ -211,6 +246,7 @@ static bool sink_read(const weir_arguments *arguments, weir_player *own, bool fr
 static bool player_read(const weir_arguments *arguments, weir_player *own)
 {
     long long skip = 0;
+    long long resume = 0;
     long long count = 0;
     long long rounds = 1;
     bool from_file = weir_arguments_has(arguments, "file");
@@ -222,12 +258,18 @@ static bool player_read(const weir_arguments *arguments, weir_player *own)
     own->talk = weir_may_talk(arguments);
     if (!schedule_read(arguments, &own->schedule) || !sink_read(arguments, own, from_file) ||
         !weir_output_read(arguments, &own->output) ||
-        !weir_arguments_number(arguments, "skip", 0, INT64_MAX, 0, &skip) ||
+        !weir_arguments_number(arguments, "skip", 0, INT64_MAX / 4, 0, &skip) ||
+        !weir_arguments_number(arguments, "resume", 0, INT64_MAX / 4, 0, &resume) ||
         !weir_arguments_number(arguments, "count", 1, INT64_MAX, 0, &count) ||
         !weir_arguments_number(arguments, "loop", 0, 1000000000, 1, &rounds)) {
         return false;
     }
+    if (resume > 0 && weir_arguments_has(arguments, "dry-run")) {
+        weir_say("--dry-run counts whole rounds: leave --resume away");
+        return false;
+    }
     own->skip = (uint64_t)skip;
+    own->resume = (uint64_t)resume;
     own->count = (uint64_t)count;
     own->rounds = (uint64_t)rounds;
     own->progress = own->talk && isatty(STDERR_FILENO) != 0 &&

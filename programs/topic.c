@@ -3,8 +3,10 @@
 
 #include "programs/connect.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PARTITIONS_MAX = 16384, LEVELS_MAX = 128 };
@@ -41,6 +43,16 @@ static void flag_of(const weir_topic_setting *setting, char flag[64])
     }
 }
 
+/* A 0 that is no value of the setting would stand for its default, and is none either. */
+static bool setting_read(const weir_topic_setting *setting, const char *text, int64_t *value)
+{
+    char *end = NULL;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && weir_topic_setting_fits(setting, *value) &&
+           (*value != 0 || setting->least <= 0);
+}
+
 /* --cleanup and the settings; what is not given is 0. False, with the sentence printed, when one
  * does not fit. */
 static bool settings_read(const weir_arguments *arguments, weir_topic_options *options)
@@ -55,15 +67,13 @@ static bool settings_read(const weir_arguments *arguments, weir_topic_options *o
     }
     for (size_t i = 0; i < count; i++) {
         char flag[64];
-        long long value = 0;
+        int64_t value = 0;
         flag_of(&rows[i], flag);
-        if (!weir_arguments_number(arguments, flag, rows[i].endless ? WEIR_UNLIMITED : 0,
-                                   rows[i].most, 0, &value)) {
-            return false;
-        }
-        if (!weir_topic_setting_fits(&rows[i], value)) {
-            weir_say("--%s: %lld is not from %lld to %lld %s", flag, value,
-                     (long long)rows[i].least, (long long)rows[i].most, rows[i].unit);
+        const char *text = weir_arguments_text(arguments, flag);
+        if (text != NULL && !setting_read(&rows[i], text, &value)) {
+            weir_say("--%s takes a number from %lld to %lld %s%s, not \"%s\"", flag,
+                     (long long)rows[i].least, (long long)rows[i].most, rows[i].unit,
+                     rows[i].endless ? ", or -1 for no limit" : "", text);
             return false;
         }
         weir_topic_setting_put(options, &rows[i], value);
@@ -223,6 +233,20 @@ weir_exit weir_run_topic_set(const weir_arguments *arguments)
     return done(arguments, client, err, "changed");
 }
 
+/* A topic that is there has no such partition: says how many it has. False: that is not what is wrong. */
+static bool partition_missing_say(weir_client *client, const char *name, uint32_t partition)
+{
+    weir_client_topics topics = {0};
+    bool missing = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
+                   topics.count == 1 && partition >= topics.topics[0].options.partitions;
+    if (missing) {
+        weir_say("no partition %" PRIu32 "; %s has %" PRIu32, partition, name,
+                 topics.topics[0].options.partitions);
+    }
+    weir_client_topics_free(&topics);
+    return missing;
+}
+
 weir_exit weir_run_topic_trim(const weir_arguments *arguments)
 {
     const char *before = weir_arguments_text(arguments, "before");
@@ -244,6 +268,11 @@ weir_exit weir_run_topic_trim(const weir_arguments *arguments)
     }
     weir_err err = weir_client_topic_trim(client, weir_bytes_of(arguments->operands[0]),
                                           (uint32_t)partition, offset);
+    if (err == WEIR_NOT_FOUND &&
+        partition_missing_say(client, arguments->operands[0], (uint32_t)partition)) {
+        weir_client_close(client);
+        return weir_exit_of(err);
+    }
     return done(arguments, client, err, "trimmed");
 }
 

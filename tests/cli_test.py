@@ -174,6 +174,29 @@ class Records(Case):
         out, _ = self.weir("sub", "log/#", "--from", "beginning", "-e", "-F", "%k:%s")
         self.assertEqual(out, "a:1\nc:2\n")
 
+    def test_what_has_no_answer_when_the_gateway_is_gone_is_unknown_and_not_refused(self):
+        gateway = self.serve(name="gone").ready()
+        self.weir("topic", "create", "log", data="gone")
+        pub = subprocess.Popen([WEIR, "pub", "log", "-l", "--data", gateway.data], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=self.environment)
+        self.addCleanup(lambda: (pub.poll() is None and pub.kill(), pub.communicate()))
+        pub.stdin.write("a\n" * 10)
+        pub.stdin.flush()
+        wait_for(lambda: self.weir("sub", "log", "--from", "beginning", "-e", data="gone")[0] == "a\n" * 10, "ten records")
+        gateway.process.send_signal(signal.SIGSTOP)  # what comes now is sent, and gets no answer
+        pub.stdin.write("b\n" * 5)
+        pub.stdin.flush()
+        gateway.process.kill()
+        _, err = pub.communicate(timeout=DEADLINE_S)
+        self.assertEqual(pub.returncode, ERROR, err)
+        self.assertNotIn("refused", err)
+        told = re.search(r"of (\d+) records (\d+) are confirmed, and (\d+) are unknown: no answer came; "
+                         r"what stands behind record (\d+) was not sent", err)
+        sent, confirmed, unknown, behind = map(int, told.groups())
+        self.assertEqual((sent, confirmed + unknown, behind), (15, 15, 15))
+        self.assertGreaterEqual(unknown, 5)
+        self.assertIn("closed the connection", err)
+
     def test_qos_0_sends_and_asks_for_no_answer(self):
         self.weir("topic", "create", "log")
         out, err = self.weir("pub", "log", "-l", "-q", "0", "-o", "ndjson", stdin="".join(f"{i}\n" for i in range(500)))
@@ -324,6 +347,22 @@ class Topics(Case):
         self.weir("topic", "info", "a", code=NOT_FOUND)
         self.weir("topic", "rm", "a", code=NOT_FOUND)
         self.weir("topic", "set", "a", "-d", "os", code=NOT_FOUND)
+
+    def test_a_partition_that_is_not_there_is_told_and_not_the_topic(self):
+        self.weir("topic", "create", "d")
+        _, err = self.weir("topic", "trim", "d", "--before", "0", "-p", "3", code=NOT_FOUND)
+        self.assertEqual(err, "weir: no partition 3; d has 1\n")
+        _, err = self.weir("topic", "trim", "nosuch", "--before", "0", "-p", "3", code=NOT_FOUND)
+        self.assertIn('no topic "nosuch" is declared', err)
+
+    def test_a_setting_outside_its_bounds_is_refused_with_them(self):
+        self.weir("topic", "create", "log")
+        for command in (["create", "z"], ["alter", "log"]):
+            for text in ("0", "5m", "-2", ""):
+                with self.subTest(command=command, text=text):
+                    _, err = self.weir("topic", *command, "--retention-ms", text, code=USAGE)
+                    self.assertRegex(err, r'--retention-ms takes a number from 1 to \d+ milliseconds, or -1 for no limit, not "%s"' % text)
+        self.weir("topic", "create", "z", "--retention-ms", "-1", "--segment-bytes", "1048576")
 
     def test_a_nested_topic_has_to_be_meant(self):
         self.weir("topic", "create", "plant", "--nested")
@@ -534,6 +573,10 @@ class Words(Case):
         self.assertEqual((rows["mqtt.port"]["value"], rows["mqtt.port"]["origin"], rows["mqtt.port"]["line"]), ("7", "file", 1))
         self.assertEqual((rows["loops"]["value"], rows["loops"]["origin"]), ("2", "--set"))
         self.assertEqual(rows["data"]["origin"], "default")
+        self.environment["WEIR_DATA"] = os.path.join(self.folder, "elsewhere")
+        for options, origin in (([], "WEIR_DATA"), (["--set", "data=a"], "--set"), (["--data", "b"], "--data")):
+            out, _ = self.weir("check", *options, "--effective", "--json")
+            self.assertEqual({row["key"]: row["origin"] for row in json.loads(out)}["data"], origin)
         self.assertEqual(os.listdir(self.folder), ["good.yaml"])
 
     def test_check_names_the_place_of_a_mistake(self):

@@ -228,6 +228,41 @@ class Replay(Case):
         out, err = replay.communicate(timeout=DEADLINE_S)
         self.assertEqual((out, err, replay.returncode), ("", "weir: stopped after 2 records; go on with --skip 2\n", ERROR))
 
+    # ---- What is damaged
+
+    def damaged(self):
+        """Twice twelve records, the first twelve of them damaged on the disk; the second half is read as it was."""
+        self.weir("topic", "create", "source", "--segment-bytes", "1048576")
+        for half in range(2):
+            lines = "".join(recorded("source", i, b"k", b"%d" % (12 * half + i)) for i in range(12))
+            self.weir("replay", "--file", self.file("half.ndjson", lines), "--speed", "max", "--plain")
+        self.assertEqual(self.gateway.end()[0], 0)
+        path = next(os.path.join(at, name) for at, _, names in os.walk(os.path.join(self.gateway.data, "log"))
+                    for name in names if name.endswith(".log"))
+        with open(path, "r+b") as file:
+            file.seek(90)
+            file.write(b"\xa5\xa5")
+        self.gateway = self.serve().ready()
+
+    def test_what_is_damaged_is_told_with_its_offsets_and_the_rest_is_replayed(self):
+        self.damaged()
+        out, err = self.weir("replay", "source", "--speed", "max", "--print", code=ERROR)
+        said, _, = self.weir("sub", "source/#", "--from", "beginning", "-e")[::-1]
+        first, last = map(int, re.search(r"offsets (\d+) to (\d+) could not be read", said).groups())
+        self.assertIn(f"source, partition 0: offsets [{first}, {last + 1}) are damaged and left out\n", err)
+        self.assertIn(f"{last + 1 - first} offsets were left out: they are damaged\n", err)
+        self.assertEqual(out.split(), [str(offset) for offset in range(24) if not first <= offset <= last])
+        self.assertIn("23", out.split())
+        self.weir("topic", "create", "copy")
+        out, err = self.weir("replay", "source", "--speed", "max", "--into", "copy", "-o", "ndjson", code=ERROR)
+        row = json.loads(out)
+        self.assertEqual((row["records"] + row["lost"], row["confirmed"]), (24, row["records"]))
+
+    def test_a_recording_that_is_damaged_to_its_end_has_an_end(self):
+        self.damaged()
+        _, err = self.weir("replay", "source", "--until", "12", "--speed", "max", "--print", code=ERROR)
+        self.assertRegex(err, r"offsets \[0, 12\) are damaged")
+
     # ---- Stopping and going on
 
     def stop_and_go_on(self, *options, signals_to=None):
@@ -257,6 +292,31 @@ class Replay(Case):
             rest, _ = self.weir("replay", "source", "-F", "%p %o", "--speed", "max", *advice)
             self.assertEqual("".join(first) + rest, whole, advice)
 
+    def rounds_stopped(self, *options, stop_after):
+        """Stops a replay of several rounds, follows its advice, and gives all that was printed."""
+        replay = self.start(*options, "--rate", "50/s")
+        first = [replay.stdout.readline() for _ in range(stop_after)]
+        replay.send_signal(signal.SIGINT)
+        rest, err = replay.communicate(timeout=DEADLINE_S)
+        first += rest.splitlines(keepends=True)
+        advice = re.search(r"stopped after (\d+) records, in round (\d+); the same options go on there with (.*)\n", err)
+        self.assertEqual(int(advice[1]), len(first), err)
+        self.assertGreater(int(advice[2]), 1)
+        rest, _ = self.weir("replay", *options, "--speed", "max", *advice[3].split())
+        return "".join(first) + rest
+
+    def test_a_stopped_replay_of_several_rounds_leaves_nothing_out_and_plays_nothing_twice(self):
+        self.fill(count=12)
+        path = self.file("day.ndjson", "".join(f'{{"n":{number}}}\n' for number in range(12)))
+        for source, line, each in (
+            (["source"], "%d\n", range(12)), (["source", "--from", "2", "-C", "8"], "%d\n", range(2, 10)),
+            (["--file", path, "--print"], '{"n":%d}\n', range(12)),
+            (["--file", path, "--print", "--skip", "4"], '{"n":%d}\n', range(4, 12)),
+        ):
+            with self.subTest(source=source):
+                whole = "".join(line % number for number in each) * 3
+                self.assertEqual(self.rounds_stopped(*source, "--loop", "3", stop_after=len(each) + 2), whole)
+
     def test_a_gateway_that_closes_stops_the_replay_in_order(self):
         self.fill()
         first, advice = self.stop_and_go_on(signals_to=self.gateway.process)
@@ -271,6 +331,20 @@ class Replay(Case):
         _, err = replay.communicate(timeout=DEADLINE_S)
         self.assertEqual(replay.returncode, ERROR)
         self.assertRegex(err, r"\d+ records are confirmed; with the same options, --skip \d+ goes on")
+        self.assertIn("closed the connection", err)
+
+    def test_a_gateway_that_is_gone_in_a_later_round_is_told_with_what_goes_on(self):
+        self.fill(count=6)
+        self.weir("topic", "create", "log")
+        replay = self.start("source", "--into", "log", "--rate", "50/s", "--loop", "1000")
+        wait_for(lambda: len(self.rows("log")) >= 8, "a second round")
+        self.gateway.process.kill()
+        _, err = replay.communicate(timeout=DEADLINE_S)
+        self.assertIn("closed the connection", err)
+        self.assertNotIn("in time", err)
+        told = re.search(r"(\d+) records are confirmed; with the same options, --loop (\d+)( --resume (\d+))? goes on", err)
+        confirmed, loop, within = int(told[1]), int(told[2]), int(told[4] or 0)
+        self.assertEqual((1000 - loop) * 6 + within, confirmed)
 
     def test_a_terminal_is_shown_how_far_it_is(self):
         self.fill()

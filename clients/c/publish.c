@@ -180,11 +180,12 @@ static void batch_fail(weir_client *client, weir_client_batch *batch, weir_err e
 }
 
 /* Nothing will be answered any more. */
-static void batches_fail(weir_client *client, weir_err err)
+static void batches_fail(weir_client *client)
 {
     for (size_t i = 0; client->batches != NULL && i <= WEIR_CLIENT_WINDOW; i++) {
         if (client->batches[i].id != 0 && &client->batches[i] != client->gathering) {
-            batch_fail(client, &client->batches[i], err, "The connection closed before an answer.");
+            batch_fail(client, &client->batches[i], WEIR_CLOSED,
+                       "The connection closed before an answer."); /* [N1] */
         }
     }
 }
@@ -240,7 +241,7 @@ static weir_err window_wait(weir_client *client, uint32_t most)
         weir_v1_document_fini(&got);
         if (err != WEIR_OK) {
             if (client->broken) {
-                batches_fail(client, err);
+                batches_fail(client);
             }
             return err;
         }
@@ -298,7 +299,7 @@ weir_err weir_client_push(weir_client *client)
     }
     err = err != WEIR_OK ? err : weir_client_write(client, weir_buffer_bytes(&client->gathered));
     if (err != WEIR_OK) {
-        batches_fail(client, err);
+        batches_fail(client);
     }
     return err;
 }

@@ -3,7 +3,8 @@
  * A slow reader costs a position: when it falls off the tail it reads from disk. A filter that
  * means less than whole topics looks at each record's name as it passes. A topic declared later
  * that the filter reaches is read from its first record. With until_end each cursor stops where the
- * log ended when it began, and the last one to stop tells ENDED. */
+ * log ended when it began, and the last one to stop tells ENDED. Who names an offset below the
+ * start of a partition is told of the gap first, as a cursor is that the start has overtaken. */
 #include "core/engine/ops.h"
 
 #include <stdlib.h>
@@ -49,6 +50,12 @@ static int64_t clamp(const weir_partition *partition, int64_t offset)
     return offset > partition->next_offset ? partition->next_offset : offset;
 }
 
+/* An offset below the start stays one: what is gone is told when the cursor advances. */
+static int64_t asked_for(const weir_partition *partition, int64_t offset)
+{
+    return offset < partition->start_offset && offset >= 0 ? offset : clamp(partition, offset);
+}
+
 static int64_t position_for(const weir_partition *partition, const weir_op *op)
 {
     const uint8_t *at = op->data + op->subscribe.filter_bytes;
@@ -92,7 +99,7 @@ static int64_t begin_at(const weir_partition *partition, const weir_op *op)
     case WEIR_START_BEGINNING:
         return partition->start_offset;
     case WEIR_START_OFFSET:
-        return clamp(partition, op->subscribe.value);
+        return asked_for(partition, op->subscribe.value);
     case WEIR_START_LAST:
         return op->subscribe.value >= partition->next_offset
                    ? partition->start_offset
@@ -100,7 +107,7 @@ static int64_t begin_at(const weir_partition *partition, const weir_op *op)
     case WEIR_START_TIME:
         return clamp(partition, offset_at_time(partition, op->subscribe.value));
     case WEIR_START_POSITIONS:
-        return clamp(partition, position_for(partition, op));
+        return asked_for(partition, position_for(partition, op));
     case WEIR_START_END:
         break;
     }

@@ -311,6 +311,8 @@ uint64_t weir_members_deadline(const weir_engine *engine, const weir_group *grou
 void weir_members_end(weir_engine *engine, weir_port *port); /* it closes */
 /* Gives back what it holds and takes it from its group. Not yet freed, but when nobody holds it. */
 void weir_member_out(weir_engine *engine, weir_member *member, bool orderly);
+/* Its join was answered with an error after all: nobody ever gets its handle. Frees it. */
+void weir_member_unheard(weir_engine *engine, weir_member *member);
 /* Its settings or its mode are others now. */
 void weir_members_altered(weir_engine *engine, weir_group *group);
 /* There may be something to hand out of this part. */

@@ -19,6 +19,7 @@
 #include "core/journal/owner.h"
 #include "core/log/heads.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +123,8 @@ static void unguard(inspection *at)
 static void tell(inspection *at, const weir_inspect_file *file)
 {
     at->sum->files++;
-    at->sum->damaged += file->verdict == WEIR_INSPECT_DAMAGED ? 1 : 0;
+    bool bad = file->verdict == WEIR_INSPECT_DAMAGED || file->verdict == WEIR_INSPECT_MISSING;
+    at->sum->damaged += bad ? 1 : 0;
     at->to->file(at->to->arg, file);
 }
 
@@ -334,35 +336,47 @@ static weir_err segment_read(inspection *at, const weir_topic *topic, weir_parti
     return err == WEIR_EMPTY ? WEIR_OK : err;
 }
 
-static weir_err heads_look(inspection *at, const char *path, const char *shown,
-                           const weir_segment_state *state)
+/* Whether each entry that the state counts is good; *position: of the first that is not. */
+static weir_err heads_check(weir_env *env, const char *path, const weir_segment_state *state,
+                            weir_inspect_file *file, bool *good)
 {
     uint8_t *memory = NULL;
     size_t len = 0;
     int64_t base = 0;
     weir_heads_entry entry;
-    weir_inspect_file file = {.path = shown, .kind = "heads", .text = ""};
-    weir_err err = file_load(at->env, path, &memory, &len);
-    if (err != WEIR_OK && err != WEIR_NOT_FOUND) {
-        return err;
-    }
-    bool good = err == WEIR_OK && len >= WEIR_HEADS_FILE_HEAD_BYTES &&
-                weir_heads_file_head_decode(memory, &base) == WEIR_OK;
-    file.bytes = len;
-    for (uint64_t i = 0; good && i < state->head_count; i++) {
+    weir_err err = file_load(env, path, &memory, &len);
+    *good = err == WEIR_OK && len >= WEIR_HEADS_FILE_HEAD_BYTES &&
+            weir_heads_file_head_decode(memory, &base) == WEIR_OK;
+    file->bytes = len;
+    for (uint64_t i = 0; *good && i < state->head_count; i++) {
         uint64_t entry_at = WEIR_HEADS_FILE_HEAD_BYTES + i * WEIR_HEADS_ENTRY_BYTES;
-        good = entry_at + WEIR_HEADS_ENTRY_BYTES <= len &&
-               weir_heads_entry_decode(memory + entry_at, &entry) == WEIR_OK;
-        file.position = good ? 0 : entry_at;
-    }
-    if (!good) {
-        file.verdict = WEIR_INSPECT_DAMAGED;
-        file.text =
-            "an index: its batches are found in the .log instead, and nothing is lost by it";
+        *good = entry_at + WEIR_HEADS_ENTRY_BYTES <= len &&
+                weir_heads_entry_decode(memory + entry_at, &entry) == WEIR_OK;
+        file->position = *good ? 0 : entry_at;
     }
     free(memory);
-    tell(at, &file);
-    return WEIR_OK;
+    file->verdict = *good                   ? WEIR_INSPECT_SOUND
+                    : err == WEIR_NOT_FOUND ? WEIR_INSPECT_MISSING
+                                            : WEIR_INSPECT_DAMAGED;
+    return err == WEIR_NOT_FOUND ? WEIR_OK : err;
+}
+
+static weir_err heads_look(inspection *at, const char *path, const char *shown,
+                           const weir_segment_state *state)
+{
+    bool good = false;
+    weir_inspect_file file = {.path = shown, .kind = "heads", .text = ""};
+    weir_err err = heads_check(at->env, path, state, &file, &good);
+    if (err == WEIR_OK && !good) {
+        at->sum->heads++;
+        file.text =
+            "an index: its batches are found in the .log instead, and nothing is lost by it; "
+            "`weir log repair` makes it again";
+    }
+    if (err == WEIR_OK) {
+        tell(at, &file);
+    }
+    return err;
 }
 
 static weir_err segment_look(inspection *at, const weir_topic *topic, weir_partition *partition,
@@ -444,7 +458,8 @@ static weir_err journal_look(inspection *at)
                               .data_dir = at->data_dir,
                               .to = at->to,
                               .sum = at->sum,
-                              .damage = &at->sum->fault};
+                              .damage = &at->sum->fault,
+                              .state_read = at->engine != NULL};
     if (at->engine != NULL) {
         at->sum->torn =
             weir_journal_torn(at->engine->journal, &walk.torn_number, &walk.torn_position);
@@ -481,7 +496,6 @@ static weir_err state_look(inspection *at, const weir_engine_config *config)
     at->sum->repairable = err == WEIR_OK && fault.err != WEIR_OK;
     if (err != WEIR_OK) {
         at->engine = NULL;
-        at->sum->damaged++;
         return WEIR_OK;
     }
     at->sum->last_unit = weir_journal_last(at->engine->journal);
@@ -494,7 +508,11 @@ static weir_err owner_look(inspection *at)
     uint64_t term = 0;
     weir_err err = weir_owner_look(at->env, at->data_dir, &term, at->fault);
     if (err == WEIR_OK) {
-        tell(at, &(weir_inspect_file){.path = "owner", .kind = "owner", .bytes = 64, .text = ""});
+        weir_inspect_file file = {
+            .path = "owner", .kind = "owner", .bytes = 64, .text = at->fault->text};
+        file.verdict = at->fault->err == WEIR_OK ? WEIR_INSPECT_SOUND : WEIR_INSPECT_DAMAGED;
+        tell(at, &file);
+        *at->fault = (weir_fault){0};
     }
     return err;
 }
@@ -544,6 +562,7 @@ weir_err weir_inspect_units(const char *data_dir, uint64_t from, uint64_t to,
     weir_err err = guard(&at);
     err = err == WEIR_OK ? weir_owner_look(at.env, data_dir, &term, fault) : err;
     if (err == WEIR_OK) {
+        *fault = (weir_fault){0}; /* a damaged owner's file is none of a dump's */
         weir_inspect_walk walk = {.env = at.env,
                                   .data_dir = data_dir,
                                   .from_unit = from,
@@ -566,7 +585,11 @@ weir_err weir_inspect_segment(const char *path, weir_inspect_each each, void *ar
     *fault = (weir_fault){0};
     weir_err err = guard(&at);
     err = err == WEIR_OK ? at.env->ops->file_open(at.env, path, WEIR_OPEN_READ, &file) : err;
-    if (err == WEIR_OK) {
+    if (err != WEIR_OK) {
+        *fault = (weir_fault){.err = err, .os_errno = err == WEIR_IO ? errno : 0};
+        (void)snprintf(fault->text, sizeof(fault->text), "%s",
+                       err == WEIR_NOT_FOUND ? "there is no such file" : "it cannot be opened");
+    } else {
         err = at.env->ops->file_size(at.env, file, &bytes);
         at.env->ops->file_close(at.env, file);
     }
@@ -704,4 +727,50 @@ weir_err weir_inspect_repair(const weir_engine_config *config, const char *aside
     }
     *fault = (weir_fault){0};
     return fault_text(fault, weir_engine_close(engine), "the last checkpoint cannot be written");
+}
+
+static weir_err heads_remake(weir_engine *engine, const weir_topic *topic, uint32_t partition,
+                             weir_segment *segment, uint64_t *made, uint64_t *left)
+{
+    char dir[WEIR_INSPECT_PATH_BYTES - 32];
+    char path[WEIR_INSPECT_PATH_BYTES];
+    weir_segment_state state;
+    weir_inspect_file file = {0};
+    bool good = false;
+    weir_segment_state_of(segment, &state);
+    weir_topics_segments_dir(engine, topic->id, partition, state.term, dir, sizeof(dir));
+    (void)snprintf(path, sizeof(path), "%s/%020" PRId64 ".heads", dir, state.base_offset);
+    weir_err err = heads_check(engine->env, path, &state, &file, &good);
+    if (err == WEIR_OK && !good) {
+        err = weir_segment_heads_remake(segment);
+        *made += err == WEIR_OK ? 1 : 0;
+        *left += err == WEIR_DAMAGED ? 1 : 0;
+    }
+    return err == WEIR_DAMAGED ? WEIR_OK : err;
+}
+
+/* No port is open and no turn is taken, so nobody writes to a segment meanwhile. */
+weir_err weir_inspect_heads(const weir_engine_config *config, uint64_t *made, uint64_t *left,
+                            weir_fault *fault)
+{
+    size_t position = 0;
+    const weir_topic *topic = NULL;
+    weir_engine *engine = NULL;
+    *made = *left = 0;
+    weir_err err = weir_engine_open(config, &engine, fault);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    while (err == WEIR_OK && (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        for (uint32_t p = 0; p < topic->partition_count && err == WEIR_OK; p++) {
+            const weir_partition *partition = topic->partitions[p];
+            for (uint32_t s = 0; s < partition->segment_count && err == WEIR_OK; s++) {
+                err = heads_remake(engine, topic, p, partition->segments[s], made, left);
+            }
+        }
+    }
+    err = fault_text(fault, err, "a .heads file cannot be written");
+    weir_err closed = weir_engine_close(engine);
+    return err != WEIR_OK ? err
+                          : fault_text(fault, closed, "the last checkpoint cannot be written");
 }

@@ -13,6 +13,7 @@ typedef enum weir_inspect_verdict {
     WEIR_INSPECT_TORN,    /* ends in a write that a crash interrupted: nothing of it was promised */
     WEIR_INSPECT_UNUSED,  /* a file that never came to hold anything */
     WEIR_INSPECT_DAMAGED, /* what was safely stored cannot be read */
+    WEIR_INSPECT_MISSING, /* another file names it, and it is gone; counts as damaged */
 } weir_inspect_verdict;
 
 typedef struct weir_inspect_file {
@@ -23,7 +24,7 @@ typedef struct weir_inspect_file {
     uint64_t blocks;     /* of a journal file */
     uint64_t first_unit; /* 0: it has none, */
     uint64_t last_unit;
-    uint64_t units;    /* whole ones; of a checkpoint: the unit of its state */
+    uint64_t units;    /* whole ones that count; of a checkpoint: the unit of its state */
     uint64_t mark;     /* of a journal file: through which unit it tells that all was synced */
     uint64_t batches;  /* of a journal file or a segment */
     uint64_t records;  /* in these */
@@ -59,6 +60,7 @@ typedef struct weir_inspect_sum {
     bool torn;
     weir_fault fault; /* of the journal or of the state; err is OK: none */
     bool repairable;  /* weir_inspect_repair would help */
+    uint64_t heads;   /* damaged or missing .heads files: weir_inspect_heads would help */
 } weir_inspect_sum;
 
 /* Reads everything. OK also when it is damaged: sum->damaged, sum->gaps and sum->fault tell. LOCKED:
@@ -72,13 +74,21 @@ weir_err weir_inspect_verify(const weir_engine_config *config, const weir_inspec
 weir_err weir_inspect_repair(const weir_engine_config *config, const char *aside,
                              weir_fault *fault);
 
-/* One row of a dump: a unit's entry, or a batch of a segment. */
+/* Writes each .heads file that is damaged or missing anew out of its .log, as the directory's owner:
+ * nothing is lost by it. *left: those whose .log is damaged as well stay as they are. Errors as a start's. */
+weir_err weir_inspect_heads(const weir_engine_config *config, uint64_t *made, uint64_t *left,
+                            weir_fault *fault);
+
+/* One row of a dump: a unit's entry, a batch of a segment, or what was passed over. */
 typedef struct weir_inspect_entry {
     const char *file;
     uint64_t position; /* of the block, or of the batch */
     uint64_t unit;     /* 0: a batch of a segment */
     int64_t time_ms;   /* engine time of the unit; the latest time of the batch */
     const char *type;
+    bool
+        unread; /* a stretch, or all of a file, that should hold units and cannot be read: `type` is
+                  * "unreadable" or "missing", and only file, position and bytes tell anything */
     uint32_t bytes;
     bool placed; /* what follows is known */
     uint32_t topic_id;
@@ -88,7 +98,8 @@ typedef struct weir_inspect_entry {
 } weir_inspect_entry;
 typedef void (*weir_inspect_each)(void *arg, const weir_inspect_entry *entry);
 
-/* The entries of all units from..to that stand in good blocks, file by file. Errors as verify. */
+/* The entries of all units from..to that stand in good blocks, file by file; and what may hold others
+ * of these units and was passed over. Errors as verify. */
 weir_err weir_inspect_units(const char *data_dir, uint64_t from, uint64_t to,
                             weir_inspect_each each, void *arg, weir_fault *fault);
 /* The batches of one ".log" file, whoever owns it. DAMAGED at the first bad one, with its position. */

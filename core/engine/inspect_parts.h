@@ -22,6 +22,7 @@ typedef struct weir_inspect_walk {
     const weir_inspect_to *to;
     weir_inspect_sum *sum;
     const weir_fault *damage; /* of the journal, as recovery found it; err OK: none */
+    bool state_read;          /* up to that damage, or to the end */
     uint64_t torn_number;
     uint64_t torn_position;
     weir_inspect_lost *lost; /* the caller's to free */

@@ -414,6 +414,11 @@ static void member_gone(weir_engine *engine, weir_member *member, bool orderly)
     weir_group_due_at(group, engine->now_ns + session_ns(group));
 }
 
+void weir_member_unheard(weir_engine *engine, weir_member *member)
+{
+    member_gone(engine, member, false);
+}
+
 static void leave_op(weir_engine *engine, weir_port *port, const weir_op *op)
 {
     weir_member *member = op->member.member;

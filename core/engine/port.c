@@ -14,7 +14,7 @@
  * Completion ring: slots. An operation reserves its slot when it is submitted, so that its answer
  * always has room [P1]; what comes unasked (deliveries, notices) uses the rest and waits otherwise
  * [P2]: it is pushed only while fewer than COMPLETIONS_MAX - OPERATIONS_MAX slots are in use. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/utf8.h"
 
@@ -615,9 +615,15 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
     answers->count++;
 }
 
-/* What a member was to get when its unit is durable, and now is not (group.h: [G5]). */
-static void records_withdraw(weir_completion *completion)
+/* What was to be had when its unit is durable, and now is not: a member's records (group.h: [G5]),
+ * or the member itself, which is told nothing any more. */
+static void answer_withdraw(weir_engine *engine, weir_completion *completion)
 {
+    completion->err = WEIR_CLOSED;
+    if (completion->type == WEIR_COMPLETION_MEMBER) {
+        weir_member_unheard(engine, completion->joined.member);
+        completion->joined.member = NULL;
+    }
     if (completion->type == WEIR_COMPLETION_TAKEN) {
         for (uint32_t i = 0; i < completion->taken.run_count; i++) {
             weir_chunk_drop(completion->taken.runs[i].chunk);
@@ -638,8 +644,7 @@ void weir_port_answers_release(weir_engine *engine, weir_port *port)
         while (answers->count > 0 && (all || answers->items[answers->head].unit <= mark)) {
             weir_answer *first = &answers->items[answers->head];
             if (first->unit > mark && first->completion.err == WEIR_OK) {
-                records_withdraw(&first->completion);
-                first->completion.err = WEIR_CLOSED;
+                answer_withdraw(engine, &first->completion);
             }
             push(port, &first->completion);
             answers->head = (answers->head + 1) & (WEIR_COMPLETIONS_MAX - 1);

@@ -124,6 +124,19 @@ static weir_err fault_fill(const owner_start *start, weir_err err, const char *n
     return err;
 }
 
+/* What the next start makes of a file that tells no term. */
+static void unreadable_fill(const owner_start *start, weir_err err, uint64_t highest_lock)
+{
+    const char *text =
+        err == WEIR_VERSION ? "this data directory belongs to a newer version: start that version"
+        : highest_lock > 0
+            ? "the owner file is damaged; nothing is lost: the next start takes its term from the "
+              "newest lock file, and writes it anew"
+            : "the owner file is damaged: make sure that no other gateway uses this data "
+              "directory, remove the file, and start again";
+    (void)fault_fill(start, err, "owner", text);
+}
+
 static weir_err locked_fill(const owner_start *start)
 {
     char text[WEIR_FAULT_TEXT_MAX];
@@ -215,10 +228,8 @@ static weir_err term_read(owner_start *start)
                           "this data directory belongs to a newer version: start that version");
     }
     if (err == WEIR_DAMAGED && got > 0 && highest_lock == 0) {
-        return fault_fill(
-            start, err, "owner",
-            "the owner file is damaged: make sure that no other gateway uses this data "
-            "directory, remove the file, and start again");
+        unreadable_fill(start, err, 0);
+        return err;
     }
     if (err == WEIR_DAMAGED && got > 0) {
         weir_log(WEIR_LOG_WARN, "journal",
@@ -389,6 +400,7 @@ weir_err weir_owner_look(weir_env *env, const char *data_dir, uint64_t *term, we
     bool held = false;
     char path[PATH_BYTES_MAX];
     *term = 0;
+    *fault = (weir_fault){0};
     path_of(&start, "", path);
     weir_err err = env->ops->dir_list(env, path, highest_lock_each, &start.term);
     if (err != WEIR_OK) {
@@ -404,10 +416,11 @@ weir_err weir_owner_look(weir_env *env, const char *data_dir, uint64_t *term, we
         uint64_t written = 0;
         err = env->ops->file_read(env, start.file, bytes, sizeof(bytes), 0, &got);
         env->ops->file_close(env, start.file);
-        if (err == WEIR_OK &&
-            owner_decode((weir_bytes){bytes, got}, &written, &start.pid) == WEIR_OK) {
-            start.term = written > start.term ? written : start.term;
+        weir_err read = owner_decode((weir_bytes){bytes, got}, &written, &start.pid);
+        if (err == WEIR_OK && read != WEIR_OK && got > 0) {
+            unreadable_fill(&start, read, start.term);
         }
+        start.term = written > start.term ? written : start.term;
     }
     if (err != WEIR_OK) {
         return io_fill(&start, err, "owner");

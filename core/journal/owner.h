@@ -19,7 +19,8 @@ weir_err weir_owner_open(weir_env *env, const char *data_dir, bool take_over, we
                          bool *old_alive, weir_fault *fault);
 void weir_owner_close(weir_owner *owner);
 /* Only looks, and changes nothing. *term: the present or last owner's; 0: none yet. LOCKED names the
- * pid in the fault; NOT_FOUND: there is no such directory. */
+ * pid in the fault; NOT_FOUND: there is no such directory. OK with a fault: nobody holds it, and the
+ * file "owner" cannot be read. */
 weir_err weir_owner_look(weir_env *env, const char *data_dir, uint64_t *term, weir_fault *fault);
 uint64_t weir_owner_term(const weir_owner *owner);
 /* Reads the term again, with one read of the disk. FENCED: a newer owner has it. IO: it cannot be

@@ -72,11 +72,15 @@ static weir_err fault_fill(weir_recovery *r, weir_err err, uint64_t number, uint
 static weir_err damaged(weir_recovery *r, uint64_t number, uint64_t position, const char *what)
 {
     char text[WEIR_FAULT_TEXT_MAX];
+    const char *dir = r->journal->dir.path; /* "<data>/journal" */
+    const char *slash = strrchr(dir, '/');
     (void)snprintf(
         text, sizeof(text),
         "%s; units after %llu cannot be read: restore this file from a backup and start "
-        "again, or give up what is lost: `weir log repair --accept-loss`; nothing was changed",
-        what, (unsigned long long)r->last);
+        "again, or give up what is lost: `weir log repair --accept-loss --data %.*s`; nothing was "
+        "changed",
+        what, (unsigned long long)r->last, slash == NULL ? 1 : (int)(slash - dir),
+        slash == NULL ? "." : dir);
     r->damaged = true;
     return fault_fill(r, WEIR_DAMAGED, number, position, text);
 }
@@ -469,8 +473,9 @@ static weir_err tail_judge(weir_recovery *r)
         r->journal->torn_number = number;
         r->journal->torn_position = link->end;
         weir_log(WEIR_LOG_INFO, "journal",
-                 "torn tail cut file=%016llx position=%llu last_unit=%llu blocks_after=%llu: "
+                 "torn tail %s file=%016llx position=%llu last_unit=%llu blocks_after=%llu: "
                  "nothing in it had been acknowledged as synced",
+                 r->journal->damage == WEIR_JOURNAL_LOOK ? "found" : "cut",
                  (unsigned long long)number, (unsigned long long)link->end,
                  (unsigned long long)r->last, (unsigned long long)cut);
     }

@@ -77,6 +77,11 @@ weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_
 /* The base offset of the first batch whose max timestamp is >= time_ms. EMPTY: none. Any thread. */
 weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t *offset);
 
+/* Writes a new .heads out of the .log and what is good of the old one, and puts it in its place. DAMAGED:
+ * some batch of the .log cannot be read; nothing is changed. NOT_FOUND, IO, NO_MEMORY, VERSION,
+ * DISK_FULL. While nobody appends. */
+weir_err weir_segment_heads_remake(weir_segment *segment);
+
 /* Removes both files (kept handles still read). */
 weir_err weir_segment_remove(weir_segment *segment);
 

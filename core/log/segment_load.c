@@ -11,7 +11,7 @@
  * their offsets, which must go on densely. What even that does not explain becomes one bad place
  * with the offsets that are missing. A lost .heads file is a gap from the first batch to the last.
  * What was read from the .log is said, and the .heads of a segment that is not written to any more is
- * made again from it.
+ * made again from it; of one that is written to only when somebody asks, and nobody writes.
  *
  * [L1] The places cover [0, state.bytes) and [base_offset, end_offset) without a hole.
  * [L2] A place that is not bad was told by a good entry that fits its neighbours, or by a whole,
@@ -327,14 +327,14 @@ static void heads_mend(const loader *load)
     }
     bool whole =
         !segment->writable && load->bad == 0 && load->table.count == segment->state.head_count;
-    weir_err err = whole ? heads_replace(load) : WEIR_OK;
+    weir_err err = whole ? heads_replace(load) : WEIR_READ_ONLY;
     weir_log(WEIR_LOG_WARN, "log",
-             "%s was missing or wrong for %" PRIu64 " batches: they were found in the .log, which "
-             "also tells their offsets and epochs from now on, as magic 2's CRC does not; %s",
+             "%s is an index, and was missing or wrong for %" PRIu64 " batches: they were found in "
+             "the .log, and nothing is lost; %s",
              segment->heads_path, load->scanned,
-             !whole           ? "the file stays as it is"
-             : err == WEIR_OK ? "the file was made again"
-                              : "the file could not be made again");
+             err == WEIR_OK          ? "the file was made again"
+             : err == WEIR_READ_ONLY ? "the file stays as it is (`weir log repair` makes it again)"
+                                     : "the file could not be made again");
 }
 
 weir_err weir_segment_load(weir_segment *segment)
@@ -357,4 +357,30 @@ weir_err weir_segment_load(weir_segment *segment)
     segment->table = load.table;
     segment->loaded = true;
     return WEIR_OK;
+}
+
+static bool table_whole(const weir_segment *segment)
+{
+    bool whole = segment->table.count == segment->state.head_count;
+    for (size_t i = 0; i < segment->table.count && whole; i++) {
+        whole = !segment->table.places[i].bad;
+    }
+    return whole;
+}
+
+weir_err weir_segment_heads_remake(weir_segment *segment)
+{
+    weir_segment_pin(segment);
+    (void)pthread_mutex_lock(&segment->mutex);
+    weir_err err = weir_segment_load(segment);
+    if (err == WEIR_OK) {
+        const loader load = {.segment = segment, .table = segment->table};
+        err = table_whole(segment) ? heads_replace(&load) : WEIR_DAMAGED;
+    }
+    if (segment->heads != NULL) {
+        weir_segment_file_close(segment, &segment->heads); /* the old one */
+    }
+    (void)pthread_mutex_unlock(&segment->mutex);
+    weir_segment_unpin(segment);
+    return err;
 }

@@ -142,15 +142,14 @@ class Smoke(unittest.TestCase):
             self.assertEqual(results[0][key], results[1][key], key)
         self.assertEqual(results[1]["figure"], results[0]["cpu_s_per_million"])
 
-    def test_queues_are_told_to_be_missing_and_no_failure(self):
+    def test_queues_that_the_row_does_not_drive_are_told_and_no_failure(self):
         code, results, said = bench("17", "--only", "weir-os")
         self.whole(results[:1], ("17", "ceiling"))
-        self.assertEqual(results[1]["note"], "queues are not there yet")
+        self.assertEqual(results[1]["note"], "this row does not drive Weir's queues yet")
         self.assertEqual(code, 0, said)
 
     def test_a_saved_run_is_named_by_date_and_commit(self):
         with tempfile.TemporaryDirectory() as folder:
-            os.mkdir(os.path.join(folder, "bench"))
             subprocess.run(
                 [WEIR, "bench", "1", "--only", "ceiling", "--save", "--repeats", "1", "--seconds", "0.1", "--warm-up", "0.05"],
                 cwd=folder, check=True, timeout=DEADLINE_S, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -163,6 +162,20 @@ class Smoke(unittest.TestCase):
         self.assertEqual([one["subject"] for one in saved], ["ceiling"])
         for key in ("commit", "machine", "versions", "setting", "workload"):
             self.assertTrue(saved[0][key], key)
+
+    def test_no_time_is_refused(self):
+        for option in ("--seconds", "--warm-up"):
+            code, results, said = bench("1", option, "0")
+            self.assertEqual((code, results), (2, []))
+            self.assertIn(f"{option} takes seconds from 0.001", said)
+
+    def test_the_weir_to_measure_can_be_named_from_here(self):
+        code, results, said = bench("1", "--only", "weir", "--weir", os.path.relpath(WEIR))
+        self.whole(results, ("1", "ceiling"), ("1", "weir"))
+        self.assertEqual(code, 0, said)
+        code, results, said = bench("1", "--weir", "nosuch/weir")
+        self.assertEqual((code, results), (2, []))
+        self.assertIn("nosuch/weir cannot be run", said)
 
     def test_rows_and_subjects_that_do_not_exist_are_refused(self):
         for arguments in (("99",), ("1", "--only", "nobody")):

@@ -15,7 +15,7 @@ import urllib.request
 import mqtt_wire
 import support
 
-ERROR, REFUSED = 1, 4  # exit codes of programs/commands.h
+ERROR, NOT_FOUND, REFUSED = 1, 3, 4  # exit codes of programs/commands.h
 PAGE = 4096
 ROUNDS, EACH = 12, 5
 NOT_DATA = re.compile(r"(weir\.sock|owner|owner\.lock|lock-[0-9a-f]{16}|volume|.*\.spare|.*\.new)$")
@@ -167,6 +167,7 @@ def a_repair_tells_first_and_cuts_only_when_the_loss_is_accepted():
         assert files(gateway.data) == before
         lost_from = verified(gateway, code=ERROR)["lost"][0]["from"]
         out, said = log(gateway, "repair", "--accept-loss")
+        assert "nothing was changed" not in said and f"weir serve --data {gateway.data}" in said, said
         aside = [name for name in os.listdir(gateway.data) if name.startswith("repair-")]
         assert len(aside) == 1 and aside[0] in said, said
         copies = files(os.path.join(gateway.data, aside[0]))
@@ -207,6 +208,136 @@ def a_damaged_segment_is_told_with_its_gap():
         assert lost[0]["in"] == "segment", lost
         _, said = log(gateway, "repair", "--accept-loss")
         assert "nothing to repair" in said, said  # a gap in a segment is no reason to cut
+
+
+def covered(scene):
+    """A killed gateway's directory, started and stopped again: its first journal file is below the checkpoint."""
+    gateway = killed(scene)
+    gateway.start()
+    gateway.weir("pub", "site/d", "-m", "last")
+    assert gateway.stop() == 0
+    return gateway
+
+
+def journal_files(gateway):
+    folder = os.path.join(gateway.data, "journal")
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".wal")]
+
+
+def bad_rows(found):
+    return [file for file in found["files"] if file["verdict"] in ("damaged", "missing")]
+
+
+def a_block_damaged_below_the_checkpoint_is_told_and_loses_nothing():
+    with support.Scene() as scene:
+        gateway = covered(scene)
+        sound = verified(gateway)
+        path, position = damage(gateway)
+        before = files(gateway.data)
+        found = verified(gateway, code=ERROR)
+        bad = bad_rows(found)
+        assert len(bad) == 1 and path.endswith(bad[0]["file"]) and bad[0]["position"] == position, bad
+        assert "nothing is lost: the checkpoint covers it" in bad[0]["text"], bad
+        assert found["sum"][0]["damaged"] == 1 and found["lost"] == [], found
+        whole = next(file["units"] for file in sound["files"] if file["file"] == bad[0]["file"])
+        assert bad[0]["units"] == whole - 1, (bad, whole)  # all but the one of that block
+        out, said = log(gateway, "dump", "-o", "json", code=ERROR)
+        unread = [row for row in json.loads(out) if row["type"] == "unreadable"]
+        assert [row["position"] for row in unread] == [position] and gateway.data in said, (unread, said)
+        _, said = log(gateway, "repair", "--accept-loss")
+        assert "nothing to repair" in said and f"--data {gateway.data}" in said, said
+        assert files(gateway.data) == before
+        gateway.start()
+        assert records(gateway) == published() + ["last"]
+        assert gateway.stop() == 0
+
+
+def a_damaged_head_below_the_checkpoint_is_told():
+    with support.Scene() as scene:
+        gateway = covered(scene)
+        path = journal_files(gateway)[0]
+        with open(path, "r+b") as file:
+            file.seek(40)
+            file.write(b"\xa5")
+        bad = bad_rows(verified(gateway, code=ERROR))
+        assert len(bad) == 1 and path.endswith(bad[0]["file"]) and bad[0]["verdict"] == "damaged", bad
+        assert "nothing is lost" in bad[0]["text"], bad
+
+
+def a_journal_file_that_is_gone_is_missing():
+    with support.Scene() as scene:
+        gateway = covered(scene)
+        path = journal_files(gateway)[0]
+        os.remove(path)
+        bad = bad_rows(verified(gateway, code=ERROR))
+        assert len(bad) == 1 and path.endswith(bad[0]["file"]) and bad[0]["verdict"] == "missing", bad
+        assert "nothing is lost: the checkpoint covers it" in bad[0]["text"], bad
+        out, _ = log(gateway, "dump", "-o", "json", code=ERROR)
+        assert [row["type"] for row in json.loads(out)][0] == "missing", out
+        gateway.start()
+        assert records(gateway) == published() + ["last"]
+        assert gateway.stop() == 0
+
+
+def the_files_that_the_checkpoints_let_go_of_are_not_missing():
+    with support.Scene() as scene:
+        gateway = covered(scene)
+        for number in range(3):
+            gateway.start()
+            gateway.weir("pub", "site/d", "-m", f"more-{number}")
+            assert gateway.stop() == 0
+            assert verified(gateway)["sum"][0]["sound"] is True
+
+
+def a_damaged_owner_file_is_told():
+    with support.Scene() as scene:
+        gateway = covered(scene)
+        with open(os.path.join(gateway.data, "owner"), "r+b") as file:
+            file.seek(40)
+            file.write(b"\xa5")
+        bad = bad_rows(verified(gateway, code=ERROR))
+        assert [row["file"] for row in bad] == ["owner"] and "the next start" in bad[0]["text"], bad
+        log(gateway, "dump")
+        gateway.start()
+        assert gateway.stop() == 0
+        assert verified(gateway)["sum"][0]["sound"] is True
+
+
+def a_heads_file_that_is_gone_or_damaged_is_made_again():
+    wrecks = {"gone": os.remove, "its head": lambda path: flip(path, 20), "an entry": lambda path: flip(path, 70)}
+    for what, wreck in wrecks.items():
+        with support.Scene() as scene:
+            gateway = covered(scene)
+            path = next(os.path.join(at, name) for at, _, names in os.walk(os.path.join(gateway.data, "log"))
+                        for name in names if name.endswith(".heads"))
+            wreck(path)
+            bad = bad_rows(verified(gateway, code=ERROR))
+            assert len(bad) == 1 and path.endswith(bad[0]["file"]) and "log repair" in bad[0]["text"], (what, bad)
+            assert bad[0]["verdict"] == ("missing" if what == "gone" else "damaged"), (what, bad)
+            _, said = log(gateway, "repair")
+            assert "1 .heads files were made again" in said, (what, said)
+            assert verified(gateway)["sum"][0]["sound"] is True, what
+            gateway.start()
+            gateway.weir("pub", "site/d", "-m", "after")
+            assert records(gateway) == published() + ["last", "after"], what
+            assert gateway.stop() == 0
+            assert verified(gateway)["sum"][0]["sound"] is True, what
+
+
+def flip(path, position):
+    with open(path, "r+b") as file:
+        file.seek(position)
+        byte = file.read(1)[0]
+        file.seek(position)
+        file.write(bytes([byte ^ 0xff]))
+
+
+def a_segment_that_is_not_there_cannot_be_dumped():
+    with support.Scene() as scene:
+        gateway = scene.gateway()
+        assert gateway.stop() == 0
+        _, said = log(gateway, "dump", "no-such-file", code=NOT_FOUND)
+        assert "no-such-file: there is no such file" in said, said
 
 
 def a_dump_shows_units_and_batches():

@@ -317,7 +317,7 @@ static void reader_start(sim_world *w, const model_topic *topic, weir_subscribe 
     wanted->start = (weir_start_kind)below(w, WEIR_START_POSITIONS);
     switch (wanted->start) {
     case WEIR_START_OFFSET:
-        wanted->value = log->start + (int64_t)below(w, (uint64_t)(log->count - log->start) + 1);
+        wanted->value = (int64_t)below(w, (uint64_t)log->count + 1); /* also what is gone */
         break;
     case WEIR_START_TIME:
         wanted->value = 1700000000000 + (int64_t)below(w, 100000);

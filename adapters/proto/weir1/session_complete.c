@@ -80,11 +80,53 @@ static bool write_run(weir_v1_writer *writer, const weir_run *run, size_t bytes_
     return true;
 }
 
+/* The error and the offsets that it is about; an error frame has them in its text alone. */
+static void fetch_error(weir_v1_session *session, const weir_v1_op *op,
+                        const weir_v1_reason *reason, const char *names[2],
+                        const weir_fetched *fetched)
+{
+    if (op->call.frame) {
+        weir_v1_reply_error(session, &op->call, reason);
+        return;
+    }
+    weir_v1_writer writer = weir_v1_error_begin(session, &op->call, reason);
+    weir_v1_write_raw(&writer, names[0]);
+    weir_v1_write_integer(&writer, fetched->start_offset);
+    weir_v1_write_raw(&writer, names[1]);
+    weir_v1_write_integer(&writer, fetched->end_offset);
+    weir_v1_reply_end(session, &writer, &op->call);
+}
+
+static void fetch_failed(weir_v1_session *session, const weir_v1_op *op,
+                         const weir_completion *completion)
+{
+    const weir_fetched *fetched = &completion->fetched;
+    weir_v1_reason reason;
+    weir_err err = completion->err;
+    if (err == WEIR_OFFSET_OUT_OF_RANGE) {
+        (void)weir_v1_refuse(&reason, err, NULL,
+                             "The partition begins at %lld and ends at %lld: fetch at an offset "
+                             "within these bounds.",
+                             (long long)fetched->start_offset, (long long)fetched->end_offset);
+        fetch_error(session, op, &reason, (const char *[]){",\"start\":", ",\"end\":"}, fetched);
+    } else if ((err == WEIR_DAMAGED || err == WEIR_IO) &&
+               fetched->end_offset > fetched->start_offset) {
+        (void)weir_v1_refuse(&reason, err, NULL,
+                             "Offsets %lld to %lld cannot be read: fetch on at %lld, and see the "
+                             "gateway's log.",
+                             (long long)fetched->start_offset, (long long)fetched->end_offset - 1,
+                             (long long)fetched->end_offset);
+        fetch_error(session, op, &reason, (const char *[]){",\"from\":", ",\"to\":"}, fetched);
+    } else {
+        weir_v1_reply_err(session, &op->call, err);
+    }
+}
+
 static void fetched(weir_v1_session *session, const weir_v1_op *op,
                     const weir_completion *completion)
 {
     if (completion->err != WEIR_OK) {
-        weir_v1_reply_err(session, &op->call, completion->err);
+        fetch_failed(session, op, completion);
         return;
     }
     const weir_fetched *result = &completion->fetched;
@@ -120,7 +162,7 @@ static void fetched_frame(weir_v1_session *session, const weir_v1_op *op,
                           const weir_completion *completion)
 {
     if (completion->err != WEIR_OK) {
-        weir_v1_reply_err(session, &op->call, completion->err);
+        fetch_failed(session, op, completion);
         return;
     }
     weir_v1_frame frame = {

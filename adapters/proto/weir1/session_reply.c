@@ -250,7 +250,7 @@ static const char *advice(weir_err err)
         return "Use 1 to 249 bytes of UTF-8 for a topic, without + # or control characters, empty "
                "levels or a leading $; + and # stand only in filters.";
     case WEIR_OFFSET_OUT_OF_RANGE:
-        return "Ask topic offsets for the bounds, and fetch at an offset within them.";
+        return "Ask topic offsets for the bounds, and use an offset within them.";
     case WEIR_TOO_LARGE:
         return "Send a smaller record: key, value and headers together are limited by "
                "record_bytes_max.";

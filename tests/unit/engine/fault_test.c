@@ -2,6 +2,8 @@
  * afterwards, and nothing of ours ends in an assertion. */
 #include "tests/unit/engine/support.h"
 
+#include "weir/group.h"
+
 #include <pthread.h>
 
 enum { ROUNDS = 6, PER_ROUND = 40 };
@@ -248,6 +250,49 @@ static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state
     disk_end(&d);
 }
 
+static void join_held_up(fixture *f, uint64_t token)
+{
+    weir_bytes topics[] = {WEIR_TEXT("t")};
+    weir_group_options options = {.model = WEIR_MODEL_STREAM, .topics = topics, .topic_count = 1};
+    weir_join join = {.group = WEIR_TEXT("g"), .instance = WEIR_TEXT("i"), .options = &options};
+    assert_int_equal(weir_port_member_join(f->port, &join, f, token), WEIR_OK);
+}
+
+/* The second one takes the place of the first, which would be told so: but nobody has its handle. */
+static void a_member_whose_join_ended_in_an_error_is_told_nothing(void **state)
+{
+    static uint8_t large[100000];
+    const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    disk_fixture d;
+    fixture *f = disk_begin(&d, WEIR_SYNC_INLINE);
+    (void)state;
+    disk_fill(&d);
+    assert_int_equal(weir_port_publish(f->port, &record, NULL, 7), WEIR_OK);
+    join_held_up(f, 8);
+    join_held_up(f, 9);
+    assert_nothing(f->port);
+    weir_engine_stop_waiting(f->engine);
+    assert_int_equal(next_of(f->port, WEIR_COMPLETION_PUBLISH).err, WEIR_CLOSED);
+    for (uint64_t token = 8; token <= 9; token++) {
+        weir_completion done = next_of(f->port, WEIR_COMPLETION_MEMBER);
+        assert_int_equal(done.token, token);
+        assert_int_equal(done.err, WEIR_CLOSED);
+        assert_null(done.joined.member);
+    }
+    assert_nothing(f->port);
+    disk_has_room(&d);
+    assert_nothing(f->port);
+    join_held_up(f, 10); /* the place is free for the one that comes again */
+    weir_completion done = next_of(f->port, WEIR_COMPLETION_MEMBER);
+    const weir_member *member = done.joined.member;
+    assert_int_equal(done.err, WEIR_OK);
+    done = next_of(f->port, WEIR_COMPLETION_ASSIGNED);
+    assert_ptr_equal(done.assigned.member, member);
+    assert_int_equal(done.assigned.owned_count, 1);
+    weir_completion_drop(&done);
+    disk_end(&d);
+}
+
 /* A journal that is merely behind makes every operation wait; one that is blocked would for ever. */
 static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
 {
@@ -292,6 +337,7 @@ int main(void)
         cmocka_unit_test(no_io_error_loses_what_was_acknowledged),
         cmocka_unit_test(no_full_disk_loses_what_was_acknowledged),
         cmocka_unit_test(what_a_full_disk_holds_up_is_answered_once_nobody_waits),
+        cmocka_unit_test(a_member_whose_join_ended_in_an_error_is_told_nothing),
         cmocka_unit_test(a_blocked_journal_that_is_full_holds_back_no_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

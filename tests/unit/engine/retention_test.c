@@ -154,6 +154,93 @@ static void a_cursor_below_the_start_is_told_of_the_gap(void **state)
     life_end(&l);
 }
 
+/* Reads until ENDED: which gap was told, and from which record on there were some. */
+static void read_from(life_fixture *l, const weir_subscribe *wanted, weir_notice *gap,
+                      int64_t *first)
+{
+    weir_subscriber *subscriber = NULL;
+    assert_int_equal(weir_port_subscriber_open(l->f.port, l, &subscriber), WEIR_OK);
+    subscribe_with(l->f.port, subscriber, wanted);
+    assert_int_equal(weir_port_credit(l->f.port, subscriber, 100, UINT64_MAX), WEIR_OK);
+    *gap = (weir_notice){0};
+    *first = -1;
+    for (bool ended = false; !ended;) {
+        weir_completion got = next_on(l->f.port);
+        if (got.type == WEIR_COMPLETION_DELIVERY && *first < 0) {
+            weir_record record;
+            weir_chunk_record(got.delivery.chunk, got.delivery.first, &record);
+            *first = record.offset;
+        } else if (got.type == WEIR_COMPLETION_NOTICE) {
+            ended = got.notice.kind == WEIR_NOTICE_ENDED;
+            if (got.notice.kind == WEIR_NOTICE_GAP) {
+                assert_int_equal(*first, -1);
+                assert_int_equal(gap->to, 0); /* once */
+                *gap = got.notice;
+            }
+        }
+        weir_completion_drop(&got);
+    }
+}
+
+static void a_cursor_asked_to_begin_below_the_start_is_told_of_the_gap(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    declare(l.f.port, "t", WEIR_LEVEL_DISK);
+    life_fill(&l, "t/a", 10, 100, &number);
+    assert_int_equal(life_trim(&l, "t", 6), WEIR_OK);
+    const weir_position at = {WEIR_TEXT("t"), 0, 2};
+    const struct {
+        weir_subscribe wanted;
+        int64_t from, to, first;
+    } cases[] = {
+        {{.start = WEIR_START_OFFSET, .value = 0}, 0, 6, 6},
+        {{.start = WEIR_START_OFFSET, .value = 5}, 5, 6, 6},
+        {{.start = WEIR_START_OFFSET, .value = 6}, 0, 0, 6},
+        {{.start = WEIR_START_OFFSET, .value = 11}, 0, 0, -1},
+        {{.start = WEIR_START_POSITIONS, .positions = &at, .position_count = 1}, 2, 6, 6},
+        {{.start = WEIR_START_BEGINNING}, 0, 0, 6},
+        {{.start = WEIR_START_LAST, .value = 8}, 0, 0, 6},
+        {{.start = WEIR_START_TIME, .value = 1}, 0, 0, 6},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        weir_subscribe wanted = cases[i].wanted;
+        weir_notice gap;
+        int64_t first = 0;
+        wanted.filter = WEIR_TEXT("t/#");
+        wanted.until_end = true;
+        wanted.slot = 7;
+        read_from(&l, &wanted, &gap, &first);
+        assert_int_equal(gap.from, cases[i].from);
+        assert_int_equal(gap.to, cases[i].to);
+        assert_int_equal(gap.slot, gap.to > 0 ? 7 : 0);
+        assert_int_equal(first, cases[i].first);
+    }
+    life_end(&l);
+}
+
+static void one_that_begins_below_the_start_of_an_emptied_topic_is_told(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    declare(l.f.port, "t", WEIR_LEVEL_DISK);
+    life_fill(&l, "t/a", 10, 100, &number);
+    assert_int_equal(life_trim(&l, "t", WEIR_UNLIMITED), WEIR_OK);
+    weir_subscribe wanted = {
+        .filter = WEIR_TEXT("t/#"), .start = WEIR_START_OFFSET, .until_end = true};
+    weir_notice gap;
+    int64_t first = 0;
+    read_from(&l, &wanted, &gap, &first);
+    assert_int_equal(gap.from, 0);
+    assert_int_equal(gap.to, 10);
+    assert_int_equal(first, -1);
+    life_end(&l);
+}
+
 static void an_owed_run_below_the_start_is_told_as_dropped(void **state)
 {
     life_fixture l;
@@ -370,6 +457,8 @@ int main(void)
         cmocka_unit_test(a_trim_survives_a_kill_and_hides_what_is_below),
         cmocka_unit_test(a_trim_of_what_no_segment_has_yet_survives_a_kill),
         cmocka_unit_test(a_cursor_below_the_start_is_told_of_the_gap),
+        cmocka_unit_test(a_cursor_asked_to_begin_below_the_start_is_told_of_the_gap),
+        cmocka_unit_test(one_that_begins_below_the_start_of_an_emptied_topic_is_told),
         cmocka_unit_test(an_owed_run_below_the_start_is_told_as_dropped),
         cmocka_unit_test(files_go_only_when_no_start_can_want_them),
         cmocka_unit_test(leftovers_of_a_killed_run_are_swept),

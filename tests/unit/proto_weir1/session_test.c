@@ -474,6 +474,31 @@ static void a_fetch_gives_records_bounds_and_where_to_go_on(void **state)
     talk_free(t);
 }
 
+static void a_fetch_that_fails_tells_the_offsets_it_is_about(void **state)
+{
+    const weir_completion bounds = {.fetched = {NULL, 0, 6, 10}};
+    const weir_completion gap = {.fetched = {NULL, 0, 3, 9}};
+    talk *t = talk_greeted();
+    (void)state;
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"id\":1,\"topic\":\"t\"}");
+    talk_complete(t, talk_last(t), WEIR_OFFSET_OUT_OF_RANGE, &bounds);
+    const char *said = talk_said(t);
+    assert_has(said, "\"code\":\"offset-out-of-range\"");
+    assert_has(said, "},\"start\":6,\"end\":10}\n");
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"id\":2,\"topic\":\"t\",\"offset\":4}");
+    talk_complete(t, talk_last(t), WEIR_DAMAGED, &gap);
+    said = talk_said(t);
+    assert_has(said, "\"code\":\"damaged\"");
+    assert_has(said, "Offsets 3 to 8 cannot be read: fetch on at 9");
+    assert_has(said, "},\"from\":3,\"to\":9}\n");
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"id\":3,\"topic\":\"t\"}");
+    talk_complete(t, talk_last(t), WEIR_NO_MEMORY, &bounds);
+    said = talk_said(t);
+    assert_null(strstr(said, "\"start\""));
+    assert_null(strstr(said, "\"from\""));
+    talk_free(t);
+}
+
 static void a_fetch_answer_stops_at_its_limit_and_says_where(void **state)
 {
     static weir_chunk chunk;
@@ -832,6 +857,7 @@ int main(void)
         cmocka_unit_test(closing_with_a_half_submitted_batch_leaves_nothing),
         cmocka_unit_test(in_flight_max_is_reached_and_never_passed),
         cmocka_unit_test(a_fetch_gives_records_bounds_and_where_to_go_on),
+        cmocka_unit_test(a_fetch_that_fails_tells_the_offsets_it_is_about),
         cmocka_unit_test(a_fetch_answer_stops_at_its_limit_and_says_where),
         cmocka_unit_test(fetches_that_wait_share_one_budget_of_bytes),
         cmocka_unit_test(fetches_add_one_answer_to_a_full_output),
