@@ -389,30 +389,6 @@ static weir_err proof_search(weir_recovery *r, uint64_t position, uint64_t *cut)
     return WEIR_OK;
 }
 
-/* DAMAGED: a mark of this file covers a unit of this file. So its head was synced as well, and is not bad for
- * having been written in vain; what its units say counts, and not what a woken owner wrote in their place
- * past the end of the file before. */
-static weir_err own_proof_search(weir_recovery *r)
-{
-    uint64_t first = 0;
-    uint64_t mark = 0;
-    for (uint64_t position = WEIR_JOURNAL_PAGE_BYTES;
-         position + WEIR_JOURNAL_BLOCK_HEAD_BYTES <= r->reader.bytes;
-         position += WEIR_JOURNAL_PAGE_BYTES) {
-        weir_journal_block block;
-        weir_err err = weir_journal_reader_block(&r->reader, r->journal->journal_id, position,
-                                                 r->reader.bytes, &block);
-        if (err != WEIR_OK && err != WEIR_DAMAGED) {
-            return err;
-        }
-        if (err == WEIR_OK) {
-            first = first == 0 && block.unit_count > 0 ? block.first_unit : first;
-            mark = block.durable > mark ? block.durable : mark;
-        }
-    }
-    return first > 0 && mark >= first ? WEIR_DAMAGED : WEIR_OK;
-}
-
 /* A .wal has its whole size before it has its name. */
 static const char SHORT_TEXT[] = "this journal file was cut short";
 
@@ -428,7 +404,6 @@ static weir_err later_search(weir_recovery *r, uint64_t last_number, uint64_t *c
             return damaged(r, name.number, r->reader.bytes, SHORT_TEXT);
         }
         err = err != WEIR_OK ? err : proof_search(r, WEIR_JOURNAL_PAGE_BYTES, cut);
-        err = err != WEIR_OK ? err : own_proof_search(r);
         if (err != WEIR_OK) {
             return err;
         }
