@@ -369,21 +369,38 @@ static weir_err chain_replay(weir_recovery *r)
 
 /* Torn tail or damage. */
 
-/* Looks at every page from position on for good blocks of this journal whose mark proves that the
- * unit after the last was synced once: DAMAGED. Counts the good ones that do not in *cut. */
-static weir_err proof_search(weir_recovery *r, uint64_t position, uint64_t *cut)
+/* The least unit in it that the owner of this file wrote: not one that a recovery wrote again. */
+static uint64_t own_least(const weir_recovery *r, const weir_journal_block *block, uint64_t least)
 {
+    weir_bytes rest = block->units;
+    weir_journal_unit unit;
+    while (weir_journal_unit_next(&rest, &unit) == WEIR_OK) {
+        if (unit.term == r->reader.number >> TERM_SHIFT && unit.number < least) {
+            least = unit.number;
+        }
+    }
+    return least;
+}
+
+/* Looks at every page from position on for good blocks of this journal whose mark proves that the
+ * unit after the last was synced once, or in a later file a unit of its owner's, and so its head:
+ * DAMAGED. An owner that was replaced may have written units of the same numbers. Counts the good
+ * blocks that do not in *cut. */
+static weir_err proof_search(weir_recovery *r, bool later, uint64_t position, uint64_t *cut)
+{
+    uint64_t own = UINT64_MAX;
     for (; position + WEIR_JOURNAL_BLOCK_HEAD_BYTES <= r->reader.bytes;
          position += WEIR_JOURNAL_PAGE_BYTES) {
         weir_journal_block block;
         weir_err err = weir_journal_reader_block(&r->reader, r->journal->journal_id, position,
                                                  r->reader.bytes, &block);
-        if (err == WEIR_OK && block.durable > r->last) {
+        if (err == WEIR_OK && (block.durable > r->last || block.durable >= own)) {
             return WEIR_DAMAGED;
         }
         if (err != WEIR_OK && err != WEIR_DAMAGED) {
             return err;
         }
+        own = later && err == WEIR_OK ? own_least(r, &block, own) : own;
         *cut += err == WEIR_OK ? 1 : 0;
     }
     return WEIR_OK;
@@ -403,7 +420,7 @@ static weir_err later_search(weir_recovery *r, uint64_t last_number, uint64_t *c
         if (err == WEIR_OK && r->reader.bytes < WEIR_JOURNAL_PAGE_BYTES) {
             return damaged(r, name.number, r->reader.bytes, SHORT_TEXT);
         }
-        err = err != WEIR_OK ? err : proof_search(r, WEIR_JOURNAL_PAGE_BYTES, cut);
+        err = err != WEIR_OK ? err : proof_search(r, true, WEIR_JOURNAL_PAGE_BYTES, cut);
         if (err != WEIR_OK) {
             return err;
         }
@@ -432,7 +449,7 @@ static weir_err tail_judge(weir_recovery *r)
         weir_journal_reader_span(&r->reader, link->end, WEIR_JOURNAL_BLOCK_HEAD_BYTES, &bytes);
     bool torn = err == WEIR_OK &&
                 weir_journal_block_peek(bytes, r->journal->journal_id, number, &head) == WEIR_OK;
-    err = err != WEIR_OK ? err : proof_search(r, link->end, &cut);
+    err = err != WEIR_OK ? err : proof_search(r, false, link->end, &cut);
     err = err != WEIR_OK ? err : later_search(r, number, &cut);
     if (err == WEIR_DAMAGED && r->damaged) {
         return err;

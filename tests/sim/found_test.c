@@ -90,6 +90,19 @@ static void what_a_deleted_topic_retained_keeps_its_name(void **state)
     assert_holds(3038, ops, sizeof(ops) / sizeof(ops[0]));
 }
 
+/* What an owner that was replaced wrote has the number of what the new one did. */
+static void a_file_whose_units_were_synced_had_a_head(void **state)
+{
+    const sim_op ops[] = {
+        {SIM_OP_CREATE, 0xa6d0379a82b7c13e},
+        {SIM_OP_PUBLISH, 0x5a20398740e255a8},
+        {SIM_OP_TAKE_OVER, 0x8a3afe08d9430232},
+        {SIM_OP_FLIP_JOURNAL, 0x34a0cb254810bdf3},
+    };
+    (void)state;
+    assert_holds(3135, ops, sizeof(ops) / sizeof(ops[0]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +110,7 @@ int main(void)
         cmocka_unit_test(a_mark_that_was_never_synced_is_no_damage),
         cmocka_unit_test(a_start_that_died_behind_its_new_head_loses_nothing),
         cmocka_unit_test(an_alteration_of_nothing_is_answered),
+        cmocka_unit_test(a_file_whose_units_were_synced_had_a_head),
         cmocka_unit_test(what_comes_to_a_segment_as_it_closes_is_compacted_too),
         cmocka_unit_test(what_a_deleted_topic_retained_keeps_its_name),
     };
