@@ -606,7 +606,8 @@ static const weir_command commands[] = {
      "read a whole data directory and say whether it is sound",
      "Reads owner file, checkpoints, journal, segments and their .heads, of a data directory that no "
      "gateway owns, and changes nothing. Shows every file, the first bad place of each that is not "
-     "sound, and the offsets that cannot be read. Exit code 0: sound; 1: damaged.",
+     "sound, the offsets that cannot be read, and where nothing is lost by it. Exit code 0: sound; 1: "
+     "something is damaged or missing.",
      "weir log verify --data ./var/data\n",
      0,
      0,
@@ -616,7 +617,8 @@ static const weir_command commands[] = {
      "[FILE]",
      "print what the journal, or one segment, holds",
      "Without FILE: the entries of all units in the journal of a data directory that no gateway owns. "
-     "FILE is a segment's .log: its batches. Changes nothing.",
+     "FILE is a segment's .log: its batches. Changes nothing. What it passes over has a row of type "
+     "unreadable or missing, and the exit code is 1.",
      "weir log dump --unit 100..120\n"
      "weir log dump var/data/log/1/0/00000000000000000000.log -o ndjson\n",
      0,
@@ -629,7 +631,8 @@ static const weir_command commands[] = {
      "Tells which units, and which records of which topics, were acknowledged and cannot be read. With "
      "--accept-loss it copies journal and checkpoints into a folder repair-TIME of the data directory "
      "first, and then cuts the journal behind the last good unit, so that `weir serve` starts as usual. "
-     "A file that can be restored from a backup is better: then nothing is lost.",
+     "A file that can be restored from a backup is better: then nothing is lost. When the journal is "
+     "sound, .heads files that are damaged or missing are made again from their .log.",
      "weir log repair --data ./var/data\nweir log repair --data ./var/data --accept-loss\n",
      0,
      0,

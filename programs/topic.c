@@ -406,7 +406,10 @@ static void describe_print(const weir_topic_info *topic, weir_output output)
     weir_rows *rows = weir_rows_create(columns, 3);
     describe_row(rows, "topic", topic->name, "");
     describe_number(rows, "partitions", options->partitions, "");
-    describe_row(rows, "kind", weir_topic_kind_name(options->kind), "");
+    describe_row(
+        rows, "kind",
+        weir_topic_kind_name(options->kind == WEIR_KIND_QUEUE ? WEIR_KIND_QUEUE : WEIR_KIND_LOG),
+        "");
     describe_row(rows, "durability", weir_level_name(options->level), "");
     describe_row(rows, "nested", options->nested ? "true" : "false", "");
     describe_number(rows, "partition_levels", options->partition_levels, "levels");

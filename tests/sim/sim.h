@@ -223,7 +223,7 @@ typedef enum ask_kind {
     ASK_TRIM,
     ASK_TOPICS,
     ASK_OFFSETS,
-    ASK_GROUP_CREATE, /* and those behind it: of groups.c */
+    ASK_GROUP_CREATE, /* and those behind it: of groups.c, members.c */
     ASK_GROUP_DELETE,
     ASK_GROUP_RESET,
     ASK_GROUP_MODE,
@@ -463,7 +463,7 @@ bool world_named_in_flight(const sim_world *w, uint32_t topic);
 void world_named_crashed(sim_world *w);
 void world_named_recovered(sim_world *w); /* the model knows what is left */
 
-/* groups.c */
+/* groups.c, members.c */
 void world_group_create(sim_world *w);
 void world_group_join(sim_world *w);
 void world_group_leave(sim_world *w);

@@ -558,6 +558,9 @@ static void read_to_the_end(model_group *group)
                 GROUP[group - m->groups], s->fenced, (unsigned long long)s->generation,
                 (unsigned long long)stats.rebalances, (int)weir_engine_health_of(m->g.l.f.engine));
         }
+        if (s->generation == 0) {
+            (void)weir_port_wait(m->g.b.port, 1); /* the disk has its generation first */
+        }
         do_take(s);
         all_answered();
         for (int part = 0; part < PARTS && !group->once; part++) {

@@ -1,0 +1,33 @@
+/* tests/sim/groups.h - what groups.c and members.c share. Only for them. */
+#ifndef WEIR_TESTS_SIM_GROUPS_H
+#define WEIR_TESTS_SIM_GROUPS_H
+
+#include "tests/sim/sim.h"
+
+static inline uint64_t below(sim_world *w, uint64_t bound)
+{
+    return sim_random_below(&w->chance, bound);
+}
+
+static inline bool one_in(sim_world *w, uint32_t n)
+{
+    return sim_random_chance(&w->chance, n);
+}
+
+static inline weir_bytes name_of(const model_group *group)
+{
+    return weir_bytes_of(group->name);
+}
+
+/* groups.c. The ask remembers the group's life: what became of it since says nothing when that is
+ * another. NULL: too many are open. */
+sim_ask *world_ask_group(sim_world *w, ask_kind kind, uint32_t group, uint32_t port,
+                         uint64_t *token);
+bool world_ask_group_current(const sim_world *w, const sim_ask *ask);
+uint32_t world_any_group(sim_world *w, group_exists exists); /* MODEL_NONE: none */
+sim_ask *world_group_list_ask(sim_world *w, uint32_t port);  /* NULL: it could not be asked */
+
+/* members.c */
+void world_member_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+
+#endif
