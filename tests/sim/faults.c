@@ -3,6 +3,7 @@
  * What the model may then allow is said where the fault is planted: `faulted` (a start may be refused),
  * `gaps` (reads may fail), the level that a crash must not touch. A fault that promises forgive, a lost
  * .heads file or an old owner that wakes, allows nothing. */
+#include "tests/sim/internal.h"
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
@@ -176,14 +177,28 @@ static void file_each(void *arg, const char *path, uint64_t bytes)
     }
 }
 
+/* Everything is answered, and the idle mark of the journal is written. Damage is planted then: to the last
+ * group, with no mark after it, it could not be told from a torn tail. */
+static bool all_marked(sim_world *w)
+{
+    if (w->faulted || !world_settle(w, 4000000000)) {
+        return false;
+    }
+    for (int round = 0; round < 12; round++) {
+        world_on(w);
+    }
+    return world_up(w) && weir_engine_health_of(w->engine) == WEIR_HEALTH_OK;
+}
+
 void world_fault_flip(sim_world *w)
 {
     static segments found;
     found.count = 0;
     found.end = ".log";
-    if (!w->flips) {
+    if (!w->flips || !all_marked(w)) {
         return;
     }
+    sim_do_volume_sync(w->disk, false);
     sim_disk_each(w->disk, file_each, &found);
     if (found.count > 0) {
         uint64_t which = below(w, found.count);
@@ -213,13 +228,7 @@ void world_fault_flip_journal(sim_world *w)
     static segments found;
     found.count = 0;
     found.end = ".wal";
-    if (!w->flips || w->faulted || !world_settle(w, 4000000000)) {
-        return;
-    }
-    for (int round = 0; round < 12; round++) {
-        world_on(w);
-    }
-    if (!world_up(w) || weir_engine_health_of(w->engine) != WEIR_HEALTH_OK) {
+    if (!w->flips || !all_marked(w)) {
         return;
     }
     sim_disk_each(w->disk, file_each, &found);
