@@ -364,7 +364,7 @@ static weir_err file_next(weir_recording *recording, const weir_recorded **recor
                           weir_fault *fault)
 {
     file_recording *own = (file_recording *)recording;
-    weir_bytes line;
+    weir_bytes line = WEIR_BYTES_NULL;
     weir_err err;
     do {
         err = line_take(own, &line, fault);

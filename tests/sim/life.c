@@ -304,8 +304,13 @@ void world_take_over(sim_world *w)
     w->config.env = sim_env_table(w->env);
     weir_err err = weir_engine_open(&w->config, &w->engine, &fault);
     if (err != WEIR_OK) {
-        model_fail(&w->model, "[P1] a take-over is refused: %s: %s", weir_err_name(err),
-                   fault.text);
+        if (w->flips && err == WEIR_DAMAGED) {
+            w->damaged = true;
+            world_event(w, SIM_EVENT_start_damaged);
+        } else {
+            model_fail(&w->model, "[P1] a take-over is refused: %s: %s", weir_err_name(err),
+                       fault.text);
+        }
         w->engine = NULL;
         old_goes(&old);
         return;
