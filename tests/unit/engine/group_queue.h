@@ -5,9 +5,11 @@
 
 #include "tests/unit/engine/group.h"
 
+#include <stdatomic.h>
+
 enum { TAKEN_MAX = 4096 };
 
-static uint64_t moved_ns; /* by which the test's clock is ahead */
+static _Atomic uint64_t moved_ns; /* by which the clock is ahead; lanes read it */
 static const weir_env_ops *ops_below;
 
 static uint64_t moved_monotonic_ns(weir_env *env)
