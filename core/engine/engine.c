@@ -35,14 +35,20 @@ enum {
 /* ---- Units and marks
  * -------------------------------------------------------------------------------- */
 
+void weir_engine_unit_end(weir_engine *engine)
+{
+    weir_fates_close(engine);
+    engine->unit_open = false;
+    engine->unit_bytes = 0;
+    weir_journal_end(engine->journal);
+}
+
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
         weir_produce_close_all(engine); /* what was answered for this unit goes with it [E4] */
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
-        weir_journal_end(engine->journal);
+        weir_engine_unit_end(engine);
     }
     weir_err err = weir_journal_room(engine->journal, engine->unit_bytes + bytes + 64);
     if (err != WEIR_OK) {
@@ -312,9 +318,7 @@ static void turn_write(weir_engine *engine)
 {
     weir_journal *journal = engine->journal;
     if (engine->unit_open) {
-        weir_journal_end(journal);
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
+        weir_engine_unit_end(engine);
     }
     uint64_t last = weir_journal_last(journal);
     uint64_t durable = weir_journal_durable(journal);
