@@ -109,12 +109,26 @@ static weir_err move_now(weir_engine *engine, weir_group_part *part, weir_chunk 
     if (err == WEIR_NOT_FOUND) {
         return end_undead(engine, part, item);
     }
+#ifdef WEIR_PLANT_TWO_UNITS /* a bug on purpose, by which the simulation is tested */
+    static int64_t alone = -1; /* has a letter, in a unit before the one that settles it */
+    bool settles = alone == item->first;
+    alone = settles || err != WEIR_OK ? -1 : item->first;
+    if (err == WEIR_OK && settles) {
+        weir_queue_tell_now(engine, part, &settling, item, 1);
+    } else if (err == WEIR_OK) {
+        weir_dead_letter_write(engine, part, chunk, index, settling.why, reason, settling.member,
+                               item->leased, item->failed);
+        err = WEIR_MORE;
+    }
+    return err;
+#else
     if (err == WEIR_OK) {
         weir_dead_letter_write(engine, part, chunk, index, settling.why, reason, settling.member,
                                item->leased, item->failed);
         weir_queue_tell_now(engine, part, &settling, item, 1);
     }
     return err;
+#endif
 }
 
 /* The record at move->first. MORE: it is read from disk meanwhile. */
