@@ -106,12 +106,26 @@ weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk 
     weir_err err = weir_queue_tell_room(engine, part, &settling, item, 1,
                                         weir_dead_letter_bytes(chunk, index));
     err = err == WEIR_OK ? weir_dead_letter_room(engine, part->group, chunk, index) : err;
+#ifdef WEIR_PLANT_TWO_UNITS    /* a bug on purpose, by which the simulation is tested */
+    static int64_t alone = -1; /* has a letter, in a unit before the one that settles it */
+    bool settles = alone == item->first;
+    alone = settles || err != WEIR_OK ? -1 : item->first;
+    if (err == WEIR_OK && settles) {
+        weir_queue_tell_now(engine, part, &settling, item, 1);
+    } else if (err == WEIR_OK) {
+        weir_dead_letter_write(engine, part, chunk, index, why, reason, member, item->leased,
+                               item->failed);
+        err = WEIR_MORE;
+    }
+    return err;
+#else
     if (err == WEIR_OK) {
         weir_dead_letter_write(engine, part, chunk, index, why, reason, member, item->leased,
                                item->failed);
         weir_queue_tell_now(engine, part, &settling, item, 1);
     }
     return err;
+#endif
 }
 
 static weir_err move_now(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,

@@ -373,7 +373,7 @@ def queue_max_records_refuses_in_the_words_of_each_front_end():
             done = gateway.weir("pub", "q", "-m", "v", code=None)
             assert done.returncode == REFUSED and b"max_records" in done.stderr, done
             gateway.weir("group", "join", "q", "-C", "2")
-        assert b"weir_refused_queue_total" in gateway.weir("stats").stdout
+        assert b"weir_refused_queue_total" in gateway.weir("stats")
 
 
 def retained_max_counts_values_and_not_replacements():
