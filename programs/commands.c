@@ -467,7 +467,7 @@ static const weir_command commands[] = {
      "[NAME]",
      "show how far each partition of a group, or of all, is behind",
      "committed is the next offset to read of a stream group; a queue group has settled all below it. "
-     "lag counts the records that are not settled, lag_ms is the age of the oldest.",
+     "lag counts the records that are not settled, lag_s is the age of the oldest in seconds.",
      "weir group lag\nweir group lag billing\n",
      0,
      1,

@@ -9,8 +9,11 @@
  * is submitted, so that AGAIN is answered by running the command again. */
 #include "adapters/proto/weir1/session_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { READS_MAX = 40 };
 
 /* ---- Words in ---------------------------------------------------------------------------------
  */
@@ -552,15 +555,32 @@ static void write_group(weir_v1_writer *writer, const weir_group_info *info)
     weir_v1_write_raw(writer, "}");
 }
 
-/* "It exists as queue, at-least-once": what is in force, when the completion tells. */
+/* "orders, bills", or the filter; where that is long, how many there are. */
+static void reads_put(char text[READS_MAX], const weir_group_options *options)
+{
+    const weir_bytes *names = options->topic_count > 0 ? options->topics : &options->filter;
+    uint32_t count = options->topic_count > 0 ? options->topic_count : 1;
+    size_t len = 0;
+    for (uint32_t i = 0; i < count && len < READS_MAX; i++) {
+        len += (size_t)snprintf(text + len, READS_MAX - len, "%s%.*s", i > 0 ? ", " : "",
+                                (int)names[i].len, (const char *)names[i].ptr);
+    }
+    if (len >= READS_MAX) {
+        snprintf(text, READS_MAX, "%u topics or filters", count);
+    }
+}
+
+/* What is in force, when the completion tells. */
 static void exists_refuse(weir_v1_reason *reason, const weir_groups *groups)
 {
+    char reads[READS_MAX];
     if (groups->count > 0 && groups->groups != NULL) {
         const weir_group_options *options = &groups->groups[0].options;
+        reads_put(reads, options);
         weir_v1_refuse(reason, WEIR_EXISTS, "group",
-                       "The group exists as %s, %s, or with other topics or settings: look with "
-                       "group info, change it with group alter.",
-                       weir_model_name(options->model), weir_mode_name(options->mode));
+                       "It is a %s group, %s, of %s, or has other settings: see group info; "
+                       "group alter changes mode and settings.",
+                       weir_model_name(options->model), weir_mode_name(options->mode), reads);
     }
 }
 
