@@ -118,6 +118,10 @@ static const weir_option group_settings_options[] = {
     {0, "key-ordered", "YES", "queue: yes: one record of a key is out at a time, in order; or no"},
     {0, "single-active", "YES", "queue: yes: one member gets all, the others wait; or no"},
     {0, "retry-delay-ms", "MS", "queue: a failed record waits so long (default 0)"},
+    {0, "max-records", "N", "queue: records not settled that it may have (-1: any number)"},
+    {0, "max-bytes", "BYTES", "queue: the same in bytes (-1: any number)"},
+    {0, "overflow", "WHAT",
+     "queue: beyond that: refuse publishes (default; queue topics), drop-oldest, or dead-letter"},
     {0, NULL, NULL, NULL},
 };
 
