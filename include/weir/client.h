@@ -376,7 +376,7 @@ WEIR_API weir_err weir_client_commit(weir_client *client, uint64_t member,
                                      const weir_position *positions, uint32_t position_count,
                                      weir_bytes metadata);
 
-typedef weir_why weir_client_story; /* in one piece */
+typedef weir_why weir_client_story;                             /* in one piece */
 WEIR_API void weir_client_story_free(weir_client_story *story); /* a zeroed one is harmless */
 /* What became of one record, in one group (null: in all), and how it stands: as weir_port_why. */
 WEIR_API weir_err weir_client_why(weir_client *client, weir_bytes topic, uint32_t partition,
