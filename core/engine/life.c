@@ -53,14 +53,19 @@ static void apply_trim(weir_engine *engine, weir_partition *partition, int64_t s
     }
 }
 
+static void trim_write(weir_engine *engine, const weir_partition *partition, int64_t start)
+{
+    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TRIM, 16);
+    weir_put_u32(at, partition->topic->id);
+    weir_put_u32(at + 4, partition->index);
+    weir_put_u64(at + 8, (uint64_t)start);
+}
+
 static weir_err trim_entry(weir_engine *engine, const weir_partition *partition, int64_t start)
 {
-    weir_err err = weir_engine_unit(engine, 24);
+    weir_err err = weir_engine_unit_reserve(engine, WEIR_TRIM_ENTRY_BYTES);
     if (err == WEIR_OK) {
-        uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TRIM, 16);
-        weir_put_u32(at, partition->topic->id);
-        weir_put_u32(at + 4, partition->index);
-        weir_put_u64(at + 8, (uint64_t)start);
+        trim_write(engine, partition, start);
     }
     return err;
 }
@@ -172,6 +177,26 @@ static weir_err settle_segments(weir_engine *engine, weir_partition *partition)
     return err;
 }
 
+static bool in_hand(const weir_engine *engine, const weir_partition *partition)
+{
+    return partition == engine->compaction.partition || weir_straight_busy(partition);
+}
+
+/* The room was asked for. */
+void weir_life_empty(weir_engine *engine, weir_topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        weir_partition *partition = topic->partitions[i];
+        trim_write(engine, partition, partition->visible_offset);
+        apply_trim(engine, partition, partition->visible_offset);
+        if (!engine->flush.running && !in_hand(engine, partition)) {
+            partition->segment_closed = true;
+            (void)settle_segments(engine,
+                                  partition); /* no memory: they go with the topic's folder */
+        }
+    }
+}
+
 static void settle(weir_engine *engine)
 {
     if (engine->flush.running) {
@@ -181,7 +206,7 @@ static void settle(weir_engine *engine)
          at = next) {
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, trimmed_link);
         next = at->next;
-        if (partition == engine->compaction.partition || weir_straight_busy(partition)) {
+        if (in_hand(engine, partition)) {
             continue; /* they have its segments or chunks in hand */
         }
         if (settle_segments(engine, partition) != WEIR_OK) {
@@ -402,14 +427,16 @@ static void walk(weir_engine *engine)
 {
     weir_life *life = &engine->life;
     if (engine->now_ns < life->walk_ns ||
-        atomic_load_explicit(&engine->health, memory_order_relaxed) != WEIR_HEALTH_OK) {
+        atomic_load_explicit(&engine->health, memory_order_relaxed) > WEIR_HEALTH_DISK_FULL) {
         return;
     }
     weir_topic *topic = NULL;
     for (uint32_t left = WALK_PARTITIONS; left > 0;) {
         topic = weir_map_next(&engine->topics_by_name, &life->walk_position);
         if (topic == NULL) {
-            nudge(engine);
+            if (atomic_load(&engine->health) == WEIR_HEALTH_OK) {
+                nudge(engine);
+            }
             life->walk_position = 0;
             life->walk_ns = engine->now_ns + (uint64_t)engine->config.cleanup_every_ms * 1000000;
             return;
