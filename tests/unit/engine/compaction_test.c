@@ -95,7 +95,7 @@ static void what_is_too_little_for_a_segment_is_compacted_at_a_segments_age(void
         .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = MONTH_MS};
     assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
     life_fill_keys(&l, 0, 3);
-    life_checkpoints(&l, 2);
+    life_checkpoints(&l, 1);
     assert_int_equal(life_files(&l, 1, 0, ".log"), 0);
     life_turn_clock(MONTH_MS);
     life_until_compacted(&l, 1);
