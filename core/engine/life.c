@@ -2,6 +2,7 @@
  *
  *   walk, now and then, some partitions a turn:
  *     the last segment is old      -> closed: the next record begins another
+ *     so is what no segment has    -> due for one, where compaction waits for it
  *     segments, chunks are too old -> unit: [9 trim: start offset]  --apply-->  start moves
  *     there are too many bytes     ->
  *     a queue's group has settled  ->
@@ -380,6 +381,30 @@ bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partiti
            engine->engine_ms - state.created_ms >= options->segment_ms;
 }
 
+/* Checkpoints carry what is little, for any time. Compaction takes it from segments alone, so where
+ * there is compaction a segment's age is its age. */
+static bool flush_due(const weir_engine *engine, const weir_partition *partition,
+                      const weir_topic_options *options)
+{
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    return (options->cleanup & WEIR_CLEANUP_COMPACT) != 0 && !partition->flush_due &&
+           options->segment_ms != WEIR_UNLIMITED && first < partition->tail.count &&
+           engine->engine_ms - weir_tail_at(&partition->tail, first)->timestamp_ms >=
+               options->segment_ms;
+}
+
+static void flush_when_due(weir_engine *engine, weir_partition *partition,
+                           const weir_topic_options *options)
+{
+    if (!flush_due(engine, partition, options)) {
+        return;
+    }
+    weir_unflushed_due(engine, partition);
+    if (!weir_save_wanted(engine)) {
+        (void)weir_life_note(engine, partition); /* makes the next checkpoint due */
+    }
+}
+
 static int64_t segment_end(const weir_partition *partition, uint32_t index)
 {
     weir_segment_state state;
@@ -400,6 +425,7 @@ static void walk_partition(weir_engine *engine, weir_partition *partition,
         !weir_link_in(&partition->trimmed_link)) {
         weir_link_append(&engine->life.trimmed, &partition->trimmed_link);
     }
+    flush_when_due(engine, partition, options);
     weir_compact_look(engine, partition, options);
 }
 

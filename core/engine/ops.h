@@ -268,6 +268,9 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
 /* The chunk is in the tail, and in no segment. */
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
 uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
+/* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
+ * it any more. */
+void weir_unflushed_due(weir_engine *engine, weir_partition *partition);
 /* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
 /* Recovery: a chunk that the state counts already. Takes it. DAMAGED: it is not the next one. */
