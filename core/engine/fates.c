@@ -30,8 +30,9 @@
 #define FATES_NAME "__fates"
 
 enum {
-    BATCH_BYTES = 32 << 10,     /* lines that become a record */
-    LINES_BYTES_MAX = 16 << 20, /* that wait; more are lost */
+    BATCH_BYTES = 32 << 10,       /* lines that become a record */
+    LINES_BYTES_MAX = 16 << 20,   /* that wait; more are lost */
+    RESERVE_BYTES_MAX = 16 << 10, /* what a unit's lines that were not asked for may take of it */
     ENTRY_HEAD_BYTES = 1,
     ENTRY_BEGINS = 1,
     BATCH_ROOM_BYTES = 256,    /* of a batch and its entry, beside the lines */
@@ -96,11 +97,20 @@ uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member,
            lines * (WEIR_FATE_LINE_BYTES_MAX + words);
 }
 
-weir_err weir_fates_unit(weir_engine *engine, uint64_t bytes, uint64_t line_bytes)
+static weir_err unit_asked(weir_engine *engine, weir_err err, uint64_t line_bytes)
 {
-    weir_err err = weir_engine_unit(engine, bytes + line_bytes);
     engine->fates.asked += err == WEIR_OK ? line_bytes : 0;
     return err;
+}
+
+weir_err weir_fates_unit(weir_engine *engine, uint64_t bytes, uint64_t line_bytes)
+{
+    return unit_asked(engine, weir_engine_unit(engine, bytes + line_bytes), line_bytes);
+}
+
+weir_err weir_fates_unit_reserve(weir_engine *engine, uint64_t bytes, uint64_t line_bytes)
+{
+    return unit_asked(engine, weir_engine_unit_reserve(engine, bytes + line_bytes), line_bytes);
 }
 
 static uint32_t part_number(weir_engine *engine, weir_group_part *part)
@@ -153,12 +163,13 @@ static bool line_room(weir_engine *engine, const weir_fate_note *note)
     uint64_t bytes = line_bytes(engine, note);
     uint64_t open = fates->lines.len - fates->closed;
     bool asked = open + bytes <= fates->asked;
+    weir_err (*room)(weir_journal *, uint64_t) =
+        open + bytes <= RESERVE_BYTES_MAX ? weir_journal_room_reserve : weir_journal_room;
     return engine->unit_open && fates->lines.len + bytes <= LINES_BYTES_MAX &&
            fates->writer.parts < WEIR_FATE_NUMBERS_MAX &&
            fates->writer.members < WEIR_FATE_NUMBERS_MAX &&
            weir_buffer_reserve(&fates->lines, bytes) == WEIR_OK &&
-           (asked ||
-            weir_journal_room(engine->journal, engine->unit_bytes + open + bytes) == WEIR_OK);
+           (asked || room(engine->journal, engine->unit_bytes + open + bytes) == WEIR_OK);
 }
 
 void weir_fate_tell(weir_engine *engine, const weir_fate_note *note)

@@ -461,6 +461,7 @@ void weir_fates_tell_between(weir_engine *engine, const weir_group_part *part, i
 uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member, weir_bytes reason,
                          uint64_t lines);
 weir_err weir_fates_unit(weir_engine *engine, uint64_t bytes, uint64_t line_bytes);
+weir_err weir_fates_unit_reserve(weir_engine *engine, uint64_t bytes, uint64_t line_bytes);
 void weir_fate_count(weir_engine *engine, weir_group_part *part, weir_fate fate, uint64_t records);
 void weir_fate_shown(weir_engine *engine, weir_fate fate, uint64_t records); /* in the metrics */
 void weir_fates_show(weir_engine *engine, const uint64_t *fates); /* the metrics begin with these */

@@ -252,8 +252,8 @@ weir_err weir_queue_acquire(weir_engine *engine, weir_group_part *part,
                             const weir_acquisition *acquisition, const weir_queue_items *items)
 {
     uint64_t lines = weir_fates_room(part, acquisition->member, WEIR_BYTES_NULL, items->count);
-    weir_err err =
-        weir_fates_unit(engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES, lines);
+    weir_err err = weir_fates_unit_reserve(
+        engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES, lines);
     uint64_t unit = weir_engine_unit_now(engine);
     weir_settlement_reserve_begin(part->settlement);
     for (uint32_t i = 0; i < items->count && err == WEIR_OK; i++) {
@@ -282,10 +282,10 @@ weir_err weir_queue_tell_room(weir_engine *engine, weir_group_part *part,
                               uint32_t count, uint64_t more_bytes)
 {
     uint64_t lines = weir_fates_room(part, settling->member, why_of(settling), count);
-    weir_err err = weir_fates_unit(engine,
-                                   SETTLE_HEAD_BYTES + SETTLE_ITEM_BYTES * (uint64_t)count +
-                                       WEIR_JOURNAL_ENTRY_HEAD_BYTES + more_bytes,
-                                   lines);
+    uint64_t bytes = SETTLE_HEAD_BYTES + SETTLE_ITEM_BYTES * (uint64_t)count +
+                     WEIR_JOURNAL_ENTRY_HEAD_BYTES + more_bytes;
+    weir_err err = more_bytes > 0 ? weir_fates_unit(engine, bytes, lines)
+                                  : weir_fates_unit_reserve(engine, bytes, lines);
     weir_settlement_change what = change_of_settling(settling, 0);
     weir_settlement_reserve_begin(part->settlement);
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {

@@ -214,9 +214,9 @@ static void commit_passed(taking *t, weir_group_part *part)
 {
     int64_t place = weir_stream_place(part);
     if (place - part->committed >= PASSED_COMMIT_LEAST &&
-        (t->once ||
-         weir_fates_unit(t->engine, WEIR_COMMIT_BYTES_MAX,
-                         weir_stream_commit_room(part, t->member, WEIR_BYTES_NULL)) == WEIR_OK)) {
+        (t->once || weir_fates_unit_reserve(
+                        t->engine, WEIR_COMMIT_BYTES_MAX,
+                        weir_stream_commit_room(part, t->member, WEIR_BYTES_NULL)) == WEIR_OK)) {
         commit(t, part, place);
     }
 }
@@ -282,7 +282,7 @@ static weir_err commits_room(const taking *t)
         lines += weir_stream_commit_room(WEIR_OWNER_OF(at, const weir_group_part, owner_link),
                                          t->member, WEIR_BYTES_NULL);
     }
-    return weir_fates_unit(t->engine, (uint64_t)parts * WEIR_COMMIT_BYTES_MAX, lines);
+    return weir_fates_unit_reserve(t->engine, (uint64_t)parts * WEIR_COMMIT_BYTES_MAX, lines);
 }
 
 bool weir_stream_take(weir_engine *engine, weir_member *member)
