@@ -2,14 +2,11 @@
  *
  * WEIR_SHOT=FILE keeps a picture of the page with a small fleet: that is how docs/console.png is made. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { after, before, test } from "node:test";
+import { browserStart } from "./browser.mjs";
 import { Gateway, SLOW, folderMake, spawned, until, within } from "./gateway.mjs";
 
-const CHROMIUM = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
 const RATE = 50000 / SLOW; /* records a second */
 const NAMES = 500;
 const STEP_MS = 20;
@@ -18,23 +15,11 @@ const TRIES = 4; /* windows, until one has seen the whole rate */
 const GAP_MS_MAX = 500; /* between two frames; a person calls that a hitch */
 const AHEAD_BYTES_MAX = 1 << 20; /* that the publisher has not read */
 
-function skip(why) {
-  console.log(`SKIPPED, the page was NOT tested: ${why}`);
-  process.exit(77);
-}
-
-const { chromium } = await import("playwright-core").catch(() =>
-  skip("the package playwright-core is not here; `npm ci` in tests/interop brings it"));
-if (!existsSync(CHROMIUM)) {
-  skip(`there is no ${CHROMIUM}; the package chromium brings it`);
-}
-
 let gateway = null;
 let browser = null;
 before(async () => {
   gateway = await Gateway.start();
-  browser = await chromium.launchPersistentContext(await folderMake(), { executablePath: CHROMIUM, args: FLAGS,
-    viewport: { width: 1440, height: 900 }, colorScheme: "dark" });
+  browser = await browserStart({ viewport: { width: 1440, height: 900 }, colorScheme: "dark" });
 });
 after(async () => {
   await browser?.close();
