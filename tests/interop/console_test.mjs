@@ -302,3 +302,52 @@ for (const filter of ["flood/#", "#"]) {
     await gateway.weir("topic", "rm", topic);
   });
 }
+
+test("groups and queues are shown: members, lag, what became of their records, and dead letters", async (t) => {
+  await gateway.weir("topic", "create", "orders", "--partitions", "2");
+  await gateway.weir("topic", "create", "jobs-dead");
+  await gateway.weir("queue", "create", "jobs", "--dead-letter", "jobs-dead", "--delivery-limit", "1");
+  await gateway.weir("group", "create", "billing", "--topic", "orders");
+  for (const [topic, value] of [["orders", "a"], ["orders", "b"], ["jobs", "1"], ["jobs", "2"], ["jobs", "3"]]) {
+    await gateway.weir("pub", topic, "-m", value);
+  }
+  await gateway.weir("group", "join", "jobs", "-C", "1", "-x", "exit 3"); /* a dead letter */
+  await gateway.weir("group", "join", "jobs", "-C", "1");
+  for (const name of ["ann", "bob", "cid"]) { /* of whom one is idle */
+    const member = spawned(process.env.WEIR_BIN, "group", "join", "billing", "--name", name, "--data", `${gateway.folder}/data`);
+    t.after(async () => { member.kill("SIGTERM"); await member.ended; });
+  }
+  const { page, complaints } = await pageOpen(t, "#view=groups");
+  const row = (group) => page.locator(".table .row:visible", { has: page.locator(".name", { hasText: new RegExp(`^${group}$`) }) });
+  const cells = async (group) => row(group).locator("> *").allTextContents();
+  await row("jobs").waitFor();
+  assert.deepEqual((await cells("jobs")).filter((text, at) => at !== 4), /* the lag's age moves */
+    ["jobs", "queue · at-least-once", "0", "1", "0", "1", "", "1 · 0"]);
+  assert.equal(await row("jobs").locator(".fates").getAttribute("title"), "1 accepted, 1 pending, 1 dead-lettered");
+  assert.match(await row("jobs").locator(".fates").evaluate((bar) => getComputedStyle(bar).backgroundImage), /linear-gradient/);
+  await until("three members, one idle", async () => (await cells("billing"))[2] === "3 (1 idle)");
+  await until("no lag", async () => (await cells("billing"))[3] === "0");
+  await gateway.weir("pub", "jobs", "-m", "4");
+  await until("more lag, without a reload", async () => (await cells("jobs"))[3] === "2");
+
+  await row("billing").locator(".name").click();
+  await until("the members", async () => {
+    const text = await page.locator("#detail-value").textContent();
+    return ["ann", "bob", "cid"].every((name) => text.includes(name));
+  });
+  assert.match(await page.locator("#detail-value").textContent(), /idle/);
+  assert.equal(await page.locator("#detail-command").textContent(), "weir group info billing");
+  await row("jobs").locator(".name").click();
+  assert.equal(await page.locator("#detail-title").textContent(), "Queue group");
+  assert.equal(await page.locator("#detail-more").textContent(), "weir queue dead ls jobs");
+  assert.match(await page.locator("#detail-members").textContent(), /dead letters go tojobs-dead.*delivery limit1.*times failed1/);
+  if (process.env.WEIR_GROUPS_SHOT) {
+    await page.screenshot({ path: `${process.env.WEIR_GROUPS_SHOT}-dark.png` });
+    await page.locator("#theme").click();
+    await page.screenshot({ path: `${process.env.WEIR_GROUPS_SHOT}-light.png` });
+    await page.locator("#theme").click();
+  }
+  await page.locator("input[name=view][value=latest]").check({ force: true });
+  assert.equal(await page.locator("#columns").textContent().then((text) => text.startsWith("Name")), true);
+  assert.deepEqual(complaints, []);
+});
