@@ -96,6 +96,7 @@ typedef struct mqtt_share {
     bool accepting : 1;  /* what goes out with QoS 0 is being accepted */
     bool accept_due : 1; /* that could not be submitted yet */
     bool zero_lost : 1;  /* it was refused: those are not written */
+    bool zero_sent : 1;  /* those are written: they wait for no id */
     bool draining : 1;   /* unsubscribed: leaves when nothing is in flight */
     bool again : 1;      /* joins again when it has left */
     bool orderly : 1;

@@ -308,14 +308,23 @@ typedef enum taken_kind {
     TAKEN_ALL,
     TAKEN_ZERO, /* goes out with QoS 0 */
     TAKEN_ONE,  /* with QoS 1 */
+    TAKEN_REST, /* all that TAKEN_ZERO is not */
 } taken_kind;
 
 static bool taken_is(const weir_mqtt_session *session, const mqtt_share *share, taken_kind kind,
                      const weir_handed *run, const weir_record *record)
 {
-    uint8_t qos = qos_of(share, record);
-    return kind == TAKEN_ALL || (kind == TAKEN_ONE && qos > 0) ||
-           (kind == TAKEN_ZERO && qos == 0 && fits_client(session, share, run, record));
+    bool one = qos_of(share, record) > 0;
+    switch (kind) {
+    case TAKEN_ZERO:
+        return !one && fits_client(session, share, run, record);
+    case TAKEN_REST:
+        return one || !fits_client(session, share, run, record);
+    case TAKEN_ONE:
+        return one;
+    default:
+        return true;
+    }
 }
 
 /* What is at hand of a kind and not written, as ranges. */
@@ -357,8 +366,11 @@ weir_err weir_mqtt_share_return(weir_mqtt_session *session, mqtt_share *share)
         return WEIR_OK; /* what is being accepted is the client's, or lost */
     }
     if (share->taken.mode != WEIR_MODE_AT_MOST_ONCE) {
-        settle.range_count = taken_ranges(session, share, TAKEN_ALL, ranges);
-        err = settle_quiet(session, share, &settle);
+        taken_kind unsettled = share->accept_due  ? TAKEN_ALL
+                               : share->zero_sent ? TAKEN_ONE
+                                                  : TAKEN_REST;
+        settle.range_count = taken_ranges(session, share, unsettled, ranges);
+        err = settle.range_count > 0 ? settle_quiet(session, share, &settle) : WEIR_OK;
     }
     if (err != WEIR_AGAIN) {
         weir_mqtt_share_taken_drop(share);
@@ -467,18 +479,44 @@ static weir_err record_send(weir_mqtt_session *session, mqtt_share *share, const
     return err;
 }
 
+/* What is accepted does not wait for packet ids: it would be lost with the connection. */
+static weir_err zero_send(weir_mqtt_session *session, mqtt_share *share, const mqtt_view *view,
+                          weir_buffer *out)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < share->taken.run_count && err == WEIR_OK; i++) {
+        const weir_handed *run = &share->taken.runs[i];
+        err = origin_want(share, run->chunk);
+        for (uint32_t j = 0; j < run->count && err == WEIR_OK; j++) {
+            weir_record record;
+            weir_chunk_record(run->chunk, run->first + j, &record);
+            if (qos_of(share, &record) == 0) {
+                err = record_send(session, share, view, run, &record, out);
+            }
+        }
+    }
+    share->zero_sent = true;
+    return err;
+}
+
 /* As much of what is at hand as the window has room for. */
 static weir_err taken_send(weir_mqtt_session *session, mqtt_share *share, weir_buffer *out)
 {
     uint32_t identifier = 0;
     const mqtt_view view = view_of(session, share, &identifier);
+    weir_err sent = share->zero_sent ? WEIR_OK : zero_send(session, share, &view, out);
+    if (sent != WEIR_OK) {
+        return sent;
+    }
     for (; share->run < share->taken.run_count; share->run++, share->record = 0) {
         const weir_handed *run = &share->taken.runs[share->run];
         weir_err err = origin_want(share, run->chunk);
         for (; err == WEIR_OK && share->record < run->count; share->record++) {
             weir_record record;
             weir_chunk_record(run->chunk, run->first + share->record, &record);
-            err = record_send(session, share, &view, run, &record, out);
+            if (qos_of(share, &record) > 0) {
+                err = record_send(session, share, &view, run, &record, out);
+            }
             if (err != WEIR_OK) {
                 break;
             }
@@ -565,6 +603,7 @@ weir_err weir_mqtt_share_taken(weir_mqtt_session *session, mqtt_share *share,
     share->epoch = share->taken.epoch;
     share->lease_ms = share->taken.lease_ms;
     share->zero_lost = false;
+    share->zero_sent = false;
     uint64_t care_at_ms = context->now_ms + care_ms(share);
     share->care_at_ms = care_at_ms < share->care_at_ms ? care_at_ms : share->care_at_ms;
     const mqtt_subscription *slot = weir_mqtt_slot(session, share->slot);
