@@ -151,6 +151,7 @@ static void share_free(weir_mqtt_session *session, mqtt_share *share)
     }
     *link = share->next;
     share_detach(session, share);
+    weir_mqtt_share_unlease(session, share);
     share_destroy(share);
 }
 
@@ -494,7 +495,6 @@ static weir_err left(weir_mqtt_session *session, mqtt_share *share)
 {
     share->member = NULL;
     if (!share->again || session->state != MQTT_STATE_ACTIVE) {
-        WEIR_ASSERT(share->flights == 0 || session->state != MQTT_STATE_ACTIVE); /* [H2] */
         share_free(session, share);
         return WEIR_OK;
     }

@@ -13,7 +13,8 @@
  * Invariants:
  * [H1] A share takes only when everything it was handed has been written or answered, and `answers`
  *      is empty: what one take gave always has room there.
- * [H2] `flights` of a share is how many entries of the table are its own; a share goes with none.
+ * [H2] `flights` of a share is how many entries of the table are its own. What loses its lease, or
+ *      its share, stays in the table until PUBACK, as nobody's.
  * [H3] What is in flight is never given twice by this session: its lease is renewed until PUBACK, or
  *      the member leaves.
  * [H4] A share that is CHECKING, JOINING or LEAVING, or takes, or settles, has an operation counted
@@ -109,10 +110,10 @@ typedef struct mqtt_share {
 
 /* A record that is with the client. */
 typedef struct mqtt_flight {
-    mqtt_share *share;
+    mqtt_share *share;   /* NULL: its share has lost it, or is gone */
     mqtt_origin *origin; /* keeps it */
     int64_t offset;
-    uint64_t lease; /* 0: it was accepted at hand-over, or its lease is lost */
+    uint64_t lease; /* 0: it was accepted at hand-over */
     uint16_t id;    /* 0: the place is free */
 } mqtt_flight;
 
@@ -159,7 +160,8 @@ weir_err weir_mqtt_share_tell(weir_mqtt_session *session, mqtt_share *share);
 weir_err weir_mqtt_share_return(weir_mqtt_session *session, mqtt_share *share);
 void weir_mqtt_share_taken_drop(mqtt_share *share);
 void weir_mqtt_share_answers_drop(mqtt_share *share);
-void weir_mqtt_share_unlease(weir_mqtt_session *session, const mqtt_share *share);
+/* What is in flight is nobody's any more: a PUBACK gives its id back, and settles nothing. */
+void weir_mqtt_share_unlease(weir_mqtt_session *session, mqtt_share *share);
 void weir_mqtt_origin_drop(mqtt_origin *origin);
 void weir_mqtt_flights_fini(struct mqtt_shares *shares);
 

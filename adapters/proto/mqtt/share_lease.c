@@ -131,7 +131,9 @@ static void flight_remove(struct mqtt_shares *shares, mqtt_flight *flight)
 {
     uint32_t mask = shares->capacity - 1;
     uint32_t hole = (uint32_t)(flight - shares->flights);
-    flight->share->flights--;
+    if (flight->share != NULL) {
+        flight->share->flights--;
+    }
     weir_mqtt_origin_drop(flight->origin);
     for (uint32_t at = (hole + 1) & mask; shares->flights[at].id != 0; at = (at + 1) & mask) {
         uint32_t home = shares->flights[at].id & mask;
@@ -161,12 +163,15 @@ void weir_mqtt_flights_fini(struct mqtt_shares *shares)
     shares->count = 0;
 }
 
-void weir_mqtt_share_unlease(weir_mqtt_session *session, const mqtt_share *share)
+void weir_mqtt_share_unlease(weir_mqtt_session *session, mqtt_share *share)
 {
     const struct mqtt_shares *shares = session->shares;
-    for (uint32_t i = 0; i < shares->capacity; i++) {
-        if (shares->flights[i].id != 0 && shares->flights[i].share == share) {
-            shares->flights[i].lease = 0;
+    for (uint32_t i = 0; i < shares->capacity && share->flights > 0; i++) {
+        mqtt_flight *flight = &shares->flights[i];
+        if (flight->id != 0 && flight->share == share) {
+            flight->lease = 0;
+            flight->share = NULL; /* [H2] */
+            share->flights--;
         }
     }
 }
@@ -782,7 +787,7 @@ static weir_err flight_answer(weir_mqtt_session *session, const mqtt_flight *fli
                               const weir_mqtt_packet *packet)
 {
     mqtt_share *share = flight->share;
-    if (flight->lease == 0 || share->state != SHARE_OPEN) {
+    if (share == NULL || flight->lease == 0 || share->state != SHARE_OPEN) {
         return WEIR_OK; /* settled, or lost, before */
     }
     if (packet->reason >= WEIR_MQTT_UNSPECIFIED) {
@@ -812,7 +817,7 @@ weir_err weir_mqtt_share_acked(weir_mqtt_session *session, const weir_mqtt_packe
     mqtt_share *share = flight->share;
     flight_remove(session->shares, flight);
     (void)weir_mqtt_window_release(&session->window, packet->id);
-    if (share->state == SHARE_OPEN && !share->draining) {
+    if (share != NULL && share->state == SHARE_OPEN && !share->draining) {
         err = share_send(session, share, out); /* the id was a share's: shares come first */
     }
     return err == WEIR_OK ? weir_mqtt_deliver_held(session, out) : err;

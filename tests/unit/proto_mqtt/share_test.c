@@ -617,6 +617,30 @@ static void a_member_that_was_put_out_joins_again(void **state)
     queue_end(&f);
 }
 
+static void what_lost_its_lease_is_answered_after_unsubscribe_too(void **state)
+{
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 2000});
+    publish_ok(f.port, "q/k", "v");
+    rig *r = client_open(&f, 5, "a", &receive_two, 1);
+    assert_int_equal(client_subscribe(&f, r, "$share/g/q/#", 1), 1);
+    uint16_t id = client_gets(&f, r, "q/k", "v");
+    pass_ms(&f, 5000);
+    weir_port_step(f.port);
+    uint16_t again = client_gets(&f, r, "q/k", "v"); /* as a new member */
+    assert_int_equal(client_unsubscribe(&f, r, "$share/g/q/#"), 0);
+    client_puback(r, again, 0, NULL);
+    fates_become(&f, r, WEIR_FATE_ACCEPTED, 1);
+    settle_down(&f, r);
+    assert_int_equal(group_told(&f, "g").member_count, 0);
+    client_puback(r, id, 0, NULL);
+    client_silent(&f, r);
+    client_end(&f, r, true);
+    queue_end(&f);
+}
+
 static void a_group_that_is_deleted_ends_the_connection(void **state)
 {
     weir_mqtt_packet packet;
@@ -719,6 +743,7 @@ int main(void)
         cmocka_unit_test(after_unsubscribe_nothing_new_comes_and_what_came_is_still_answered),
         cmocka_unit_test(a_lease_does_not_end_while_the_connection_lives),
         cmocka_unit_test(a_member_that_was_put_out_joins_again),
+        cmocka_unit_test(what_lost_its_lease_is_answered_after_unsubscribe_too),
         cmocka_unit_test(a_group_that_is_deleted_ends_the_connection),
         cmocka_unit_test(a_port_that_is_full_for_any_operation_loses_nothing),
     };
