@@ -40,8 +40,21 @@ static weir_group_part *part_of(answering *a, const weir_settle_range *range)
 
 static bool lease_good(answering *a, const weir_group_part *part, uint64_t number)
 {
+#ifdef WEIR_PLANT_LATE_LEASE /* a bug on purpose, by which the simulation is tested */
+    a->lease = (weir_lease){.number = number};
+    return part != NULL;
+#else
     return weir_settlement_lease(part->settlement, number, &a->lease) &&
            a->lease.epoch == a->settle->epoch;
+#endif
+}
+
+static bool is_under(const weir_settlement_run *run, uint64_t lease)
+{
+#ifdef WEIR_PLANT_LATE_LEASE /* a bug on purpose, by which the simulation is tested */
+    lease = run->lease;
+#endif
+    return run->state == WEIR_RECORD_LEASED && !run->held && run->lease == lease;
 }
 
 /* ---- Outcomes ----------------------------------------------------------------------------------- */
@@ -60,6 +73,9 @@ static weir_settling settling_of(const answering *a)
         }
         settling.event = settle->failed ? WEIR_EVENT_FAILED : WEIR_EVENT_RELEASED;
         settling.failed = settle->failed;
+#ifdef WEIR_PLANT_RELEASE_FAILS /* a bug on purpose, by which the simulation is tested */
+        settling.failed = true;
+#endif
         delay = delay < INT64_MAX / 2 ? delay : INT64_MAX / 2;
         settling.until = delay > 0 ? a->engine->engine_ms + delay : 0;
         break;
@@ -163,7 +179,7 @@ static weir_err settle_range(answering *a, weir_group_part *part, const weir_set
         int64_t first = run.first > at ? run.first : at;
         int64_t last = run.last < range->last ? run.last : range->last;
         at = last + 1;
-        if (run.state != WEIR_RECORD_LEASED || run.held || run.lease != range->lease) {
+        if (!is_under(&run, range->lease)) {
             continue;
         }
         if (a->queue->items.count >= WEIR_QUEUE_ITEMS_MAX) {

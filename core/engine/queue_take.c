@@ -395,6 +395,9 @@ static bool give(taking *t, weir_level level)
     memcpy(runs, queue->handed, queue->handed_count * sizeof(*runs));
     uint32_t count = queue->handed_count;
     queue->handed_count = 0;
+#ifdef WEIR_PLANT_LATE_COMMIT /* a bug on purpose, by which the simulation is tested */
+    once = false;
+#endif
     if (once) {
         t->engine->disk_wanted |= level == WEIR_LEVEL_DISK;
         weir_member_give(t->engine, t->member, runs, count, weir_engine_unit_now(t->engine), level);

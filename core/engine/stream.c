@@ -521,6 +521,11 @@ static void settle_owners(weir_group *group)
 {
     for (uint32_t i = 0; i < group->part_count; i++) {
         weir_group_part *part = group->parts[i];
+#ifdef WEIR_PLANT_TWO_OWNERS /* a bug on purpose, by which the simulation is tested */
+        if (part->owner != NULL && part->target != part->owner) {
+            part_release(part);
+        }
+#endif
         part_grant(part);
         if (part->owner != NULL && part->target != part->owner && part->asked_generation == 0) {
             want_tell(part->owner);

@@ -303,7 +303,10 @@ bool weir_stream_take(weir_engine *engine, weir_member *member)
         free(t.runs);
         return false;
     }
-    weir_member_give(engine, member, t.runs, t.count, t.once ? weir_engine_unit_now(engine) : 0,
-                     t.level);
+    uint64_t unit = t.once ? weir_engine_unit_now(engine) : 0;
+#ifdef WEIR_PLANT_LATE_COMMIT /* a bug on purpose, by which the simulation is tested */
+    unit = 0;
+#endif
+    weir_member_give(engine, member, t.runs, t.count, unit, t.level);
     return true;
 }

@@ -399,9 +399,11 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         answer_fetch(w, ask, done);
         break;
     case ASK_CREATE:
+        world_groups_hear(w);
         answer_create(w, ask, done);
         break;
     case ASK_DELETE:
+        world_groups_hear(w);
         answer_delete(w, ask, done);
         break;
     case ASK_LEVEL:

@@ -69,6 +69,37 @@ group_slot *group_model_slot(model_group *group, const sim_model *model, uint32_
     return &log->slots[offset];
 }
 
+/* [G8] */
+static void counters_check(const model_group *group, sim_model *model, const group_slot *slot,
+                           const weir_handed *run, int64_t offset)
+{
+    int64_t leased = (int64_t)run->leased - slot->leased;
+    int64_t failed = (int64_t)run->failed - slot->failed;
+    bool wrong = leased < 1 || failed < 0 || failed > leased;
+    wrong |= leased == 1 && slot->given == GIVEN_RELEASED && failed != 0;
+    wrong |= leased == 1 && slot->given == GIVEN_FAILED && failed != 1;
+    if (wrong) {
+        model_fail(model,
+                   "[G8] group %s: offset %" PRId64 " was leased %u times and failed %u under "
+                   "%" PRIu64 "%s, and now %u and %u under %" PRIu64,
+                   group->name, offset, slot->leased, slot->failed, slot->lease,
+                   slot->given == GIVEN_RELEASED ? ", released"
+                   : slot->given == GIVEN_FAILED ? ", failed"
+                                                 : "",
+                   run->leased, run->failed, run->lease);
+    }
+}
+
+void group_model_released(model_group *group, const sim_model *model, uint32_t topic,
+                          uint32_t partition, int64_t offset, uint64_t lease, uint64_t epoch,
+                          bool failed)
+{
+    group_slot *slot = group_model_slot(group, model, topic, partition, offset);
+    if (slot->lease == lease && slot->epoch == epoch) {
+        slot->given = failed ? GIVEN_FAILED : GIVEN_RELEASED;
+    }
+}
+
 void group_model_handed(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
                         int64_t offset, const weir_handed *run, uint64_t epoch, uint64_t stamp,
                         bool once)
@@ -86,10 +117,15 @@ void group_model_handed(model_group *group, sim_model *model, uint32_t topic, ui
                    group->name, name, partition, offset, stamp, slot->stamp, slot->level);
     }
     slot->times++;
-    slot->failed = run->failed;
     if (group->model == WEIR_MODEL_QUEUE && (run->lease > slot->lease || slot->epoch != epoch)) {
+        if (slot->lease != 0 && slot->epoch == epoch) {
+            counters_check(group, model, slot, run, offset);
+        }
         slot->lease = run->lease;
         slot->epoch = epoch;
+        slot->leased = run->leased;
+        slot->failed = run->failed;
+        slot->given = GIVEN_NOT;
     }
     if (once) {
         slot->once = true;

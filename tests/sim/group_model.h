@@ -11,7 +11,9 @@
  * [G5] The fates of [start, end) add up, in each partition.
  * [G6] At least once never zero: when all is handed out and settled at the end of a run, nothing is
  *      pending, and each record was handed over.
- * [G7] Groups are there once that was acknowledged, and gone once that was. */
+ * [G7] Groups are there once that was acknowledged, and gone once that was.
+ * [G8] A lease raises `leased` by one, and `failed` by one when it is a failure; a release is none.
+ * [G9] A record that is dead-lettered has one letter, and there are as many letters as such fates. */
 #ifndef WEIR_TESTS_SIM_GROUP_MODEL_H
 #define WEIR_TESTS_SIM_GROUP_MODEL_H
 
@@ -19,13 +21,17 @@
 
 enum { MODEL_GROUPS = 4 };
 
+typedef enum group_given { GIVEN_NOT, GIVEN_RELEASED, GIVEN_FAILED } group_given;
+
 typedef struct group_slot {
     bool settled;
-    bool once;      /* handed over under at-most-once */
-    uint8_t level;  /* that it is settled at */
-    uint32_t times; /* handed over, that was seen */
+    bool once;       /* handed over under at-most-once */
+    uint8_t level;   /* that it is settled at */
+    uint32_t times;  /* handed over, that was seen */
+    uint32_t leased; /* as told with the newest lease */
     uint32_t failed;
-    uint64_t lease; /* the newest that was seen in this life; 0: none */
+    group_given given; /* back, by an answer under the newest lease */
+    uint64_t lease;    /* the newest that was seen in this life; 0: none */
     uint64_t epoch;
     uint64_t stamp; /* lease, or generation, under which it was settled */
 } group_slot;
@@ -42,7 +48,7 @@ typedef struct group_log {
 typedef enum group_exists { GROUP_NO, GROUP_YES, GROUP_CREATING, GROUP_DELETING } group_exists;
 
 typedef struct model_group {
-    char name[8];
+    char name[24];
     group_exists exists;
     uint32_t
         life; /* raised when it is made, goes, or is reset: what was asked before tells nothing */
@@ -53,6 +59,9 @@ typedef struct model_group {
     uint32_t mode_stamp; /* raised with each change that is asked for */
     uint32_t modes_open; /* changes that are not answered */
     bool strict;         /* each record must be handed over */
+    uint32_t names;      /* that it had */
+    bool named_again;    /* one of its name was there before */
+    bool was_reset;
     group_log logs[MODEL_TOPICS][MODEL_PARTITIONS];
 } model_group;
 
@@ -69,6 +78,10 @@ void group_model_handed(model_group *group, sim_model *model, uint32_t topic, ui
 void group_model_settled(model_group *group, const sim_model *model, uint32_t topic,
                          uint32_t partition, int64_t first, int64_t last, uint64_t stamp,
                          weir_level level);
+/* It was released under this lease. */
+void group_model_released(model_group *group, const sim_model *model, uint32_t topic,
+                          uint32_t partition, int64_t offset, uint64_t lease, uint64_t epoch,
+                          bool failed);
 void group_model_owned(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
                        uint64_t generation, uint64_t member);
 void group_model_crashed(model_group *groups, weir_level survives);

@@ -86,6 +86,11 @@ void world_group_create(sim_world *w)
                                   .model = one_in(w, 2) ? WEIR_MODEL_QUEUE : WEIR_MODEL_STREAM,
                                   .expiry_ms = -1};
     group->model = options.model;
+    group->was_reset = false;
+    group->named_again = group->made > 0 && one_in(w, 2);
+    if (!group->named_again) {
+        (void)snprintf(group->name, sizeof(group->name), "g%u.%u", index, group->names++);
+    }
     settings_choose(w, group, &options);
     if (one_in(w, 3)) {
         (void)snprintf(filter, sizeof(filter), "%s/#", w->model.topics[topic].name);
@@ -157,6 +162,7 @@ void world_group_reset(sim_world *w)
         return;
     }
     group->resets++;
+    group->was_reset = true;
     group->strict = false; /* what it passes over nobody is handed */
 }
 
@@ -333,9 +339,9 @@ static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info
     }
     if (group->exists == GROUP_YES) {
         group_model_told(group, &w->model, info);
-        w->events[SIM_EVENT_dead_letter] += info->fates[WEIR_FATE_DEAD_LETTERED] > 0 ? 1 : 0;
     }
     w->pending[index] = info->fates[WEIR_FATE_PENDING];
+    w->letter_fates[index] = info->fates[WEIR_FATE_DEAD_LETTERED];
     if (w->drained && group->exists == GROUP_YES) {
         group_model_drained(group, &w->model, info);
         world_event(w, SIM_EVENT_group_drained);
@@ -374,6 +380,9 @@ void world_group_answered(sim_world *w, sim_ask *ask, const weir_completion *don
     case ASK_GROUP_LIST:
         listed(w, ask, done);
         break;
+    case ASK_LETTERS:
+        world_letters_fetched(w, done);
+        break;
     default:
         world_member_answered(w, ask, done);
         break;
@@ -389,5 +398,5 @@ bool world_groups_recovered(sim_world *w)
         return false;
     }
     ask->settle = true;
-    return world_wait(w, ask);
+    return world_wait(w, ask) && world_letters_check(w);
 }

@@ -17,6 +17,10 @@
 
 enum { DRAIN_ROUNDS = 3000, WRONG = 1000000, DELAY_MS_MAX = 400 };
 
+/* Nobody who said so long ago that it is there, or was asked back a partition, is out. */
+static const uint64_t SESSION_LEAST_NS = 900u * 1000000u;
+static const uint64_t REVOKE_LEAST_NS = 290u * 1000000000ull;
+
 static sim_member *any_member(sim_world *w, bool holds)
 {
     uint32_t first = (uint32_t)below(w, SIM_MEMBERS);
@@ -70,6 +74,7 @@ static void join_group(sim_world *w, uint32_t group, bool plain)
         (void)snprintf(name, sizeof(name), "i%u", (unsigned)below(w, 3));
         join.instance = weir_bytes_of(name);
     }
+    member->quits = join.auto_revoke || join.instance.ptr != NULL;
     ask->reader = index_of(w, member);
     if (weir_port_member_join(w->ports[port], &join, member, token) != WEIR_OK) {
         world_ask_drop(w, ask);
@@ -78,6 +83,7 @@ static void join_group(sim_world *w, uint32_t group, bool plain)
     world_say(w, "    member %u of %s on port %u%s, ask %u", ask->reader, w->groups[group].name,
               port, join.instance.ptr != NULL ? " static" : "", (unsigned)token);
     member->state = MEMBER_JOINING;
+    member->heard_ns = sim_disk_now_ns(w->disk);
     member->port = (uint8_t)port;
     member->group = (uint8_t)group;
 }
@@ -106,6 +112,7 @@ static void leave(sim_world *w, sim_member *member)
         return;
     }
     member->state = MEMBER_LEAVING;
+    world_say(w, "    member %u leaves, ask %u", ask->reader, (unsigned)token);
 }
 
 void world_group_leave(sim_world *w)
@@ -141,11 +148,35 @@ void world_group_die(sim_world *w)
     port_dies(w, MODEL_PORTS + (uint32_t)below(w, SIM_MEMBER_PORTS));
 }
 
+/* It said something. Whether it is out for what it did not say before, an answer will tell. */
+static void heard(const sim_world *w, sim_member *member)
+{
+    uint64_t now = sim_disk_now_ns(w->disk);
+    if (now - member->heard_ns >= SESSION_LEAST_NS) {
+        member->lapsed = true;
+        member->lapsed_ns = now;
+    }
+    member->heard_ns = now;
+}
+
 void world_group_beat(sim_world *w)
 {
-    const sim_member *member = any_member(w, false);
+    sim_member *member = any_member(w, false);
     if (member != NULL) {
         (void)weir_port_member_beat(w->ports[member->port], member->handle);
+        heard(w, member);
+    }
+}
+
+/* It gives up what it is asked for. */
+static void give_up(sim_world *w, sim_member *member)
+{
+    (void)weir_port_member_revoked(w->ports[member->port], member->handle, member->revoke);
+    member->revoke = 0;
+    for (uint32_t topic = 0; topic < MODEL_TOPICS; topic++) {
+        member->has[topic] &= (uint8_t)~member->asked[topic];
+        member->gave[topic] |= member->asked[topic];
+        member->asked[topic] = 0;
     }
 }
 
@@ -154,8 +185,7 @@ static void take(sim_world *w, sim_member *member, const weir_take *wanted)
     uint64_t token = 0;
     const model_group *group = &w->groups[member->group];
     if (member->revoke != 0 && (w->draining || !one_in(w, 4))) {
-        (void)weir_port_member_revoked(w->ports[member->port], member->handle, member->revoke);
-        member->revoke = 0;
+        give_up(w, member);
     }
     sim_ask *ask =
         member->takes ? NULL : world_ask_group(w, ASK_TAKE, member->group, member->port, &token);
@@ -163,6 +193,7 @@ static void take(sim_world *w, sim_member *member, const weir_take *wanted)
         return;
     }
     ask->reader = index_of(w, member);
+    ask->end = (int64_t)sim_disk_now_ns(w->disk);
     ask->again = group->mode == WEIR_MODE_AT_MOST_ONCE && group->modes_open == 0;
     ask->offset = group->mode_stamp;
     if (weir_port_take(w->ports[member->port], member->handle, wanted, NULL, token) != WEIR_OK) {
@@ -170,6 +201,7 @@ static void take(sim_world *w, sim_member *member, const weir_take *wanted)
         return;
     }
     member->takes = true;
+    heard(w, member);
 }
 
 void world_group_take(sim_world *w)
@@ -248,6 +280,7 @@ static void settle_items(sim_world *w, sim_member *member, const sim_settle *wit
                           .generation = with->items[0].stamp,
                           .delay_ms = one_in(w, 3) ? (int64_t)below(w, DELAY_MS_MAX) : 0,
                           .failed = one_in(w, 3)};
+    kept->failed = settle.failed;
     if (w->groups[member->group].model == WEIR_MODEL_STREAM) {
         settle.delay_ms = 0;
     }
@@ -261,6 +294,8 @@ static void settle_items(sim_world *w, sim_member *member, const sim_settle *wit
               kept->over ? ", over" : "");
     if (err != WEIR_OK) {
         world_ask_drop(w, ask);
+    } else {
+        heard(w, member);
     }
 }
 
@@ -341,6 +376,13 @@ static void settled(sim_world *w, const sim_ask *ask, const weir_completion *don
     }
     if (with->verb == WEIR_VERB_RELEASE) {
         world_event(w, SIM_EVENT_record_released);
+        for (uint32_t i = 0; i < with->count && group->model == WEIR_MODEL_QUEUE; i++) {
+            const sim_item *item = &with->items[i];
+            if (item_same(w, item)) {
+                group_model_released(group, &w->model, item->topic, item->partition, item->offset,
+                                     item->stamp, item->epoch, with->failed);
+            }
+        }
         return;
     }
     for (uint32_t i = 0; i < with->count && with->verb != WEIR_VERB_RENEW; i++) {
@@ -406,6 +448,7 @@ static void taken(sim_world *w, const sim_ask *ask, const weir_completion *done)
     if (done->err != WEIR_OK) {
         return;
     }
+    member->lapsed &= ask->end < (int64_t)member->lapsed_ns;
     for (uint32_t i = 0; i < done->taken.run_count; i++) {
         const weir_handed *run = &done->taken.runs[i];
         world_say(w,
@@ -417,6 +460,73 @@ static void taken(sim_world *w, const sim_ask *ask, const weir_completion *done)
         for (uint32_t r = 0; r < run->count && !w->model.failed; r++) {
             handed(w, ask, &done->taken, run, r);
         }
+    }
+}
+
+/* [G3] What another was told to own, is in touch, and did not give up. */
+static void sole_owner(sim_world *w, const sim_member *member, uint64_t generation, uint32_t topic,
+                       uint32_t partition)
+{
+    uint64_t now = sim_disk_now_ns(w->disk);
+    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
+        const sim_member *other = &w->members[i];
+        bool same = other != member && other->state == MEMBER_IN && !other->out && !other->quits &&
+                    other->group == member->group && other->made == member->made;
+        bool newer = other->has_in > generation; /* what `member` hears is old */
+        bool has = same && !newer && (other->has[topic] >> partition & 1) != 0 &&
+                   other->has_of[topic] == w->model.topics[topic].incarnation;
+        bool late = other->lapsed || now - other->heard_ns >= SESSION_LEAST_NS ||
+                    (other->revoke != 0 && now - other->revoke_ns >= REVOKE_LEAST_NS);
+        if (has && !late) {
+            model_fail(&w->model,
+                       "[G3] group %s: %s/%u goes to member %" PRIu64 ", and member %" PRIu64
+                       " has it",
+                       w->groups[member->group].name, w->model.topics[topic].name, partition,
+                       member->number, other->number);
+        }
+    }
+}
+
+static void mark_owned(const sim_world *w, sim_member *member, const weir_owned *owned,
+                       uint32_t count, bool asked)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t topic = model_topic_of(&w->model, owned[i].topic);
+        if (topic != MODEL_NONE && owned[i].partition < MODEL_PARTITIONS &&
+            w->model.topics[topic].exists == TOPIC_YES) {
+            uint8_t bit = (uint8_t)(1u << owned[i].partition);
+            if (!asked) {
+                member->gave[topic] &= (uint8_t)~bit;
+            } else if ((member->gave[topic] & bit) != 0) {
+                continue; /* the engine has not heard that yet */
+            }
+            member->has[topic] |= bit;
+            member->asked[topic] |= asked ? bit : 0;
+            member->has_of[topic] = w->model.topics[topic].incarnation;
+        }
+    }
+}
+
+/* What it has now: what it is asked for, too. */
+static void mark_assigned(const sim_world *w, sim_member *member, const weir_assigned *assigned)
+{
+    memset(member->has, 0, sizeof(member->has));
+    memset(member->asked, 0, sizeof(member->asked));
+    member->has_in = assigned->generation;
+    if (!assigned->fenced) {
+        mark_owned(w, member, assigned->owned, assigned->owned_count, false);
+        mark_owned(w, member, assigned->revoked, assigned->revoked_count, true);
+    }
+    if (assigned->revoked_count > 0) {
+        member->revoke_ns = member->revoke == 0 ? sim_disk_now_ns(w->disk) : member->revoke_ns;
+        member->revoke = assigned->generation;
+    }
+}
+
+void world_groups_hear(sim_world *w)
+{
+    for (uint32_t i = 0; i < SIM_MEMBER_PORTS; i++) {
+        world_drain(w, MODEL_PORTS + i);
     }
 }
 
@@ -435,14 +545,20 @@ void world_group_assigned(sim_world *w, const weir_assigned *assigned)
         }
         return;
     }
+    world_say(w, "    member %u: assigned in generation %" PRIu64 ": %u owned, %u asked back%s",
+              index_of(w, member), assigned->generation, assigned->owned_count,
+              assigned->revoked_count, assigned->fenced ? ", fenced" : "");
     world_event(w, assigned->fenced ? SIM_EVENT_member_fenced : SIM_EVENT_rebalanced);
     member->out |= assigned->fenced;
-    member->revoke = assigned->revoked_count > 0 ? assigned->generation : member->revoke;
+    mark_assigned(w, member, assigned);
     model_group *group = &w->groups[member->group];
     for (uint32_t i = 0; i < assigned->owned_count && group->made == member->made; i++) {
         const weir_owned *owned = &assigned->owned[i];
         uint32_t topic = model_topic_of(&w->model, owned->topic);
         if (topic != MODEL_NONE && owned->partition < MODEL_PARTITIONS && !assigned->fenced) {
+            if (w->model.topics[topic].exists == TOPIC_YES && member->state == MEMBER_IN) {
+                sole_owner(w, member, assigned->generation, topic, owned->partition);
+            }
             group_model_owned(group, &w->model, topic, owned->partition, assigned->generation,
                               member->number);
         }
@@ -558,7 +674,7 @@ void world_groups_drain(sim_world *w)
         }
     }
     w->drained = true;
-    if (world_up(w)) {
+    if (world_up(w) && world_letters_check(w)) {
         (void)list_now(w);
         (void)world_settle(w, 2000000000);
     }

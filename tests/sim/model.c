@@ -422,7 +422,7 @@ void model_topics(sim_model *model, const weir_topics *topics, bool settle)
 /* ---- Readers
  * --------------------------------------------------------------------------------------------- */
 
-static uint32_t number_of(const weir_record *record)
+uint32_t model_number(const weir_record *record)
 {
     weir_header header;
     uint32_t number = MODEL_NONE;
@@ -457,7 +457,7 @@ static bool may_be_seen(const sim_model *model, const model_send *send, uint32_t
 
 uint32_t model_seen(sim_model *model, uint32_t topic, uint32_t partition, const weir_record *record)
 {
-    uint32_t number = number_of(record);
+    uint32_t number = model_number(record);
     if (number >= model->send_count) {
         model_fail(model, "[P3] a record of topic %u at offset %" PRId64 " that nobody sent", topic,
                    record->offset);
@@ -493,7 +493,7 @@ static bool retained_may_be_seen(const model_send *send, uint32_t topic)
 
 uint32_t model_seen_retained(sim_model *model, uint32_t topic, const weir_record *record)
 {
-    uint32_t number = number_of(record);
+    uint32_t number = model_number(record);
     if (number >= model->send_count) {
         model_fail(model, "[P8] what is retained in topic %u was never sent", topic);
         return MODEL_NONE;

@@ -150,6 +150,7 @@ void model_topics(sim_model *model, const weir_topics *topics, bool settle);
 
 /* ---- What readers see --------------------------------------------------------------------------- */
 /* A record of a topic; topic MODEL_TOPICS: a live one. Returns its send, MODEL_NONE on a breach. */
+uint32_t model_number(const weir_record *record); /* of its send; MODEL_NONE: it has none */
 uint32_t model_seen(sim_model *model, uint32_t topic, uint32_t partition,
                     const weir_record *record);
 /* A value retained, under whatever incarnation it was set. */

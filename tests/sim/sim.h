@@ -132,6 +132,7 @@ typedef struct sim_op {
     X(lease_ended)                                                                                 \
     X(late_answer_refused)                                                                         \
     X(dead_letter)                                                                                 \
+    X(dead_letters_counted)                                                                        \
     X(mode_changed)                                                                                \
     X(group_altered)                                                                               \
     X(group_drained)                                                                               \
@@ -230,6 +231,7 @@ typedef enum ask_kind {
     ASK_GROUP_ALTER,
     ASK_GROUP_LIST,
     ASK_GROUP_DEAD,
+    ASK_LETTERS,
     ASK_JOIN,
     ASK_LEAVE,
     ASK_TAKE,
@@ -332,6 +334,7 @@ typedef struct sim_settle {
     sim_item items[SIM_ITEMS];
     uint32_t count;
     weir_verb verb;
+    bool failed;
     bool over; /* it is known that nothing of it may be settled */
 } sim_settle;
 
@@ -351,10 +354,29 @@ typedef struct sim_member {
     bool out;      /* it was told so: it can only leave */
     uint32_t made; /* of its group */
     uint64_t number;
+    bool quits; /* at once what it is asked for, or its place is taken: nobody is told when */
+    uint8_t has[MODEL_TOPICS];     /* partitions that it was told to own, and has not given up, */
+    uint8_t asked[MODEL_TOPICS];   /* those of them that it is asked for */
+    uint8_t gave[MODEL_TOPICS];    /* it was asked for them, and gave them up */
+    uint64_t has_in;               /* generation */
+    uint32_t has_of[MODEL_TOPICS]; /* the topics' incarnations then */
+    uint64_t heard_ns;             /* it said last that it is there */
+    bool lapsed;                   /* it was silent for so long that it may be out, */
+    uint64_t lapsed_ns;            /* until then */
     uint64_t revoke; /* the generation in which it was asked to give something up; 0: it was not */
+    uint64_t revoke_ns;
     uint32_t held_count;
     sim_item held[SIM_HELD];
 } sim_member;
+
+/* What stands in the topic of dead letters: letters.c. */
+typedef struct sim_letters {
+    uint64_t of[MODEL_GROUPS]; /* of the group as it is called now */
+    uint8_t *seen;             /* by send: a bit for each group */
+    int64_t next;
+    int64_t most; /* so many were ever seen */
+    bool missing; /* there is no such topic */
+} sim_letters;
 
 typedef struct sim_world {
     uint64_t seed;
@@ -369,8 +391,10 @@ typedef struct sim_world {
     sim_member members[SIM_MEMBERS];
     sim_settle settles[SIM_ASKS]; /* by ask */
     bool draining;
-    bool drained;                   /* nothing may be pending */
-    uint64_t pending[MODEL_GROUPS]; /* as told last */
+    bool drained;                        /* nothing may be pending */
+    uint64_t pending[MODEL_GROUPS];      /* as told last */
+    uint64_t letter_fates[MODEL_GROUPS]; /* the same; UINT64_MAX: not told */
+    sim_letters letters;
     sim_ask asks[SIM_ASKS];
     uint32_t asks_open;
     uint32_t ask_next;
@@ -468,6 +492,8 @@ void world_group_create(sim_world *w);
 void world_group_join(sim_world *w);
 void world_group_leave(sim_world *w);
 void world_group_die(sim_world *w);
+/* Members hear what was said to them before a topic goes or comes again under its name. */
+void world_groups_hear(sim_world *w);
 void world_group_take(sim_world *w);
 void world_group_settle(sim_world *w);
 void world_group_settle_wrong(sim_world *w);
