@@ -29,7 +29,8 @@ enum {
     WAIT_MS = 60000,
     PATH_BYTES = 512,
     SAMPLE_US = 50000,
-    UNANSWERED_MAX = 1000
+    UNANSWERED_MAX = 1000,
+    LOG_BYTES = 4096,
 };
 
 typedef struct gateway {
@@ -144,7 +145,9 @@ static double gateway_start(gateway *own)
     uint64_t begin_ns = weir_now_ns();
     if (weir_process_start(argv, NULL, own->folder, own->log, &own->pid) != WEIR_OK ||
         weir_port_await(own->port, own->pid, WAIT_MS) != WEIR_OK) {
-        fprintf(stderr, "the gateway did not start: see %s\n", own->log);
+        char said[LOG_BYTES] = "";
+        (void)weir_file_read(own->log, said, sizeof(said));
+        fprintf(stderr, "the gateway did not start: %s\n", said);
         return -1;
     }
     return (double)(weir_now_ns() - begin_ns) / 1e6;
