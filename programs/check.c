@@ -118,9 +118,13 @@ static void topic_settings_print(void)
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
     for (size_t i = 0; i < count; i++) {
-        printf("| `%s` | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name,
-               rows[i].unit, (long long)rows[i].least, (long long)rows[i].most,
-               rows[i].endless ? ", or -1" : "", (long long)rows[i].fallback, rows[i].help);
+        char bounds[WEIR_TOPIC_BOUNDS_MAX];
+        char fallback[24] = "unlimited";
+        weir_topic_setting_bounds(&rows[i], bounds);
+        if (rows[i].fallback != WEIR_UNLIMITED) {
+            (void)snprintf(fallback, sizeof(fallback), "%lld", (long long)rows[i].fallback);
+        }
+        printf("| `%s` | %s | `%s` | %s |\n", rows[i].name, bounds, fallback, rows[i].help);
     }
 }
 
@@ -130,6 +134,12 @@ static void group_settings_print(void)
     size_t count;
     const weir_group_setting *rows = weir_group_settings(&count);
     for (size_t i = 0; i < count; i++) {
+        const char *word = weir_group_setting_word(&rows[i], rows[i].fallback);
+        if (word != NULL) {
+            printf("| `%s` (%s) | refuse, drop-oldest, dead-letter | `%s` | %s |\n", rows[i].name,
+                   models[rows[i].models & 3], word, rows[i].help);
+            continue;
+        }
         printf("| `%s` (%s) | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name,
                models[rows[i].models & 3], rows[i].unit, (long long)rows[i].least,
                (long long)rows[i].most, rows[i].endless ? ", or -1" : "",

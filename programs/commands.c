@@ -65,10 +65,11 @@ static const weir_option topic_create_options[] = {
 
 static const weir_option topic_settings_options[] = {
     {0, "cleanup", "HOW", "what old records come to: delete, compact or compact,delete"},
-    {0, "retention-ms", "MS", "age at which records may go (default 7 days; -1: never)"},
-    {0, "retention-bytes", "BYTES", "bytes a partition may keep (-1, the default: any number)"},
+    {0, "retention-ms", "MS",
+     "age at which records may go (default 7 days; or unlimited; 0: at once)"},
+    {0, "retention-bytes", "BYTES", "bytes a partition may keep (default unlimited)"},
     {0, "segment-bytes", "BYTES", "size at which a partition begins a new segment"},
-    {0, "segment-ms", "MS", "age at which it does (default 7 days; -1: never)"},
+    {0, "segment-ms", "MS", "age at which it does (default 7 days; or unlimited)"},
     {0, "delete-retention-ms", "MS", "how long compaction leaves tombstones (default a day)"},
     {0, "min-compaction-lag-ms", "MS", "age a record has before compaction may remove it"},
     {0, NULL, NULL, NULL},
@@ -118,6 +119,10 @@ static const weir_option group_settings_options[] = {
     {0, "key-ordered", "YES", "queue: yes: one record of a key is out at a time, in order; or no"},
     {0, "single-active", "YES", "queue: yes: one member gets all, the others wait; or no"},
     {0, "retry-delay-ms", "MS", "queue: a failed record waits so long (default 0)"},
+    {0, "max-records", "N", "queue: records not settled that it may have (-1: any number)"},
+    {0, "max-bytes", "BYTES", "queue: the same in bytes (-1: any number)"},
+    {0, "overflow", "WHAT",
+     "queue: beyond that: refuse publishes (default; queue topics), drop-oldest, or dead-letter"},
     {0, NULL, NULL, NULL},
 };
 

@@ -88,6 +88,19 @@ static bool yes_or_no(const weir_arguments *arguments, const char *flag, long lo
     return *value >= 0;
 }
 
+static bool word_read(const weir_arguments *arguments, const weir_group_setting *row,
+                      const char *flag, weir_group_options *options)
+{
+    const char *text = weir_arguments_text(arguments, flag);
+    int64_t value = 0;
+    if (text != NULL && weir_group_setting_parse(row, weir_bytes_of(text), &value) != WEIR_OK) {
+        weir_say("--%s takes refuse, drop-oldest or dead-letter, not \"%s\"", flag, text);
+        return false;
+    }
+    weir_group_setting_put(options, row, value);
+    return true;
+}
+
 static bool setting_read(const weir_arguments *arguments, const weir_group_setting *row,
                          weir_group_options *options)
 {
@@ -95,6 +108,9 @@ static bool setting_read(const weir_arguments *arguments, const weir_group_setti
     char flag[WEIR_GROUP_FLAG_MAX];
     long long value = 0;
     weir_group_flag_of(row, flag);
+    if (weir_group_setting_word(row, row->least) != NULL) {
+        return word_read(arguments, row, flag, options);
+    }
     if (words ? !yes_or_no(arguments, flag, &value)
               : !weir_arguments_number(arguments, flag, row->endless ? -1 : 0, row->most, 0,
                                        &value)) {

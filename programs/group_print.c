@@ -229,9 +229,12 @@ static void settings_rows(weir_rows *rows, const weir_group_options *options)
     for (size_t i = 0; i < setting_count; i++) {
         int64_t value = weir_group_setting_get(options, &settings[i]);
         bool words = is_yes_or_no(&settings[i]);
+        const char *word = weir_group_setting_word(&settings[i], value);
         number_text text;
         number(text, value);
-        if (concerns(&settings[i], options->model)) {
+        if (word != NULL) {
+            setting_row(rows, settings[i].name, word, "");
+        } else if (concerns(&settings[i], options->model)) {
             setting_row(rows, settings[i].name,
                         !words       ? text
                         : value == 1 ? "yes"
@@ -312,7 +315,10 @@ static void json_options(const weir_group_options *options)
         if (!concerns(&settings[i], options->model)) {
             continue;
         }
-        if (is_yes_or_no(&settings[i])) {
+        const char *word = weir_group_setting_word(&settings[i], value);
+        if (word != NULL) {
+            json_text(settings[i].name, weir_bytes_of(word));
+        } else if (is_yes_or_no(&settings[i])) {
             printf(",\"%s\":%s", settings[i].name, value == 1 ? "true" : "false");
         } else {
             json_number(settings[i].name, value);

@@ -267,8 +267,32 @@ class Groups(cli_test.Case):
         self.client("topic", "create", "jobs", "--kind", "queue")
         out, _ = self.client("topic", "describe", "jobs", "-o", "ndjson")
         rows = {row["setting"]: row["value"] for row in map(json.loads, out.splitlines())}
-        self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", "-1"))
+        self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", -1))
         self.weir("group", "delete", "jobs", code=REFUSED)
+
+    def test_a_queue_that_has_too_much_drops_the_oldest_or_makes_them_dead_letters(self):
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "jobs", "--max-records", "2", "--overflow", "drop-oldest")
+        self.weir("queue", "create", "kept", "--max-bytes", "4096", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-l", stdin="a\nb\nc\nd\ne\n")
+        for number in range(8):
+            self.client("pub", "kept", "-m", f"{number}" * 1000)
+
+        def row(queue):
+            return next(row for row in json.loads(self.weir("queue", "ls", "--json")[0]) if row["queue"] == queue)
+
+        wait_for(lambda: row("jobs")["pending"] == 2, "three were dropped")
+        self.assertEqual(row("jobs")["dropped"], 3)
+        self.assertEqual(self.weir("queue", "peek", "jobs")[0], "d\ne\n")
+        wait_for(lambda: row("kept")["pending"] == 3, "five are dead letters")
+        letters = json.loads(self.weir("queue", "dead", "ls", "kept", "--json")[0])
+        self.assertEqual([(letter["of_offset"], letter["reason"]) for letter in letters],
+                         [(f"{offset}", "overflow") for offset in range(5)])
+        info = json.loads(self.weir("queue", "info", "kept", "--json")[0])
+        self.assertEqual((info["max_records"], info["max_bytes"], info["overflow"]), (-1, 4096, "dead-letter"))
+        self.assertIn("drop-oldest", self.weir("queue", "info", "jobs")[0])
+        _, err = self.weir("group", "create", "g", "--topic", "dead", "--model", "queue", "--max-records", "9", code=REFUSED)
+        self.assertIn("drop-oldest", err)
 
     def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
         self.client("topic", "create", "dead")
@@ -432,6 +456,7 @@ class Groups(cli_test.Case):
             (["group", "create", "g", "--topic", "orders", "--filter", "x"], USAGE, "not both"),
             (["group", "create", "g", "--topic", "orders", "--mode", "often"], USAGE, "at-least-once"),
             (["group", "create", "g", "--topic", "orders", "--model", "pile"], USAGE, "stream or queue"),
+            (["group", "create", "g", "--topic", "orders", "--overflow", "burst"], USAGE, "drop-oldest"),
             (["group", "create", "g", "--topic", "orders", "--lease-ms", "7"], USAGE, "from 100 to"),
             (["group", "create", "g", "--topic", "orders", "--key-ordered", "1"], USAGE, "yes or no"),
             (["group", "create", "g", "--topic", "orders", "--start", "error"], USAGE, "beginning or end"),

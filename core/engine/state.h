@@ -66,6 +66,7 @@ typedef struct weir_filter weir_filter;
 typedef struct weir_retained weir_retained;
 typedef struct weir_read weir_read;
 typedef struct weir_find weir_find;
+typedef struct weir_found weir_found;
 typedef struct weir_cursor weir_cursor;
 typedef struct weir_group weir_group;
 typedef struct weir_group_part weir_group_part;
@@ -297,6 +298,7 @@ struct weir_cursor {
     int64_t end; /* until_end: stop here; INT64_MAX otherwise */
     bool whole;  /* every record of the topic matches */
     bool ended;
+    weir_found *place; /* where it begins is being looked for: it waits; NULL: it is known */
 };
 
 struct weir_subscriber {
@@ -363,6 +365,29 @@ struct weir_read {
     weir_err err;
     int64_t bad_from, bad_to;
     bool ahead; /* nobody has asked for it yet: ahead.c */
+};
+
+/* One partition's offset by time. */
+struct weir_found {
+    uint32_t topic_id;
+    uint32_t partition;
+    bool looked_for; /* by the job; otherwise the offset was known at once */
+    int64_t offset;
+    weir_cursor *cursor; /* that begins there; NULL: none, or it has stopped */
+};
+
+/* In the turn after the job, before anything else of it: no unit may be begun. port NULL: it has
+ * closed. False: the find is kept, and its keeper's to free. */
+typedef bool weir_found_fn(weir_engine *engine, weir_find *find, weir_port *port);
+
+/* Offsets by time that one job looks for (find.c). */
+struct weir_find {
+    weir_read *read;
+    weir_found_fn *found;
+    void *asked; /* by whom it was made: freed with it */
+    int64_t time_ms;
+    uint32_t place_count;
+    weir_found places[];
 };
 
 /* Where a reader from disk goes on, and what was read for it already. */
@@ -598,7 +623,8 @@ typedef struct weir_group_table {
     weir_map by_name;
     weir_map by_id; /* key: the id in the group itself */
     weir_link all;
-    weir_link busy; /* with members, or leases or delays that end: weir_group_busy */
+    weir_link busy;   /* with members, or leases or delays that end: weir_group_busy */
+    weir_link resets; /* reads: to a time, which was found in this turn */
     uint32_t id_next;
     uint64_t part_count; /* of all groups */
     uint64_t looked_ns;  /* when expiry was last looked for */

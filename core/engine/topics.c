@@ -343,25 +343,6 @@ static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_to
     return WEIR_OK;
 }
 
-/* The first offset at or after a time, for a reset, on the owner's thread: it may load a segment's
- * table. Offsets by time that clients ask for are looked up by a job (find.c). */
-int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms)
-{
-    for (uint32_t i = 0; i < partition->segment_count; i++) {
-        int64_t offset = 0;
-        if (weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
-            return offset < partition->start_offset ? partition->start_offset : offset;
-        }
-    }
-    for (uint32_t i = 0; i < partition->tail.count; i++) {
-        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
-        if (chunk->timestamp_ms >= time_ms && chunk->base_offset < partition->visible_offset) {
-            return chunk->base_offset;
-        }
-    }
-    return partition->visible_offset;
-}
-
 /* What a queue topic is made with: its group, and the entry that tells of it. */
 typedef struct queue_group {
     weir_group *group; /* NULL: the topic is a log */
@@ -473,9 +454,9 @@ void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op)
     weir_level level = told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK;
     bool by_time = op->type == WEIR_OP_OFFSETS && op->topic.offsets_kind == WEIR_OFFSETS_TIME;
     if (by_time && done.err == WEIR_OK &&
-        weir_find_time(engine, port,
-                       weir_topics_find(engine, (weir_bytes){op->data, op->topic.name_bytes}),
-                       op->topic.time_ms, &done, engine->topics_unit, level)) {
+        weir_find_offsets(engine, port,
+                          weir_topics_find(engine, (weir_bytes){op->data, op->topic.name_bytes}),
+                          op->topic.time_ms, &done, engine->topics_unit, level)) {
         return; /* the job answers */
     }
     weir_port_answer(port, &done, engine->topics_unit, level);

@@ -58,13 +58,13 @@ def each_option_is_told_changed_and_kept():
         gateway = scene.gateway()
         told(gateway, "topic", "create", "site", "--cleanup", "compact,delete", "--retention-ms", "5000")
         is_ = described(gateway, "site")
-        assert (is_["cleanup"], is_["retention_ms"]) == ("compact,delete", "5000"), is_
-        assert is_["retention_bytes"] == "-1" and is_["segment_bytes"] == "1073741824", is_
+        assert (is_["cleanup"], is_["retention_ms"]) == ("compact,delete", 5000), is_
+        assert is_["retention_bytes"] == -1 and is_["segment_bytes"] == 1073741824, is_
         told(gateway, "topic", "alter", "site", "--retention-ms", "-1", "--segment-bytes", "65536", "-d", "os")
         gateway.kill()
         gateway.start()
         is_ = described(gateway, "site")
-        assert (is_["retention_ms"], is_["segment_bytes"], is_["durability"]) == ("-1", "65536", "os"), is_
+        assert (is_["retention_ms"], is_["segment_bytes"], is_["durability"]) == (-1, 65536, "os"), is_
         refused(gateway, 2, "topic", "alter", "site", "--segment-bytes", "7")
         refused(gateway, 2, "topic", "alter", "site")
         refused(gateway, 3, "topic", "alter", "none", "--retention-ms", "5")

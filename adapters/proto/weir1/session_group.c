@@ -27,6 +27,15 @@ static weir_err setting_decode(const weir_v1_node *node, const weir_group_settin
                                int64_t *value, weir_v1_reason *reason)
 {
     bool yes = false;
+    weir_bytes text = WEIR_BYTES_NULL;
+    if (weir_group_setting_word(row, row->least) != NULL) {
+        if (!weir_v1_node_text(node, &text) ||
+            weir_group_setting_parse(row, text, value) != WEIR_OK) {
+            return weir_v1_refuse(reason, WEIR_INVALID, row->name,
+                                  "Give %s as refuse, drop-oldest or dead-letter.", row->name);
+        }
+        return WEIR_OK;
+    }
     if (is_yes_or_no(row)) {
         if (!weir_v1_node_boolean(node, &yes)) {
             return weir_v1_refuse(reason, WEIR_INVALID, row->name, "Give %s as true or false.",
@@ -329,8 +338,8 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset)
                        "change it with group alter, or delete it with force.";
         break;
     case WEIR_INVALID:
-        text = "This group cannot be so: model and topics never change, settings of queues need "
-               "model queue, and the group of a queue topic goes with its topic.";
+        text = "This group cannot be so: model and topics never change; settings of queues need "
+               "model queue; limits over a log topic need overflow drop-oldest or dead-letter.";
         break;
     case WEIR_LIMIT:
         text = "Too many groups, or too many partitions that groups read (limits groups_max, "
@@ -455,8 +464,11 @@ static void write_settings(weir_v1_writer *writer, const weir_group_options *opt
         if ((rows[i].models & model) == 0) {
             continue;
         }
+        const char *word = weir_group_setting_word(&rows[i], value);
         put_name(writer, rows[i].name);
-        if (is_yes_or_no(&rows[i])) {
+        if (word != NULL) {
+            weir_v1_write_string(writer, weir_bytes_of(word));
+        } else if (is_yes_or_no(&rows[i])) {
             weir_v1_write_raw(writer, value == 1 ? "true" : "false");
         } else {
             weir_v1_write_integer(writer, value);
