@@ -19,6 +19,7 @@
 enum {
     STALL_MS = 1000,
     DRAIN_MS_MAX = 10000,
+    MEASURED_DRAIN_MS_MAX = 60000,
     DRAIN_QUIET_MS = 3000, /* nothing came for so long: nothing will */
     WAIT_MS = 50,
     POLL_US_MAX = 60, /* of an open loop, before the next intended time */
@@ -98,10 +99,19 @@ static weir_err turn_until(weir_flow *flow, uint64_t until_ns)
     return WEIR_OK;
 }
 
+static void measured_tell(weir_flow *flow, const weir_meter *begin)
+{
+    weir_meter end = weir_meter_read(flow->pid);
+    flow->measuring = false;
+    weir_meter_tell(begin, &end, flow->result);
+    weir_result_latency(flow->result, flow->latency);
+    flow->result->late_p50_ns = weir_histogram_quantile(flow->late, 500000);
+    flow->result->late_p99_ns = weir_histogram_quantile(flow->late, 990000);
+}
+
 weir_err weir_flow_measure(weir_flow *flow)
 {
     weir_meter begin;
-    weir_meter end;
     uint64_t now_ns = weir_now_ns();
     weir_err err;
     flow->progress_ns = now_ns;
@@ -116,18 +126,13 @@ weir_err weir_flow_measure(weir_flow *flow)
     if (err != WEIR_OK) {
         return err;
     }
-    flow->measuring = false;
-    end = weir_meter_read(flow->pid);
-    weir_meter_tell(&begin, &end, flow->result);
-    weir_result_latency(flow->result, flow->latency);
-    flow->result->late_p50_ns = weir_histogram_quantile(flow->late, 500000);
-    flow->result->late_p99_ns = weir_histogram_quantile(flow->late, 990000);
+    measured_tell(flow, &begin);
     return WEIR_OK;
 }
 
-weir_err weir_flow_drain(weir_flow *flow)
+static weir_err drain(weir_flow *flow, uint64_t most_ms)
 {
-    uint64_t until_ns = weir_now_ns() + (uint64_t)DRAIN_MS_MAX * NS_PER_MS;
+    uint64_t until_ns = weir_now_ns() + most_ms * NS_PER_MS;
     flow->sending = false;
     flow->given_up = 0; /* a late one is late, not lost */
     flow->progress_ns = weir_now_ns();
@@ -144,4 +149,21 @@ weir_err weir_flow_drain(weir_flow *flow)
         }
     }
     return WEIR_OK;
+}
+
+weir_err weir_flow_drain(weir_flow *flow)
+{
+    return drain(flow, DRAIN_MS_MAX);
+}
+
+weir_err weir_flow_measure_drain(weir_flow *flow)
+{
+    weir_meter begin = weir_meter_read(flow->pid);
+    weir_err err;
+    flow->measuring = true;
+    err = drain(flow, MEASURED_DRAIN_MS_MAX);
+    if (err == WEIR_OK) {
+        measured_tell(flow, &begin);
+    }
+    return err;
 }

@@ -55,6 +55,8 @@ void weir_flow_close(weir_flow *flow);
 weir_err weir_flow_turn(weir_flow *flow);
 /* Warm-up and measured time; usage and latencies go to the result. */
 weir_err weir_flow_measure(weir_flow *flow);
+/* The same of what is under way now: nothing more is sent, and the measured time ends with it. */
+weir_err weir_flow_measure_drain(weir_flow *flow);
 /* Until nothing is under way or unacknowledged, or nothing has come for a while. */
 weir_err weir_flow_drain(weir_flow *flow);
 

@@ -2,6 +2,7 @@
 #include "bench/result.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 weir_err weir_result_fail(weir_bench_result *result, weir_err err, const char *format, ...)
@@ -21,6 +22,15 @@ void weir_result_account(weir_bench_result *result, const weir_account *account,
     result->lost += weir_account_lost(account, sent);
     result->duplicated += account->duplicated;
     result->reordered += account->reordered;
+}
+
+void weir_result_tally(weir_bench_result *result, const weir_tally *tally, uint64_t sent)
+{
+    result->delivered += atomic_load(&tally->had) + atomic_load(&tally->duplicated);
+    result->lost += weir_tally_lost(tally, sent);
+    result->duplicated += atomic_load(&tally->duplicated);
+    result->reordered += atomic_load(&tally->reordered);
+    result->alien += atomic_load(&tally->alien);
 }
 
 void weir_result_latency(weir_bench_result *result, const weir_histogram *latency)

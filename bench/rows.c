@@ -51,7 +51,6 @@
 
 #define PEERS     "mosquitto", "mosquitto-nagle", "nats", "rabbitmq"
 #define WEB_PEERS "mosquitto-ws", "nats", "rabbitmq"
-#define NO_QUEUES "this row does not drive Weir's queues yet"
 #define LACKS     "QoS 2 and kept sessions are not there yet"
 
 /* Rows that differ in rate, QoS or size alone. */
@@ -204,8 +203,7 @@ static const weir_row rows[] = {
      .subjects = {"ceiling", "redis-everysec", "redis-always", "jetstream", "jetstream-pull",
                   "rabbitmq-classic", "rabbitmq-quorum", "weir-os", "weir-disk"},
      .goal_peer = "redis-everysec",
-     .goal_peer_ratio = 3.6,
-     .missing = NO_QUEUES},
+     .goal_peer_ratio = 3.6},
     {.name = "17",
      .title = "queue, latency at 5,000/s, 4 consumers; ceiling: MQTT, QoS 1, 1 to 1",
      .kind = WEIR_ROW_LATENCY,
@@ -218,8 +216,7 @@ static const weir_row rows[] = {
      .subjects = {"ceiling", "redis-everysec", "redis-always", "jetstream", "rabbitmq-classic",
                   "rabbitmq-quorum", "weir-os", "weir-disk"},
      .goal_peer = "redis-everysec",
-     .goal_peer_ratio = 0.8,
-     .missing = NO_QUEUES},
+     .goal_peer_ratio = 0.8},
     {.name = "18",
      .title = "WebSocket, QoS 0, 1 to 100; ceiling over TCP",
      .kind = WEIR_ROW_RATE,

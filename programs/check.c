@@ -130,6 +130,12 @@ static void group_settings_print(void)
     size_t count;
     const weir_group_setting *rows = weir_group_settings(&count);
     for (size_t i = 0; i < count; i++) {
+        const char *word = weir_group_setting_word(&rows[i], rows[i].fallback);
+        if (word != NULL) {
+            printf("| `%s` (%s) | refuse, drop-oldest, dead-letter | `%s` | %s |\n", rows[i].name,
+                   models[rows[i].models & 3], word, rows[i].help);
+            continue;
+        }
         printf("| `%s` (%s) | number of %s, %lld to %lld%s | `%lld` | %s |\n", rows[i].name,
                models[rows[i].models & 3], rows[i].unit, (long long)rows[i].least,
                (long long)rows[i].most, rows[i].endless ? ", or -1" : "",

@@ -118,6 +118,10 @@ static const weir_option group_settings_options[] = {
     {0, "key-ordered", "YES", "queue: yes: one record of a key is out at a time, in order; or no"},
     {0, "single-active", "YES", "queue: yes: one member gets all, the others wait; or no"},
     {0, "retry-delay-ms", "MS", "queue: a failed record waits so long (default 0)"},
+    {0, "max-records", "N", "queue: records not settled that it may have (-1: any number)"},
+    {0, "max-bytes", "BYTES", "queue: the same in bytes (-1: any number)"},
+    {0, "overflow", "WHAT",
+     "queue: beyond that: refuse publishes (default; queue topics), drop-oldest, or dead-letter"},
     {0, NULL, NULL, NULL},
 };
 
@@ -463,7 +467,7 @@ static const weir_command commands[] = {
      "[NAME]",
      "show how far each partition of a group, or of all, is behind",
      "committed is the next offset to read of a stream group; a queue group has settled all below it. "
-     "lag counts the records that are not settled, lag_ms is the age of the oldest.",
+     "lag counts the records that are not settled, lag_s is the age of the oldest in seconds.",
      "weir group lag\nweir group lag billing\n",
      0,
      1,

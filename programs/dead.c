@@ -6,7 +6,8 @@
  * Several queues may share a dead-letter topic, and its records stay by its own retention. So what
  * was replayed or discarded is remembered by a group of its own over that topic, of model queue,
  * named dead-letters.QUEUE, which is never forgotten; letters of other queues are accepted in it and
- * are none of its business.
+ * are none of its business. No group of one's own may have a / in its name: a queue plant/jobs is
+ * dead-letters.plant%2Fjobs there, and a % itself is %25, so that no two queues share a group.
  *
  * Happy path: join that group, take, publish (replay), accept. Failures: killed between publishing
  * and accepting, a letter is replayed again: at least once.
@@ -14,6 +15,7 @@
  * [D1] A letter is accepted only after the gateway confirmed its copy. */
 #include "programs/connect.h"
 #include "programs/group.h"
+#include "programs/position.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@ enum {
     TAKEN_MAX = 100,
     FETCH_BYTES = 1048576,
     WAIT_MS = 1000,
-    NAME_MAX_BYTES = 300,
+    NAME_MAX_BYTES = 768, /* a queue's name, each byte of it as three */
     CELL_MAX = 300
 };
 
@@ -62,6 +64,17 @@ static bool is_of(const letters *own, const weir_client_record *record)
     return weir_bytes_equal(why_of(record, "group"), weir_bytes_of(own->queue));
 }
 
+/* [D2] One queue, one group: / and % are written as %2F and %25. */
+static void group_name(letters *own)
+{
+    size_t len = (size_t)snprintf(own->group, sizeof(own->group), "dead-letters.");
+    for (const char *at = own->queue; *at != '\0' && len + 4 < sizeof(own->group); at++) {
+        bool plain = *at != '/' && *at != '%';
+        len += (size_t)snprintf(own->group + len, sizeof(own->group) - len, plain ? "%c" : "%%%02X",
+                                (unsigned char)*at);
+    }
+}
+
 /* ---- Where they are ---------------------------------------------------------------------------
  */
 
@@ -80,10 +93,7 @@ static bool letters_find(letters *own, weir_exit *code)
     weir_bytes topic = groups.count == 1 ? groups.groups[0].options.dead_letter : WEIR_BYTES_NULL;
     snprintf(own->topic, sizeof(own->topic), "%.*s", (int)topic.len,
              topic.ptr == NULL ? "" : (const char *)topic.ptr);
-    snprintf(own->group, sizeof(own->group), "dead-letters.%s", own->queue);
-    for (char *at = own->group; *at != '\0'; at++) {
-        *at = *at == '/' ? '.' : *at;
-    }
+    group_name(own);
     weir_client_groups_free(&groups);
     *code = WEIR_EXIT_NOT_FOUND;
     if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND)) {
@@ -118,16 +128,18 @@ static const char *cell(char text[CELL_MAX], weir_bytes bytes)
 
 static void letter_row(weir_rows *rows, const weir_client_record *record)
 {
-    static const char *const names[] = {"topic", "partition", "offset", "reason", "text", "failed"};
-    char texts[7][CELL_MAX];
+    static const char *const names[] = {"topic", "partition", "offset", "reason",
+                                        "text",  "leased",    "failed", "origin"};
+    char texts[9][CELL_MAX];
     char numbers[2][24];
-    const char *cells[9] = {numbers[0], numbers[1]};
+    char time[WEIR_TIME_TEXT_MAX];
+    const char *cells[12] = {numbers[0], numbers[1], weir_time_text(record->time_ms, time)};
     snprintf(numbers[0], sizeof(numbers[0]), "%" PRIu32, record->partition);
     snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, record->offset);
-    for (int i = 0; i < 6; i++) {
-        cells[i + 2] = cell(texts[i], why_of(record, names[i]));
+    for (int i = 0; i < 8; i++) {
+        cells[i + 3] = cell(texts[i], why_of(record, names[i]));
     }
-    cells[8] = cell(texts[6], record->key);
+    cells[11] = cell(texts[8], record->key);
     weir_rows_add(rows, cells);
 }
 
@@ -193,10 +205,10 @@ static weir_err list_into(letters *own, weir_rows *rows)
 
 static weir_exit letters_list(letters *own, weir_output output)
 {
-    static const char *const columns[] = {"partition#",   "offset#",   "of_topic",
-                                          "of_partition", "of_offset", "reason",
-                                          "text",         "failed",    "key"};
-    weir_rows *rows = weir_rows_create(columns, 9);
+    static const char *const columns[] = {"partition#",   "offset#",   "time",   "of_topic",
+                                          "of_partition", "of_offset", "reason", "text",
+                                          "leased",       "failed",    "origin", "key"};
+    weir_rows *rows = weir_rows_create(columns, 12);
     weir_err err = list_into(own, rows);
     if (err == WEIR_OK) {
         weir_rows_print(rows, output, stdout);

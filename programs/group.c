@@ -70,10 +70,9 @@ static bool words_of_topics(const weir_arguments *arguments, weir_group_words *w
     return true;
 }
 
-/* The flag of a setting: "lease_ms" is --lease-ms. */
-static void flag_of(const weir_group_setting *setting, char flag[64])
+void weir_group_flag_of(const weir_group_setting *setting, char flag[WEIR_GROUP_FLAG_MAX])
 {
-    snprintf(flag, 64, "%s", setting->name);
+    snprintf(flag, WEIR_GROUP_FLAG_MAX, "%s", setting->name);
     for (char *at = flag; *at != '\0'; at++) {
         *at = *at == '_' ? '-' : *at;
     }
@@ -89,13 +88,29 @@ static bool yes_or_no(const weir_arguments *arguments, const char *flag, long lo
     return *value >= 0;
 }
 
+static bool word_read(const weir_arguments *arguments, const weir_group_setting *row,
+                      const char *flag, weir_group_options *options)
+{
+    const char *text = weir_arguments_text(arguments, flag);
+    int64_t value = 0;
+    if (text != NULL && weir_group_setting_parse(row, weir_bytes_of(text), &value) != WEIR_OK) {
+        weir_say("--%s takes refuse, drop-oldest or dead-letter, not \"%s\"", flag, text);
+        return false;
+    }
+    weir_group_setting_put(options, row, value);
+    return true;
+}
+
 static bool setting_read(const weir_arguments *arguments, const weir_group_setting *row,
                          weir_group_options *options)
 {
     bool words = row->least == 1 && row->most == 2;
-    char flag[64];
+    char flag[WEIR_GROUP_FLAG_MAX];
     long long value = 0;
-    flag_of(row, flag);
+    weir_group_flag_of(row, flag);
+    if (weir_group_setting_word(row, row->least) != NULL) {
+        return word_read(arguments, row, flag, options);
+    }
     if (words ? !yes_or_no(arguments, flag, &value)
               : !weir_arguments_number(arguments, flag, row->endless ? -1 : 0, row->most, 0,
                                        &value)) {
@@ -146,9 +161,8 @@ bool weir_group_words_read(const weir_arguments *arguments, weir_group_words *wo
 /* ---- Answers ----------------------------------------------------------------------------------
  */
 
-weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char *group)
+void weir_group_say(weir_err err, const char *group, const char *sentence)
 {
-    const char *sentence = weir_client_error(client);
     if (err == WEIR_NAME_INVALID && weir_group_name_check(weir_bytes_of(group)) != WEIR_OK) {
         weir_say("\"%.160s\" is no group name: it has 1 to %d bytes without +, #, / and control "
                  "characters, and does not begin with $",
@@ -156,20 +170,18 @@ weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char
     } else if (err != WEIR_OK) {
         weir_say("%.200s: %.500s", group, sentence[0] != '\0' ? sentence : weir_err_text(err));
     }
+}
+
+weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char *group)
+{
+    weir_group_say(err, group, weir_client_error(client));
     return weir_exit_of(err);
 }
 
-/* As weir_group_outcome, for what asks for a group that must be there. */
-static weir_exit named_outcome(const weir_client *client, weir_err err, const char *group)
+/* For what asks for a group that must be there. */
+static weir_exit named_outcome(weir_client *client, weir_err err, const char *group)
 {
-    if (err != WEIR_NOT_FOUND) {
-        return weir_group_outcome(client, err, group);
-    }
-    weir_say(
-        "no group \"%.200s\" is there; `weir group ls` lists those that are, `weir group create "
-        "%.200s --topic TOPIC` makes it",
-        group, group);
-    return weir_exit_of(err);
+    return weir_group_refused(client, err, group, NULL, WEIR_GROUP_LOOKS);
 }
 
 static weir_exit done(const weir_arguments *arguments, weir_client *client, weir_exit code,
@@ -199,8 +211,10 @@ weir_exit weir_run_group_create(const weir_arguments *arguments)
     }
     weir_err err =
         weir_client_group_create(client, weir_bytes_of(arguments->operands[0]), &words.options);
-    return done(arguments, client, weir_group_outcome(client, err, arguments->operands[0]),
-                "created");
+    return done(
+        arguments, client,
+        weir_group_refused(client, err, arguments->operands[0], &words.options, WEIR_GROUP_CREATES),
+        "created");
 }
 
 weir_exit weir_run_group_alter(const weir_arguments *arguments)
@@ -220,8 +234,10 @@ weir_exit weir_run_group_alter(const weir_arguments *arguments)
     }
     weir_err err =
         weir_client_group_alter(client, weir_bytes_of(arguments->operands[0]), &words.options);
-    return done(arguments, client, weir_group_outcome(client, err, arguments->operands[0]),
-                "changed");
+    return done(
+        arguments, client,
+        weir_group_refused(client, err, arguments->operands[0], &words.options, WEIR_GROUP_ALTERS),
+        "changed");
 }
 
 weir_exit weir_run_group_delete(const weir_arguments *arguments)
@@ -233,7 +249,9 @@ weir_exit weir_run_group_delete(const weir_arguments *arguments)
         return code;
     }
     weir_err err = weir_client_group_delete(client, weir_bytes_of(arguments->operands[0]), force);
-    return done(arguments, client, named_outcome(client, err, arguments->operands[0]), "deleted");
+    return done(arguments, client,
+                weir_group_refused(client, err, arguments->operands[0], NULL, WEIR_GROUP_DELETES),
+                "deleted");
 }
 
 /* ---- What is shown ----------------------------------------------------------------------------
@@ -340,23 +358,28 @@ static bool reset_read(const weir_arguments *arguments, weir_reset *reset)
     return true;
 }
 
-/* What is not moved is not shown. */
+/* How many offsets come again, and how many are passed over. What is not moved is not shown. */
 static void reset_rows(weir_rows *rows, const weir_reset *reset, const weir_group_info *before,
                        const weir_group_info *after)
 {
     for (uint32_t i = 0; i < after->partition_count && i < before->partition_count; i++) {
         const weir_group_partition *part = &after->partitions[i];
         char topic[WEIR_GROUP_FILTER_BYTES_MAX];
-        char texts[3][24];
-        const char *cells[] = {topic, texts[0], texts[1], texts[2]};
+        int64_t from = before->partitions[i].committed;
+        char texts[5][24];
+        const char *cells[] = {topic, texts[0], texts[1], texts[2], texts[3], texts[4]};
         if ((reset->topic.ptr != NULL && !weir_bytes_equal(reset->topic, part->topic)) ||
             (reset->partition >= 0 && reset->partition != part->partition)) {
             continue;
         }
         snprintf(topic, sizeof(topic), "%.*s", (int)part->topic.len, (const char *)part->topic.ptr);
         snprintf(texts[0], sizeof(texts[0]), "%" PRIu32, part->partition);
-        snprintf(texts[1], sizeof(texts[1]), "%" PRId64, before->partitions[i].committed);
+        snprintf(texts[1], sizeof(texts[1]), "%" PRId64, from);
         snprintf(texts[2], sizeof(texts[2]), "%" PRId64, part->committed);
+        snprintf(texts[3], sizeof(texts[3]), "%" PRId64,
+                 part->committed < from ? from - part->committed : 0);
+        snprintf(texts[4], sizeof(texts[4]), "%" PRId64,
+                 part->committed > from ? part->committed - from : 0);
         weir_rows_add(rows, cells);
     }
 }
@@ -364,13 +387,31 @@ static void reset_rows(weir_rows *rows, const weir_reset *reset, const weir_grou
 static void reset_print(const weir_reset *reset, const weir_client_groups *before,
                         const weir_client_groups *after, weir_output output)
 {
-    static const char *const columns[] = {"topic", "partition#", "from#", "to#"};
-    weir_rows *rows = weir_rows_create(columns, 4);
+    static const char *const columns[] = {"topic", "partition#", "from#",
+                                          "to#",   "again#",     "skipped#"};
+    weir_rows *rows = weir_rows_create(columns, 6);
     if (before->count == 1 && after->count == 1) {
         reset_rows(rows, reset, &before->groups[0], &after->groups[0]);
     }
     weir_rows_print(rows, output, stdout);
     weir_rows_destroy(rows);
+}
+
+/* NOT_FOUND: the group is there, so it is the topic or the partition that it does not read. */
+static weir_exit reset_refused(weir_client *client, weir_err err, const weir_reset *reset,
+                               const char *name, const weir_client_groups *groups)
+{
+    if (err != WEIR_NOT_FOUND || groups->count != 1) {
+        return weir_group_refused(client, err, name, NULL, WEIR_GROUP_LOOKS);
+    }
+    if (reset->topic.ptr == NULL) {
+        weir_say("%s reads no partition yet: there is nothing to move", name);
+    } else {
+        weir_say("%s does not read that: `weir group lag %s` lists the topics and partitions that "
+                 "it does",
+                 name, name);
+    }
+    return weir_exit_of(err);
 }
 
 weir_exit weir_run_group_reset(const weir_arguments *arguments)
@@ -390,7 +431,7 @@ weir_exit weir_run_group_reset(const weir_arguments *arguments)
     code = named_outcome(client, err, name);
     if (err == WEIR_OK) {
         err = weir_client_group_reset(client, &reset, &after);
-        code = weir_group_outcome(client, err, name);
+        code = reset_refused(client, err, &reset, name, &before);
     }
     if (err == WEIR_OK) {
         reset_print(&reset, &before, &after, output);

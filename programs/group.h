@@ -18,8 +18,27 @@ typedef struct weir_group_words {
  * not given is 0. False, with the sentence printed, when one does not fit. */
 bool weir_group_words_read(const weir_arguments *arguments, weir_group_words *words);
 
+/* The flag of a setting: "lease_ms" is lease-ms. */
+enum { WEIR_GROUP_FLAG_MAX = 64 };
+void weir_group_flag_of(const weir_group_setting *setting, char flag[WEIR_GROUP_FLAG_MAX]);
+
 /* Prints the sentence about `err` (nothing when it is OK) and gives the exit code. */
 weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char *group);
+/* The same in the gateway's words. */
+void weir_group_say(weir_err err, const char *group, const char *sentence);
+
+typedef enum weir_group_doing {
+    WEIR_GROUP_CREATES,
+    WEIR_GROUP_ALTERS,
+    WEIR_GROUP_JOINS,
+    WEIR_GROUP_DELETES,
+    WEIR_GROUP_LOOKS,
+} weir_group_doing;
+
+/* As weir_group_outcome, and asks the gateway what is in force, so that the sentence names it and
+ * the command that helps. `asked`: what the group was to be; NULL: nothing was said about that. */
+weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
+                             const weir_group_options *asked, weir_group_doing doing);
 
 /* One line a group; one line a partition; everything about one. */
 void weir_groups_print(const weir_client_groups *groups, weir_output output);

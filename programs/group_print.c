@@ -23,6 +23,13 @@ static const char *count(number_text text, uint64_t value)
     return text;
 }
 
+/* Milliseconds as seconds. */
+static const char *seconds(number_text text, int64_t ms)
+{
+    snprintf(text, NUMBER_MAX, "%" PRId64 ".%03d", ms / 1000, (int)(ms % 1000));
+    return text;
+}
+
 static const char *text_of(char text[TEXT_MAX], weir_bytes bytes)
 {
     snprintf(text, TEXT_MAX, "%.*s", (int)bytes.len,
@@ -55,14 +62,24 @@ uint64_t weir_group_lag(const weir_group_info *group, int64_t *age_ms)
     return lag;
 }
 
+/* Members of a stream that own nothing: there are more of them than partitions. */
+static uint32_t idle_count(const weir_group_info *group)
+{
+    uint32_t idle = 0;
+    for (uint32_t i = 0; i < group->member_count; i++) {
+        idle += group->options.model == WEIR_MODEL_STREAM && group->members[i].partitions == 0;
+    }
+    return idle;
+}
+
 void weir_groups_print(const weir_client_groups *groups, weir_output output)
 {
-    static const char *const columns[] = {"group",    "model", "mode",   "reads",
-                                          "members#", "lag#",  "lag_ms#"};
-    weir_rows *rows = weir_rows_create(columns, 7);
+    static const char *const columns[] = {"group",    "model", "mode", "reads",
+                                          "members#", "idle#", "lag#", "lag_s#"};
+    weir_rows *rows = weir_rows_create(columns, 8);
     for (uint32_t i = 0; i < groups->count; i++) {
         const weir_group_info *group = &groups->groups[i];
-        number_text numbers[3];
+        number_text numbers[4];
         char name[TEXT_MAX];
         char reads[TEXT_MAX];
         int64_t age_ms;
@@ -72,8 +89,9 @@ void weir_groups_print(const weir_client_groups *groups, weir_output output)
                                weir_mode_name(group->options.mode),
                                reads_of(reads, &group->options),
                                count(numbers[0], group->member_count),
-                               count(numbers[1], lag),
-                               number(numbers[2], age_ms)};
+                               count(numbers[1], idle_count(group)),
+                               count(numbers[2], lag),
+                               seconds(numbers[3], age_ms)};
         weir_rows_add(rows, cells);
     }
     weir_rows_print(rows, output, stdout);
@@ -98,7 +116,7 @@ static void lag_rows(weir_rows *rows, const weir_group_info *group)
                                number(numbers[1], part->committed),
                                number(numbers[2], part->end),
                                count(numbers[3], part->lag),
-                               number(numbers[4], part->lag_ms),
+                               seconds(numbers[4], part->lag_ms),
                                count(numbers[5], part->leased),
                                count(numbers[6], part->delayed),
                                owned ? text_of(owner, group->members[part->owner].name) : NULL};
@@ -108,8 +126,8 @@ static void lag_rows(weir_rows *rows, const weir_group_info *group)
 
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
 {
-    static const char *const columns[] = {"group", "topic",   "partition#", "committed#", "end#",
-                                          "lag#",  "lag_ms#", "leased#",    "delayed#",   "owner"};
+    static const char *const columns[] = {"group", "topic",  "partition#", "committed#", "end#",
+                                          "lag#",  "lag_s#", "leased#",    "delayed#",   "owner"};
     weir_rows *rows = weir_rows_create(columns, 10);
     for (uint32_t i = 0; i < groups->count; i++) {
         lag_rows(rows, &groups->groups[i]);
@@ -118,11 +136,13 @@ void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
     weir_rows_destroy(rows);
 }
 
+/* The members, also when there are none. */
 static void members_print(const weir_group_info *group)
 {
-    static const char *const columns[] = {"member",      "instance", "origin",
-                                          "partitions#", "leased#",  "silent_ms#"};
-    weir_rows *rows = weir_rows_create(columns, 6);
+    static const char *const columns[] = {"member",  "instance",  "origin", "partitions#",
+                                          "leased#", "silent_s#", "state"};
+    bool stream = group->options.model == WEIR_MODEL_STREAM;
+    weir_rows *rows = weir_rows_create(columns, 7);
     for (uint32_t i = 0; i < group->member_count; i++) {
         const weir_group_member *member = &group->members[i];
         number_text numbers[3];
@@ -130,9 +150,13 @@ static void members_print(const weir_group_info *group)
         char instance[TEXT_MAX];
         char origin[TEXT_MAX];
         const char *cells[] = {
-            text_of(name, member->name),       text_of(instance, member->instance),
-            text_of(origin, member->origin),   count(numbers[0], member->partitions),
-            count(numbers[1], member->leased), number(numbers[2], member->silent_ms)};
+            text_of(name, member->name),
+            text_of(instance, member->instance),
+            text_of(origin, member->origin),
+            count(numbers[0], member->partitions),
+            count(numbers[1], member->leased),
+            seconds(numbers[2], member->silent_ms),
+            stream && member->partitions == 0 ? "idle: no partition is left for it" : ""};
         weir_rows_add(rows, cells);
     }
     weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
@@ -143,11 +167,38 @@ static void fates_print(const weir_group_info *group)
 {
     static const char *const columns[] = {"fate", "records#"};
     weir_rows *rows = weir_rows_create(columns, 2);
+    uint64_t all = 0;
     for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
         number_text text;
         const char *cells[] = {weir_fate_name((weir_fate)fate), count(text, group->fates[fate])};
+        all += group->fates[fate];
         weir_rows_add(rows, cells);
     }
+    number_text sum;
+    const char *cells[] = {"all", count(sum, all)};
+    weir_rows_add(rows, cells);
+    weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
+    weir_rows_destroy(rows);
+}
+
+static void counter_row(weir_rows *rows, const char *what, uint64_t times)
+{
+    number_text text;
+    const char *cells[] = {what, count(text, times)};
+    weir_rows_add(rows, cells);
+}
+
+static void counters_print(const weir_group_info *group)
+{
+    static const char *const columns[] = {"happened", "times#"};
+    weir_rows *rows = weir_rows_create(columns, 2);
+    if (group->options.model == WEIR_MODEL_STREAM) {
+        counter_row(rows, "rebalances", group->rebalances);
+    } else {
+        counter_row(rows, "leased", group->leased_times);
+        counter_row(rows, "failed", group->failed_times);
+    }
+    counter_row(rows, "late answers refused", group->late_refused);
     weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
     weir_rows_destroy(rows);
 }
@@ -178,9 +229,12 @@ static void settings_rows(weir_rows *rows, const weir_group_options *options)
     for (size_t i = 0; i < setting_count; i++) {
         int64_t value = weir_group_setting_get(options, &settings[i]);
         bool words = is_yes_or_no(&settings[i]);
+        const char *word = weir_group_setting_word(&settings[i], value);
         number_text text;
         number(text, value);
-        if (concerns(&settings[i], options->model)) {
+        if (word != NULL) {
+            setting_row(rows, settings[i].name, word, "");
+        } else if (concerns(&settings[i], options->model)) {
             setting_row(rows, settings[i].name,
                         !words       ? text
                         : value == 1 ? "yes"
@@ -261,7 +315,10 @@ static void json_options(const weir_group_options *options)
         if (!concerns(&settings[i], options->model)) {
             continue;
         }
-        if (is_yes_or_no(&settings[i])) {
+        const char *word = weir_group_setting_word(&settings[i], value);
+        if (word != NULL) {
+            json_text(settings[i].name, weir_bytes_of(word));
+        } else if (is_yes_or_no(&settings[i])) {
             printf(",\"%s\":%s", settings[i].name, value == 1 ? "true" : "false");
         } else {
             json_number(settings[i].name, value);
@@ -339,10 +396,10 @@ void weir_group_info_print(const weir_group_info *group, weir_output output)
     settings_print(group);
     fputc('\n', stdout);
     weir_groups_lag_print(&one, WEIR_OUTPUT_TABLE);
-    if (group->member_count > 0) {
-        fputc('\n', stdout);
-        members_print(group);
-    }
+    fputc('\n', stdout);
+    members_print(group);
+    fputc('\n', stdout);
+    counters_print(group);
     fputc('\n', stdout);
     fates_print(group);
 }

@@ -34,7 +34,8 @@ enum {
     AGAIN_DELAY_MS = 1000, /* before a record that a command gave back is handed out again */
     EXIT_AGAIN = 75,       /* EX_TEMPFAIL */
     SIGNALLED = 128,       /* a shell tells of a signal by its number above this */
-    TOPIC_BYTES_MAX = 256
+    TOPIC_BYTES_MAX = 256,
+    OWNED_TEXT_MAX = 400
 };
 
 typedef struct joining {
@@ -120,9 +121,11 @@ static weir_err queue_settle(joining *own, const span *what, weir_settle *how)
     how->epoch = what->epoch;
     weir_err err = weir_client_settle(own->client, own->joined.member, how, &settled);
     if (err == WEIR_LEASE_LOST) {
-        weir_say("%" PRIu64 " records were settled too late: their lease was over, and they go to "
-                 "another member; give the group a longer --lease-ms",
-                 settled.refused);
+        weir_say("%" PRIu64 " records were settled too late: their lease of %" PRId64
+                 " ms was over, "
+                 "and they go to another member; `weir group alter %s --lease-ms %" PRId64
+                 "` gives more time",
+                 settled.refused, own->joined.lease_ms, own->group, 2 * own->joined.lease_ms);
         err = WEIR_OK;
     }
     return err;
@@ -332,6 +335,62 @@ static weir_err record_run(joining *own, uint32_t index)
     return code == 0 ? span_accept(own, &what) : failed_settle(own, &what, code);
 }
 
+/* ---- What is told -----------------------------------------------------------------------------
+ */
+
+static const char *doing_of(const joining *own)
+{
+    bool stream = own->joined.model == WEIR_MODEL_STREAM;
+    if (!settles(own)) {
+        return own->command == NULL ? "prints records, which were settled before they came"
+                                    : "runs the command for each record, settled before it came";
+    }
+    if (own->command == NULL) {
+        return stream ? "prints records and commits them" : "prints records and accepts them";
+    }
+    return stream ? "runs the command for each record: exit code 0 commits it, others end this"
+                  : "runs the command for each record: exit code 0 accepts it, 75 gives it back, "
+                    "others are failures";
+}
+
+/* What the member is, and what it does with each record. */
+static void joined_say(const joining *own)
+{
+    char lease[48] = "";
+    if (own->joined.model == WEIR_MODEL_QUEUE && own->joined.lease_ms > 0) {
+        snprintf(lease, sizeof(lease), ", leases of %.3g s", (double)own->joined.lease_ms / 1000);
+    }
+    weir_say("%s: a member (%s, %s%s): %s; Ctrl-C leaves in order", own->group,
+             weir_model_name(own->joined.model), weir_mode_name(own->joined.mode), lease,
+             doing_of(own));
+}
+
+/* "orders 0, 1; bills 0", cut where it grows too long. */
+static void owned_say(const joining *own, const weir_client_assigned *assigned)
+{
+    char text[OWNED_TEXT_MAX] = "";
+    weir_bytes last = WEIR_BYTES_NULL;
+    size_t len = 0;
+    for (uint32_t i = 0; i < assigned->owned_count && len < sizeof(text); i++) {
+        const weir_owned *one = &assigned->owned[i];
+        bool same = i > 0 && weir_bytes_equal(last, one->topic);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s%s%" PRIu32,
+                                same    ? ", "
+                                : i > 0 ? "; "
+                                        : "",
+                                same ? 0 : (int)one->topic.len, (const char *)one->topic.ptr,
+                                same ? "" : " ", one->partition);
+        last = one->topic;
+    }
+    if (assigned->owned_count == 0) {
+        weir_say("%s: generation %" PRIu64 ": owns nothing: every partition has another owner",
+                 own->group, assigned->generation);
+    } else {
+        weir_say("%s: generation %" PRIu64 ": owns %s%s", own->group, assigned->generation, text,
+                 len < sizeof(text) ? "" : " ...");
+    }
+}
+
 /* ---- The loop ---------------------------------------------------------------------------------
  */
 
@@ -350,6 +409,9 @@ static weir_err events_take(joining *own)
         }
         if (event.assigned.fenced) {
             return WEIR_LEASE_LOST;
+        }
+        if (own->talk && event.assigned.revoked_count == 0) {
+            owned_say(own, &event.assigned);
         }
         if (event.assigned.revoked_count > 0) {
             err = weir_client_revoked(own->client, own->joined.member, event.assigned.generation);
@@ -402,12 +464,13 @@ static weir_exit consume(joining *own)
         return WEIR_EXIT_ERROR; /* it was told */
     }
     if (err == WEIR_LEASE_LOST) {
-        weir_say("%s: this member is out: it said nothing for longer than session_ms, or another "
-                 "took its place; join again",
-                 own->group);
+        weir_say("%s: this member is out: it said nothing for session_ms (%" PRId64
+                 "), or another of its --instance came; join again",
+                 own->group, own->joined.session_ms);
         return WEIR_EXIT_ERROR;
     }
-    return stopped ? WEIR_EXIT_DONE : weir_group_outcome(own->client, err, own->group);
+    return stopped ? WEIR_EXIT_DONE
+                   : weir_group_refused(own->client, err, own->group, NULL, WEIR_GROUP_JOINS);
 }
 
 /* ---- The command line -------------------------------------------------------------------------
@@ -439,10 +502,12 @@ static bool joining_read(const weir_arguments *arguments, joining *own)
     return true;
 }
 
-static weir_exit join_refused(const weir_client *client, weir_err err, const char *group, bool told)
+static weir_exit join_refused(weir_client *client, weir_err err, const char *group,
+                              const weir_group_words *words)
 {
-    if (err != WEIR_NOT_FOUND || told) {
-        return weir_group_outcome(client, err, group);
+    if (err != WEIR_NOT_FOUND || words->options.topic_count > 0) {
+        return weir_group_refused(client, err, group, words->given ? &words->options : NULL,
+                                  WEIR_GROUP_JOINS);
     }
     weir_say("no group \"%.200s\" is there; say what it is to read, --topic TOPIC or --filter "
              "FILTER, and joining makes it",
@@ -467,10 +532,13 @@ weir_exit weir_run_group_join(const weir_arguments *arguments)
     weir_err err = weir_client_group_join(own.client, &join, &own.joined);
     if (err == WEIR_OK) {
         signals_watch();
+        if (own.talk) {
+            joined_say(&own);
+        }
         code = consume(&own);
         (void)weir_client_leave(own.client, own.joined.member, true);
     } else {
-        code = join_refused(own.client, err, own.group, words.options.topic_count > 0);
+        code = join_refused(own.client, err, own.group, &words);
     }
     weir_client_close(own.client);
     return code;

@@ -38,6 +38,17 @@ static bool fraction_read(const char *text, int64_t *milliseconds)
     return *text == '\0' || (*text == 'Z' && text[1] == '\0');
 }
 
+const char *weir_time_text(int64_t time_ms, char text[WEIR_TIME_TEXT_MAX])
+{
+    time_t whole = (time_t)(time_ms / 1000);
+    struct tm parts;
+    size_t len = gmtime_r(&whole, &parts) == NULL
+                     ? 0
+                     : strftime(text, WEIR_TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + len, WEIR_TIME_TEXT_MAX - len, ".%03dZ", (int)(time_ms % 1000));
+    return text;
+}
+
 bool weir_time_read(const char *text, int64_t *time_ms)
 {
     struct tm parts = {0};

@@ -13,6 +13,9 @@ typedef struct weir_where {
 /* Unix time in seconds or milliseconds, with fractions, or 2026-01-31T12:00:00, with fractions and a
  * Z behind it as one likes, UTC. False, *time_ms untouched, when it is neither. */
 bool weir_time_read(const char *text, int64_t *time_ms);
+/* Unix milliseconds as 2026-01-31T12:00:00.000Z. */
+enum { WEIR_TIME_TEXT_MAX = 40 };
+const char *weir_time_text(int64_t time_ms, char text[WEIR_TIME_TEXT_MAX]);
 /* A time as a number: 1e11 and above are milliseconds, what is below seconds. False outside
  * [0, 1e15]. */
 bool weir_time_of_number(double number, int64_t *time_ms);

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { PARTITIONS_MAX = 16384, PEEK_BYTES_MAX = 1048576 };
+enum { PARTITIONS_MAX = 16384, PEEK_BYTES_MAX = 1048576, CELLS = 7 };
 
 /* ---- Creating ---------------------------------------------------------------------------------
  */
@@ -76,21 +76,22 @@ static const weir_group_info *group_named(const weir_client_groups *groups, cons
 
 static void queue_row(weir_rows *rows, const char *name, const weir_group_info *group)
 {
-    uint64_t numbers[6] = {0};
+    uint64_t numbers[CELLS] = {0};
     int64_t age_ms = 0;
-    char texts[6][24];
-    const char *cells[7] = {name};
+    char texts[CELLS][24];
+    const char *cells[CELLS + 1] = {name};
     if (group != NULL) {
         numbers[0] = weir_group_lag(group, &age_ms);
         numbers[3] = group->fates[WEIR_FATE_ACCEPTED];
         numbers[4] = group->fates[WEIR_FATE_DEAD_LETTERED];
-        numbers[5] = group->member_count;
+        numbers[5] = group->fates[WEIR_FATE_DROPPED];
+        numbers[6] = group->member_count;
     }
     for (uint32_t i = 0; group != NULL && i < group->partition_count; i++) {
         numbers[1] += group->partitions[i].leased;
         numbers[2] += group->partitions[i].delayed;
     }
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < CELLS; i++) {
         snprintf(texts[i], sizeof(texts[i]), "%" PRIu64, numbers[i]);
         cells[i + 1] = texts[i];
     }
@@ -100,9 +101,9 @@ static void queue_row(weir_rows *rows, const char *name, const weir_group_info *
 static void queues_print(const weir_client_topics *topics, const weir_client_groups *groups,
                          weir_output output)
 {
-    static const char *const columns[] = {"queue",     "pending#",       "leased#", "delayed#",
-                                          "accepted#", "dead_lettered#", "members#"};
-    weir_rows *rows = weir_rows_create(columns, 7);
+    static const char *const columns[] = {"queue",     "pending#",       "leased#",  "delayed#",
+                                          "accepted#", "dead_lettered#", "dropped#", "members#"};
+    weir_rows *rows = weir_rows_create(columns, CELLS + 1);
     for (uint32_t i = 0; i < topics->count; i++) {
         if (topics->topics[i].options.kind == WEIR_KIND_QUEUE) {
             queue_row(rows, topics->topics[i].name, group_named(groups, topics->topics[i].name));

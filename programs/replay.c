@@ -9,6 +9,7 @@
 #include "programs/connect.h"
 #include "programs/format.h"
 #include "programs/player.h"
+#include "programs/position.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -69,22 +70,12 @@ static void lost_say(const weir_player *own)
     }
 }
 
-static char *time_text(char text[40], int64_t time_ms)
-{
-    time_t seconds = (time_t)(time_ms / 1000);
-    struct tm parts;
-    size_t len =
-        gmtime_r(&seconds, &parts) == NULL ? 0 : strftime(text, 40, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + len, 40 - len, ".%03dZ", (int)(time_ms % 1000));
-    return text;
-}
-
 static void dry_run_print(weir_player *own)
 {
     static const char *const columns[] = {"records#", "bytes#", "first", "last", "seconds#"};
     char cells[3][32];
-    char first[40];
-    char last[40];
+    char first[WEIR_TIME_TEXT_MAX];
+    char last[WEIR_TIME_TEXT_MAX];
     uint64_t rounds = own->rounds == 0 ? 1 : own->rounds;
     double seconds = (double)own->due_us * (double)rounds / 1e6;
     bool timed = own->schedule.begun;
@@ -94,8 +85,8 @@ static void dry_run_print(weir_player *own)
     snprintf(cells[0], sizeof(cells[0]), "%" PRIu64, own->played * rounds);
     snprintf(cells[1], sizeof(cells[1]), "%" PRIu64, own->bytes * rounds);
     snprintf(cells[2], sizeof(cells[2]), "%.3f", seconds);
-    const char *row[] = {cells[0], cells[1], timed ? time_text(first, own->first_ms) : NULL,
-                         timed ? time_text(last, own->last_ms) : NULL, cells[2]};
+    const char *row[] = {cells[0], cells[1], timed ? weir_time_text(own->first_ms, first) : NULL,
+                         timed ? weir_time_text(own->last_ms, last) : NULL, cells[2]};
     weir_rows *rows = weir_rows_create(columns, 5);
     weir_rows_add(rows, row);
     weir_rows_print(rows, own->output, stdout);

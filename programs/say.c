@@ -83,6 +83,7 @@ weir_exit weir_exit_of(weir_err err)
     case WEIR_EXISTS:
     case WEIR_NESTED:
     case WEIR_LIMIT:
+    case WEIR_QUEUE_FULL:
     case WEIR_TOO_LARGE:
     case WEIR_OFFSET_OUT_OF_RANGE:
     case WEIR_NOT_AUTHORIZED:

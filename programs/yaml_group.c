@@ -120,7 +120,11 @@ static weir_err settings_read(const reading *from, const weir_raw_group *raw,
         if ((rows[i].models & model) == 0) {
             return refuse(from, rows[i].name, texts[i], "for this model: say model: queue");
         }
-        if (!number_read(texts[i], &value) || !weir_group_setting_fits(&rows[i], value)) {
+        if (weir_group_setting_word(&rows[i], rows[i].least) != NULL) {
+            if (weir_group_setting_parse(&rows[i], weir_bytes_of(texts[i]), &value) != WEIR_OK) {
+                return refuse(from, rows[i].name, texts[i], "refuse, drop-oldest or dead-letter");
+            }
+        } else if (!number_read(texts[i], &value) || !weir_group_setting_fits(&rows[i], value)) {
             return weir_fault_fill(
                 from->fault, WEIR_INVALID, from->config->file, place.line, place.column,
                 "%s: \"%.64s\" is not a number from %lld to %lld %s%s", rows[i].name, texts[i],

@@ -42,7 +42,9 @@ def registered():
 
 
 def settings():
-    return {key for name in ("configuration.md", "limits.md") for key in re.findall(r"^\| `([\w.]+)` \|", page(name), re.M)}
+    """Of the first columns; those of groups have behind them which models they are for."""
+    return {key for name in ("configuration.md", "limits.md")
+            for key in re.findall(r"^\| `([\w.]+)`(?: \([a-z]+\))? \|", page(name), re.M)}
 
 
 class Promises(unittest.TestCase):

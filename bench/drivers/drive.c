@@ -219,11 +219,7 @@ void weir_drive_consumers_end(weir_drive *own, pthread_t *threads, unsigned coun
 
 void weir_drive_tally_tell(weir_drive *own)
 {
-    own->result->delivered = atomic_load(&own->tally.had) + atomic_load(&own->tally.duplicated);
-    own->result->lost = weir_tally_lost(&own->tally, own->sequence);
-    own->result->duplicated = atomic_load(&own->tally.duplicated);
-    own->result->reordered = atomic_load(&own->tally.reordered);
-    own->result->alien = atomic_load(&own->tally.alien);
+    weir_result_tally(own->result, &own->tally, own->sequence);
 }
 
 /* ---- The program -------------------------------------------------------------------------------

@@ -6,6 +6,8 @@
  *   CATCH_UP  READ     the log filled with the same batches: `messages` records, and at least
  *                      FILL_BYTES_LEAST, far more than the gateway keeps in memory
  *   LIBRARY   FLOW     LIBRARY_IN_FLIGHT records under way, or more
+ *   QUEUE_DRAIN  DRAIN  filled with batches of LEASE_RECORDS, as many as one lease asks for
+ *   QUEUE_PACED  PACED  one record in a batch; a lease brings up to LEASE_RECORDS
  *
  * JSON goes in batches of at most JSON_RECORDS_MAX records: the gateway counts each against
  * in_flight_max. */
@@ -23,6 +25,7 @@ enum {
     FETCH_BYTES = 2 * 1024 * 1024,
     LIBRARY_IN_FLIGHT = 4096 + 8192, /* what libzmq's two queues hold in that row */
     FILL_BYTES_LEAST = 384 * 1024 * 1024,
+    LEASE_RECORDS = 256, /* as Redis' and JetStream's consumers are given */
 };
 
 /* False: a word that is none. */
@@ -103,6 +106,18 @@ weir_err weir_weir1_work_of(const weir_bench_workload *workload, const char *mod
             made.in_flight > LIBRARY_IN_FLIGHT ? made.in_flight : (uint32_t)LIBRARY_IN_FLIGHT;
         made.window = made.window > 0 ? made.window : made.in_flight;
         made.batch_records = made.rate_per_second > 0 ? 1 : batch_of(&made, made.in_flight);
+        break;
+    case WEIR_BENCH_QUEUE_DRAIN:
+        made.task = WEIR_WEIR1_DRAIN;
+        made.lease_records = LEASE_RECORDS;
+        made.batch_records = LEASE_RECORDS;
+        made.window = 8 * made.batch_records;
+        break;
+    case WEIR_BENCH_QUEUE_PACED:
+        made.task = WEIR_WEIR1_PACED;
+        made.lease_records = LEASE_RECORDS;
+        made.batch_records = 1;
+        made.window = 1;
         break;
     default:
         return WEIR_INVALID;

@@ -4,7 +4,7 @@
 
 #include "bench/weir1/weir1.h"
 
-/* STREAM, CATCH_UP, SINGLE, LIBRARY. target->mode, words with "-" between: "ws" WebSocket instead
+/* STREAM, CATCH_UP, SINGLE, LIBRARY, QUEUE_DRAIN, QUEUE_PACED. target->mode, words with "-" between: "ws" WebSocket instead
  * of the stream socket, "json" text instead of frames. INVALID: another kind, or another word. */
 weir_err weir_weir1_work_of(const weir_bench_workload *workload, const char *mode,
                             weir_weir1_work *work);

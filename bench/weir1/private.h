@@ -6,10 +6,12 @@
 #include "bench/flow.h"
 #include "bench/result.h"
 #include "bench/stream.h"
+#include "bench/tally.h"
 #include "bench/usage.h"
 #include "bench/weir1/message.h"
 #include "bench/weir1/weir1.h"
 
+#include "adapters/proto/weir1/frame.h"
 #include "adapters/proto/websocket/frame.h"
 
 enum {
@@ -21,15 +23,17 @@ enum {
     LOAD_FETCH_WAIT_MS = 1000,
     LOAD_REQUESTS = 65536, /* under way of one publisher at most; a power of two */
     LOAD_TIMES_MASK = LOAD_REQUESTS - 1,
+    LOAD_PACED_RECORDS_MAX = 4000000, /* of one PACED run */
 };
 
-/*   CONNECTING -> [UPGRADING] -> GREETING -> [SUBSCRIBING] -> READY      any -> GONE           */
+/*   CONNECTING -> [UPGRADING] -> GREETING -> [SUBSCRIBING, JOINING] -> READY      any -> GONE  */
 typedef enum load_stage {
     LOAD_IDLE = 0,
     LOAD_CONNECTING,
     LOAD_UPGRADING,   /* waits for 101 */
     LOAD_GREETING,    /* waits for hello's answer */
     LOAD_SUBSCRIBING, /* waits for subscribe's answer */
+    LOAD_JOINING,     /* waits for join's answer */
     LOAD_READY,
     LOAD_GONE,
 } load_stage;
@@ -38,6 +42,7 @@ typedef enum load_role {
     LOAD_PUBLISHER,
     LOAD_SUBSCRIBER, /* FLOW: gets what is new; accounts are kept for each */
     LOAD_READER,     /* READ, and PUBLISH's reading back: begins again at the end */
+    LOAD_MEMBER,     /* DRAIN, PACED: of the queue's group */
 } load_role;
 
 typedef struct load_peer {
@@ -64,6 +69,9 @@ typedef struct load_peer {
     int64_t offset; /* where the fetch under way reads */
     int64_t asked_offset;
     uint64_t passes; /* whole readings, READER */
+    /* A member's. */
+    uint64_t member; /* its number in its session */
+    uint64_t next;   /* for weir_tally_take */
 } load_peer;
 
 typedef struct load {
@@ -78,7 +86,12 @@ typedef struct load {
     weir_account *accounts; /* [subscriber or reader][publisher] */
     bool reading;           /* readers fetch */
     bool one_pass;          /* they stop at the end */
+    bool leasing;           /* members lease */
+    uint64_t sent_most;     /* of one publisher, records: what a log or a queue is filled with */
     uint64_t acked;
+    weir_tally tally;    /* what all members had */
+    weir_buffer ranges;  /* of the settle that is made */
+    weir_buffer scratch; /* the frame that is made */
 } load;
 
 /* setup.c */
@@ -93,7 +106,9 @@ weir_err load_upgraded(load *own, load_peer *peer, weir_bytes bytes, size_t *use
 
 /* send.c */
 weir_err load_publisher_prepare(load *own, load_peer *peer);
-/* Sends one message, text or a frame by its first byte. */
+/* Puts one message, text or a frame by its first byte, behind what waits to be sent. */
+weir_err load_put(load *own, load_peer *peer, weir_bytes message);
+/* The same, and sends. */
 weir_err load_send(load *own, load_peer *peer, weir_bytes message);
 weir_err load_fetch(load *own, load_peer *peer, int64_t offset);
 /* Of the flow. */
@@ -103,5 +118,11 @@ uint64_t load_under_way(const weir_flow *flow);
 /* receive.c */
 weir_err load_readable(load *own, load_peer *peer);
 weir_err load_begin_reading(load *own);
+
+/* queue.c */
+bool load_is_queue(const load *own);
+weir_err load_begin_leasing(load *own);
+weir_err load_leased(load *own, load_peer *peer, const weir_v1_frame *frame, uint64_t now_ns);
+void load_settled(load *own, const weir_v1_frame *frame);
 
 #endif

@@ -209,6 +209,11 @@ static weir_err frame_take(load *own, load_peer *peer, weir_bytes message, uint6
         return WEIR_OK;
     case WEIR_V1_FRAME_FETCHED:
         return fetched_take(own, peer, &frame, now_ns);
+    case WEIR_V1_FRAME_LEASED:
+        return load_leased(own, peer, &frame, now_ns);
+    case WEIR_V1_FRAME_SETTLED:
+        load_settled(own, &frame);
+        return WEIR_OK;
     default:
         if (peer->role == LOAD_PUBLISHER && frame.type == WEIR_V1_FRAME_ERROR) {
             acked(own, peer, frame.request, true, now_ns);

@@ -24,9 +24,9 @@ static const uint8_t mask[4] = {0x5a, 0xc3, 0x96, 0x2d};
 weir_err load_publisher_prepare(load *own, load_peer *peer)
 {
     const weir_load_head head = {.publisher = peer->index, .run = own->run};
-    weir_err err =
-        weir_load_template_init(&peer->template, own->work->json, "bench", own->work->payload_bytes,
-                                own->work->batch_records, head);
+    weir_err err = weir_load_template_init(
+        &peer->template, own->work->json, load_is_queue(own) ? "jobs" : "bench",
+        own->work->payload_bytes, own->work->batch_records, head);
     if (err != WEIR_OK) {
         return err;
     }
@@ -59,7 +59,7 @@ static void message_end(load_peer *peer, uint8_t *message, size_t len)
     peer->stream.out_len += (uint32_t)((size_t)(message - from) + len);
 }
 
-weir_err load_send(load *own, load_peer *peer, weir_bytes message)
+weir_err load_put(load *own, load_peer *peer, weir_bytes message)
 {
     uint8_t *room = message_begin(peer, message.len);
     if (room == NULL) {
@@ -67,7 +67,13 @@ weir_err load_send(load *own, load_peer *peer, weir_bytes message)
     }
     memcpy(room, message.ptr, message.len);
     message_end(peer, room, message.len);
-    return weir_stream_flush(&peer->stream, own->flow.epoll, peer);
+    return WEIR_OK;
+}
+
+weir_err load_send(load *own, load_peer *peer, weir_bytes message)
+{
+    weir_err err = load_put(own, peer, message);
+    return err == WEIR_OK ? weir_stream_flush(&peer->stream, own->flow.epoll, peer) : err;
 }
 
 weir_err load_fetch(load *own, load_peer *peer, int64_t offset)
@@ -108,7 +114,9 @@ static weir_err batch_put(load *own, load_peer *peer, uint64_t intended_ns, uint
 uint64_t load_under_way(const weir_flow *flow)
 {
     const load *own = (const load *)flow;
-    uint64_t due = own->work->task == WEIR_WEIR1_FLOW ? own->flow.sent * own->work->subscribers : 0;
+    uint64_t due = own->work->task == WEIR_WEIR1_FLOW ? own->flow.sent * own->work->subscribers
+                   : own->leasing                     ? own->flow.sent
+                                                      : 0;
     uint64_t done = own->flow.had + own->flow.given_up;
     return due > done ? due - done : 0;
 }
@@ -117,6 +125,8 @@ uint64_t load_under_way(const weir_flow *flow)
 static uint64_t allowance(const load *own, const load_peer *peer)
 {
     uint64_t most = peer->unacked < own->work->window ? own->work->window - peer->unacked : 0;
+    uint64_t unsent = own->sent_most > peer->sequence ? own->sent_most - peer->sequence : 0;
+    most = unsent < most ? unsent : most;
     if (own->work->task == WEIR_WEIR1_FLOW) {
         uint64_t subscribers = own->work->subscribers;
         uint64_t under_way = (load_under_way(&own->flow) + subscribers - 1) / subscribers;

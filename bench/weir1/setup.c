@@ -1,7 +1,8 @@
 /* bench/weir1/setup.c - a run's memory, and its connections from none to READY.
  *
  *   CONNECTING --writable--> [GET, UPGRADING --101-->] hello, GREETING --ok--> READY
- *                                     (JSON's subscriber: subscribe, SUBSCRIBING --ok--> READY)
+ *                                     (JSON's subscriber: subscribe, SUBSCRIBING --ok--> READY;
+ *                                      a queue's member: join, JOINING --ok--> READY)
  *
  * A refusal ends the run with a sentence.
  *
@@ -31,12 +32,37 @@ static weir_err work_check(load *own)
         work->batch_records == 0 || (closed && work->window < work->batch_records) ||
         work->window / work->batch_records >= LOAD_REQUESTS ||
         (closed && flow && work->in_flight < work->batch_records) ||
-        (work->task == WEIR_WEIR1_READ && (work->fill_bytes == 0 || work->json))) {
+        (work->task == WEIR_WEIR1_READ && (work->fill_bytes == 0 || work->json)) ||
+        (load_is_queue(own) && (work->json || work->publishers != 1 || work->lease_records == 0)) ||
+        (work->task == WEIR_WEIR1_PACED && work->rate_per_second == 0) ||
+        (work->task == WEIR_WEIR1_DRAIN && (work->fill_bytes == 0 || work->rate_per_second > 0))) {
         return weir_result_fail(own->flow.result, WEIR_INVALID, "the workload is not one");
     }
     /* PUBLISH has one reader, which counts what was stored. */
     own->peer_count = work->publishers + (work->task == WEIR_WEIR1_PUBLISH ? 1 : work->subscribers);
     return WEIR_OK;
+}
+
+/* In whole messages, so that the last one goes as well. */
+static uint64_t sent_most(const weir_weir1_work *work)
+{
+    uint64_t batch = work->batch_records;
+    uint64_t records = (work->fill_bytes + work->payload_bytes - 1) / work->payload_bytes;
+    uint64_t each = (records + work->publishers - 1) / work->publishers;
+    if (work->task == WEIR_WEIR1_PACED) {
+        return LOAD_PACED_RECORDS_MAX;
+    }
+    return work->task == WEIR_WEIR1_READ || work->task == WEIR_WEIR1_DRAIN
+               ? (each + batch - 1) / batch * batch
+               : UINT64_MAX;
+}
+
+static uint8_t role_of_others(const load *own)
+{
+    if (load_is_queue(own)) {
+        return LOAD_MEMBER;
+    }
+    return own->work->task == WEIR_WEIR1_FLOW ? LOAD_SUBSCRIBER : LOAD_READER;
 }
 
 weir_err load_open(load *own)
@@ -51,15 +77,15 @@ weir_err load_open(load *own)
     own->run = (uint32_t)weir_now_ns() ^ ((uint32_t)getpid() << 8);
     own->peers = calloc(own->peer_count, sizeof(*own->peers));
     own->accounts = calloc((size_t)own->work->publishers * own->peer_count, sizeof(*own->accounts));
-    if (own->peers == NULL || own->accounts == NULL) {
+    own->sent_most = sent_most(own->work);
+    err = load_is_queue(own) ? weir_tally_init(&own->tally, own->sent_most) : WEIR_OK;
+    if (own->peers == NULL || own->accounts == NULL || err != WEIR_OK) {
         return weir_result_fail(own->flow.result, WEIR_NO_MEMORY, "no memory for the run");
     }
     for (uint32_t i = 0; i < own->peer_count; i++) {
         load_peer *peer = &own->peers[i];
         peer->stream.fd = -1;
-        peer->role = i < own->work->publishers            ? LOAD_PUBLISHER
-                     : own->work->task == WEIR_WEIR1_FLOW ? LOAD_SUBSCRIBER
-                                                          : LOAD_READER;
+        peer->role = i < own->work->publishers ? (uint8_t)LOAD_PUBLISHER : role_of_others(own);
         peer->index = peer->role == LOAD_PUBLISHER ? i : i - own->work->publishers;
         err = peer->role == LOAD_PUBLISHER ? load_publisher_prepare(own, peer) : WEIR_OK;
         if (err != WEIR_OK) {
@@ -89,6 +115,9 @@ void load_close(load *own)
     }
     free(own->peers);
     free(own->accounts);
+    weir_tally_fini(&own->tally);
+    weir_buffer_fini(&own->ranges);
+    weir_buffer_fini(&own->scratch);
     weir_flow_close(&own->flow);
 }
 
@@ -176,6 +205,15 @@ weir_err load_greet(load *own, load_peer *peer, weir_bytes message)
         peer->stage = LOAD_SUBSCRIBING;
         return text_send(own, peer,
                          "{\"cmd\":\"subscribe\",\"id\":2,\"topic\":\"bench\",\"from\":\"end\"}\n");
+    }
+    if (peer->stage == LOAD_GREETING && peer->role == LOAD_MEMBER) {
+        peer->stage = LOAD_JOINING;
+        return text_send(own, peer, "{\"cmd\":\"join\",\"id\":2,\"group\":\"jobs\"}\n");
+    }
+    if (peer->stage == LOAD_JOINING && !weir_load_json_number(message, "member", &peer->member)) {
+        return weir_result_fail(own->flow.result, WEIR_PROTOCOL, "a join was answered %.*s",
+                                (int)(message.len < 120 ? message.len : 120),
+                                (const char *)message.ptr);
     }
     return ready(own, peer);
 }

@@ -3,6 +3,8 @@
  *   PUBLISH  connect | warm-up | measured | drain | read back: every record that was sent is there
  *   READ     connect | fill    | warm-up  | measured
  *   FLOW     connect | warm-up | measured | drain
+ *   DRAIN    connect | fill    | measured: until all is settled
+ *   PACED    connect | warm-up | measured | drain
  *
  * What is counted for losses is the whole run; what is divided by seconds is the measured part.
  * Warm-up, measured time and drain are those of bench/flow.h.
@@ -11,7 +13,7 @@
  * result; a refused publish is counted.
  *
  * [G1] lost, duplicated and reordered are per (reader, publisher, sequence), warm-up included; READ:
- *      of each whole reading. */
+ *      of each whole reading; DRAIN, PACED: of all members together, reordered of each. */
 #include "bench/weir1/private.h"
 
 enum { FILL_S_MAX = 60, READ_BACK_S_MAX = 60 };
@@ -117,6 +119,35 @@ static void flow_run(load *own)
     own->flow.result->sent = own->flow.sent;
 }
 
+static void queue_count(load *own)
+{
+    weir_result_tally(own->flow.result, &own->tally, own->flow.sent);
+    if (own->flow.had < own->flow.sent) {
+        (void)weir_result_fail(own->flow.result, WEIR_TIMEOUT, "%llu of %llu records are settled",
+                               (unsigned long long)own->flow.had,
+                               (unsigned long long)own->flow.sent);
+    }
+    own->flow.result->acked = own->acked;
+    own->flow.result->sent = own->flow.sent;
+}
+
+static void drain_run(load *own)
+{
+    if (fill(own) == WEIR_OK && load_begin_leasing(own) == WEIR_OK &&
+        weir_flow_measure_drain(&own->flow) == WEIR_OK) {
+        queue_count(own);
+    }
+}
+
+static void paced_run(load *own)
+{
+    own->flow.sending = true;
+    if (load_begin_leasing(own) == WEIR_OK && weir_flow_measure(&own->flow) == WEIR_OK &&
+        weir_flow_drain(&own->flow) == WEIR_OK) {
+        queue_count(own);
+    }
+}
+
 void weir_weir1_run(const weir_weir1_work *work, const weir_weir1_target *target,
                     weir_bench_result *result)
 {
@@ -144,6 +175,12 @@ void weir_weir1_run(const weir_weir1_work *work, const weir_weir1_target *target
             break;
         case WEIR_WEIR1_FLOW:
             flow_run(&own);
+            break;
+        case WEIR_WEIR1_DRAIN:
+            drain_run(&own);
+            break;
+        case WEIR_WEIR1_PACED:
+            paced_run(&own);
             break;
         }
     }

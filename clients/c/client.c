@@ -361,6 +361,7 @@ static void client_free(weir_client *client)
     weir_v1_document_fini(&client->event);
     weir_v1_document_fini(&client->fetched);
     weir_v1_document_fini(&client->leased);
+    weir_client_lease_state_fini(&client->lease);
     free(client->owned);
     weir_v1_fields_fini(&client->fields);
     weir_buffer_fini(&client->out);

@@ -25,8 +25,9 @@ enum {
     WEIR_CLIENT_TIMEOUT_MS = 30000,
     WEIR_CLIENT_BATCH_RECORDS = 512, /* records that send gathers into one message */
     WEIR_CLIENT_BATCH_BYTES = 128 * 1024,
-    WEIR_CLIENT_WINDOW = 16,       /* batches that are not yet answered */
-    WEIR_CLIENT_QUEUE_MAX = 65536, /* pushed messages kept while an answer is waited for */
+    WEIR_CLIENT_WINDOW = 16,           /* batches that are not yet answered */
+    WEIR_CLIENT_LEASE_BYTES = 1048576, /* of a lease that does not say how many */
+    WEIR_CLIENT_QUEUE_MAX = 65536,     /* pushed messages kept while an answer is waited for */
 };
 
 /* A pushed message that nobody has asked for yet. */
@@ -41,6 +42,22 @@ typedef struct weir_client_batch {
     uint32_t count;
     uint64_t tokens[WEIR_CLIENT_BATCH_RECORDS];
 } weir_client_batch;
+
+/* leases.c: the newest lease by batches. Zeroed at first. */
+typedef struct weir_client_lease_state {
+    weir_buffer bytes; /* the runs as they came */
+    weir_client_leased_run *runs;
+    uint32_t run_count;
+    uint32_t run_room;
+    uint64_t member;
+    uint64_t epoch;
+    uint8_t *plain; /* of the compressed batch that was read last */
+    size_t plain_bytes;
+    const uint8_t *plain_of;
+    weir_header *headers; /* of the record that was read last */
+    uint32_t header_room;
+} weir_client_lease_state;
+void weir_client_lease_state_fini(weir_client_lease_state *state);
 
 struct weir_client {
     const weir_client_transport *transport;
@@ -69,6 +86,7 @@ struct weir_client {
     weir_v1_document fetched;
     weir_v1_document leased; /* the newest lease's answer */
     uint64_t leased_member;
+    weir_client_lease_state lease;
     weir_v1_fields fields;
 
     weir_buffer gathered; /* records of a batch that is not sent yet */

@@ -28,7 +28,10 @@ static void settings_write(weir_v1_writer *writer, const weir_group_options *opt
         if (value == 0) {
             continue;
         }
-        if (is_yes_or_no(&rows[i])) {
+        const char *word = weir_group_setting_word(&rows[i], value);
+        if (word != NULL) {
+            weir_client_text_member(writer, rows[i].name, weir_bytes_of(word));
+        } else if (is_yes_or_no(&rows[i])) {
             weir_v1_write_raw(writer, ",\"");
             weir_v1_write_raw(writer, rows[i].name);
             weir_v1_write_raw(writer, value == 1 ? "\":true" : "\":false");
@@ -233,8 +236,11 @@ static void settings_take(const weir_v1_node *node, weir_group_options *options)
         const weir_v1_node *value = weir_v1_node_member(node, rows[i].name);
         int64_t number = 0;
         bool yes = false;
+        weir_bytes text = WEIR_BYTES_NULL;
         if (weir_v1_node_boolean(value, &yes)) {
             number = yes ? 1 : 2;
+        } else if (weir_v1_node_text(value, &text)) {
+            (void)weir_group_setting_parse(&rows[i], text, &number);
         } else {
             weir_v1_node_integer(value, &number);
         }

@@ -156,6 +156,11 @@ export interface GroupChange {
   keyOrdered?: boolean;
   singleActive?: boolean;
   retryDelayMs?: number;
+  /** Queues: what is not settled may be so much; -1: any. */
+  maxRecords?: number;
+  maxBytes?: number;
+  /** Beyond that; publishes that are refused reject with "queue-full". */
+  overflow?: "refuse" | "drop-oldest" | "dead-letter";
 }
 
 export interface GroupOptions extends GroupChange {

@@ -1078,10 +1078,11 @@ function byEpoch(records) {
 
 /* Options that say what a group is, as weir.v1 names them. */
 function groupWords({ model, mode, topic, topics, filter, start, removed, deadLetter, sessionMs, expiryMs, leaseMs,
-  deliveryLimit, leasedMax, unsettledMax, keyOrdered, singleActive, retryDelayMs } = {}) {
+  deliveryLimit, leasedMax, unsettledMax, keyOrdered, singleActive, retryDelayMs, maxRecords, maxBytes, overflow } = {}) {
   return { model, mode, topic, topics, filter, start, removed, dead_letter: deadLetter, session_ms: sessionMs,
     expiry_ms: expiryMs, lease_ms: leaseMs, delivery_limit: deliveryLimit, leased_max: leasedMax,
-    unsettled_max: unsettledMax, key_ordered: keyOrdered, single_active: singleActive, retry_delay_ms: retryDelayMs };
+    unsettled_max: unsettledMax, key_ordered: keyOrdered, single_active: singleActive, retry_delay_ms: retryDelayMs,
+    max_records: maxRecords, max_bytes: maxBytes, overflow };
 }
 
 /* ---- The connection -------------------------------------------------------------------------- */

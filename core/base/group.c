@@ -12,6 +12,7 @@ static const char *const MODELS[] = {"default", "stream", "queue"};
 static const char *const MODES[] = {"default", "at-most-once", "at-least-once", "exactly-once",
                                     "client-commit"};
 static const char *const PLACES[] = {"default", "beginning", "end", "error"};
+static const char *const OVERFLOWS[] = {"default", "refuse", "drop-oldest", "dead-letter"};
 #define FATE_NAME(name, wire, text) wire,
 static const char *const FATES[] = {"pending", WEIR_FATE_LIST(FATE_NAME)};
 #undef FATE_NAME
@@ -19,6 +20,7 @@ static const char *const FATES[] = {"pending", WEIR_FATE_LIST(FATE_NAME)};
 enum {
     MODEL_COUNT = sizeof(MODELS) / sizeof(MODELS[0]),
     MODE_COUNT = sizeof(MODES) / sizeof(MODES[0]),
+    OVERFLOW_COUNT = sizeof(OVERFLOWS) / sizeof(OVERFLOWS[0]),
     PLACE_COUNT = sizeof(PLACES) / sizeof(PLACES[0]),
 };
 
@@ -137,4 +139,26 @@ bool weir_group_setting_fits(const weir_group_setting *setting, int64_t value)
 {
     return value == 0 || (setting->endless && value == -1) ||
            (value >= setting->least && value <= setting->most);
+}
+
+/* The one setting that is told in words. */
+static bool has_words(const weir_group_setting *setting)
+{
+    return setting->at == offsetof(weir_group_options, overflow);
+}
+
+const char *weir_group_setting_word(const weir_group_setting *setting, int64_t value)
+{
+    bool known = has_words(setting) && value > 0 && value < OVERFLOW_COUNT;
+    return known ? OVERFLOWS[value] : NULL;
+}
+
+weir_err weir_group_setting_parse(const weir_group_setting *setting, weir_bytes text,
+                                  int64_t *value)
+{
+    unsigned found = 0;
+    weir_err err =
+        has_words(setting) ? parse(OVERFLOWS, 1, OVERFLOW_COUNT, text, &found) : WEIR_INVALID;
+    *value = err == WEIR_OK ? (int64_t)found : *value;
+    return err;
 }

@@ -79,16 +79,15 @@ void weir_fates_close(weir_engine *engine)
 weir_err weir_dead_letter_room(weir_engine *engine, const weir_group *group,
                                const weir_chunk *chunk, uint32_t index)
 {
-    (void)chunk;
-    (void)index;
     weir_bytes name = group->options.dead_letter;
-    bool there = name.len > 0 && weir_topics_find(engine, name) != NULL;
-    if (!there) {
+    weir_topic *topic = name.len > 0 ? weir_topics_find(engine, name) : NULL;
+    if (topic == NULL) {
         return WEIR_NOT_FOUND;
     }
     switch (atomic_load_explicit(&engine->health, memory_order_relaxed)) {
-    case WEIR_HEALTH_OK:
-        return WEIR_OK;
+    case WEIR_HEALTH_OK: /* it may be a queue that is full itself */
+        return weir_overflow_decide(engine, topic->partitions[0], 1,
+                                    weir_dead_letter_bytes(chunk, index));
     case WEIR_HEALTH_DISK_FULL:
         return WEIR_DISK_FULL;
     default:

@@ -17,6 +17,7 @@
  *   stream.c      generations, assignment (assign.c), commits, entries 24 and 25
  *   settlement.c  a queue part's records: ranges of states, leases; pure, no engine
  *   queue.c       takes, settlements, leases that end, entries 26 and 27
+ *   overflow.c    queues that have more than they may
  *   fates.c       counters, `__fates`, why; dead letters
  *
  * [G1] Every record of [part.start, visible) is pending or has one fate: the counters add up.
@@ -393,6 +394,17 @@ uint64_t weir_queue_deadline(const weir_engine *engine, const weir_group *group)
 void weir_queue_start_moved(weir_engine *engine, weir_group_part *part, weir_fate fate);
 weir_err weir_queue_replay(weir_engine *engine, uint16_t type, uint8_t version, weir_bytes body,
                            const weir_journal_unit *unit, uint64_t snapshot_unit);
+
+/* overflow.c */
+/* Limits that this group cannot have: INVALID. The options are filled in. */
+weir_err weir_overflow_check(const weir_group_options *options, bool of_queue_topic);
+/* Whether the partition takes so many more, which come then. QUEUE_FULL. */
+weir_err weir_overflow_decide(weir_engine *engine, weir_partition *partition, uint64_t records,
+                              uint64_t bytes);
+/* The partition has another chunk. */
+void weir_overflow_appended(weir_engine *engine, weir_partition *partition,
+                            const weir_chunk *chunk);
+void weir_overflow_altered(weir_engine *engine, weir_group *group); /* of a queue */
 
 /* fates.c */
 /* What became of records [first, last] of a part, in the open unit: counts them when it is an end

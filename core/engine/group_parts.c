@@ -484,5 +484,8 @@ void weir_groups_shown(weir_engine *engine, weir_partition *partition)
         if (!weir_link_empty(&part->group->takes)) {
             weir_groups_due(engine);
         }
+        if (part->queue != NULL) {
+            weir_overflow_altered(engine, part->group); /* what was not shown may go now */
+        }
     }
 }

@@ -233,6 +233,7 @@ static weir_err create_decide(weir_engine *engine, weir_bytes name, weir_group_o
 {
     weir_err err = weir_group_name_check(name);
     err = err == WEIR_OK ? weir_group_options_fill(options) : err;
+    err = err == WEIR_OK ? weir_overflow_check(options, false) : err;
     err = err == WEIR_OK ? topics_check(engine, options) : err;
     if (err == WEIR_OK && engine->groups.by_name.count >= engine->limits.groups_max) {
         engine->stats.refused_groups++;
@@ -342,6 +343,7 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
     weir_buffer fields = {0};
     weir_group_options merged = group->options;
     weir_err err = weir_group_options_merge(&merged, change);
+    err = err == WEIR_OK ? weir_overflow_check(&merged, group->of_queue_topic) : err;
     err = err == WEIR_OK && change->dead_letter.len > 0
               ? topic_check(engine, change->dead_letter, false)
               : err;
@@ -354,6 +356,9 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
         weir_group_changed(engine, group);
         weir_group_busy(engine, group);
         weir_members_altered(engine, group);
+        if (group->queue != NULL) {
+            weir_overflow_altered(engine, group);
+        }
     }
     weir_buffer_fini(&fields);
     return err;

@@ -219,6 +219,9 @@ static weir_err publish_stored(weir_engine *engine, publishing *p)
         err = weir_retained_decide(engine, name, op->publish.value_bytes);
     }
     if (err == WEIR_OK) {
+        err = weir_overflow_decide(engine, partition, 1, p->key.len + p->rest.len);
+    }
+    if (err == WEIR_OK) {
         uint64_t entries = partition->open == NULL ? 128 : 0;
         entries += op->publish.producer_bytes > 0 ? op->publish.producer_bytes + 32u : 0;
         err =
@@ -471,6 +474,9 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
             return err;
         }
     }
+    err = err == WEIR_OK
+              ? weir_overflow_decide(engine, partition, op->batch.record_count, batch.len)
+              : err;
     err = err == WEIR_OK ? weir_engine_unit(engine, batch.len + 128) : err;
     err = err == WEIR_OK ? weir_tail_reserve(&partition->tail) : err;
     weir_bytes plain = {batch.ptr + batch.len, op->batch.plain_bytes};
@@ -598,6 +604,7 @@ void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chu
         engine->live_bytes += chunk->memory_bytes;
     } else {
         weir_unflushed_add(engine, partition, chunk);
+        weir_overflow_appended(engine, partition, chunk);
         weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     }
     if (!weir_link_in(&partition->hidden_link)) {

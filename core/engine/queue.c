@@ -44,6 +44,7 @@ weir_err weir_queue_make(weir_engine *engine, weir_group *group)
     queue->look_ms = INT64_MAX;
     queue->keys_max = WEIR_QUEUE_KEYS_MAX;
     queue->mover.group = group;
+    queue->spiller.group = group;
     weir_link_init(&queue->moving);
     group->queue = queue;
     return WEIR_OK;
@@ -54,6 +55,7 @@ void weir_queue_free(weir_group *group)
     weir_queue *queue = group->queue;
     if (queue != NULL) {
         weir_member_reads_end(&queue->mover);
+        weir_member_reads_end(&queue->spiller);
         weir_map_fini(&queue->members);
         free(queue->items.items);
         free(queue->dead.items);
@@ -104,6 +106,7 @@ void weir_queue_part_free(weir_group_part *part)
     records_forgotten(part);
     weir_queue_moves_free(part->queue);
     weir_keys_free(part->queue);
+    weir_overflow_forget(part->queue);
     weir_settlement_destroy(part->settlement);
     part->settlement = NULL;
     free(part->queue);
@@ -126,6 +129,7 @@ void weir_queue_part_reset(weir_engine *engine, weir_group_part *part, int64_t s
     records_forgotten(part);
     weir_queue_moves_free(part->queue);
     weir_keys_forget(part->queue);
+    weir_overflow_forget(part->queue);
     weir_settlement_reset(part->settlement, start, unit);
     part->group->queue->unsettled += weir_settlement_unsettled(part->settlement);
     part->queue->trimmed = true; /* it may begin below what is there */
@@ -509,6 +513,7 @@ void weir_queue_work(weir_engine *engine, weir_group *group)
             weir_queue_look_at(engine, group, part_next(engine, part));
         }
     }
+    weir_overflow_work(engine, group); /* what retention took is told by now */
 }
 
 uint64_t weir_queue_deadline(const weir_engine *engine, const weir_group *group)

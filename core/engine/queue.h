@@ -110,18 +110,23 @@ struct weir_queue_part {
     weir_link moves;
     weir_link moving_link;  /* queue.moving */
     struct weir_keys *keys; /* NULL: not ordered by key */
+    struct weir_load *load; /* overflow.c: the bytes of what is unsettled; NULL: nobody asked */
 };
 typedef struct weir_queue_part weir_queue_part;
 
 struct weir_queue {
     weir_group *group;
     uint64_t lease_next;
-    uint64_t unsettled; /* of all parts */
-    weir_map members;   /* by number, the key in the member itself */
-    uint32_t keys_max;  /* KEYS_MAX; tests have less */
-    int64_t look_ms;    /* engine time: nothing ends before */
-    weir_link moving;   /* parts with records for the dead-letter topic */
-    weir_member mover;  /* reads for them; in no list */
+    uint64_t unsettled;   /* of all parts */
+    weir_map members;     /* by number, the key in the member itself */
+    uint32_t keys_max;    /* KEYS_MAX; tests have less */
+    int64_t look_ms;      /* engine time: nothing ends before */
+    weir_link moving;     /* parts with records for the dead-letter topic */
+    weir_member mover;    /* reads for them; in no list */
+    weir_member spiller;  /* the same for what overflow.c takes away */
+    uint64_t sum_turn;    /* the turn in which these were so: */
+    uint64_t sum_records; /* of all parts, with what came since */
+    uint64_t sum_bytes;
     weir_queue_items items;
     weir_queue_items dead;
     weir_handed *handed; /* a take's runs, while it is made */
@@ -168,6 +173,17 @@ void weir_queue_move_add(weir_group_part *part, int64_t first, int64_t last,
 void weir_queue_moves_find(weir_group_part *part); /* after a start */
 void weir_queue_moves_work(weir_engine *engine, weir_group *group);
 void weir_queue_moves_free(weir_queue_part *own);
+/* [G4] One record becomes a dead letter and is settled, in one unit. NOT_FOUND: the topic is gone. */
+weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,
+                         uint32_t index, const weir_queue_item *item, const char *why,
+                         weir_bytes reason, const weir_member *member);
+
+/* overflow.c: what it is told, and what it does in a turn */
+void weir_overflow_settled(weir_group_part *part, int64_t first, int64_t last);
+/* There may be more than may be, and something that can go. */
+void weir_overflow_look(weir_engine *engine, weir_group *group);
+void weir_overflow_work(weir_engine *engine, weir_group *group);
+void weir_overflow_forget(weir_queue_part *own); /* it is learned anew */
 
 /* queue_keys.c: what is in memory only of key_ordered */
 weir_err weir_keys_make(weir_group_part *part);

@@ -116,6 +116,11 @@ static void change(weir_group_part *part, const weir_queue_item *item,
     uint64_t before = weir_settlement_unsettled(part->settlement);
     weir_settlement_apply(part->settlement, item->first, last_of(item), what);
     queue->unsettled += weir_settlement_unsettled(part->settlement) - before;
+    if (what->to == WEIR_RECORD_SETTLED) {
+        weir_overflow_settled(part, item->first, last_of(item));
+    } else if (what->to == WEIR_RECORD_WAITING) {
+        weir_overflow_look(part->queue->engine, part->group);
+    }
 }
 
 /* A head that a checkpoint wrote later may have gone back since, by a reset. */

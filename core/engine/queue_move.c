@@ -95,40 +95,46 @@ static weir_err end_undead(weir_engine *engine, weir_group_part *part, const wei
 }
 
 /* [G4] The room for both is asked for before either is written. */
-static weir_err move_now(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,
-                         uint32_t index, const weir_move *move, const weir_queue_item *item)
+weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,
+                         uint32_t index, const weir_queue_item *item, const char *why,
+                         weir_bytes reason, const weir_member *member)
 {
     weir_settling settling = {.event = WEIR_EVENT_DEAD_LETTERED,
                               .fate = WEIR_FATE_DEAD_LETTERED,
-                              .member = weir_queue_member_of(part->group, move->member),
-                              .why = cause_of(part, item)};
-    weir_bytes reason = {move->reason_bytes > 0 ? move->reason : NULL, move->reason_bytes};
+                              .member = member,
+                              .why = why};
     weir_err err = weir_queue_tell_room(engine, part, &settling, item, 1,
                                         weir_dead_letter_bytes(chunk, index));
     err = err == WEIR_OK ? weir_dead_letter_room(engine, part->group, chunk, index) : err;
-    if (err == WEIR_NOT_FOUND) {
-        return end_undead(engine, part, item);
-    }
-#ifdef WEIR_PLANT_TWO_UNITS /* a bug on purpose, by which the simulation is tested */
+#ifdef WEIR_PLANT_TWO_UNITS    /* a bug on purpose, by which the simulation is tested */
     static int64_t alone = -1; /* has a letter, in a unit before the one that settles it */
     bool settles = alone == item->first;
     alone = settles || err != WEIR_OK ? -1 : item->first;
     if (err == WEIR_OK && settles) {
         weir_queue_tell_now(engine, part, &settling, item, 1);
     } else if (err == WEIR_OK) {
-        weir_dead_letter_write(engine, part, chunk, index, settling.why, reason, settling.member,
-                               item->leased, item->failed);
+        weir_dead_letter_write(engine, part, chunk, index, why, reason, member, item->leased,
+                               item->failed);
         err = WEIR_MORE;
     }
     return err;
 #else
     if (err == WEIR_OK) {
-        weir_dead_letter_write(engine, part, chunk, index, settling.why, reason, settling.member,
-                               item->leased, item->failed);
+        weir_dead_letter_write(engine, part, chunk, index, why, reason, member, item->leased,
+                               item->failed);
         weir_queue_tell_now(engine, part, &settling, item, 1);
     }
     return err;
 #endif
+}
+
+static weir_err move_now(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,
+                         uint32_t index, const weir_move *move, const weir_queue_item *item)
+{
+    weir_bytes reason = {move->reason_bytes > 0 ? move->reason : NULL, move->reason_bytes};
+    weir_err err = weir_queue_bury(engine, part, chunk, index, item, cause_of(part, item), reason,
+                                   weir_queue_member_of(part->group, move->member));
+    return err == WEIR_NOT_FOUND ? end_undead(engine, part, item) : err;
 }
 
 /* The record at move->first. MORE: it is read from disk meanwhile. */

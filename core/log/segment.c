@@ -18,7 +18,7 @@
  * [S2] Chunks are appended in dense order: each begins at state.end_offset.
  * [S3] After an error of append the segment answers READ_ONLY for good; after one of write too,
  *      unless it was for want of room: then the same chunks go to the same place again.
- * [S4] `log` does not change while it is pinned (files.c), so that a reader may use it without the
+ * [S4] `log` does not change while it is pinned (files.c), so that a reader may use it without a
  *      mutex.
  * [S5] A file is called dirty after each write to it and clean before each sync of it: what a sync
  *      may have missed is dirty still. */
@@ -72,6 +72,7 @@ weir_err weir_segment_open(weir_env *env, const char *dir, const weir_segment_st
         return err;
     }
     atomic_init(&made->refs, 1);
+    (void)pthread_mutex_init(&made->disk_mutex, NULL);
     (void)pthread_mutex_init(&made->mutex, NULL);
     (void)pthread_mutex_init(&made->sync_mutex, NULL);
     made->env = env;
@@ -95,6 +96,7 @@ void weir_segment_drop(weir_segment *segment)
     }
     weir_segment_leave(segment);
     weir_heads_fini(&segment->table);
+    (void)pthread_mutex_destroy(&segment->disk_mutex);
     (void)pthread_mutex_destroy(&segment->mutex);
     (void)pthread_mutex_destroy(&segment->sync_mutex);
     free(segment->dir);
@@ -242,7 +244,8 @@ static uint64_t heads_bytes(uint64_t head_count)
     return WEIR_HEADS_FILE_HEAD_BYTES + head_count * WEIR_HEADS_ENTRY_BYTES;
 }
 
-/* A .heads file that is gone is begun again: what it had is found in the .log. With the mutex held. */
+/* A .heads file that is gone is begun again: what it had is found in the .log. With the
+ * disk_mutex held. */
 static weir_err heads_open_or_make(weir_segment *segment)
 {
     weir_err err = weir_segment_heads_open(segment);
@@ -279,11 +282,13 @@ static weir_err heads_cut(weir_segment *segment)
 /* Files open and cut, room in the table: what can fail before the first byte is written. */
 static weir_err append_prepare(weir_segment *segment, uint32_t count)
 {
-    (void)pthread_mutex_lock(&segment->mutex);
+    (void)pthread_mutex_lock(&segment->disk_mutex);
     weir_err err = weir_segment_log_open(segment);
     if (err == WEIR_OK) {
         err = heads_open_or_make(segment);
     }
+    (void)pthread_mutex_unlock(&segment->disk_mutex);
+    (void)pthread_mutex_lock(&segment->mutex);
     if (err == WEIR_OK && segment->loaded) {
         err = weir_heads_reserve(&segment->table, count);
     }
@@ -462,9 +467,9 @@ static weir_err file_sync(weir_segment *segment, weir_file **file, const char *p
     if (!atomic_exchange(dirty, false)) { /* [S5] */
         return WEIR_OK;
     }
-    (void)pthread_mutex_lock(&segment->mutex);
+    (void)pthread_mutex_lock(&segment->disk_mutex);
     weir_err err = file_open_once(segment, path, file);
-    (void)pthread_mutex_unlock(&segment->mutex);
+    (void)pthread_mutex_unlock(&segment->disk_mutex);
     err = err == WEIR_OK ? segment->env->ops->file_sync(segment->env, *file) : err;
     if (err != WEIR_OK) {
         segment->sync_failed = true;
@@ -503,9 +508,7 @@ weir_err weir_segment_remove(weir_segment *segment)
         /* Who keeps a handle still reads: from files that are open, and stay so. If they cannot be
          * opened now, it could not have read them before either. */
         weir_segment_pin(segment);
-        (void)pthread_mutex_lock(&segment->mutex);
         (void)weir_segment_load(segment);
-        (void)pthread_mutex_unlock(&segment->mutex);
     }
     weir_err err = file_forget(env, segment->log_path);
     if (err == WEIR_OK) {

@@ -13,10 +13,13 @@
  * What was read from the .log is said, and the .heads of a segment that is not written to any more is
  * made again from it; of one that is written to only when somebody asks, and nobody writes.
  *
+ * All of it is read without the mutex, up to the state that a load finds. When that has moved meanwhile,
+ * what came behind it is read as well, until the table has all.
+ *
  * [L1] The places cover [0, state.bytes) and [base_offset, end_offset) without a hole.
  * [L2] A place that is not bad was told by a good entry that fits its neighbours, or by a whole,
- * checked batch; it is checked again, against this, whenever it is read. [L3] No I/O error counts
- * as damage: the load fails and the next use tries again. */
+ *      checked batch; it is checked again, against this, whenever it is read.
+ * [L3] No I/O error counts as damage: the load fails and the next use tries again. */
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/varint.h"
@@ -37,6 +40,8 @@ enum {
 
 typedef struct loader {
     weir_segment *segment;
+    weir_segment_state state; /* how far it goes */
+    uint64_t entries;         /* of the .heads that are behind it */
     weir_heads table;
     uint64_t position; /* where the next batch must begin */
     int64_t offset;    /* its base offset */
@@ -161,7 +166,7 @@ static weir_err gap_fill(loader *load, uint64_t to_position, int64_t to_offset)
  * ended; and ends within the state. */
 static bool entry_fits(const loader *load, const weir_heads_entry *entry)
 {
-    const weir_segment_state *state = &load->segment->state;
+    const weir_segment_state *state = &load->state;
     if (entry->batch_bytes < WEIR_SEGMENT_BATCH_BYTES_MIN || entry->offsets == 0 ||
         entry->position < load->position || entry->position > state->bytes ||
         entry->batch_bytes > state->bytes - entry->position || entry->base_offset < load->offset ||
@@ -214,11 +219,12 @@ static weir_err file_head_check(loader *load)
 static weir_err entries_take(loader *load)
 {
     const weir_segment *segment = load->segment;
-    const uint64_t head_count = segment->state.head_count;
+    const uint64_t head_count = load->state.head_count;
     uint8_t *piece = malloc((size_t)PIECE_ENTRIES * WEIR_HEADS_ENTRY_BYTES);
     weir_err err = piece == NULL ? WEIR_NO_MEMORY : WEIR_OK;
     size_t got = (size_t)PIECE_ENTRIES * WEIR_HEADS_ENTRY_BYTES;
-    for (uint64_t done = 0; err == WEIR_OK && done < head_count; done += PIECE_ENTRIES) {
+    for (uint64_t done = load->entries; err == WEIR_OK && done < head_count;
+         done += PIECE_ENTRIES) {
         uint64_t left = head_count - done;
         size_t wanted = (size_t)(left < PIECE_ENTRIES ? left : PIECE_ENTRIES);
         uint64_t at = WEIR_HEADS_FILE_HEAD_BYTES + done * WEIR_HEADS_ENTRY_BYTES;
@@ -236,6 +242,7 @@ static weir_err entries_take(loader *load)
     return err;
 }
 
+/* From where the table ends to where the state does. */
 static weir_err table_make(loader *load)
 {
     weir_segment *segment = load->segment;
@@ -249,21 +256,22 @@ static weir_err table_make(loader *load)
         err = WEIR_OK; /* all of it is a gap */
     }
     if (err == WEIR_OK &&
-        (load->position != segment->state.bytes || load->offset != segment->state.end_offset)) {
-        err = gap_fill(load, segment->state.bytes, segment->state.end_offset);
+        (load->position != load->state.bytes || load->offset != load->state.end_offset)) {
+        err = gap_fill(load, load->state.bytes, load->state.end_offset);
     }
+    load->entries = load->state.head_count;
     return err;
 }
 
 /* ---- The .heads made again ----------------------------------------------------------------------
  */
 
-static weir_heads_entry entry_of(const weir_segment *segment, const weir_heads *table, size_t index)
+static weir_heads_entry entry_of(const loader *load, size_t index)
 {
-    const weir_heads_place *place = &table->places[index];
-    bool last = index + 1 == table->count;
-    uint64_t end = last ? segment->state.bytes : place[1].position;
-    int64_t end_offset = last ? segment->state.end_offset : place[1].base_offset;
+    const weir_heads_place *place = &load->table.places[index];
+    bool last = index + 1 == load->table.count;
+    uint64_t end = last ? load->state.bytes : place[1].position;
+    int64_t end_offset = last ? load->state.end_offset : place[1].base_offset;
     return (weir_heads_entry){
         .position = place->position,
         .batch_bytes = (uint32_t)(end - place->position),
@@ -282,9 +290,9 @@ static weir_err heads_write(const loader *load, weir_file *file)
     if (whole == NULL) {
         return WEIR_NO_MEMORY;
     }
-    weir_heads_file_head_encode(segment->state.base_offset, whole);
+    weir_heads_file_head_encode(load->state.base_offset, whole);
     for (size_t i = 0; i < load->table.count; i++) {
-        weir_heads_entry entry = entry_of(segment, &load->table, i);
+        weir_heads_entry entry = entry_of(load, i);
         weir_heads_entry_encode(&entry,
                                 whole + WEIR_HEADS_FILE_HEAD_BYTES + i * WEIR_HEADS_ENTRY_BYTES);
     }
@@ -326,7 +334,7 @@ static void heads_mend(const loader *load)
         return;
     }
     bool whole =
-        !segment->writable && load->bad == 0 && load->table.count == segment->state.head_count;
+        !segment->writable && load->bad == 0 && load->table.count == load->state.head_count;
     weir_err err = whole ? heads_replace(load) : WEIR_READ_ONLY;
     weir_log(WEIR_LOG_WARN, "log",
              "%s is an index, and was missing or wrong for %" PRIu64 " batches: they were found in "
@@ -337,14 +345,43 @@ static void heads_mend(const loader *load)
                                      : "the file could not be made again");
 }
 
-weir_err weir_segment_load(weir_segment *segment)
+/* False, and there is more to read: the state has moved. */
+static bool table_take(loader *load)
 {
+    weir_segment *segment = load->segment;
+    (void)pthread_mutex_lock(&segment->mutex);
+    bool whole = segment->state.head_count == load->entries;
+    if (whole) {
+        segment->table = load->table;
+        segment->loaded = true;
+    }
+    load->state = segment->state;
+    (void)pthread_mutex_unlock(&segment->mutex);
+    return whole;
+}
+
+/* Whether the table is there; the state of the moment. */
+static bool loaded_already(weir_segment *segment, weir_segment_state *state)
+{
+    (void)pthread_mutex_lock(&segment->mutex);
+    bool loaded = segment->loaded;
+    *state = segment->state;
+    (void)pthread_mutex_unlock(&segment->mutex);
+    return loaded;
+}
+
+/* With the disk_mutex held. */
+static weir_err load_held(weir_segment *segment)
+{
+    loader load = {.segment = segment};
     weir_err err = weir_segment_log_open(segment);
-    if (err != WEIR_OK || segment->loaded) {
+    if (err != WEIR_OK || loaded_already(segment, &load.state)) {
         return err;
     }
-    loader load = {.segment = segment, .offset = segment->state.base_offset};
-    err = table_make(&load);
+    load.offset = load.state.base_offset;
+    do {
+        err = table_make(&load);
+    } while (err == WEIR_OK && !table_take(&load));
     free(load.batch);
     if (!segment->writable && segment->heads != NULL) {
         weir_segment_file_close(segment, &segment->heads); /* one descriptor is enough */
@@ -354,16 +391,22 @@ weir_err weir_segment_load(weir_segment *segment)
         return err;
     }
     heads_mend(&load);
-    segment->table = load.table;
-    segment->loaded = true;
     return WEIR_OK;
 }
 
-static bool table_whole(const weir_segment *segment)
+weir_err weir_segment_load(weir_segment *segment)
 {
-    bool whole = segment->table.count == segment->state.head_count;
-    for (size_t i = 0; i < segment->table.count && whole; i++) {
-        whole = !segment->table.places[i].bad;
+    (void)pthread_mutex_lock(&segment->disk_mutex);
+    weir_err err = load_held(segment);
+    (void)pthread_mutex_unlock(&segment->disk_mutex);
+    return err;
+}
+
+static bool table_whole(const loader *load)
+{
+    bool whole = load->table.count == load->state.head_count;
+    for (size_t i = 0; i < load->table.count && whole; i++) {
+        whole = !load->table.places[i].bad;
     }
     return whole;
 }
@@ -371,16 +414,16 @@ static bool table_whole(const weir_segment *segment)
 weir_err weir_segment_heads_remake(weir_segment *segment)
 {
     weir_segment_pin(segment);
-    (void)pthread_mutex_lock(&segment->mutex);
-    weir_err err = weir_segment_load(segment);
-    if (err == WEIR_OK) {
-        const loader load = {.segment = segment, .table = segment->table};
-        err = table_whole(segment) ? heads_replace(&load) : WEIR_DAMAGED;
+    (void)pthread_mutex_lock(&segment->disk_mutex);
+    weir_err err = load_held(segment);
+    if (err == WEIR_OK) { /* nobody appends: neither changes */
+        const loader load = {.segment = segment, .state = segment->state, .table = segment->table};
+        err = table_whole(&load) ? heads_replace(&load) : WEIR_DAMAGED;
     }
     if (segment->heads != NULL) {
         weir_segment_file_close(segment, &segment->heads); /* the old one */
     }
-    (void)pthread_mutex_unlock(&segment->mutex);
+    (void)pthread_mutex_unlock(&segment->disk_mutex);
     weir_segment_unpin(segment);
     return err;
 }

@@ -19,11 +19,15 @@ struct weir_segment {
     char *heads_path;
     bool writable;
 
-    pthread_mutex_t mutex; /* guards what follows, up to the next empty line */
-    weir_segment_state state;
+    /* Held while files are opened and the table is loaded; taken before `mutex`. The engine's owner
+     * never waits for it. */
+    pthread_mutex_t disk_mutex;
     weir_file *log;   /* NULL until the first use, or closed by files.c */
     weir_file *heads; /* of a writable segment: the same; else only while it is loaded */
-    bool loaded;      /* `table` has every batch of `state` */
+
+    pthread_mutex_t mutex; /* for memory only; guards what follows, up to the next empty line */
+    weir_segment_state state;
+    bool loaded; /* `table` has every batch of `state` */
     weir_heads table;
 
     uint64_t referred; /* the engine's owner's */
@@ -56,12 +60,12 @@ void weir_segment_file_close(weir_segment *segment, weir_file **file);
 void weir_segment_written(weir_segment *segment);
 void weir_segment_leave(weir_segment *segment); /* the end: closes both */
 
-/* All three with the mutex held, and pinned. */
+/* Both with the disk_mutex held, and pinned. */
 weir_err weir_segment_log_open(weir_segment *segment);
 weir_err weir_segment_heads_open(weir_segment *segment);
-/* Opens the .log and makes the table, once. NOT_FOUND, IO, VERSION, NO_MEMORY: nothing is kept, the
- * next use tries again. Damage is no error here: what cannot be served is a bad place in the table.
- */
+/* Opens the .log and makes the table, once. Pinned; no mutex held. NOT_FOUND, IO, VERSION,
+ * NO_MEMORY: nothing is kept, the next use tries again. Damage is no error here: what cannot be
+ * served is a bad place in the table. */
 weir_err weir_segment_load(weir_segment *segment);
 
 #endif

@@ -11,7 +11,7 @@
  * from there, meets it first.
  *
  * [R1] Nothing of a batch leaves before all of it has been checked.
- * [R2] The mutex is held for memory only, except during the load, which happens once.
+ * [R2] The mutex is held for memory only: whoever asks for the state waits for no disk.
  * [R3] On an error no chunk is left with the caller. */
 #include "core/base/assert.h"
 #include "core/base/hash.h"
@@ -164,6 +164,21 @@ static weir_err plan_serve(reader *from, const read_plan *plan, weir_chunk **chu
     return err;
 }
 
+/* Pinned. OK: the table is loaded, and the mutex held. */
+static weir_err table_lock(weir_segment *segment)
+{
+    weir_err err = weir_segment_load(segment);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    (void)pthread_mutex_lock(&segment->mutex); /* [R2] */
+    if (!segment->loaded) {                    /* it could not grow: the next use tries again */
+        (void)pthread_mutex_unlock(&segment->mutex);
+        return WEIR_NO_MEMORY;
+    }
+    return WEIR_OK;
+}
+
 weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_t partition,
                            int64_t offset, uint64_t bytes_max, weir_chunk **chunks, uint32_t max,
                            uint32_t *count, int64_t *bad_from, int64_t *bad_to)
@@ -171,12 +186,11 @@ weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_
     WEIR_ASSERT(max > 0);
     read_plan plan = {0};
     weir_segment_pin(segment);
-    (void)pthread_mutex_lock(&segment->mutex); /* [R2] */
-    weir_err err = weir_segment_load(segment);
+    weir_err err = table_lock(segment);
     if (err == WEIR_OK) {
         err = plan_make(segment, offset, bytes_max, max, &plan, bad_from, bad_to);
+        (void)pthread_mutex_unlock(&segment->mutex);
     }
-    (void)pthread_mutex_unlock(&segment->mutex);
     if (err != WEIR_OK) {
         weir_segment_unpin(segment);
         return err;
@@ -200,8 +214,7 @@ weir_err weir_segment_read(weir_segment *segment, weir_topic_ref *topic, uint32_
 weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t *offset)
 {
     weir_segment_pin(segment);
-    (void)pthread_mutex_lock(&segment->mutex);
-    weir_err err = weir_segment_load(segment);
+    weir_err err = table_lock(segment);
     if (err == WEIR_OK) {
         size_t index = weir_heads_find_time(&segment->table, time_ms);
         if (index == segment->table.count) {
@@ -209,8 +222,8 @@ weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t 
         } else {
             *offset = segment->table.places[index].base_offset;
         }
+        (void)pthread_mutex_unlock(&segment->mutex);
     }
-    (void)pthread_mutex_unlock(&segment->mutex);
     weir_segment_unpin(segment);
     return err;
 }

@@ -52,6 +52,8 @@ extern "C" {
       "The batch was stored before, too long ago to tell where; do not send it again.")            \
     X(LEASE_LOST, "lease-lost", CALLER,                                                            \
       "The lease or the generation was over: the records may be with another member.")             \
+    X(QUEUE_FULL, "queue-full", CALLER,                                                            \
+      "The queue has all it may have (max_records, max_bytes); try again when some are settled.")  \
     X(MALFORMED, "malformed", PEER, "The bytes do not follow their format.")                       \
     X(UNSUPPORTED, "unsupported", PEER, "The bytes are well formed but not supported here.")       \
     X(VERSION, "version", PEER, "It was made for a version that does not fit this one.")           \

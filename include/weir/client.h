@@ -327,6 +327,50 @@ WEIR_API weir_err weir_client_settle(weir_client *client, uint64_t member,
 WEIR_API weir_err weir_client_settle_record(weir_client *client, const weir_client_record *record,
                                             weir_verb verb, weir_settled *settled);
 
+/* ---- Leases by batches -------------------------------------------------------------------------
+ *
+ *     weir_client_lease_batches(client, member, &take, &leased)      runs of records, as they are stored
+ *     weir_client_run_next(client, &leased.runs[i], &position, &record)      each record of a run
+ *     weir_client_settle_ranges(client, member, &settle, &settled)   a run is a range
+ *
+ * The same in binary frames, for members that take many records: nothing is turned to text and back,
+ * and a lease of a thousand records is settled in a few bytes. What a stream member owns does not
+ * come with these over nng: use weir_client_lease there. */
+
+/* Records [first, last] of a partition that were handed over together. */
+typedef struct weir_client_leased_run {
+    weir_bytes topic;
+    uint32_t partition;
+    int64_t first;
+    int64_t last;
+    uint64_t lease; /* 0: there is nothing to settle them with */
+    uint32_t leased;
+    uint32_t failed;
+    weir_bytes
+        batch; /* the RecordBatch v2 in which they are stored, compressed if it was sent so; its
+                       * other records are nothing of the member's */
+} weir_client_leased_run;
+
+typedef struct weir_client_batches {
+    const weir_client_leased_run *runs;
+    uint32_t run_count;
+    uint64_t epoch;      /* queue: for weir_settle.epoch */
+    uint64_t generation; /* stream: for weir_settle.generation */
+    int64_t lease_ms;    /* queue: from now; -1: as long as the member is there */
+} weir_client_batches;
+
+/* As weir_client_lease. The runs and all they point to hold until the next lease by batches. */
+WEIR_API weir_err weir_client_lease_batches(weir_client *client, uint64_t member,
+                                            const weir_take *take, weir_client_batches *leased);
+/* The next record of a run of the newest lease by batches. *position: 0 before the first one. EMPTY:
+ * there are no more. The record's name and headers are valid until the next call, the rest of it as
+ * long as the run, but of a compressed batch until another run is read. */
+WEIR_API weir_err weir_client_run_next(weir_client *client, const weir_client_leased_run *run,
+                                       size_t *position, weir_client_record *record);
+/* As weir_client_settle, but metadata, which is INVALID here. */
+WEIR_API weir_err weir_client_settle_ranges(weir_client *client, uint64_t member,
+                                            const weir_settle *settle, weir_settled *settled);
+
 /* stream: everything below `offset` was read. metadata: null: none. */
 WEIR_API weir_err weir_client_commit(weir_client *client, uint64_t member,
                                      const weir_position *positions, uint32_t position_count,

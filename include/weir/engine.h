@@ -150,6 +150,9 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(fate_superseded, "weir_fate_superseded_total", "Records that compaction took from a group.") \
     X(fate_skipped, "weir_fate_skipped_total", "Records that a reset of a group passed over.")     \
     X(fate_topic_deleted, "weir_fate_topic_deleted_total", "Records deleted with their topic.")    \
+    X(overflowed, "weir_group_overflow_total",                                                     \
+      "Records that overflow took from queues: dropped, or dead letters.")                         \
+    X(refused_queue, "weir_refused_queue_total", "Limits max_records, max_bytes of a queue.")      \
     X(refused_groups, "weir_refused_groups_total", "Limits groups_max, group_parts_max.")          \
     X(refused_members, "weir_refused_members_total", "Limit group_members_max.")                   \
     X(paused_port, "weir_paused_port_total", "Times a port was full: limit port_bytes_max.")

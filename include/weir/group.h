@@ -62,6 +62,14 @@ typedef enum weir_group_place {
 WEIR_API const char *weir_group_place_name(weir_group_place place);
 WEIR_API weir_err weir_group_place_parse(weir_bytes text, weir_group_place *place);
 
+/* What happens when a queue has more than max_records or max_bytes. */
+typedef enum weir_overflow {
+    WEIR_OVERFLOW_DEFAULT = 0, /* as the group is; a new one: refuse */
+    WEIR_OVERFLOW_REFUSE = 1,  /* publishes get QUEUE_FULL; groups of queue topics only */
+    WEIR_OVERFLOW_DROP_OLDEST = 2,
+    WEIR_OVERFLOW_DEAD_LETTER = 3,
+} weir_overflow;
+
 /* X(field, tag, models (1 stream, 2 queue, 3 both), default, endless, least, most, unit, help). All
  * are int64_t of weir_group_options; 0 takes the default; -1 where endless is 1. Tags stand in the
  * journal and in checkpoints: never change or reuse one. */
@@ -83,7 +91,15 @@ WEIR_API weir_err weir_group_place_parse(weir_bytes text, weir_group_place *plac
     X(single_active, 8, 2, 2, 0, 1, 2, "1 or 2",                                                   \
       "1: one member gets all records, the others wait to take its place; 2: all share.")          \
     X(retry_delay_ms, 9, 2, 0, 0, 0, 86400000, "milliseconds",                                     \
-      "How long a failed record waits before it is handed out again.")
+      "How long a failed record waits before it is handed out again.")                             \
+    X(max_records, 10, 2, -1, 1, 1, 1000000000000, "records",                                      \
+      "Records that are not settled, those with members included; what is beyond goes by "         \
+      "`overflow`. -1: any number.")                                                               \
+    X(max_bytes, 11, 2, -1, 1, 1024, 4611686018427387904, "bytes",                                 \
+      "The same in bytes, as they are stored; -1: any number.")                                    \
+    X(overflow, 12, 2, 1, 0, 1, 3, "word",                                                         \
+      "What happens beyond max_records or max_bytes: publishes are refused (queue topics only), "  \
+      "or the oldest that no member has are dropped, or go to the dead-letter topic.")
 
 /* A zeroed one takes the defaults. Spans are borrowed. */
 typedef struct weir_group_options {
@@ -119,6 +135,12 @@ WEIR_API int64_t weir_group_setting_get(const weir_group_options *options,
 WEIR_API void weir_group_setting_put(weir_group_options *options, const weir_group_setting *setting,
                                      int64_t value);
 WEIR_API bool weir_group_setting_fits(const weir_group_setting *setting, int64_t value);
+/* The word that stands for a value of `overflow`: "refuse", "drop-oldest", "dead-letter". NULL: the
+ * setting is told in numbers, or no word stands for this one. */
+WEIR_API const char *weir_group_setting_word(const weir_group_setting *setting, int64_t value);
+/* INVALID: it is none of the setting's words. */
+WEIR_API weir_err weir_group_setting_parse(const weir_group_setting *setting, weir_bytes text,
+                                           int64_t *value);
 /* 1 to 249 bytes of UTF-8, no + # / NUL control characters, no leading $. */
 WEIR_API weir_err weir_group_name_check(weir_bytes name);
 

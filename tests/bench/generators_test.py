@@ -24,6 +24,7 @@ nng: {{enabled: false}}
 http: {{port: 0}}
 topics:
   - {{name: {topic}, durability: {level}}}
+  - {{name: jobs, kind: queue, durability: {level}}}
 """
 
 
@@ -91,6 +92,15 @@ class Generators(unittest.TestCase):
                 self.whole(result, 0)
                 self.assertGreater(result["delivered"], result["sent"])
 
+    def test_each_record_of_a_queue_is_settled_by_one_member(self):
+        for form, level in (("binary", "os"), ("binary", "disk"), ("ws", "os")):
+            with self.subTest(form=form, level=level), Gateway(level) as weir:
+                result = weir.run("drain", form, subscribers=4)
+                self.whole(result, 1)
+                self.assertEqual(result["measured"], result["sent"])
+            with self.subTest(form=form, level=level, paced=True), Gateway(level) as weir:
+                self.whole(weir.run("paced", form, subscribers=4, rate=2000), 1)
+
     def test_a_topic_that_is_not_there_is_told(self):
         with Gateway(topic="another") as weir:
             result = weir.run("publish", "binary")
@@ -100,7 +110,7 @@ class Generators(unittest.TestCase):
 
     def test_rows_of_the_log_run_with_their_limits(self):
         done = subprocess.run(
-            [WEIR, "bench", "12", "13", "15", "21", "--json", "--repeats", "1", "--seconds", "0.2", "--warm-up", "0.05",
+            [WEIR, "bench", "12", "13", "15", "16", "17", "21", "--json", "--repeats", "1", "--seconds", "0.2", "--warm-up", "0.05",
              "--only", "weir-os,weir-disk"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
         )
@@ -108,7 +118,8 @@ class Generators(unittest.TestCase):
         self.assertEqual(
             {(one["row"], one["subject"]) for one in results},
             {("12", "limit-ingest"), ("12", "weir-os"), ("13", "limit-ingest-sync"), ("13", "weir-disk"),
-             ("15", "limit-synced"), ("15", "weir-disk"), ("21", "limit-ingest-sync"), ("21", "weir-disk")},
+             ("15", "limit-synced"), ("15", "weir-disk"), ("16", "ceiling"), ("16", "weir-os"), ("16", "weir-disk"),
+             ("17", "ceiling"), ("17", "weir-os"), ("17", "weir-disk"), ("21", "limit-ingest-sync"), ("21", "weir-disk")},
         )
         for one in results:
             with self.subTest(row=one["row"], subject=one["subject"]):

@@ -142,12 +142,6 @@ class Smoke(unittest.TestCase):
             self.assertEqual(results[0][key], results[1][key], key)
         self.assertEqual(results[1]["figure"], results[0]["cpu_s_per_million"])
 
-    def test_queues_that_the_row_does_not_drive_are_told_and_no_failure(self):
-        code, results, said = bench("17", "--only", "weir-os")
-        self.whole(results[:1], ("17", "ceiling"))
-        self.assertEqual(results[1]["note"], "this row does not drive Weir's queues yet")
-        self.assertEqual(code, 0, said)
-
     def test_a_saved_run_is_named_by_date_and_commit(self):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(

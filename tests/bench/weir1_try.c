@@ -2,7 +2,7 @@
  *
  *   weir1_try TASK MODE SUBSCRIBERS RATE SOCKET PORT PID     one line of JSON
  *
- * TASK: publish, read, flow. MODE: as in bench/weir1/drive.h. */
+ * TASK: publish, read, flow, drain, paced. MODE: as in bench/weir1/drive.h. */
 #include "bench/weir1/drive.h"
 
 #include <inttypes.h>
@@ -10,13 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEASURE_MS = 200, WARM_UP_MS = 20, READ_MESSAGES = 20000, PAYLOAD = 128, WINDOW = 1000 };
+enum {
+    MEASURE_MS = 200,
+    WARM_UP_MS = 20,
+    READ_MESSAGES = 20000,
+    PAYLOAD = 128,
+    WINDOW = 1000,
+    LEASE_RECORDS = 70
+};
 
 static weir_weir1_task task_of(const char *name)
 {
-    return strcmp(name, "read") == 0   ? WEIR_WEIR1_READ
-           : strcmp(name, "flow") == 0 ? WEIR_WEIR1_FLOW
-                                       : WEIR_WEIR1_PUBLISH;
+    static const char *const names[] = {[WEIR_WEIR1_PUBLISH] = "publish",
+                                        [WEIR_WEIR1_READ] = "read",
+                                        [WEIR_WEIR1_FLOW] = "flow",
+                                        [WEIR_WEIR1_DRAIN] = "drain",
+                                        [WEIR_WEIR1_PACED] = "paced"};
+    weir_weir1_task task = WEIR_WEIR1_PUBLISH;
+    while (task < WEIR_WEIR1_PACED && strcmp(name, names[task]) != 0) {
+        task++;
+    }
+    return task;
 }
 
 int main(int count, char **words)
@@ -42,6 +56,10 @@ int main(int count, char **words)
     work.websocket = strstr(words[2], "ws") != NULL;
     work.subscribers = (uint32_t)atoi(words[3]);
     work.rate_per_second = (uint32_t)atoi(words[4]);
+    if (work.task == WEIR_WEIR1_DRAIN || work.task == WEIR_WEIR1_PACED) {
+        work.publishers = 1;
+        work.lease_records = LEASE_RECORDS;
+    }
     snprintf(target.socket, sizeof(target.socket), "%s", words[5]);
     target.port = (uint16_t)atoi(words[6]);
     target.pid = (pid_t)atoi(words[7]);

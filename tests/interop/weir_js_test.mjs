@@ -724,6 +724,22 @@ test("a stream goes on behind what was accepted, and its partitions are shared",
   assert.equal((await w.groups()).some((one) => one.group === group), false);
 });
 
+test("a queue that is full says so, and takes more when some are settled", async (t) => {
+  const w = await connected(t);
+  const topic = await topicMake(w, { kind: "queue" });
+  await w.alterGroup(topic, { maxRecords: 1, overflow: "refuse" });
+  await w.publish(topic, "a", { key: null });
+  await assert.rejects(w.publish(topic, "b", { key: null }), refused("queue-full"));
+  const member = w.group(topic);
+  const [a] = await taken(member, 1);
+  await a.accept();
+  await w.publish(topic, "b", { key: null });
+  const info = await w.groupInfo(topic);
+  assert.deepEqual([info.max_records, info.max_bytes, info.overflow], [1, -1, "refuse"]);
+  await assert.rejects(w.alterGroup(topic, { overflow: "burst" }), refused("invalid", "overflow"));
+  await member.close();
+});
+
 test("a group that is refused says why, at the iterator and at ready", async (t) => {
   const w = await connected(t);
   const { group, topic } = await queueMake(w, {});

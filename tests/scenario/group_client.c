@@ -221,6 +221,84 @@ static void pushed_road(void)
     HOLDS(weir_client_leave(client, joined.member, true) == WEIR_OK);
 }
 
+/* Takes until `count` records came in runs; each of them is read, and the runs are settled together
+ * in one frame. Every value is its offset, from `from` on. */
+static void batches_settled(uint64_t member, int64_t from, int64_t count)
+{
+    int64_t next = from;
+    while (next < from + count) {
+        const weir_take take = {.records_max = (uint32_t)count, .wait_ms = WAIT_MS};
+        weir_client_batches leased;
+        weir_settle_range ranges[RECORDS];
+        weir_settled settled;
+        HOLDS(weir_client_lease_batches(client, member, &take, &leased) == WEIR_OK);
+        HOLDS(leased.run_count > 0 && leased.run_count <= RECORDS && leased.lease_ms == 60000);
+        for (uint32_t i = 0; i < leased.run_count; i++) {
+            const weir_client_leased_run *run = &leased.runs[i];
+            weir_client_record record;
+            size_t position = 0;
+            while (weir_client_run_next(client, run, &position, &record) == WEIR_OK) {
+                char text[16];
+                snprintf(text, sizeof(text), "%" PRId64, next);
+                HOLDS(record.offset == next++ && record.lease == run->lease && record.lease != 0);
+                HOLDS(weir_bytes_equal(record.value, weir_bytes_of(text)));
+                HOLDS(weir_bytes_equal(record.name, WEIR_TEXT("road-batches/a/b")));
+                HOLDS(record.header_count == 1 && record.epoch == leased.epoch);
+                HOLDS(weir_bytes_equal(record.headers[0].value, WEIR_TEXT("yes")));
+            }
+            ranges[i] = (weir_settle_range){.topic = run->topic,
+                                            .partition = run->partition,
+                                            .first = run->first,
+                                            .last = run->last,
+                                            .lease = run->lease};
+        }
+        const weir_settle settle = {.verb = WEIR_VERB_ACCEPT,
+                                    .ranges = ranges,
+                                    .range_count = leased.run_count,
+                                    .epoch = leased.epoch};
+        HOLDS(weir_client_settle_ranges(client, member, &settle, &settled) == WEIR_OK);
+        HOLDS(settled.records ==
+              (uint64_t)(ranges[leased.run_count - 1].last - ranges[0].first + 1));
+        HOLDS(weir_client_settle_ranges(client, member, &settle, &settled) == WEIR_LEASE_LOST);
+        HOLDS(settled.records == 0 && settled.refused > 0);
+    }
+}
+
+/* The same by frames: records that were sent one by one, and one batch of which only a part is taken
+ * at first. */
+static void batches_road(void)
+{
+    weir_bytes topic = WEIR_TEXT("road-batches");
+    const weir_group_options options = {
+        .model = WEIR_MODEL_QUEUE, .topics = &topic, .topic_count = 1, .lease_ms = 60000};
+    const weir_topic_options plain = {.partitions = 1};
+    const weir_header header = {WEIR_TEXT("checked"), WEIR_TEXT("yes")};
+    HOLDS(weir_client_topic_create(client, topic, &plain) == WEIR_OK);
+    for (int i = 0; i < RECORDS; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%d", i);
+        const weir_publish record = {.topic = topic,
+                                     .key = WEIR_TEXT("a/b"),
+                                     .value = weir_bytes_of(text),
+                                     .headers = &header,
+                                     .header_count = 1};
+        HOLDS(weir_client_send(client, &record, (uint64_t)i) == WEIR_OK);
+    }
+    HOLDS(weir_client_flush(client) == WEIR_OK);
+    weir_client_joined joined = joined_to(topic, &options);
+    batches_settled(joined.member, 0, 3);
+    batches_settled(joined.member, 3, RECORDS - 3);
+    const weir_take none = {.records_max = 1};
+    weir_client_batches leased;
+    HOLDS(weir_client_lease_batches(client, joined.member, &none, &leased) == WEIR_OK);
+    HOLDS(leased.run_count == 0);
+    HOLDS(weir_client_lease_batches(client, joined.member + 1, &none, &leased) == WEIR_NOT_FOUND);
+    weir_client_groups groups = {0};
+    HOLDS(info_of(topic, &groups)->fates[WEIR_FATE_ACCEPTED] == RECORDS);
+    weir_client_groups_free(&groups);
+    HOLDS(weir_client_leave(client, joined.member, true) == WEIR_OK);
+}
+
 /* The story of a record: told, or refused by a gateway that keeps none. */
 static void why_road(void)
 {
@@ -240,6 +318,7 @@ static int road(const char *url)
     queue_road();
     stream_road();
     pushed_road();
+    batches_road();
     why_road();
     weir_client_close(client);
     return 0;

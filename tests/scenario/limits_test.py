@@ -360,6 +360,22 @@ def partitions_max_refuses_a_topic_with_more():
             assert peer.error(cmd="topic", action="create", topic="five", partitions=5) == "limit"
 
 
+def queue_max_records_refuses_in_the_words_of_each_front_end():
+    with support.Scene() as scene:
+        gateway = started(scene, "levels_max=64")
+        gateway.weir("queue", "create", "q", "--max-records", "2")
+        for version, refusal in ((5, QUOTA), (4, None)):
+            for _ in range(2):
+                assert published(gateway, "q/k", b"v", version=version) == 0
+            assert published(gateway, "q/k", b"v", version=version) == refusal
+            with Local(gateway) as peer:
+                assert peer.error(cmd="publish", topic="q", value="v") == "queue-full"
+            done = gateway.weir("pub", "q", "-m", "v", code=None)
+            assert done.returncode == REFUSED and b"max_records" in done.stderr, done
+            gateway.weir("group", "join", "q", "-C", "2")
+        assert b"weir_refused_queue_total" in gateway.weir("stats")
+
+
 def retained_max_counts_values_and_not_replacements():
     with support.Scene() as scene:
         gateway = started(scene, "retained_max=2")

@@ -109,6 +109,7 @@ static uint8_t reason_of(weir_err err)
         return WEIR_MQTT_SUCCESS;
     case WEIR_TOO_LARGE: /* 0x95 may not stand in PUBACK (5.0 table 3-4) */
     case WEIR_LIMIT:
+    case WEIR_QUEUE_FULL:
     case WEIR_DISK_FULL:
     case WEIR_READ_ONLY:
     case WEIR_NO_MEMORY:

@@ -9,8 +9,11 @@
  * is submitted, so that AGAIN is answered by running the command again. */
 #include "adapters/proto/weir1/session_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { READS_MAX = 40 };
 
 /* ---- Words in ---------------------------------------------------------------------------------
  */
@@ -24,6 +27,15 @@ static weir_err setting_decode(const weir_v1_node *node, const weir_group_settin
                                int64_t *value, weir_v1_reason *reason)
 {
     bool yes = false;
+    weir_bytes text = WEIR_BYTES_NULL;
+    if (weir_group_setting_word(row, row->least) != NULL) {
+        if (!weir_v1_node_text(node, &text) ||
+            weir_group_setting_parse(row, text, value) != WEIR_OK) {
+            return weir_v1_refuse(reason, WEIR_INVALID, row->name,
+                                  "Give %s as refuse, drop-oldest or dead-letter.", row->name);
+        }
+        return WEIR_OK;
+    }
     if (is_yes_or_no(row)) {
         if (!weir_v1_node_boolean(node, &yes)) {
             return weir_v1_refuse(reason, WEIR_INVALID, row->name, "Give %s as true or false.",
@@ -326,8 +338,8 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset)
                        "change it with group alter, or delete it with force.";
         break;
     case WEIR_INVALID:
-        text = "This group cannot be so: model and topics never change, settings of queues need "
-               "model queue, and the group of a queue topic goes with its topic.";
+        text = "This group cannot be so: model and topics never change; settings of queues need "
+               "model queue; limits over a log topic need overflow drop-oldest or dead-letter.";
         break;
     case WEIR_LIMIT:
         text = "Too many groups, or too many partitions that groups read (limits groups_max, "
@@ -452,8 +464,11 @@ static void write_settings(weir_v1_writer *writer, const weir_group_options *opt
         if ((rows[i].models & model) == 0) {
             continue;
         }
+        const char *word = weir_group_setting_word(&rows[i], value);
         put_name(writer, rows[i].name);
-        if (is_yes_or_no(&rows[i])) {
+        if (word != NULL) {
+            weir_v1_write_string(writer, weir_bytes_of(word));
+        } else if (is_yes_or_no(&rows[i])) {
             weir_v1_write_raw(writer, value == 1 ? "true" : "false");
         } else {
             weir_v1_write_integer(writer, value);
@@ -540,15 +555,32 @@ static void write_group(weir_v1_writer *writer, const weir_group_info *info)
     weir_v1_write_raw(writer, "}");
 }
 
-/* "It exists as queue, at-least-once": what is in force, when the completion tells. */
+/* "orders, bills", or the filter; where that is long, how many there are. */
+static void reads_put(char text[READS_MAX], const weir_group_options *options)
+{
+    const weir_bytes *names = options->topic_count > 0 ? options->topics : &options->filter;
+    uint32_t count = options->topic_count > 0 ? options->topic_count : 1;
+    size_t len = 0;
+    for (uint32_t i = 0; i < count && len < READS_MAX; i++) {
+        len += (size_t)snprintf(text + len, READS_MAX - len, "%s%.*s", i > 0 ? ", " : "",
+                                (int)names[i].len, (const char *)names[i].ptr);
+    }
+    if (len >= READS_MAX) {
+        snprintf(text, READS_MAX, "%u topics or filters", count);
+    }
+}
+
+/* What is in force, when the completion tells. */
 static void exists_refuse(weir_v1_reason *reason, const weir_groups *groups)
 {
+    char reads[READS_MAX];
     if (groups->count > 0 && groups->groups != NULL) {
         const weir_group_options *options = &groups->groups[0].options;
+        reads_put(reads, options);
         weir_v1_refuse(reason, WEIR_EXISTS, "group",
-                       "The group exists as %s, %s, or with other topics or settings: look with "
-                       "group info, change it with group alter.",
-                       weir_model_name(options->model), weir_mode_name(options->mode));
+                       "It is a %s group, %s, of %s, or has other settings: see group info; "
+                       "group alter changes mode and settings.",
+                       weir_model_name(options->model), weir_mode_name(options->mode), reads);
     }
 }
 

@@ -182,8 +182,25 @@ static void a_row_becomes_a_task(void **state)
     assert_false(work.websocket);
     assert_int_equal(work.window, 1);
     assert_int_equal(weir_weir1_work_of(&row, "udp", &work), WEIR_INVALID);
-    row.kind = WEIR_BENCH_QUEUE_DRAIN;
+    row.kind = WEIR_BENCH_MQTT;
     assert_int_equal(weir_weir1_work_of(&row, "", &work), WEIR_INVALID);
+}
+
+static void a_row_of_queues_is_stored_before_or_paced(void **state)
+{
+    weir_bench_workload row = {
+        .kind = WEIR_BENCH_QUEUE_DRAIN, .payload_bytes = 128, .subscribers = 4, .messages = 1000};
+    weir_weir1_work work;
+    (void)state;
+    assert_int_equal(weir_weir1_work_of(&row, "", &work), WEIR_OK);
+    assert_int_equal(work.task, WEIR_WEIR1_DRAIN);
+    assert_int_equal(work.fill_bytes, 128000);
+    assert_int_equal(work.lease_records, work.batch_records); /* no batch is sent twice */
+    row.kind = WEIR_BENCH_QUEUE_PACED;
+    row.rate_per_second = 5000;
+    assert_int_equal(weir_weir1_work_of(&row, "", &work), WEIR_OK);
+    assert_int_equal(work.task, WEIR_WEIR1_PACED);
+    assert_int_equal(work.batch_records, 1);
 }
 
 int main(void)
@@ -197,6 +214,7 @@ int main(void)
         cmocka_unit_test(what_is_no_head_is_none),
         cmocka_unit_test(a_payload_too_small_for_its_head_is_refused),
         cmocka_unit_test(a_row_becomes_a_task),
+        cmocka_unit_test(a_row_of_queues_is_stored_before_or_paced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,168 +1,7 @@
-/* The client against a gateway that is a script: a thread at the other end of a socket pair. */
-#include "weir/client.h"
+/* The client against a gateway that is a script: scripted.h. */
+#include "tests/unit/client/scripted.h"
 
-#include "adapters/proto/weir1/frame.h"
 #include "core/batch/batch.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <poll.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define HELLO_ANSWER                                                                               \
-    "{\"id\":1,\"ok\":true,\"version\":1,\"server\":\"weir test\",\"limits\":{\"in_flight_max\":7}}\n"
-
-enum { DEADLINE_MS = 60000, LINE_MAX_BYTES = 1 << 20 };
-
-/* One thing the gateway does: wait for a line that has `expect` in it (NULL: for none), then say.
- */
-typedef struct step {
-    const char *expect;
-    const char *say;
-} step;
-
-typedef struct gateway {
-    pthread_t thread;
-    int fd;
-    int client_fd;
-    const step *steps;
-    void (*free_run)(struct gateway *gateway); /* after the steps; NULL: it closes */
-    char problem[512];
-    char line[LINE_MAX_BYTES];
-    char buffered[LINE_MAX_BYTES];
-    size_t buffered_len;
-    size_t longest; /* line that came */
-} gateway;
-
-static bool read_more(gateway *g)
-{
-    struct pollfd one = {.fd = g->fd, .events = POLLIN};
-    if (poll(&one, 1, DEADLINE_MS) != 1) {
-        return false;
-    }
-    ssize_t got =
-        recv(g->fd, g->buffered + g->buffered_len, sizeof(g->buffered) - 1 - g->buffered_len, 0);
-    if (got <= 0) {
-        return false;
-    }
-    g->buffered_len += (size_t)got;
-    return true;
-}
-
-/* The next line, into g->line. False at the end, or when none comes. */
-static bool read_line(gateway *g)
-{
-    char *newline = NULL;
-    while ((newline = memchr(g->buffered, '\n', g->buffered_len)) == NULL) {
-        if (!read_more(g)) {
-            return false;
-        }
-    }
-    size_t len = (size_t)(newline - g->buffered);
-    memcpy(g->line, g->buffered, len);
-    g->line[len] = 0;
-    g->longest = len > g->longest ? len : g->longest;
-    g->buffered_len -= len + 1;
-    memmove(g->buffered, newline + 1, g->buffered_len);
-    return true;
-}
-
-static void say(gateway *g, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t sent = send(g->fd, text, len, MSG_NOSIGNAL);
-        if (sent <= 0) {
-            return;
-        }
-        text += sent;
-        len -= (size_t)sent;
-    }
-}
-
-static void *gateway_run(void *arg)
-{
-    gateway *g = arg;
-    for (const step *at = g->steps; at->expect != NULL || at->say != NULL; at++) {
-        if (at->expect != NULL && (!read_line(g) || strstr(g->line, at->expect) == NULL)) {
-            snprintf(g->problem, sizeof(g->problem), "expected %.200s, got %.200s", at->expect,
-                     g->line);
-            break;
-        }
-        if (at->say != NULL) {
-            say(g, at->say, strlen(at->say));
-        }
-    }
-    if (g->free_run != NULL && g->problem[0] == 0) {
-        g->free_run(g);
-    }
-    shutdown(g->fd, SHUT_RDWR);
-    return NULL;
-}
-
-static gateway *gateway_start(const step *steps, void (*free_run)(gateway *))
-{
-    int pair[2];
-    gateway *g = calloc(1, sizeof(*g));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    g->fd = pair[0];
-    g->client_fd = pair[1];
-    g->steps = steps;
-    g->free_run = free_run;
-    assert_int_equal(pthread_create(&g->thread, NULL, gateway_run, g), 0);
-    return g;
-}
-
-static void gateway_stop(gateway *g)
-{
-    char problem[512];
-    pthread_join(g->thread, NULL);
-    strcpy(problem, g->problem);
-    close(g->fd);
-    free(g);
-    assert_string_equal(problem, "");
-}
-
-static weir_err connect_to(gateway *g, weir_client **client, weir_fault *fault)
-{
-    char url[32];
-    const weir_client_options options = {.name = "test", .timeout_ms = DEADLINE_MS};
-    snprintf(url, sizeof(url), "fd:%d", g->client_fd);
-    return weir_client_open(url, &options, client, fault);
-}
-
-/* A gateway with a script, and a client that has said hello to it. */
-static weir_client *meet(const step *steps, void (*free_run)(gateway *), gateway **g)
-{
-    weir_client *client = NULL;
-    weir_fault fault = {0};
-    *g = gateway_start(steps, free_run);
-    if (connect_to(*g, &client, &fault) != WEIR_OK) {
-        fail_msg("%s", fault.text);
-    }
-    return client;
-}
-
-static void part(weir_client *client, gateway *g)
-{
-    weir_client_close(client);
-    gateway_stop(g);
-}
-
-#define HELLO                                                                                      \
-    {                                                                                              \
-        "\"cmd\":\"hello\"", HELLO_ANSWER                                                          \
-    }
-#define THE_END                                                                                    \
-    {                                                                                              \
-        NULL, NULL                                                                                 \
-    }
 
 /* ---- Opening -----------------------------------------------------------------------------------
  */
@@ -599,11 +438,8 @@ static void answer_frames(gateway *g)
 {
     for (int i = 0; i < 2; i++) {
         weir_v1_frame frame;
-        while (weir_v1_frame_decode((weir_bytes){(const uint8_t *)g->buffered, g->buffered_len},
-                                    &frame) == WEIR_MORE) {
-            if (!read_more(g)) {
-                return;
-            }
+        if (!read_frame(g, &frame)) {
+            return;
         }
         weir_v1_frame answer = {.type = i == 0 ? WEIR_V1_FRAME_PRODUCED : WEIR_V1_FRAME_ERROR,
                                 .request = frame.request,
@@ -612,11 +448,7 @@ static void answer_frames(gateway *g)
                                 .offset = (int64_t)frame.batches.len,
                                 .code = WEIR_TEXT("damaged"),
                                 .text = WEIR_TEXT("Build it again.")};
-        weir_buffer wire = {0};
-        (void)weir_v1_frame_encode(&answer, &wire);
-        say(g, (const char *)wire.ptr, wire.len);
-        weir_buffer_fini(&wire);
-        g->buffered_len = 0;
+        say_frame(g, &answer);
     }
 }
 
@@ -643,11 +475,8 @@ static void a_batch_goes_as_a_frame(void **state)
 static void answer_large(gateway *g)
 {
     weir_v1_frame frame;
-    while (weir_v1_frame_decode((weir_bytes){(const uint8_t *)g->buffered, g->buffered_len},
-                                &frame) == WEIR_MORE) {
-        if (!read_more(g)) {
-            return;
-        }
+    if (!read_frame(g, &frame)) {
+        return;
     }
     weir_batch_head head;
     weir_record record;
@@ -664,10 +493,7 @@ static void answer_large(gateway *g)
                             .request = frame.request,
                             .level = WEIR_LEVEL_DISK,
                             .offset = (int64_t)record.value.len};
-    weir_buffer wire = {0};
-    (void)weir_v1_frame_encode(&answer, &wire);
-    say(g, (const char *)wire.ptr, wire.len);
-    weir_buffer_fini(&wire);
+    say_frame(g, &answer);
 }
 
 #define SMALL_HELLO                                                                                \

@@ -118,11 +118,12 @@ static void end_filled(fixture *f, weir_env *env)
     weir_env_posix_destroy(env);
 }
 
-static void subscribe_from_beginning(fixture *f, uint64_t credit)
+static weir_subscriber *subscribe_from_beginning(fixture *f, uint64_t credit)
 {
     weir_subscriber *subscriber = subscriber_open(f->port, credit);
     weir_subscribe wanted = {.filter = WEIR_TEXT("t/#"), .start = WEIR_START_BEGINNING};
     subscribe_with(f->port, subscriber, &wanted);
+    return subscriber;
 }
 
 static size_t memory_in_use(void)
@@ -175,8 +176,12 @@ static void a_reader_that_stops_holds_no_more_than_one_cold_read(void **state)
     (void)state;
     weir_env *env = begin_filled(&f);
     size_t before = memory_in_use();
+    weir_subscriber *readers[COLD_READERS];
     for (int i = 0; i < COLD_READERS; i++) {
-        subscribe_from_beginning(&f, 1);
+        readers[i] = subscribe_from_beginning(&f, 0);
+    }
+    for (int i = 0; i < COLD_READERS; i++) { /* no delivery comes between two answers */
+        assert_int_equal(weir_port_credit(f.port, readers[i], 1, UINT64_MAX), WEIR_OK);
     }
     for (int i = 0; i < COLD_READERS; i++) {
         weir_completion done = next_of(f.port, WEIR_COMPLETION_DELIVERY);

@@ -793,6 +793,114 @@ static void readers_see_whole_batches_while_others_are_appended(void **test)
     weir_segment_drop(shared.segment);
 }
 
+/* An env that does something once, in the middle of a read. */
+typedef struct meddling {
+    weir_env_ops ops;
+    const weir_env_ops *below;
+    void (*meddle)(struct meddling *own);
+    weir_segment *segment;
+    weir_chunk *chunk;
+    atomic_bool told; /* the state was */
+    bool told_in_time;
+} meddling;
+
+static meddling *meddler; /* the one of the test that runs */
+
+static weir_err read_meddled(weir_env *env, weir_file *file, void *out, size_t len, uint64_t offset,
+                             size_t *got)
+{
+    void (*meddle)(meddling *) = meddler->meddle;
+    meddler->meddle = NULL;
+    if (meddle != NULL) {
+        meddle(meddler);
+    }
+    return meddler->below->file_read(env, file, out, len, offset, got);
+}
+
+static void meddle_begin(fixture *f, meddling *own)
+{
+    own->below = f->env->ops;
+    own->ops = *own->below;
+    own->ops.file_read = read_meddled;
+    f->env->ops = &own->ops;
+    meddler = own;
+}
+
+static void *state_ask(void *arg)
+{
+    meddling *own = arg;
+    weir_segment_state state;
+    weir_segment_state_of(own->segment, &state);
+    atomic_store(&own->told, true);
+    return NULL;
+}
+
+enum { DEADLINE_MS = 60000 };
+
+/* Another thread asks, as the engine's owner does, while this one is at the disk. */
+static void state_asked(meddling *own)
+{
+    pthread_t other;
+    struct timespec until;
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+    until.tv_sec += DEADLINE_MS / 1000;
+    assert_int_equal(pthread_create(&other, NULL, state_ask, own), 0);
+    own->told_in_time = pthread_timedjoin_np(other, NULL, &until) == 0;
+    if (!own->told_in_time) {
+        assert_int_equal(pthread_detach(other), 0);
+    }
+}
+
+static void the_state_is_told_while_the_table_is_read_from_disk(void **test)
+{
+    fixture *f = *test;
+    weir_segment_state state;
+    meddling own = {.meddle = state_asked};
+    weir_segment *segment = made(f, 3);
+    weir_segment_state_of(segment, &state);
+    weir_segment_drop(segment);
+    own.segment = reopened(f, &state, true);
+    meddle_begin(f, &own);
+    int64_t found;
+    assert_int_equal(weir_segment_find_time(own.segment, 0, &found), WEIR_OK);
+    f->env->ops = own.below;
+    assert_null(own.meddle);
+    assert_true(own.told_in_time);
+    weir_segment_drop(own.segment);
+}
+
+static void chunk_counted(meddling *own)
+{
+    weir_segment_count(own->segment, &own->chunk, 1);
+}
+
+static void what_is_counted_while_the_table_is_read_from_disk_is_read_too(void **test)
+{
+    fixture *f = *test;
+    weir_segment_state state;
+    meddling own = {.meddle = chunk_counted};
+    weir_segment *segment = made(f, 3);
+    weir_segment_state_of(segment, &state);
+    weir_segment_drop(segment);
+    own.segment = reopened(f, &state, true);
+    own.chunk = chunk_make(f, state.end_offset, 2, state.end_offset * 10);
+    assert_int_equal(weir_segment_write(own.segment, &own.chunk, 1), WEIR_OK);
+    meddle_begin(f, &own);
+    weir_chunk *chunk;
+    uint32_t count;
+    int64_t from, to;
+    assert_int_equal(weir_segment_read(own.segment, f->topic, 0, state.end_offset, 1, &chunk, 1,
+                                       &count, &from, &to),
+                     WEIR_OK);
+    weir_chunk_drop(chunk);
+    f->env->ops = own.below;
+    assert_null(own.meddle);
+    assert_int_equal(read_all(f, own.segment, UINT64_MAX, READ_MAX).served,
+                     state.end_offset + 2 - BASE);
+    weir_chunk_drop(own.chunk);
+    weir_segment_drop(own.segment);
+}
+
 #define SEGMENT_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -820,6 +928,8 @@ int main(void)
         SEGMENT_TEST(every_failing_call_is_reported_and_nothing_untold_counts),
         SEGMENT_TEST(nothing_is_synced_when_nothing_was_written),
         SEGMENT_TEST(readers_see_whole_batches_while_others_are_appended),
+        SEGMENT_TEST(the_state_is_told_while_the_table_is_read_from_disk),
+        SEGMENT_TEST(what_is_counted_while_the_table_is_read_from_disk_is_read_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

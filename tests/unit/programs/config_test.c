@@ -354,7 +354,8 @@ static void a_file_declares_groups_and_queues(void **state)
                "  - {name: billing, topics: [orders, dead], mode: at-most-once, start: end}\n"
                "  - {name: alarms, model: queue, filter: 'plant/+/alarm', lease_ms: -1,\n"
                "     dead_letter: dead, delivery_limit: 3, removed: error}\n"
-               "  - {name: jobs, model: queue, lease_ms: 5000}\n");
+               "  - {name: jobs, model: queue, lease_ms: 5000, max_records: 9,\n"
+               "     overflow: drop-oldest}\n");
     assert_int_equal(own.err, WEIR_OK);
     assert_int_equal(own.config.topics[0].options.kind, WEIR_KIND_QUEUE);
     assert_int_equal(own.config.topics[1].options.kind, WEIR_KIND_LOG);
@@ -372,6 +373,8 @@ static void a_file_declares_groups_and_queues(void **state)
     assert_int_equal(alarms->lease_ms, -1);
     assert_int_equal(alarms->delivery_limit, 3);
     assert_int_equal(alarms->removed, WEIR_PLACE_ERROR);
+    assert_int_equal(own.config.groups[2].options.max_records, 9);
+    assert_int_equal(own.config.groups[2].options.overflow, WEIR_OVERFLOW_DROP_OLDEST);
     assert_false(weir_config_group_of_queue(&own.config, &own.config.groups[1]));
     assert_true(weir_config_group_of_queue(&own.config, &own.config.groups[2]));
     weir_config_fini(&own.config);
@@ -385,6 +388,8 @@ static void what_no_group_can_be_is_told_with_its_place(void **state)
     refused_at("groups:\n  - {name: g, topics: [a], mode: exactly-once}\n", 2, 34, "at-least-once");
     refused_at("groups:\n  - {name: g, topics: [a], lease_ms: 5000}\n", 2, 38, "model: queue");
     refused_at("groups:\n  - {name: g, topics: [a], session_ms: 1}\n", 2, 40, "1000");
+    refused_at("groups:\n  - {name: g, model: queue, topics: [a], overflow: 2}\n", 2, 52,
+               "drop-oldest");
     refused_at("groups:\n  - {name: g, topics: [a], start: error}\n", 2, 35, "beginning or end");
     refused_at("groups:\n  - {name: g, topics: [a], filter: '#'}\n", 2, 5, "one of them");
     refused_at("groups:\n  - name: g\n", 2, 5, "one of them");

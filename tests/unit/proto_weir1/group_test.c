@@ -216,7 +216,7 @@ static void a_group_is_told_with_all_that_is_in_force(void **state)
     talk_complete(t, talk_last(t), WEIR_EXISTS, &told);
     said = talk_said(t);
     assert_has(said, "\"code\":\"exists\"");
-    assert_has(said, "queue, at-least-once");
+    assert_has(said, "a queue group, at-least-once, of t,");
     talk_free(t);
 }
 

@@ -1,0 +1,372 @@
+/* programs/group_problem.c - why something about a group was refused: what is in force, and which
+ * command helps.
+ *
+ *     the gateway's error --> what is declared now (group list, topic list) --> one sentence
+ *
+ * The error tells a class only; what it is about is found by comparing what was asked with what is
+ * there. Happy path: one difference is found and named. Failures: where nothing is found (it was
+ * changed meanwhile, or the connection is gone) the gateway's own sentence is printed. */
+#include "programs/connect.h"
+#include "programs/group.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum { SENTENCE_MAX = 512, TEXT_MAX = 1400, FLAGS_MAX = 400, VALUE_MAX = 24, MEMBERS_TOLD = 3 };
+
+typedef struct text {
+    char at[TEXT_MAX];
+    size_t len;
+} text;
+
+typedef struct problem {
+    weir_client *client;
+    const char *group;
+    const weir_group_options *asked; /* NULL: nothing was asked of it */
+    weir_group_doing doing;
+    const weir_group_info *info; /* the group as it is; NULL: there is none */
+    text out;
+} problem;
+
+static void add(text *into, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(text *into, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(into->at + into->len, TEXT_MAX - into->len, format, arguments);
+    va_end(arguments);
+    size_t room = TEXT_MAX - 1 - into->len;
+    into->len += len < 0 ? 0 : (size_t)len < room ? (size_t)len : room;
+}
+
+static int width(weir_bytes bytes)
+{
+    return bytes.len > 200 ? 200 : (int)bytes.len;
+}
+
+static const char *chars(weir_bytes bytes)
+{
+    return bytes.ptr == NULL ? "" : (const char *)bytes.ptr;
+}
+
+/* "orders, bills", or the filter. */
+static void add_reads(text *into, const weir_group_options *options)
+{
+    if (options->topic_count == 0) {
+        add(into, "filter %.*s", width(options->filter), chars(options->filter));
+        return;
+    }
+    add(into, options->topic_count == 1 ? "topic " : "topics ");
+    for (uint32_t i = 0; i < options->topic_count; i++) {
+        add(into, "%s%.*s", i > 0 ? "," : "", width(options->topics[i]), chars(options->topics[i]));
+    }
+}
+
+/* ---- What is asked and cannot be ------------------------------------------------------------- */
+
+static weir_model model_of(const problem *own)
+{
+    weir_model asked =
+        own->asked->model == WEIR_MODEL_DEFAULT ? WEIR_MODEL_STREAM : own->asked->model;
+    return own->info != NULL ? own->info->options.model : asked;
+}
+
+static const char *model_hint(const problem *own)
+{
+    return own->info == NULL && own->asked->model == WEIR_MODEL_DEFAULT
+               ? " unless it is told --model queue"
+               : "";
+}
+
+/* Settings and modes of the other model. */
+static bool model_told(problem *own)
+{
+    size_t count;
+    const weir_group_setting *rows = weir_group_settings(&count);
+    weir_model model = model_of(own);
+    for (size_t i = 0; i < count; i++) {
+        if (weir_group_setting_get(own->asked, &rows[i]) != 0 &&
+            (rows[i].models & (unsigned)model) == 0) {
+            char flag[WEIR_GROUP_FLAG_MAX];
+            weir_group_flag_of(&rows[i], flag);
+            add(&own->out, "--%s is for queue groups, and %s is a stream group%s", flag, own->group,
+                model_hint(own));
+            return true;
+        }
+    }
+    if (own->asked->mode == WEIR_MODE_CLIENT_COMMIT && model == WEIR_MODEL_QUEUE) {
+        add(&own->out,
+            "--mode client-commit is for stream groups, and %s is a queue group; a queue "
+            "group is at-least-once or at-most-once",
+            own->group);
+        return true;
+    }
+    return false;
+}
+
+/* NOT_FOUND when it is not declared; *queue tells its kind. */
+static weir_err topic_look(const problem *own, weir_bytes name, bool *queue)
+{
+    weir_client_topics topics = {0};
+    weir_err err = weir_client_topic_list(own->client, name, &topics);
+    *queue =
+        err == WEIR_OK && topics.count == 1 && topics.topics[0].options.kind == WEIR_KIND_QUEUE;
+    weir_client_topics_free(&topics);
+    return err;
+}
+
+static bool missing_told(problem *own, weir_bytes name, const char *what)
+{
+    add(&own->out,
+        "%sno topic \"%.*s\" is declared: `weir topic create %.*s` declares it, `weir topic ls` "
+        "lists those that are",
+        what, width(name), chars(name), width(name), chars(name));
+    return true;
+}
+
+/* Topics that are not there, that are queues, that are named twice. */
+static bool topics_told(problem *own)
+{
+    for (uint32_t i = 0; i < own->asked->topic_count; i++) {
+        weir_bytes name = own->asked->topics[i];
+        bool queue = false;
+        if (topic_look(own, name, &queue) == WEIR_NOT_FOUND) {
+            return missing_told(own, name, "");
+        }
+        if (queue) {
+            add(&own->out,
+                "%.*s is a queue: it has one group, named like it, and no others; `weir group join "
+                "%.*s` takes its records",
+                width(name), chars(name), width(name), chars(name));
+            return true;
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (weir_bytes_equal(name, own->asked->topics[k])) {
+                add(&own->out, "--topic %.*s is said twice", width(name), chars(name));
+                return true;
+            }
+        }
+    }
+    weir_bytes dead = own->asked->dead_letter;
+    bool queue = false;
+    return dead.len > 0 && topic_look(own, dead, &queue) == WEIR_NOT_FOUND &&
+           missing_told(own, dead, "for its dead letters, ");
+}
+
+/* ---- What is in force and differs ------------------------------------------------------------ */
+
+typedef struct differences {
+    text told;             /* "its model is stream, not queue" */
+    char flags[FLAGS_MAX]; /* of the `weir group alter` that makes it so */
+    bool fixed;            /* one of them never changes */
+} differences;
+
+static void differ(differences *all, const char *what, const char *is, const char *asked,
+                   const char *flag)
+{
+    size_t len = strlen(all->flags);
+    add(&all->told, "%s%s %s, not %s", all->told.len > 0 ? "; " : "", what, is, asked);
+    all->fixed |= flag == NULL;
+    if (flag != NULL) {
+        snprintf(all->flags + len, FLAGS_MAX - len, " --%s %s", flag, asked);
+    }
+}
+
+static const char *value_text(char into[VALUE_MAX], const weir_group_setting *row, int64_t value)
+{
+    if (row->least == 1 && row->most == 2) {
+        return value == 1 ? "yes" : "no";
+    }
+    snprintf(into, VALUE_MAX, "%" PRId64, value);
+    return into;
+}
+
+static void settings_differ(differences *all, const weir_group_options *asked,
+                            const weir_group_options *is)
+{
+    size_t count;
+    const weir_group_setting *rows = weir_group_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t wanted = weir_group_setting_get(asked, &rows[i]);
+        int64_t there = weir_group_setting_get(is, &rows[i]);
+        if (wanted != 0 && wanted != there) {
+            char flag[WEIR_GROUP_FLAG_MAX];
+            char values[2][VALUE_MAX];
+            char what[WEIR_GROUP_FLAG_MAX + 8];
+            weir_group_flag_of(&rows[i], flag);
+            snprintf(what, sizeof(what), "its %s is", rows[i].name);
+            differ(all, what, value_text(values[0], &rows[i], there),
+                   value_text(values[1], &rows[i], wanted), flag);
+        }
+    }
+}
+
+static bool same_reads(const weir_group_options *asked, const weir_group_options *is)
+{
+    if (asked->topic_count == 0) {
+        return asked->filter.ptr == NULL || weir_bytes_equal(asked->filter, is->filter);
+    }
+    bool same = asked->topic_count == is->topic_count;
+    for (uint32_t i = 0; i < asked->topic_count && same; i++) {
+        bool found = false;
+        for (uint32_t k = 0; k < is->topic_count; k++) {
+            found |= weir_bytes_equal(asked->topics[i], is->topics[k]);
+        }
+        same = found;
+    }
+    return same;
+}
+
+static void words_differ(differences *all, const weir_group_options *asked,
+                         const weir_group_options *is)
+{
+    text reads[2] = {{.len = 0}, {.len = 0}};
+    if (asked->model != WEIR_MODEL_DEFAULT && asked->model != is->model) {
+        differ(all, "its model is", weir_model_name(is->model), weir_model_name(asked->model),
+               NULL);
+    }
+    if (!same_reads(asked, is)) {
+        add_reads(&reads[0], is);
+        add_reads(&reads[1], asked);
+        differ(all, "it reads", reads[0].at, reads[1].at, NULL);
+    }
+    if (asked->start != WEIR_PLACE_DEFAULT && asked->start != is->start) {
+        differ(all, "its start is", weir_group_place_name(is->start),
+               weir_group_place_name(asked->start), NULL);
+    }
+    if (asked->mode != WEIR_MODE_DEFAULT && asked->mode != is->mode) {
+        differ(all, "its mode is", weir_mode_name(is->mode), weir_mode_name(asked->mode), "mode");
+    }
+    if (asked->removed != WEIR_PLACE_DEFAULT && asked->removed != is->removed) {
+        differ(all, "its removed is", weir_group_place_name(is->removed),
+               weir_group_place_name(asked->removed), "removed");
+    }
+    if (asked->dead_letter.ptr != NULL && !weir_bytes_equal(asked->dead_letter, is->dead_letter)) {
+        char names[2][WEIR_GROUP_BYTES_MAX + 1];
+        snprintf(names[0], sizeof(names[0]), "%.*s", width(is->dead_letter),
+                 is->dead_letter.len > 0 ? chars(is->dead_letter) : "");
+        snprintf(names[1], sizeof(names[1]), "%.*s", width(asked->dead_letter),
+                 chars(asked->dead_letter));
+        differ(all, "its dead_letter is", names[0][0] != '\0' ? names[0] : "none", names[1],
+               "dead-letter");
+    }
+}
+
+static bool queue_of_its_own(const problem *own)
+{
+    bool queue = false;
+    (void)topic_look(own, weir_bytes_of(own->group), &queue);
+    return queue;
+}
+
+/* A group of that name is there, and is not as asked. */
+static bool exists_told(problem *own)
+{
+    differences all = {.fixed = false};
+    words_differ(&all, own->asked, &own->info->options);
+    settings_differ(&all, own->asked, &own->info->options);
+    if (all.told.len == 0) {
+        return false;
+    }
+    add(&own->out, "%s is there already: %s. ", own->group, all.told.at);
+    if (!all.fixed) {
+        add(&own->out, "`weir group alter %s%s` changes it", own->group, all.flags);
+    } else if (queue_of_its_own(own)) {
+        add(&own->out, "It is the group of the queue %s: take another name", own->group);
+    } else {
+        add(&own->out,
+            "Model, topics and start never change: take another name, or `weir group delete %s` "
+            "first",
+            own->group);
+    }
+    if (own->doing == WEIR_GROUP_JOINS) {
+        add(&own->out, "; a join that asks for none of it takes it as it is");
+    }
+    return true;
+}
+
+/* ---- Members in the way ---------------------------------------------------------------------- */
+
+static bool members_told(problem *own)
+{
+    uint32_t count = own->info->member_count;
+    if (count == 0) {
+        return false;
+    }
+    add(&own->out, "%s has %" PRIu32 " member%s (", own->group, count, count > 1 ? "s" : "");
+    for (uint32_t i = 0; i < count && i < MEMBERS_TOLD; i++) {
+        weir_bytes name = own->info->members[i].name;
+        add(&own->out, "%s%.*s", i > 0 ? ", " : "", width(name), chars(name));
+    }
+    add(&own->out, "%s): ", count > MEMBERS_TOLD ? ", ..." : "");
+    if (own->doing == WEIR_GROUP_DELETES) {
+        add(&own->out, "stop them, or say --force, and they are out");
+    } else {
+        add(&own->out, "stop them first; `weir group info %s` shows them", own->group);
+    }
+    return true;
+}
+
+/* ---- The sentence ---------------------------------------------------------------------------- */
+
+static bool told(problem *own, weir_err err)
+{
+    bool there = own->info != NULL;
+    if (err == WEIR_EXISTS && there && own->asked == NULL) {
+        return members_told(own);
+    }
+    if (err == WEIR_INVALID && own->doing == WEIR_GROUP_DELETES && queue_of_its_own(own)) {
+        add(&own->out, "%s is the group of the queue %s, and goes with it: `weir topic rm %s`",
+            own->group, own->group, own->group);
+        return true;
+    }
+    if (err == WEIR_OFFSET_OUT_OF_RANGE && own->doing == WEIR_GROUP_JOINS) {
+        add(&own->out,
+            "%s stands still: retention removed what it would read next, and its removed is error: "
+            "`weir group reset %s --to beginning` goes on with what is left",
+            own->group, own->group);
+        return true;
+    }
+    if (own->asked == NULL || (!there && own->doing == WEIR_GROUP_ALTERS)) {
+        return false;
+    }
+    switch (err) {
+    case WEIR_EXISTS:
+        return model_told(own) || (there && exists_told(own));
+    case WEIR_INVALID:
+    case WEIR_NOT_FOUND:
+        return model_told(own) || topics_told(own);
+    default:
+        return false;
+    }
+}
+
+weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
+                             const weir_group_options *asked, weir_group_doing doing)
+{
+    weir_client_groups groups = {0};
+    char sentence[SENTENCE_MAX];
+    problem own = {.client = client, .group = group, .asked = asked, .doing = doing};
+    if (err == WEIR_OK || err == WEIR_CLOSED || err == WEIR_TIMEOUT) {
+        return weir_group_outcome(client, err, group);
+    }
+    snprintf(sentence, sizeof(sentence), "%s", weir_client_error(client));
+    if (err != WEIR_NAME_INVALID &&
+        weir_client_group_list(client, weir_bytes_of(group), &groups) == WEIR_OK &&
+        groups.count == 1) {
+        own.info = &groups.groups[0];
+    }
+    if (told(&own, err)) {
+        weir_say("%s", own.out.at);
+    } else if (err == WEIR_NOT_FOUND && own.info == NULL && doing != WEIR_GROUP_CREATES) {
+        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are, `weir group "
+                 "create %.200s --topic TOPIC` makes it",
+                 group, group);
+    } else {
+        weir_group_say(err, group, sentence);
+    }
+    weir_client_groups_free(&groups);
+    return weir_exit_of(err);
+}
