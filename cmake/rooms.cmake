@@ -20,9 +20,6 @@ endif()
 if(WEIR_FUZZ)
   target_compile_options(weir_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
-if(WEIR_PLANT)
-  target_compile_definitions(weir_flags INTERFACE WEIR_PLANT_${WEIR_PLANT}=1)
-endif()
 
 # weir_room(NAME SOURCES a.c b.c ROOMS base env LIBRARIES pkg::x)
 # NAME is the folder's path with _ for /; sources are taken from the folder when none are given.

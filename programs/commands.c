@@ -65,10 +65,11 @@ static const weir_option topic_create_options[] = {
 
 static const weir_option topic_settings_options[] = {
     {0, "cleanup", "HOW", "what old records come to: delete, compact or compact,delete"},
-    {0, "retention-ms", "MS", "age at which records may go (default 7 days; -1: never)"},
-    {0, "retention-bytes", "BYTES", "bytes a partition may keep (-1, the default: any number)"},
+    {0, "retention-ms", "MS",
+     "age at which records may go (default 7 days; or unlimited; 0: at once)"},
+    {0, "retention-bytes", "BYTES", "bytes a partition may keep (default unlimited)"},
     {0, "segment-bytes", "BYTES", "size at which a partition begins a new segment"},
-    {0, "segment-ms", "MS", "age at which it does (default 7 days; -1: never)"},
+    {0, "segment-ms", "MS", "age at which it does (default 7 days; or unlimited)"},
     {0, "delete-retention-ms", "MS", "how long compaction leaves tombstones (default a day)"},
     {0, "min-compaction-lag-ms", "MS", "age a record has before compaction may remove it"},
     {0, NULL, NULL, NULL},

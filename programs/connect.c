@@ -180,6 +180,24 @@ weir_err weir_filter_is_stored(weir_client *client, const char *filter, bool *st
     return err;
 }
 
+void weir_topics_text(weir_client *client, char text[WEIR_TOPICS_TEXT_MAX])
+{
+    weir_client_topics topics = {0};
+    size_t len = 0;
+    bool told = weir_client_topic_list(client, WEIR_BYTES_NULL, &topics) == WEIR_OK;
+    (void)snprintf(text, WEIR_TOPICS_TEXT_MAX, "%s", told ? "no topic is declared" : "");
+    for (uint32_t i = 0; i < topics.count; i++) {
+        const char *name = topics.topics[i].name;
+        if (len + strlen(name) + 32 > WEIR_TOPICS_TEXT_MAX) {
+            (void)snprintf(text + len, WEIR_TOPICS_TEXT_MAX - len, ", ...");
+            break;
+        }
+        len += (size_t)snprintf(text + len, WEIR_TOPICS_TEXT_MAX - len, "%s%s",
+                                i == 0 ? "declared topics: " : ", ", name);
+    }
+    weir_client_topics_free(&topics);
+}
+
 bool weir_may_talk(const weir_arguments *arguments)
 {
     return !weir_arguments_has(arguments, "quiet");

@@ -35,6 +35,9 @@ weir_exit weir_client_outcome(const weir_client *client, weir_err err, weir_subj
  * site` keeps ...", or that no topic can be declared there. */
 enum { WEIR_KEEPING_MAX = 384 };
 void weir_keeping_text(const char *name, char text[WEIR_KEEPING_MAX]);
+/* "declared topics: log, site", or that there is none; empty when nobody tells. */
+enum { WEIR_TOPICS_TEXT_MAX = 320 };
+void weir_topics_text(weir_client *client, char text[WEIR_TOPICS_TEXT_MAX]);
 
 /* Whether records of the declared topic can have a name that `filter` matches. */
 bool weir_operand_reaches(const char *filter, const char *topic);

@@ -38,6 +38,8 @@ typedef struct publishing {
     bool told; /* the error that ends it was printed where it arose */
     uint64_t sent;
     uint64_t confirmed;
+    uint64_t stored;     /* of them, in a topic */
+    weir_published last; /* of those stored; its level is the lowest that one of them reached */
     uint64_t failed;
     weir_err first_err;
     long long began_ms;
@@ -110,6 +112,30 @@ static void result_take(void *arg, const weir_client_result *result)
     published_print(own, &result->published);
     if (result->published.live) {
         live_say(own);
+    } else {
+        weir_level lowest = own->stored > 0 && own->last.level < result->published.level
+                                ? own->last.level
+                                : result->published.level;
+        own->stored++;
+        own->last = result->published;
+        own->last.level = lowest;
+    }
+}
+
+/* For people; a program asks for JSON. */
+static void stored_say(const publishing *own)
+{
+    if (!own->talk || own->output != WEIR_OUTPUT_TABLE || own->stored == 0) {
+        return;
+    }
+    if (own->stored == 1) {
+        weir_say("stored at %s, partition %" PRIu32 " offset %" PRId64,
+                 weir_level_name(own->last.level), own->last.partition, own->last.offset);
+    } else {
+        weir_say("%" PRIu64 " records stored at %s, the last in partition %" PRIu32
+                 " at offset %" PRId64,
+                 own->stored, weir_level_name(own->last.level), own->last.partition,
+                 own->last.offset);
     }
 }
 
@@ -412,6 +438,7 @@ weir_exit weir_run_pub(const weir_arguments *arguments)
         err = weir_client_flush(own.client);
     }
     progress_show(&own, true);
+    stored_say(&own);
     code = published_exit(&own, err);
     weir_client_close(own.client);
     return code;

@@ -123,6 +123,7 @@ struct weir_rows {
     char **cells; /* row after row; NULL: no value */
     size_t cell_count;
     size_t cell_room;
+    bool *plain; /* of each row: its cells in columns marked '?' are JSON as they stand */
 };
 
 static void *must(void *memory)
@@ -142,16 +143,29 @@ weir_rows *weir_rows_create(const char *const *columns, size_t column_count)
     return rows;
 }
 
-void weir_rows_add(weir_rows *rows, const char *const *cells)
+static void row_add(weir_rows *rows, const char *const *cells, bool plain)
 {
     if (rows->cell_count + rows->column_count > rows->cell_room) {
         size_t room = rows->cell_room == 0 ? 16 * rows->column_count : 2 * rows->cell_room;
         rows->cells = must(reallocarray(rows->cells, room, sizeof(*rows->cells)));
+        rows->plain =
+            must(reallocarray(rows->plain, room / rows->column_count, sizeof(*rows->plain)));
         rows->cell_room = room;
     }
+    rows->plain[rows->cell_count / rows->column_count] = plain;
     for (size_t i = 0; i < rows->column_count; i++) {
         rows->cells[rows->cell_count++] = cells[i] == NULL ? NULL : must(strdup(cells[i]));
     }
+}
+
+void weir_rows_add(weir_rows *rows, const char *const *cells)
+{
+    row_add(rows, cells, false);
+}
+
+void weir_rows_add_plain(weir_rows *rows, const char *const *cells)
+{
+    row_add(rows, cells, true);
 }
 
 void weir_rows_destroy(weir_rows *rows)
@@ -163,17 +177,20 @@ void weir_rows_destroy(weir_rows *rows)
         free(rows->cells[i]);
     }
     free(rows->cells);
+    free(rows->plain);
     free(rows);
 }
 
-static bool column_is_plain(const char *column)
+/* Whether the last byte of the column's name tells of its cells. */
+static bool column_is_marked(const char *column)
 {
-    return column[strlen(column) - 1] == '#';
+    char last = column[strlen(column) - 1];
+    return last == '#' || last == '?';
 }
 
 static int column_len(const char *column)
 {
-    return (int)(strlen(column) - (column_is_plain(column) ? 1 : 0));
+    return (int)(strlen(column) - (column_is_marked(column) ? 1 : 0));
 }
 
 static void table_print(const weir_rows *rows, FILE *file)
@@ -201,6 +218,12 @@ static void table_print(const weir_rows *rows, FILE *file)
     }
 }
 
+static bool cell_is_plain(const weir_rows *rows, size_t row, const char *column)
+{
+    char last = column[strlen(column) - 1];
+    return last == '#' || (last == '?' && rows->plain[row]);
+}
+
 static void object_print(const weir_rows *rows, size_t row, FILE *file)
 {
     for (size_t i = 0; i < rows->column_count; i++) {
@@ -209,7 +232,7 @@ static void object_print(const weir_rows *rows, size_t row, FILE *file)
                 rows->columns[i]);
         if (cell == NULL) {
             fputs("null", file);
-        } else if (column_is_plain(rows->columns[i])) {
+        } else if (cell_is_plain(rows, row, rows->columns[i])) {
             fputs(cell, file);
         } else {
             weir_json_string(file, weir_bytes_of(cell));

@@ -30,11 +30,13 @@ bool weir_output_read(const weir_arguments *arguments, weir_output *output);
 
 /* Rows of text, printed as an aligned table, as one JSON array of objects, or one object a line.
  * Cells of columns whose name ends with '#' in `columns` are printed as they stand in JSON
- * (numbers, true, false, null); the '#' is not shown. Cells are copied. */
+ * (numbers, true, false, null), those of columns with a '?' in rows that were added as plain; the
+ * mark is not shown. Cells are copied. */
 typedef struct weir_rows weir_rows;
 weir_rows *weir_rows_create(const char *const *columns, size_t column_count);
 /* Adds a row of column_count cells; NULL is an empty cell, or null in JSON. */
 void weir_rows_add(weir_rows *rows, const char *const *cells);
+void weir_rows_add_plain(weir_rows *rows, const char *const *cells);
 void weir_rows_print(const weir_rows *rows, weir_output output, FILE *file);
 void weir_rows_destroy(weir_rows *rows);
 

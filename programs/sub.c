@@ -146,15 +146,15 @@ static weir_exit print_all(weir_client *client, const reading *own, const char *
 }
 
 /* On names that nothing keeps --from would wait, or end, in silence, and what is missed is gone. */
-static void live_say(const reading *own, const char *filter)
+static void live_say(const reading *own, const char *filter, const char *topics)
 {
     char keeping[WEIR_KEEPING_MAX];
     weir_keeping_text(filter, keeping);
     weir_say(
         "no declared topic has names that \"%s\" matches: they are live, nothing of them is kept%s; "
-        "%s",
-        filter, own->subscribe.start == WEIR_START_END ? "" : ", and --from finds nothing",
-        keeping);
+        "%s (%s)",
+        filter, own->subscribe.start == WEIR_START_END ? "" : ", and --from finds nothing", keeping,
+        topics);
 }
 
 /* The queue whose records have this name; false: there is none. */
@@ -199,6 +199,7 @@ weir_exit weir_run_sub(const weir_arguments *arguments)
     weir_client *client = NULL;
     uint64_t subscription = 0;
     bool stored = true;
+    char topics[WEIR_TOPICS_TEXT_MAX];
     reading own;
     weir_exit code;
     weir_err err;
@@ -211,9 +212,12 @@ weir_exit weir_run_sub(const weir_arguments *arguments)
     if (own.talk && weir_filter_is_stored(client, filter, &stored) != WEIR_OK) {
         stored = true; /* then nothing is claimed */
     }
+    if (!stored) {
+        weir_topics_text(client, topics);
+    }
     err = weir_client_subscribe_open(client, &own.subscribe, &subscription);
     if (err == WEIR_OK && !stored) {
-        live_say(&own, filter);
+        live_say(&own, filter, topics);
     }
     code =
         err == WEIR_OK ? print_all(client, &own, filter) : subscribe_refused(client, err, filter);

@@ -3,7 +3,6 @@
 
 #include "programs/connect.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +45,7 @@ static void flag_of(const weir_topic_setting *setting, char flag[64])
 /* A 0 that is no value of the setting would stand for its default, and is none either. */
 static bool setting_read(const weir_topic_setting *setting, const char *text, int64_t *value)
 {
-    char *end = NULL;
-    errno = 0;
-    *value = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && weir_topic_setting_fits(setting, *value) &&
+    return weir_topic_setting_parse(setting, text, value) == WEIR_OK &&
            (*value != 0 || setting->least <= 0);
 }
 
@@ -71,9 +67,9 @@ static bool settings_read(const weir_arguments *arguments, weir_topic_options *o
         flag_of(&rows[i], flag);
         const char *text = weir_arguments_text(arguments, flag);
         if (text != NULL && !setting_read(&rows[i], text, &value)) {
-            weir_say("--%s takes a number from %lld to %lld %s%s, not \"%s\"", flag,
-                     (long long)rows[i].least, (long long)rows[i].most, rows[i].unit,
-                     rows[i].endless ? ", or -1 for no limit" : "", text);
+            char bounds[WEIR_TOPIC_BOUNDS_MAX];
+            weir_topic_setting_bounds(&rows[i], bounds);
+            weir_say("--%s takes a number from %s, not \"%s\"", flag, bounds, text);
             return false;
         }
         weir_topic_setting_put(options, &rows[i], value);
@@ -247,6 +243,25 @@ static bool partition_missing_say(weir_client *client, const char *name, uint32_
     return missing;
 }
 
+/* The partition has no such offset: says which it has. False: its bounds cannot be had. */
+static bool bounds_say(weir_client *client, const char *name, uint32_t partition, long long offset)
+{
+    weir_client_topics bounds = {0};
+    weir_bytes topic = weir_bytes_of(name);
+    bool told =
+        weir_client_topic_offsets(client, topic, WEIR_OFFSETS_BOUNDS, 0, &bounds) == WEIR_OK &&
+        bounds.count == 1 && partition < bounds.topics[0].options.partitions;
+    if (told) {
+        const weir_partition_info *is = &bounds.topics[0].partitions[partition];
+        weir_say("--before %lld is outside of partition %" PRIu32
+                 ", which has offsets from %" PRId64 " to %" PRId64
+                 " (its end); `weir topic info %s` shows all partitions",
+                 offset, partition, is->start_offset, is->end_offset, name);
+    }
+    weir_client_topics_free(&bounds);
+    return told;
+}
+
 weir_exit weir_run_topic_trim(const weir_arguments *arguments)
 {
     const char *before = weir_arguments_text(arguments, "before");
@@ -268,8 +283,11 @@ weir_exit weir_run_topic_trim(const weir_arguments *arguments)
     }
     weir_err err = weir_client_topic_trim(client, weir_bytes_of(arguments->operands[0]),
                                           (uint32_t)partition, offset);
-    if (err == WEIR_NOT_FOUND &&
-        partition_missing_say(client, arguments->operands[0], (uint32_t)partition)) {
+    bool said = (err == WEIR_NOT_FOUND &&
+                 partition_missing_say(client, arguments->operands[0], (uint32_t)partition)) ||
+                (err == WEIR_OFFSET_OUT_OF_RANGE &&
+                 bounds_say(client, arguments->operands[0], (uint32_t)partition, offset));
+    if (said) {
         weir_client_close(client);
         return weir_exit_of(err);
     }
@@ -393,13 +411,25 @@ static void describe_row(weir_rows *rows, const char *name, const char *value, c
 static void describe_number(weir_rows *rows, const char *name, int64_t value, const char *unit)
 {
     char text[24];
+    const char *cells[] = {name, text, unit};
     snprintf(text, sizeof(text), "%" PRId64, value);
-    describe_row(rows, name, text, unit);
+    weir_rows_add_plain(rows, cells);
+}
+
+/* A person reads "unlimited", a program -1. */
+static void describe_setting(weir_rows *rows, const weir_topic_setting *setting, int64_t value,
+                             weir_output output)
+{
+    if (value == WEIR_UNLIMITED && setting->endless && output == WEIR_OUTPUT_TABLE) {
+        describe_row(rows, setting->name, "unlimited", "");
+    } else {
+        describe_number(rows, setting->name, value, setting->unit);
+    }
 }
 
 static void describe_print(const weir_topic_info *topic, weir_output output)
 {
-    static const char *const columns[] = {"setting", "value", "unit"};
+    static const char *const columns[] = {"setting", "value?", "unit"};
     const weir_topic_options *options = &topic->options;
     size_t count;
     const weir_topic_setting *settings = weir_topic_settings(&count);
@@ -411,12 +441,12 @@ static void describe_print(const weir_topic_info *topic, weir_output output)
         weir_topic_kind_name(options->kind == WEIR_KIND_QUEUE ? WEIR_KIND_QUEUE : WEIR_KIND_LOG),
         "");
     describe_row(rows, "durability", weir_level_name(options->level), "");
-    describe_row(rows, "nested", options->nested ? "true" : "false", "");
+    const char *nested[] = {"nested", options->nested ? "true" : "false", ""};
+    weir_rows_add_plain(rows, nested);
     describe_number(rows, "partition_levels", options->partition_levels, "levels");
     describe_row(rows, "cleanup", weir_cleanup_name(options->cleanup), "");
     for (size_t i = 0; i < count; i++) {
-        describe_number(rows, settings[i].name, weir_topic_setting_get(options, &settings[i]),
-                        settings[i].unit);
+        describe_setting(rows, &settings[i], weir_topic_setting_get(options, &settings[i]), output);
     }
     weir_rows_print(rows, output, stdout);
     weir_rows_destroy(rows);

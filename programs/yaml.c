@@ -471,24 +471,21 @@ static weir_err topic_field(const weir_config *config, const char *key, weir_key
                            sentence);
 }
 
-/* One of WEIR_TOPIC_SETTINGS_LIST: decimal digits, or -1. */
+/* One of WEIR_TOPIC_SETTINGS_LIST. */
 static weir_err setting_read(const weir_config *config, const weir_topic_setting *setting,
                              const char *text, weir_place place, weir_topic_options *options,
                              weir_fault *fault)
 {
-    char *end = NULL;
+    int64_t value = 0;
     if (text == NULL) {
         return WEIR_OK;
     }
-    bool digits = text[0] >= '0' && text[0] <= '9';
-    errno = 0;
-    long long value = digits || strcmp(text, "-1") == 0 ? strtoll(text, &end, 10) : 0;
-    if (end == NULL || *end != '\0' || errno != 0 || !weir_topic_setting_fits(setting, value)) {
+    if (weir_topic_setting_parse(setting, text, &value) != WEIR_OK) {
+        char bounds[WEIR_TOPIC_BOUNDS_MAX];
+        weir_topic_setting_bounds(setting, bounds);
         return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
-                               "%s: \"%.64s\" is not a number from %lld to %lld %s%s",
-                               setting->name, text, (long long)setting->least,
-                               (long long)setting->most, setting->unit,
-                               setting->endless ? ", or -1 for no limit" : "");
+                               "%s: \"%.64s\" is not a number from %s", setting->name, text,
+                               bounds);
     }
     weir_topic_setting_put(options, setting, value);
     return WEIR_OK;

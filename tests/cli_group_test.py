@@ -267,7 +267,7 @@ class Groups(cli_test.Case):
         self.client("topic", "create", "jobs", "--kind", "queue")
         out, _ = self.client("topic", "describe", "jobs", "-o", "ndjson")
         rows = {row["setting"]: row["value"] for row in map(json.loads, out.splitlines())}
-        self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", "-1"))
+        self.assertEqual((rows["kind"], rows["retention_ms"]), ("queue", -1))
         self.weir("group", "delete", "jobs", code=REFUSED)
 
     def test_a_queue_that_has_too_much_drops_the_oldest_or_makes_them_dead_letters(self):

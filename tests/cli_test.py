@@ -170,7 +170,8 @@ class Records(Case):
     def test_a_line_without_its_key_is_refused_by_number(self):
         self.weir("topic", "create", "log")
         _, err = self.weir("pub", "log", "-l", "-K", ":", stdin="a:1\nb\nc:2\n", code=ERROR)
-        self.assertEqual(err, 'weir: record 2: the line has no ":" between a key and a value\n')
+        self.assertEqual(err, 'weir: record 2: the line has no ":" between a key and a value\n'
+                         "weir: 2 records stored at disk, the last in partition 0 at offset 1\n")
         out, _ = self.weir("sub", "log/#", "--from", "beginning", "-e", "-F", "%k:%s")
         self.assertEqual(out, "a:1\nc:2\n")
 
@@ -259,11 +260,14 @@ class Records(Case):
         _, err = self.weir("sub", "live/#", "--from", "beginning", "-e")
         self.assertIn("nothing of them is kept", err)
         self.assertIn("--from finds nothing", err)
+        self.assertIn("(no topic is declared)", err)
+        self.weir("topic", "create", "log")
+        self.weir("topic", "create", "site")
         _, err = self.weir("sub", "live/#", "-W", "0.1", code=TIMEOUT)
         self.assertIn("nothing of them is kept; `weir topic create live`", err)
+        self.assertIn("(declared topics: log, site)", err)
         self.weir("topic", "create", "live")
-        _, err = self.weir("pub", "live/x", "-m", "kept")
-        self.assertEqual(err, "")
+        self.assertEqual(self.weir("pub", "live/x", "-m", "kept", "--quiet"), ("", ""))
         out, err = self.weir("sub", "live/#", "--from", "beginning", "-e")
         self.assertEqual((out, err), ("kept\n", ""))
 
@@ -278,6 +282,12 @@ class Records(Case):
             self.weir("topic", "create", level, "-d", level)
             out, _ = self.weir("pub", level, "-m", "x", "-o", "ndjson")
             self.assertEqual(json.loads(out)["level"], level)
+            out, err = self.weir("pub", level, "-m", "y")
+            self.assertEqual((out, err), ("", f"weir: stored at {level}, partition 0 offset 1\n"))
+        _, err = self.weir("pub", "disk", "-l", stdin="a\nb\nc\n")
+        self.assertEqual(err, "weir: 3 records stored at disk, the last in partition 0 at offset 4\n")
+        self.assertEqual(self.weir("pub", "disk", "-m", "z", "--quiet"), ("", ""))
+        self.assertEqual(self.weir("pub", "disk", "-m", "z", "-q", "0"), ("", ""))
 
     def test_a_record_over_the_limit_is_refused_and_the_rest_is_published(self):
         gateway = self.serve("--set", "limits.record_bytes_max=1024", name="small").ready()
@@ -355,14 +365,35 @@ class Topics(Case):
         _, err = self.weir("topic", "trim", "nosuch", "--before", "0", "-p", "3", code=NOT_FOUND)
         self.assertIn('no topic "nosuch" is declared', err)
 
+    def test_a_trim_outside_a_partition_is_told_its_bounds(self):
+        self.weir("topic", "create", "d")
+        self.weir("pub", "d", "-l", stdin="a\nb\n")
+        _, err = self.weir("topic", "trim", "d", "--before", "99", code=REFUSED)
+        self.assertIn("from 0 to 2 (its end); `weir topic info d`", err)
+
     def test_a_setting_outside_its_bounds_is_refused_with_them(self):
         self.weir("topic", "create", "log")
         for command in (["create", "z"], ["alter", "log"]):
-            for text in ("0", "5m", "-2", ""):
+            for text in ("5m", "-2", "", "endless"):
                 with self.subTest(command=command, text=text):
                     _, err = self.weir("topic", *command, "--retention-ms", text, code=USAGE)
-                    self.assertRegex(err, r'--retention-ms takes a number from 1 to \d+ milliseconds, or -1 for no limit, not "%s"' % text)
+                    self.assertRegex(err, r'--retention-ms takes a number from 0 to \d+ milliseconds, or unlimited \(-1\), not "%s"' % text)
+            self.weir("topic", *command, "--segment-bytes", "0", code=USAGE)
+            self.weir("topic", *command, "--delete-retention-ms", "unlimited", code=USAGE)
         self.weir("topic", "create", "z", "--retention-ms", "-1", "--segment-bytes", "1048576")
+
+    def test_a_retention_may_be_unlimited_or_nothing(self):
+        def values():
+            rows = json.loads(self.weir("topic", "describe", "7", "-o", "json")[0])
+            return {row["setting"]: row["value"] for row in rows}
+        self.weir("topic", "create", "7", "--retention-ms", "unlimited", "--retention-bytes", "0")
+        is_ = values()
+        self.assertEqual((is_["retention_ms"], is_["retention_bytes"]), (-1, 1))
+        self.assertEqual((is_["topic"], is_["partitions"], is_["nested"]), ("7", 1, False))
+        self.assertRegex(self.weir("topic", "describe", "7")[0], r"(?m)^retention_ms +unlimited *$")
+        self.weir("topic", "alter", "7", "--retention-ms", "0", "--retention-bytes", "unlimited")
+        is_ = values()
+        self.assertEqual((is_["retention_ms"], is_["retention_bytes"]), (1, -1))
 
     def test_a_nested_topic_has_to_be_meant(self):
         self.weir("topic", "create", "plant", "--nested")

@@ -6,6 +6,9 @@
  * that a topic that was told nothing follows the program. */
 #include "weir/topic.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const weir_topic_setting SETTINGS[] = {
@@ -40,6 +43,39 @@ bool weir_topic_setting_fits(const weir_topic_setting *setting, int64_t value)
         return true;
     }
     return value >= setting->least && value <= setting->most;
+}
+
+int64_t weir_topic_setting_kept(const weir_topic_setting *setting, int64_t value)
+{
+    return value == 0 && setting->least == 1 ? 1 : value;
+}
+
+weir_err weir_topic_setting_parse(const weir_topic_setting *setting, const char *text,
+                                  int64_t *value)
+{
+    char *end = NULL;
+    if (setting->endless && (strcmp(text, "unlimited") == 0 || strcmp(text, "-1") == 0)) {
+        *value = WEIR_UNLIMITED;
+        return WEIR_OK;
+    }
+    if (text[0] < '0' || text[0] > '9') {
+        return WEIR_INVALID;
+    }
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || !weir_topic_setting_fits(setting, number)) {
+        return WEIR_INVALID;
+    }
+    *value = weir_topic_setting_kept(setting, number);
+    return WEIR_OK;
+}
+
+void weir_topic_setting_bounds(const weir_topic_setting *setting, char text[WEIR_TOPIC_BOUNDS_MAX])
+{
+    int64_t least = setting->least == 1 ? 0 : setting->least;
+    (void)snprintf(text, WEIR_TOPIC_BOUNDS_MAX, "%lld to %lld %s%s", (long long)least,
+                   (long long)setting->most, setting->unit,
+                   setting->endless ? ", or unlimited (-1)" : "");
 }
 
 static const char *const CLEANUPS[] = {

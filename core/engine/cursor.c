@@ -4,7 +4,8 @@
  * means less than whole topics looks at each record's name as it passes. A topic declared later
  * that the filter reaches is read from its first record. With until_end each cursor stops where the
  * log ended when it began, and the last one to stop tells ENDED. Who names an offset below the
- * start of a partition is told of the gap first, as a cursor is that the start has overtaken. */
+ * start of a partition is told of the gap first, as a cursor is that the start has overtaken. Where
+ * a time begins is looked for by a job (find.c): until it is found the cursor waits. */
 #include "core/engine/ops.h"
 
 #include <stdlib.h>
@@ -73,26 +74,6 @@ static int64_t position_for(const weir_partition *partition, const weir_op *op)
     return partition->next_offset;
 }
 
-static int64_t offset_at_time(const weir_partition *partition, int64_t time_ms)
-{
-    for (uint32_t i = 0; i < partition->segment_count; i++) {
-        int64_t offset = 0;
-        weir_segment_state state;
-        weir_segment_state_of(partition->segments[i], &state);
-        if (state.max_timestamp_ms >= time_ms &&
-            weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
-            return offset;
-        }
-    }
-    for (uint32_t i = 0; i < partition->tail.count; i++) {
-        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
-        if (chunk->timestamp_ms >= time_ms) {
-            return chunk->base_offset;
-        }
-    }
-    return partition->next_offset;
-}
-
 static int64_t begin_at(const weir_partition *partition, const weir_op *op)
 {
     switch ((weir_start_kind)op->subscribe.start) {
@@ -104,8 +85,8 @@ static int64_t begin_at(const weir_partition *partition, const weir_op *op)
         return op->subscribe.value >= partition->next_offset
                    ? partition->start_offset
                    : clamp(partition, partition->next_offset - op->subscribe.value);
-    case WEIR_START_TIME:
-        return clamp(partition, offset_at_time(partition, op->subscribe.value));
+    case WEIR_START_TIME: /* not before it: until it is found the cursor waits */
+        return partition->start_offset;
     case WEIR_START_POSITIONS:
         return asked_for(partition, position_for(partition, op));
     case WEIR_START_END:
@@ -137,6 +118,50 @@ static weir_err cursor_add(weir_filter *filter, weir_partition *partition, int64
     return WEIR_OK;
 }
 
+/* What retention has removed meanwhile is no gap: the time begins behind it. */
+static void begin_found(weir_cursor *cursor, int64_t offset)
+{
+    cursor->place = NULL;
+    cursor->next = clamp(cursor->partition, offset);
+    weir_subscriber_ready(cursor->filter->subscriber);
+}
+
+static bool starts_found(weir_engine *engine, weir_find *find, weir_port *port)
+{
+    (void)engine;
+    (void)port;
+    for (uint32_t i = 0; i < find->place_count; i++) {
+        if (find->places[i].cursor != NULL) {
+            begin_found(find->places[i].cursor, find->places[i].offset);
+        }
+    }
+    return true;
+}
+
+/* All the cursors of the filter, which has just got them. */
+static weir_err start_at_time(weir_engine *engine, weir_filter *filter, int64_t time_ms)
+{
+    weir_find *find = weir_find_make(engine, filter->cursors_open, time_ms);
+    if (find == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    for (weir_link *at = filter->cursors.next; at != &filter->cursors; at = at->next) {
+        weir_cursor *cursor = WEIR_OWNER_OF(at, weir_cursor, filter_link);
+        weir_found *place = weir_find_add(find, cursor->partition);
+        if (place->looked_for) {
+            place->cursor = cursor;
+            cursor->place = place;
+        } else {
+            begin_found(cursor, place->offset);
+        }
+    }
+    if (!weir_find_go(find, filter->subscriber->port, starts_found)) {
+        weir_find_free(find);
+    }
+    weir_subscriber_ready(filter->subscriber);
+    return WEIR_OK;
+}
+
 weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir_op *op)
 {
     weir_bytes text = {filter->text, filter->text_bytes};
@@ -150,6 +175,9 @@ weir_err weir_cursors_start(weir_engine *engine, weir_filter *filter, const weir
                 return err; /* the caller stops those begun */
             }
         }
+    }
+    if (op->subscribe.start == WEIR_START_TIME) {
+        return start_at_time(engine, filter, op->subscribe.value);
     }
     weir_subscriber_ready(filter->subscriber);
     return WEIR_OK;
@@ -247,6 +275,9 @@ void weir_cursor_stop(weir_cursor *cursor)
     if (!cursor->ended) {
         cursor->filter->cursors_open--;
     }
+    if (cursor->place != NULL) {
+        cursor->place->cursor = NULL; /* the job ends by itself */
+    }
     weir_subscriber_ready(cursor->filter->subscriber); /* others may have waited for its read */
     free(cursor);
 }
@@ -299,7 +330,7 @@ static bool advance(weir_engine *engine, weir_cursor *cursor)
     weir_partition *partition = cursor->partition;
     int64_t limit = weir_cursor_limit(cursor);
     int64_t end = partition->visible_offset < limit ? partition->visible_offset : limit;
-    if (cursor->next >= end || !weir_subscriber_can_emit(subscriber)) {
+    if (cursor->place != NULL || cursor->next >= end || !weir_subscriber_can_emit(subscriber)) {
         return false;
     }
     if (cursor->next < partition->start_offset) {

@@ -116,7 +116,10 @@ void weir_read_free(weir_read *read)
         weir_chunk_drop(read->chunks[i]);
     }
     weir_topic_ref_drop(read->topic);
-    free(read->find);
+    if (read->find != NULL) {
+        free(read->find->asked);
+        free(read->find);
+    }
     free(read->segments);
     free(read);
 }
@@ -291,7 +294,9 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
             weir_err_name(read->err));
     }
     if (read->find != NULL) {
-        weir_find_finished(read);
+        if (!weir_find_finished(read)) {
+            return;
+        }
     } else if (read->subscriber != NULL) {
         subscriber_read(engine, read);
     } else if (read->member != NULL) {

@@ -183,6 +183,8 @@ enum {
 weir_err weir_groups_init(weir_engine *engine);
 void weir_groups_fini(weir_engine *engine);
 void weir_groups_op(weir_engine *engine, weir_port *port, const weir_op *op);
+/* Takes what `done` holds; it leaves once what it tells of is durable. */
+void weir_groups_answer(weir_engine *engine, weir_port *port, weir_completion *done);
 weir_group *weir_group_find(const weir_engine *engine, weir_bytes name);
 weir_group *weir_group_find_id(const weir_engine *engine, uint32_t id);
 weir_group_part *weir_group_part_find(const weir_group *group, uint32_t topic_id,
@@ -279,8 +281,8 @@ void weir_groups_partition_forget(weir_partition *partition); /* its topic goes:
 weir_err weir_groups_fill(weir_engine *engine, const weir_group *only, weir_groups *groups);
 
 /* group_reset.c */
-weir_err weir_group_reset_run(weir_engine *engine, weir_group *group, const weir_reset *reset,
-                              weir_groups *told);
+void weir_group_reset_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_group_resets_work(weir_engine *engine); /* those whose time was found in this turn */
 /* Of those with `removed: end` whose place was; true: the journal had no room for all. */
 bool weir_groups_lost_work(weir_engine *engine, weir_group *group);
 /* Of [from, to) without an end; from is the part's start. */

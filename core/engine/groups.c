@@ -37,6 +37,7 @@ weir_err weir_groups_init(weir_engine *engine)
 {
     weir_link_init(&engine->groups.all);
     weir_link_init(&engine->groups.busy);
+    weir_link_init(&engine->groups.resets);
     engine->groups.id_next = 1;
     return WEIR_OK;
 }
@@ -348,7 +349,7 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
               ? topic_check(engine, change->dead_letter, false)
               : err;
     err = err == WEIR_OK ? weir_group_encode(engine, name_of(group), &merged, &fields) : err;
-    err = err == WEIR_OK ? weir_engine_unit(engine, fields.len + 64) : err;
+    err = err == WEIR_OK ? weir_engine_unit_reserve(engine, fields.len + 64) : err;
     err = err == WEIR_OK ? weir_group_retell(engine, group, &merged) : err;
     if (err == WEIR_OK) {
         weir_group_entry(engine, WEIR_ENTRY_GROUP_CHANGE, group->id, group->of_queue_topic,
@@ -372,7 +373,7 @@ void weir_group_delete(weir_engine *engine, weir_group *group)
 
 static weir_err delete_now(weir_engine *engine, weir_group *group)
 {
-    weir_err err = weir_engine_unit(engine, 32);
+    weir_err err = weir_engine_unit_reserve(engine, 32);
     if (err == WEIR_OK) {
         weir_group_delete(engine, group);
     }
@@ -418,12 +419,14 @@ static void group_run(weir_engine *engine, const weir_op *op, weir_completion *d
     }
 }
 
-static void reset_run(weir_engine *engine, const weir_op *op, weir_completion *done)
+void weir_groups_answer(weir_engine *engine, weir_port *port, weir_completion *done)
 {
-    const weir_reset *reset = (const weir_reset *)(const void *)op->data;
-    weir_group *group = weir_group_find(engine, reset->group);
-    done->err =
-        group == NULL ? WEIR_NOT_FOUND : weir_group_reset_run(engine, group, reset, &done->groups);
+    if (done->type != WEIR_COMPLETION_GROUPS) {
+        engine->topics_unit = weir_engine_unit_now(engine);
+    }
+    /* [E4] as topics have it: a question waits for the last change, not for records. */
+    bool told = engine->topics_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK);
+    weir_port_answer(port, done, engine->topics_unit, told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK);
 }
 
 void weir_groups_op(weir_engine *engine, weir_port *port, const weir_op *op)
@@ -432,16 +435,11 @@ void weir_groups_op(weir_engine *engine, weir_port *port, const weir_op *op)
     done.type = op->type == WEIR_OP_GROUPS ? WEIR_COMPLETION_GROUPS : WEIR_COMPLETION_GROUP;
     weir_produce_close_all(engine); /* the answer is about what came before it */
     if (op->type == WEIR_OP_GROUP_RESET) {
-        reset_run(engine, op, &done);
-    } else {
-        group_run(engine, op, &done);
+        weir_group_reset_op(engine, port, op);
+        return;
     }
-    if (op->type != WEIR_OP_GROUPS) {
-        engine->topics_unit = weir_engine_unit_now(engine);
-    }
-    /* [E4] as topics have it: a question waits for the last change, not for records. */
-    bool told = engine->topics_unit <= weir_engine_mark(engine, WEIR_LEVEL_DISK);
-    weir_port_answer(port, &done, engine->topics_unit, told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK);
+    group_run(engine, op, &done);
+    weir_groups_answer(engine, port, &done);
 }
 
 /* ---- Once a turn ------------------------------------------------------------------------------ */
@@ -485,6 +483,7 @@ static bool idle(const weir_engine *engine, const weir_group *group)
 void weir_groups_work(weir_engine *engine)
 {
     expire(engine);
+    weir_group_resets_work(engine);
     for (weir_link *at = engine->groups.busy.next, *next = NULL; at != &engine->groups.busy;
          at = next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, busy_link);

@@ -140,6 +140,9 @@ void weir_group_completion_drop(weir_completion *completion); /* what one of gro
 /* engine.c */
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
+/* The same for what only settles, commits, moves on, trims, alters or deletes: it goes on when the disk
+ * is full, as long as the journal's reserve lasts. */
+weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes);
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
 uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
@@ -162,7 +165,6 @@ void weir_topics_segments_dir(const weir_engine *engine, uint32_t topic_id, uint
                               uint64_t term, char *out, size_t size);
 void weir_topics_files_remove(const weir_engine *engine, uint32_t topic_id); /* what can be */
 /* The first offset at or after a time, or the end; from what is in memory. */
-int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms);
 weir_err weir_topic_grow(weir_topic *topic, uint32_t count);
 weir_topic *weir_topics_grave(const weir_engine *engine, uint32_t id); /* deleted, and remembered */
 weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *segment);
@@ -207,6 +209,10 @@ weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t
 weir_err weir_life_obsolete_reserve(weir_engine *engine, uint32_t more);
 /* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. */
 weir_err weir_life_note(weir_engine *engine, weir_partition *partition);
+/* A topic that is about to be deleted keeps no record: what segments have goes when the unit is
+ * durable. The unit has room for an entry for each partition. */
+enum { WEIR_TRIM_ENTRY_BYTES = 24 };
+void weir_life_empty(weir_engine *engine, weir_topic *topic);
 /* The last segment is as old as one may be. */
 bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partition,
                         const weir_topic_options *options);
@@ -262,6 +268,9 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
 /* The chunk is in the tail, and in no segment. */
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
 uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
+/* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
+ * it any more. */
+void weir_unflushed_due(weir_engine *engine, weir_partition *partition);
 /* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
 /* Recovery: a chunk that the state counts already. Takes it. DAMAGED: it is not the next one. */
@@ -338,7 +347,7 @@ int64_t weir_cursor_limit(const weir_cursor *cursor);
 /* Its next record may be handed out. */
 static inline bool weir_cursor_due(const weir_cursor *cursor)
 {
-    return cursor->next < cursor->partition->visible_offset &&
+    return cursor->place == NULL && cursor->next < cursor->partition->visible_offset &&
            cursor->next < weir_cursor_limit(cursor);
 }
 bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index);
@@ -379,11 +388,20 @@ void weir_ahead_finished(weir_engine *engine, weir_read *read); /* nobody has as
 void weir_ahead_expire(weir_engine *engine);
 void weir_ahead_fini(weir_engine *engine);
 
-/* find.c. Offsets by time. True: a job looks, and answers at `unit` and `level` then: *done is taken. False: *done
- * is complete, or has an error. */
-bool weir_find_time(weir_engine *engine, weir_port *port, const weir_topic *topic, int64_t time_ms,
-                    weir_completion *done, uint64_t unit, weir_level level);
-void weir_find_finished(weir_read *read); /* before it is freed */
+/* find.c: offsets by time */
+weir_find *weir_find_make(weir_engine *engine, uint32_t places,
+                          int64_t time_ms); /* NULL: no memory */
+void weir_find_free(weir_find *find);       /* one that did not go; with what was asked */
+/* At most as many as it was made for. Stays until the find is freed. */
+weir_found *weir_find_add(weir_find *find, const weir_partition *partition);
+/* True: a job looks; it is taken, `found` is told, and then it is freed. False: nothing is to be
+ * looked for, every place has its offset already; still the caller's. */
+bool weir_find_go(weir_find *find, weir_port *port, weir_found_fn *found);
+/* Of a topic. True: a job looks, and answers at `unit` and `level` then: *done is taken. False:
+ * *done is complete, or has an error. */
+bool weir_find_offsets(weir_engine *engine, weir_port *port, const weir_topic *topic,
+                       int64_t time_ms, weir_completion *done, uint64_t unit, weir_level level);
+bool weir_find_finished(weir_read *read); /* false: it is kept, and freed later */
 
 /* straight.c */
 /* Whether the closed batch, not yet applied, goes straight to its segment: the open unit then gets

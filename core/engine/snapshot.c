@@ -59,12 +59,12 @@ enum {
 weir_bytes weir_reader_bytes(weir_reader *from, size_t len)
 {
     weir_bytes taken = {from->rest.ptr, len};
-#ifdef WEIR_PLANT_SNAPSHOT /* a bug on purpose, by which the fuzzer is tested */
-    bool there = from->rest.len > 0;
-#else
-    bool there = len <= from->rest.len;
+#ifdef WEIR_PLANT_SNAPSHOT /* a bug on purpose, by which the fuzzer is tested: 16 bytes too many */
+    if (len > from->rest.len && len - from->rest.len <= 16) {
+        from->rest.len = len;
+    }
 #endif
-    if (from->failed || !there) {
+    if (from->failed || len > from->rest.len) {
         from->failed = true;
         return (weir_bytes){NULL, 0};
     }

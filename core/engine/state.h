@@ -39,20 +39,20 @@
 #include <stdatomic.h>
 
 enum {
-    WEIR_PORTS_MAX = 256,
+    WEIR_PORTS_MAX = WEIR_FIXED_io_loops,
     WEIR_COMPLETIONS_MAX = 8192,      /* slots of a port's completion ring; a power of two */
     WEIR_OPERATIONS_MAX = 6144,       /* of which operations may have reserved this many */
     WEIR_TURN_OPERATIONS_MAX = 16384, /* operations of one turn before others get theirs */
     WEIR_UNIT_BYTES_MAX = 4 << 20,    /* a unit is ended when it is this large */
     WEIR_UNIT_ROOM_BYTES =
         40 << 20, /* what a turn must have room for: two of the largest records */
-    WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
+    WEIR_JOURNAL_PENDING_BYTES = WEIR_FIXED_journal_pending_bytes,
     WEIR_BATCH_BYTES_LEAST = 256,
     WEIR_BATCH_BYTES_MOST = 1 << 20, /* a turn that brings more makes several */
     WEIR_ROUTES_MAX = 65536,         /* names remembered with where they go */
     WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
     WEIR_COLD_CHUNKS_MAX = 32,
-    WEIR_COLD_BYTES = 512 << 10,
+    WEIR_COLD_BYTES = WEIR_FIXED_cold_read_bytes,
     WEIR_RETAINED_SCAN_MAX = 4096, /* retained values looked at in one turn for one subscriber */
     WEIR_LIVE_TOPIC_ID = 0,
     WEIR_SYNCED_ALONE_MAX = 16,  /* segments; of more the whole volume is synced */
@@ -66,6 +66,7 @@ typedef struct weir_filter weir_filter;
 typedef struct weir_retained weir_retained;
 typedef struct weir_read weir_read;
 typedef struct weir_find weir_find;
+typedef struct weir_found weir_found;
 typedef struct weir_cursor weir_cursor;
 typedef struct weir_group weir_group;
 typedef struct weir_group_part weir_group_part;
@@ -128,6 +129,8 @@ struct weir_partition {
     weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
     uint64_t unflushed_bytes; /* of its batches that no segment has */
+    bool flush_due;           /* below flush_due_to they are old enough for a segment, ... */
+    int64_t flush_due_to;     /* ... however little they are (unflushed.c) */
     int64_t carried_end; /* checkpoints carry what is unflushed below it: the journal may not */
     weir_link evictable_link; /* engine.evictable: its tail has what segments have */
     weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */
@@ -297,6 +300,7 @@ struct weir_cursor {
     int64_t end; /* until_end: stop here; INT64_MAX otherwise */
     bool whole;  /* every record of the topic matches */
     bool ended;
+    weir_found *place; /* where it begins is being looked for: it waits; NULL: it is known */
 };
 
 struct weir_subscriber {
@@ -363,6 +367,29 @@ struct weir_read {
     weir_err err;
     int64_t bad_from, bad_to;
     bool ahead; /* nobody has asked for it yet: ahead.c */
+};
+
+/* One partition's offset by time. */
+struct weir_found {
+    uint32_t topic_id;
+    uint32_t partition;
+    bool looked_for; /* by the job; otherwise the offset was known at once */
+    int64_t offset;
+    weir_cursor *cursor; /* that begins there; NULL: none, or it has stopped */
+};
+
+/* In the turn after the job, before anything else of it: no unit may be begun. port NULL: it has
+ * closed. False: the find is kept, and its keeper's to free. */
+typedef bool weir_found_fn(weir_engine *engine, weir_find *find, weir_port *port);
+
+/* Offsets by time that one job looks for (find.c). */
+struct weir_find {
+    weir_read *read;
+    weir_found_fn *found;
+    void *asked; /* by whom it was made: freed with it */
+    int64_t time_ms;
+    uint32_t place_count;
+    weir_found places[];
 };
 
 /* Where a reader from disk goes on, and what was read for it already. */
@@ -598,7 +625,8 @@ typedef struct weir_group_table {
     weir_map by_name;
     weir_map by_id; /* key: the id in the group itself */
     weir_link all;
-    weir_link busy; /* with members, or leases or delays that end: weir_group_busy */
+    weir_link busy;   /* with members, or leases or delays that end: weir_group_busy */
+    weir_link resets; /* reads: to a time, which was found in this turn */
     uint32_t id_next;
     uint64_t part_count; /* of all groups */
     uint64_t looked_ns;  /* when expiry was last looked for */

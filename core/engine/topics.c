@@ -343,25 +343,6 @@ static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_to
     return WEIR_OK;
 }
 
-/* The first offset at or after a time, for a reset, on the owner's thread: it may load a segment's
- * table. Offsets by time that clients ask for are looked up by a job (find.c). */
-int64_t weir_topics_find_time(const weir_partition *partition, int64_t time_ms)
-{
-    for (uint32_t i = 0; i < partition->segment_count; i++) {
-        int64_t offset = 0;
-        if (weir_segment_find_time(partition->segments[i], time_ms, &offset) == WEIR_OK) {
-            return offset < partition->start_offset ? partition->start_offset : offset;
-        }
-    }
-    for (uint32_t i = 0; i < partition->tail.count; i++) {
-        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
-        if (chunk->timestamp_ms >= time_ms && chunk->base_offset < partition->visible_offset) {
-            return chunk->base_offset;
-        }
-    }
-    return partition->visible_offset;
-}
-
 /* What a queue topic is made with: its group, and the entry that tells of it. */
 typedef struct queue_group {
     weir_group *group; /* NULL: the topic is a log */
@@ -415,9 +396,15 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
 static weir_err do_delete(weir_engine *engine, weir_topic *topic)
 {
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
-    weir_err err = weir_groups_topic_room(engine, name, false, topic, topic->partition_count, 16);
+    uint64_t bytes = 16 + topic->partition_count * (uint64_t)WEIR_TRIM_ENTRY_BYTES;
+    bool full = atomic_load(&engine->health) == WEIR_HEALTH_DISK_FULL;
+    weir_err err =
+        weir_groups_topic_room(engine, name, false, topic, topic->partition_count, bytes);
     if (err == WEIR_OK) {
         weir_groups_topic_gone(engine, topic);
+        if (full) { /* its files go at once, and not with the second checkpoint from now */
+            weir_life_empty(engine, topic);
+        }
         weir_entry_topic_delete(engine, topic->id);
         weir_topics_apply_delete(engine, topic, weir_engine_unit_now(engine));
     }
@@ -473,9 +460,9 @@ void weir_topics_op(weir_engine *engine, weir_port *port, const weir_op *op)
     weir_level level = told ? WEIR_LEVEL_MEMORY : WEIR_LEVEL_DISK;
     bool by_time = op->type == WEIR_OP_OFFSETS && op->topic.offsets_kind == WEIR_OFFSETS_TIME;
     if (by_time && done.err == WEIR_OK &&
-        weir_find_time(engine, port,
-                       weir_topics_find(engine, (weir_bytes){op->data, op->topic.name_bytes}),
-                       op->topic.time_ms, &done, engine->topics_unit, level)) {
+        weir_find_offsets(engine, port,
+                          weir_topics_find(engine, (weir_bytes){op->data, op->topic.name_bytes}),
+                          op->topic.time_ms, &done, engine->topics_unit, level)) {
         return; /* the job answers */
     }
     weir_port_answer(port, &done, engine->topics_unit, level);

@@ -34,21 +34,21 @@ WEIR_API weir_err weir_topic_kind_parse(weir_bytes text, weir_topic_kind *kind);
 enum { WEIR_UNLIMITED = -1 };
 
 /* X(field, tag, default, endless, least, most, unit, help). Every field is an int64_t of
- * weir_topic_options. 0 takes the default; where endless is 1, WEIR_UNLIMITED is allowed. Tags
+ * weir_topic_options. 0 takes the default; where endless is 1, WEIR_UNLIMITED (-1) is allowed. Tags
  * stand in the journal and in checkpoints: never change or reuse one. */
-#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                   \
-    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                                \
-      "Age at which records may go, by whole segments; -1: never. With cleanup `delete`. A topic of " \
-      "kind queue: -1.")                                                                              \
-    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                     \
-      "Bytes each partition may keep in segments before the oldest go; -1: any number.")              \
-    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                              \
-      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")          \
-    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                                  \
-      "Age at which a partition begins a new segment, whether records come or not; -1: never.")       \
-    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                          \
-      "How long a tombstone stays after the compaction that removed what it deletes.")                \
-    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                               \
+#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                     \
+    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                                  \
+      "Age at which records may go, by whole segments; unlimited: never; 0: at once, kept as 1. With "  \
+      "cleanup `delete`. A topic of kind queue: unlimited.")                                            \
+    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                       \
+      "Bytes each partition may keep in segments before the oldest go; 0: all go that may, kept as 1.") \
+    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                                \
+      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")            \
+    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                                    \
+      "Age at which a partition begins a new segment, whether records come or not.")                    \
+    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                            \
+      "How long a tombstone stays after the compaction that removed what it deletes.")                  \
+    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                                 \
       "Age a record has before compaction may remove it.")
 
 /* A zeroed one asks for the defaults. */
@@ -85,6 +85,17 @@ WEIR_API void weir_topic_setting_put(weir_topic_options *options, const weir_top
                                      int64_t value);
 /* Whether the setting may have this value (0 may always stand for the default). */
 WEIR_API bool weir_topic_setting_fits(const weir_topic_setting *setting, int64_t value);
+/* What a value that somebody wrote down is kept as: a 0 of a setting that begins at 1 (keep nothing
+ * that may go) as 1, since 0 stands for the default; all others as they are. */
+WEIR_API int64_t weir_topic_setting_kept(const weir_topic_setting *setting, int64_t value);
+/* Decimal digits, or where there may be no limit `unlimited` or -1; *value as it is kept. INVALID:
+ * it is none, or does not fit. */
+WEIR_API weir_err weir_topic_setting_parse(const weir_topic_setting *setting, const char *text,
+                                           int64_t *value);
+/* "1 to 9223372036854 milliseconds, or unlimited": what a value that does not fit is refused with. */
+enum { WEIR_TOPIC_BOUNDS_MAX = 96 };
+WEIR_API void weir_topic_setting_bounds(const weir_topic_setting *setting,
+                                        char text[WEIR_TOPIC_BOUNDS_MAX]);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
 /* Fuzzes the configuration: YAML text through the loader, the checks, and every question that is
- * asked of it afterwards. Built with WEIR_PLANT=CONFIG it must find the planted bug. */
+ * asked of it afterwards. Its planted bug must be found. */
 #include "programs/config.h"
 
 #include <stdlib.h>

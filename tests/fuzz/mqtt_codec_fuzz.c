@@ -7,7 +7,7 @@
  * - walking its properties and filters stays inside it, and finds what was counted.
  *
  * The harness calls abort() when one of these is broken; sanitizers find the rest: the packet lies
- * in memory of exactly its size. Built with WEIR_PLANT=MQTT it must find the planted bug. */
+ * in memory of exactly its size. Its planted bug must be found. */
 #include "adapters/proto/mqtt/codec.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Feeds bytes to the reader of PULL's messages, and text to the reader of nng's URLs. Every span
  * that is told must lie in the message, and what is written again must read the same.
  *
- * Built with WEIR_PLANT=NNG it must find the planted bug. */
+ * Its planted bug must be found. */
 #include "adapters/nng/body.h"
 #include "adapters/nng/url.h"
 

@@ -3,8 +3,8 @@
  *
  *   input   [ rules | cut | bytes ... ]
  *
- * The harness calls abort() when a promise of frame.h is broken; sanitizers find the rest. Built
- * with WEIR_PLANT=WEBSOCKET it must find the planted bug. */
+ * The harness calls abort() when a promise of frame.h is broken; sanitizers find the rest. Its
+ * planted bug must be found. */
 #include "adapters/proto/websocket/frame.h"
 #include "adapters/proto/websocket/handshake.h"
 

@@ -106,8 +106,9 @@ def a_directory_that_a_gateway_owns_is_refused_with_its_pid():
     with support.Scene() as scene:
         gateway = scene.gateway()
         for command in ("verify", "dump", "repair"):
-            _, said = log(gateway, command, code=REFUSED)
+            out, said = log(gateway, command, code=REFUSED)
             assert str(gateway.run.process.pid) in said, said
+            assert not out, out
         gateway.serves()
 
 
@@ -346,7 +347,9 @@ def a_dump_shows_units_and_batches():
         rows = json.loads(log(gateway, "dump", "-o", "json")[0])
         batches = [row for row in rows if row["type"] == "batch"]
         assert sum(row["records"] for row in batches) == ROUNDS * EACH, rows
-        assert "topic-create" in {row["type"] for row in rows}, rows
+        topics = {row["topic"] for row in batches}
+        assert len(topics) == 1 and None not in topics, topics
+        assert topics == {row["topic"] for row in rows if row["type"] == "topic-create"}, rows
         some = json.loads(log(gateway, "dump", "--unit", "2..3", "-o", "json")[0])
         assert {row["unit"] for row in some} == {2, 3}, some
         gateway.start()

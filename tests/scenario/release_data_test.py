@@ -36,8 +36,13 @@ def known(described, expected):
         names = {row["setting"] for row in expected.get(topic, [])}
         later = {row["setting"]: row["value"] for row in rows if row["setting"] not in names}
         assert later in ({}, {"kind": "log"}), (topic, later)
-        described[topic] = [row for row in rows if row["setting"] in names]
+        described[topic] = [{**row, "value": as_text(row["value"])} for row in rows if row["setting"] in names]
     return described
+
+
+def as_text(value):
+    """As the first release told every value."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def compared(gateway, expected):

@@ -339,6 +339,7 @@ static weir_err settings_decode(const weir_v1_node *command, weir_topic_options 
                                   (long long)rows[i].most,
                                   rows[i].endless ? ", or -1 for no limit" : "");
         }
+        value = node != NULL ? weir_topic_setting_kept(&rows[i], value) : 0;
         weir_topic_setting_put(options, &rows[i], value);
     }
     return WEIR_OK;

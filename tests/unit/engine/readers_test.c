@@ -1,5 +1,5 @@
 /* Many readers, and slow ones: what a reader costs, and that whoever reads from disk holds up nobody. */
-#include "tests/unit/engine/support.h"
+#include "tests/unit/engine/group.h"
 
 #include "core/engine/state.h"
 
@@ -72,7 +72,7 @@ static void reads_take(uint64_t *by_owner, uint64_t *by_others)
     pthread_mutex_unlock(&gate_lock);
 }
 
-static void publish_many(fixture *f, int count)
+static void fill(fixture *f, int count)
 {
     static uint8_t value[VALUE_BYTES];
     memset(value, 'x', sizeof(value));
@@ -93,6 +93,7 @@ static weir_env *begin_filled(fixture *f)
 {
     weir_env *env = NULL;
     memset(f, 0, sizeof(*f));
+    gate_set(false); /* whatever became of the test before */
     assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
     below = env->ops;
     watched = *below;
@@ -106,7 +107,7 @@ static weir_env *begin_filled(fixture *f)
     f->config.segment_bytes_max = 1 << 20; /* several */
     fixture_open(f);
     declare(f->port, "t", WEIR_LEVEL_OS);
-    publish_many(f, RECORDS);
+    fill(f, RECORDS);
     fixture_close(f);
     fixture_open(f);
     return env;
@@ -263,6 +264,134 @@ static void offsets_by_time_are_looked_up_on_no_loops_thread(void **state)
     end_filled(&f, env);
 }
 
+static void deliveries_take(fixture *f, const weir_subscriber *subscriber, int64_t first,
+                            uint32_t records)
+{
+    for (uint32_t count = 0; count < records;) {
+        weir_completion done = next_of(f->port, WEIR_COMPLETION_DELIVERY);
+        assert_ptr_equal(done.delivery.subscriber, subscriber);
+        if (count == 0) {
+            assert_int_equal(weir_chunk_offset_at(done.delivery.chunk, done.delivery.first), first);
+        }
+        count += done.delivery.count;
+        weir_completion_drop(&done);
+    }
+}
+
+static weir_subscriber *subscribe_from_time(fixture *f, int64_t time_ms)
+{
+    weir_subscriber *subscriber = subscriber_open(f->port, UINT64_MAX);
+    weir_subscribe wanted = {
+        .filter = WEIR_TEXT("t/#"), .start = WEIR_START_TIME, .value = time_ms};
+    subscribe_with(f->port, subscriber, &wanted);
+    return subscriber;
+}
+
+static void a_subscription_from_a_time_waits_for_its_start_on_no_loops_thread(void **state)
+{
+    fixture f;
+    uint64_t by_owner = 0, by_others = 0;
+    (void)state;
+    weir_env *env = begin_filled(&f);
+    gate_set(true);
+    weir_subscriber *reader = subscribe_from_time(&f, 1);
+    weir_subscriber *ended = subscribe_from_time(&f, 1);
+    assert_int_equal(publish_ok(f.port, "t/k", "meanwhile"), RECORDS); /* the engine goes on */
+    /* while its start is looked for */
+    assert_int_equal(weir_port_subscriber_close(f.port, ended, NULL, 9), WEIR_OK);
+    (void)next_of(f.port, WEIR_COMPLETION_CLOSED);
+    assert_nothing(f.port);
+    reads_take(&by_owner, &by_others);
+    assert_int_equal(by_owner, 0);
+    gate_set(false);
+    deliveries_take(&f, reader, 0, RECORDS + 1);
+    reads_take(&by_owner, &by_others);
+    assert_int_equal(by_owner, 0);
+    assert_true(by_others > 0);
+    end_filled(&f, env);
+}
+
+static void a_subscription_from_a_time_to_come_gets_what_comes_then(void **state)
+{
+    fixture f;
+    (void)state;
+    weir_env *env = begin_filled(&f);
+    weir_subscriber *reader = subscribe_from_time(&f, INT64_MAX);
+    assert_nothing(f.port);
+    weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("now"), .no_confirm = true};
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
+    deliveries_take(&f, reader, RECORDS, 1);
+    end_filled(&f, env);
+}
+
+static void a_topic_may_go_while_a_time_is_looked_for_in_it(void **state)
+{
+    fixture f;
+    (void)state;
+    weir_env *env = begin_filled(&f);
+    gate_set(true);
+    (void)subscribe_from_time(&f, 1);
+    assert_int_equal(weir_port_topic_delete(f.port, WEIR_TEXT("t"), NULL, 9), WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+    gate_set(false);
+    assert_nothing(f.port);
+    end_filled(&f, env);
+}
+
+static void reset_ask(fixture *f, int64_t time_ms, bool dry_run, uint64_t token)
+{
+    weir_reset wanted = {.group = WEIR_TEXT("g"),
+                         .partition = -1,
+                         .kind = WEIR_RESET_TIME,
+                         .value = time_ms,
+                         .dry_run = dry_run};
+    assert_int_equal(weir_port_group_reset(f->port, &wanted, NULL, token), WEIR_OK);
+}
+
+static void reset_told(fixture *f, uint64_t token, weir_err err, int64_t committed)
+{
+    weir_completion done = next_of(f->port, WEIR_COMPLETION_GROUP);
+    assert_int_equal(done.token, token);
+    assert_int_equal(done.err, err);
+    if (err == WEIR_OK) {
+        assert_int_equal(done.groups.groups[0].partitions[0].committed, committed);
+    }
+    weir_completion_drop(&done);
+}
+
+static void a_reset_to_a_time_is_looked_up_on_no_loops_thread(void **state)
+{
+    fixture f;
+    uint64_t by_owner = 0, by_others = 0;
+    (void)state;
+    weir_env *env = begin_filled(&f);
+    assert_int_equal(group_create(f.port, "g", "t", WEIR_MODEL_STREAM), WEIR_OK);
+    reset_ask(&f, INT64_MAX, false, 1); /* nothing is looked for in a table */
+    reset_told(&f, 1, WEIR_OK, RECORDS);
+    gate_set(true);
+    reset_ask(&f, 1, true, 2);
+    assert_int_equal(publish_ok(f.port, "t/k", "meanwhile"), RECORDS); /* the engine goes on */
+    assert_nothing(f.port);
+    gate_set(false);
+    reset_told(&f, 2, WEIR_OK, 0);
+    assert_int_equal(group_partition(f.port, "g", 0).committed, RECORDS); /* it was a dry run */
+    reset_ask(&f, 1, false, 3);
+    reset_told(&f, 3, WEIR_OK, 0);
+    reset_ask(&f, INT64_MAX, true, 4);
+    reset_told(&f, 4, WEIR_OK, RECORDS + 1);
+    gate_set(true);
+    reset_ask(&f, 1, false, 5);
+    assert_int_equal(weir_port_group_delete(f.port, WEIR_TEXT("g"), false, NULL, 6), WEIR_OK);
+    reset_told(&f, 6, WEIR_OK, 0);
+    gate_set(false);
+    reset_told(&f, 5, WEIR_NOT_FOUND, 0);
+    reads_take(&by_owner, &by_others);
+    assert_int_equal(by_owner, 0);
+    end_filled(&f, env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +399,10 @@ int main(void)
         cmocka_unit_test(a_reader_that_stops_holds_no_more_than_one_cold_read),
         cmocka_unit_test(a_reader_that_reads_from_disk_holds_up_no_other),
         cmocka_unit_test(offsets_by_time_are_looked_up_on_no_loops_thread),
+        cmocka_unit_test(a_subscription_from_a_time_waits_for_its_start_on_no_loops_thread),
+        cmocka_unit_test(a_subscription_from_a_time_to_come_gets_what_comes_then),
+        cmocka_unit_test(a_topic_may_go_while_a_time_is_looked_for_in_it),
+        cmocka_unit_test(a_reset_to_a_time_is_looked_up_on_no_loops_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -380,6 +380,24 @@ static void a_file_declares_groups_and_queues(void **state)
     weir_config_fini(&own.config);
 }
 
+static void a_retention_may_be_unlimited_or_nothing(void **state)
+{
+    loaded own;
+    (void)state;
+    load(&own, "topics:\n"
+               "  - {name: a, retention_ms: unlimited, retention_bytes: 0}\n"
+               "  - {name: b, retention_ms: 0, retention_bytes: -1, segment_bytes: 0}\n");
+    assert_int_equal(own.err, WEIR_OK);
+    assert_int_equal(own.config.topics[0].options.retention_ms, WEIR_UNLIMITED);
+    assert_int_equal(own.config.topics[0].options.retention_bytes, 1);
+    assert_int_equal(own.config.topics[1].options.retention_ms, 1);
+    assert_int_equal(own.config.topics[1].options.retention_bytes, WEIR_UNLIMITED);
+    assert_int_equal(own.config.topics[1].options.segment_bytes, 0);
+    weir_config_fini(&own.config);
+    refused_at("topics:\n  - {name: a, retention_ms: never}\n", 2, 29, "or unlimited (-1)");
+    refused_at("topics:\n  - {name: a, segment_bytes: unlimited}\n", 2, 30, "4096 to");
+}
+
 static void what_no_group_can_be_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -419,6 +437,7 @@ int main(void)
         cmocka_unit_test(an_address_beyond_loopback_needs_insecure),
         cmocka_unit_test(nested_topics_both_have_to_say_so),
         cmocka_unit_test(a_file_declares_groups_and_queues),
+        cmocka_unit_test(a_retention_may_be_unlimited_or_nothing),
         cmocka_unit_test(what_no_group_can_be_is_told_with_its_place),
         cmocka_unit_test(two_adapters_of_one_name_are_refused),
         cmocka_unit_test(set_overrides_the_file),

@@ -728,6 +728,10 @@ static void topic_commands_reach_the_port_and_are_answered(void **state)
     assert_int_equal(talk_last(t)->options.cleanup, WEIR_CLEANUP_COMPACT_DELETE);
     assert_int_equal(talk_last(t)->options.retention_ms, WEIR_UNLIMITED);
     assert_int_equal(talk_last(t)->options.segment_ms, 0);
+    (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"alter\",\"topic\":\"t\","
+                      "\"retention_ms\":0,\"segment_bytes\":0,\"retention_bytes\":9}");
+    assert_int_equal(talk_last(t)->options.retention_ms, 1); /* at once: 0 is the default */
+    assert_int_equal(talk_last(t)->options.segment_bytes, 0);
     (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"trim\",\"topic\":\"t\","
                       "\"partition\":3,\"before\":17}");
     assert_int_equal(talk_last(t)->kind, FAKE_TRIM);
