@@ -245,6 +245,11 @@ export interface Topic {
   segment_ms: number;
   delete_retention_ms: number;
   min_compaction_lag_ms: number;
+  retention_unsettled: "expire" | "keep";
+  retention_unsettled_bytes: number;
+  /** What retention leaves for groups, and the group that is furthest behind; missing: nothing. */
+  held_bytes?: number;
+  held_by?: string;
 }
 
 export type Cleanup = "delete" | "compact" | "compact,delete";
@@ -260,6 +265,9 @@ export interface TopicChange {
   segmentMs?: number;
   deleteRetentionMs?: number;
   minCompactionLagMs?: number;
+  /** "keep": retention leaves what a group has not settled, up to retentionUnsettledBytes. */
+  retentionUnsettled?: "expire" | "keep";
+  retentionUnsettledBytes?: number;
 }
 
 export interface TopicOptions extends TopicChange {

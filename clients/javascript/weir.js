@@ -1670,10 +1670,11 @@ class Weir extends Emitter {
 
 /* Options that a topic can be created with and changed to, as weir.v1 names them. */
 function topicChange({ partitions, durability, cleanup, retentionMs, retentionBytes, segmentBytes,
-  segmentMs, deleteRetentionMs, minCompactionLagMs } = {}) {
+  segmentMs, deleteRetentionMs, minCompactionLagMs, retentionUnsettled, retentionUnsettledBytes } = {}) {
   return { partitions, durability, cleanup, retention_ms: retentionMs, retention_bytes: retentionBytes,
     segment_bytes: segmentBytes, segment_ms: segmentMs, delete_retention_ms: deleteRetentionMs,
-    min_compaction_lag_ms: minCompactionLagMs };
+    min_compaction_lag_ms: minCompactionLagMs, retention_unsettled: retentionUnsettled,
+    retention_unsettled_bytes: retentionUnsettledBytes };
 }
 
 /** Connects to a gateway; in a page without `url` to the one that served it. Resolves to a Weir once the

@@ -225,6 +225,9 @@ weir_err weir_group_of_queue_make(weir_engine *engine, weir_bytes topic, weir_gr
 void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes fields);
 /* Everything below is settled in every group: a queue topic is trimmed up to there. */
 int64_t weir_groups_floor(const weir_partition *partition);
+/* Below it every group that reads the partition has settled, or committed, everything; *group: the one
+ * that is furthest behind. INT64_MAX: none reads it. */
+int64_t weir_groups_unsettled(const weir_partition *partition, uint32_t *group);
 
 /* What comes of a topic's change is entries of their own in its unit, asked for and decided before
  * (NO_MEMORY and as weir_engine_unit: nothing changed), so that a start needs no more than them.

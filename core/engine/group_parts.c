@@ -414,6 +414,22 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
     }
 }
 
+int64_t weir_groups_unsettled(const weir_partition *partition, uint32_t *group)
+{
+    int64_t floor = INT64_MAX;
+    for (const weir_link *at = partition->group_parts.next; at != &partition->group_parts;
+         at = at->next) {
+        const weir_group_part *part = WEIR_OWNER_OF(at, const weir_group_part, partition_link);
+        int64_t settled =
+            part->settlement != NULL ? weir_settlement_floor(part->settlement) : part->committed;
+        if (settled < floor) {
+            floor = settled;
+            *group = part->group->id;
+        }
+    }
+    return floor;
+}
+
 int64_t weir_groups_floor(const weir_partition *partition)
 {
     int64_t floor = partition->group_parts.next == &partition->group_parts

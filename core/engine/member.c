@@ -101,6 +101,7 @@ void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *run
     done.taken = (weir_taken){.runs = runs, .run_count = count, .epoch = engine->recovery_epoch};
     if (is_queue(group)) {
         done.taken.lease_ms = group->options.lease_ms;
+        done.taken.mode = group->options.mode;
     } else {
         done.taken.generation = member->stream->told;
     }

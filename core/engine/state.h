@@ -143,6 +143,8 @@ struct weir_partition {
     weir_link waiting;        /* fetches that wait for a record */
     weir_link cursors;        /* cursors that read it */
     weir_link group_parts;    /* of the groups that read it (group.h) */
+    uint64_t held_bytes;      /* beyond retention, when it was last looked at, */
+    uint32_t held_by;         /* for this group */
 };
 
 /* Partitions were added: each that there was before, up to which offset. */

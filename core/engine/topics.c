@@ -308,6 +308,23 @@ weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *seg
 /* ---- Answers
  * ------------------------------------------------------------------------------------------ */
 
+/* What retention leaves for groups, and the one for which it leaves most. */
+static void held_fill(const weir_engine *engine, const weir_topic *topic, weir_topic_info *info)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        const weir_partition *partition = topic->partitions[i];
+        const weir_group *group = weir_group_find_id(engine, partition->held_by);
+        info->held_bytes += partition->held_bytes;
+        if (partition->held_bytes > most && group != NULL &&
+            group->name_bytes < sizeof(info->held_by)) {
+            most = partition->held_bytes;
+            memset(info->held_by, 0, sizeof(info->held_by));
+            memcpy(info->held_by, group->name, group->name_bytes);
+        }
+    }
+}
+
 static weir_err info_fill(const weir_engine *engine, const weir_topic *topic, weir_topic_info *info)
 {
     info->partitions = calloc(topic->partition_count, sizeof(*info->partitions));
@@ -318,6 +335,7 @@ static weir_err info_fill(const weir_engine *engine, const weir_topic *topic, we
     info->name[topic->ref->name_bytes] = '\0';
     info->id = topic->id;
     info->options = weir_topic_in_force(engine, &topic->options);
+    held_fill(engine, topic, info);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         info->partitions[i].start_offset = topic->partitions[i]->start_offset;
         info->partitions[i].end_offset = topic->partitions[i]->visible_offset;

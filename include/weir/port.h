@@ -190,8 +190,10 @@ typedef struct weir_partition_info {
 typedef struct weir_topic_info {
     char name[WEIR_TOPIC_BYTES_MAX + 1];
     uint32_t id;
-    weir_topic_options options;      /* as in force */
-    weir_partition_info *partitions; /* options.partitions of them */
+    weir_topic_options options; /* as in force */
+    uint64_t held_bytes;        /* that retention would have removed: `retention_unsettled: keep` */
+    char held_by[WEIR_TOPIC_BYTES_MAX + 1]; /* the group that is furthest behind there */
+    weir_partition_info *partitions;        /* options.partitions of them */
 } weir_topic_info;
 
 typedef struct weir_topics {
