@@ -14,10 +14,11 @@
 
 enum {
     WEIR_FATE_LINES_VERSION = 1,
-    WEIR_FATE_LINE_BYTES_MAX = 64,    /* of one line without its reason */
-    WEIR_FATE_REASON_BYTES_MAX = 256, /* what is kept of a reason; it is cut there */
-    WEIR_FATE_NAMED_BYTES_MAX = 32,   /* of a part or a member, beside its words */
-    WEIR_FATE_NUMBERS_MAX = 1 << 20,  /* parts, and members, of one record */
+    WEIR_FATE_LINE_BYTES_MAX = 64, /* of one line without its reason */
+    WEIR_FATE_REASON_BYTES_MAX =
+        WEIR_FIXED_story_reason_bytes, /* what is kept of a reason; it is cut there */
+    WEIR_FATE_NAMED_BYTES_MAX = 32,    /* of a part or a member, beside its words */
+    WEIR_FATE_NUMBERS_MAX = 1 << 20,   /* parts, and members, of one record */
 };
 
 /* X(NAME, code, word). What happened. Codes stand in `__fates`: never change or reuse one. */

@@ -16,6 +16,7 @@
 #define WEIR_GROUP_H
 
 #include "weir/base.h"
+#include "weir/limits.h"
 #include "weir/record.h"
 
 #ifdef __cplusplus
@@ -222,7 +223,8 @@ typedef struct weir_record_head {
     uint32_t headers;
 } weir_record_head;
 
-enum { WEIR_STORY_LINES_MAX = 1000 }; /* of one story; older ones are counted (left_out) */
+/* Lines of one story; older ones are counted (left_out). */
+enum { WEIR_STORY_LINES_MAX = WEIR_FIXED_story_lines };
 
 /* ---- What is told of a group ----------------------------------------------------------------- */
 

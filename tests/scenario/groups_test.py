@@ -74,8 +74,8 @@ def load(scene, gateway_too):
         return scene.process([CLIENT, "work", urls[name], "workers", name])
 
     workers = {name: worker(name) for name in names}
-    everyone = list(workers.values())
-    for process in everyone:
+    everyone = [(name, workers[name]) for name in names]
+    for _, process in everyone:
         process.wait_lines(1)
     sent = 0
     for kill in range(KILLS + 1):
@@ -95,7 +95,7 @@ def load(scene, gateway_too):
             gateway.start()
             talk = Talk(gateway)
         workers[name] = worker(name)
-        everyone.append(workers[name])
+        everyone.append((name, workers[name]))
     support.wait_until(f"{sent} records settled", lambda: settled(talk) == sent)
     return talk, everyone, sent, names
 
@@ -105,7 +105,7 @@ def accepted_once(talk, everyone, sent, may_lack):
     group = talk.ask(cmd="group", action="info", group="workers")["group"]
     fates = {fate: count for fate, count in group["fates"].items() if count}
     assert fates == {"accepted": sent}, fates
-    told = [int(line) for process in everyone for line in process.lines() if not line.startswith(b"#")]
+    told = [int(line) for _, process in everyone for line in process.lines() if not line.startswith(b"#")]
     assert len(told) == len(set(told)), "a record was accepted twice"
     assert set(told) <= set(range(sent)), "a record that was never sent"
     lost = sent - len(told)
@@ -113,17 +113,33 @@ def accepted_once(talk, everyone, sent, may_lack):
     return group
 
 
+def stories_name_who_accepted(talk, everyone, sent):
+    """`why` has one acceptance of each record, by the front end whose member was told so."""
+    confirmed = {int(line): name for name, process in everyone for line in process.lines() if not line.startswith(b"#")}
+    for offset in range(sent):
+        story = talk.ask(cmd="why", topic="work", offset=offset)
+        accepted = [line for line in story["lines"] if line["event"] == "accepted"]
+        assert len(accepted) == 1 and accepted[0]["fate"] == "accepted", story
+        assert accepted[0]["origin"] == confirmed.get(offset, accepted[0]["origin"]), (confirmed.get(offset), story)
+        handed = [line for line in story["lines"] if line["event"] == "leased"]
+        back = [line for line in story["lines"] if line["event"] in ("connection-lost", "lease-expired", "returned")]
+        assert len(handed) == len(back) + 1 == accepted[0]["leased"], story
+        assert [group["state"] for group in story["groups"]] == ["settled"], story
+
+
 def members_killed_in_turn_leave_every_record_accepted_once():
     with support.Scene() as scene:
         talk, everyone, sent, names = load(scene, False)
         group = accepted_once(talk, everyone, sent, KILLS)
         assert {member["origin"] for member in group["members"]} == set(names), group["members"]
+        stories_name_who_accepted(talk, everyone, sent)
 
 
 def members_and_the_gateway_killed_leave_every_record_accepted_once():
     with support.Scene() as scene:
         talk, everyone, sent, names = load(scene, True)
         accepted_once(talk, everyone, sent, KILLS + KILLS // len(names) * len(names))
+        stories_name_who_accepted(talk, everyone, sent)
 
 
 def leased_of(body):
