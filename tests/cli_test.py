@@ -349,7 +349,7 @@ class Topics(Case):
         self.weir("topic", "set", "a", "-d", "disk")
         out, _ = self.weir("topic", "ls", "--json")
         self.assertEqual(
-            json.loads(out), [{"topic": "a", "partitions": 2, "durability": "disk", "nested": False, "partition_levels": 0}]
+            json.loads(out), [{"topic": "a", "partitions": 2, "durability": "disk", "nested": False, "partition_levels": 0, "held_bytes": 0}]
         )
         out, _ = self.weir("topic", "ls")
         self.assertRegex(out, r"(?m)^a +2 +disk +false +0$")
