@@ -179,6 +179,11 @@ static const weir_option queue_dead_options[] = {
     {0, NULL, NULL, NULL},
 };
 
+static const weir_option why_options[] = {
+    {0, "group", "NAME", "only what happened in this group"},
+    {0, NULL, NULL, NULL},
+};
+
 static const weir_option pub_options[] = {
     {'m', "message", "TEXT", "publish TEXT"},
     {'l', "lines", NULL, "publish each line of standard input"},
@@ -555,6 +560,19 @@ static const weir_command commands[] = {
      2,
      {queue_dead_options, client_options},
      weir_run_queue_dead},
+    {"why",
+     "TOPIC PARTITION OFFSET",
+     "tell what became of one record",
+     "Shows when the record was stored, a line for each thing that happened to it (handed out, accepted, "
+     "failed, rejected, expired, ...) with its time, group, member and front end, and how it stands in "
+     "each group now. What happened is kept in the topic __fates, for 7 days or 1 GiB unless `weir topic "
+     "alter __fates --retention-ms MS` says otherwise; what is older is said to be so, and `weir group "
+     "info` still counts it. With -o ndjson: the lines alone.",
+     "weir why orders 0 17\nweir why orders 0 17 --group billing --json\n",
+     3,
+     3,
+     {why_options, client_options},
+     weir_run_why},
     {"replay",
      "[SOURCE...]",
      "publish or print recorded records again, each at its time",

@@ -545,7 +545,7 @@ static weir_err topic_read(const weir_config *config, const raw_topic *raw,
         return weir_fault_fill(
             fault, WEIR_INVALID, config->file, place.line, place.column,
             "a topic's name has 1 to 249 bytes in levels divided by /, none empty, "
-            "without +, # and control characters, and does not begin with $");
+            "without +, # and control characters, and does not begin with $ or __");
     }
     err = topic_field(config, "partitions", WEIR_KEY_UINT, 1,
                       weir_config_number(config, WEIR_KEY_limits_partitions_max), raw->partitions,

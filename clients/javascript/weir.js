@@ -1642,10 +1642,17 @@ class Weir extends Emitter {
     return (await this._ask({ cmd: "group", action: "reset", group, to, topic, partition, dry_run: dryRun })).group;
   }
 
-  /** The story of one record: {lines, from}. */
+  /**
+   * What became of one record: `lines` (oldest first), how it stands in each of its `groups`, the `record`
+   * itself ({stored, key, bytes, headers}; null: it is gone). What happened before `from` is not kept; of
+   * more lines than are told, `leftOut` older ones are counted.
+   */
   async why(topic, partition, offset, { group } = {}) {
-    const { lines, from } = await this._ask({ cmd: "why", topic, partition, offset, group }, { again: true });
-    return { lines, from };
+    const told = await this._ask({ cmd: "why", topic, partition, offset, group }, { again: true });
+    return {
+      lines: told.lines, groups: told.groups, record: told.record, from: told.from, leftOut: told.left_out,
+      damaged: told.damaged === true,
+    };
   }
 
   /** `what`: "stats", "limits", "topics" or "health". */
