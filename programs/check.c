@@ -4,6 +4,8 @@
 #include "programs/host.h"
 #include "programs/say.h"
 
+#include "weir/port.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -260,6 +262,26 @@ typedef struct limit_row {
 #define LIMIT_ROW(name, value, unit, least, most, metric, meaning, mqtt, weir1)                    \
     {#name, value, unit, least, most, metric, meaning, mqtt, weir1},
 static const limit_row limit_rows[] = {WEIR_LIMITS_LIST(LIMIT_ROW)};
+
+typedef struct fixed_row {
+    const char *name;
+    uint64_t value;
+    const char *unit;
+    const char *meaning;
+} fixed_row;
+
+#define FIXED_ROW(name, value, unit, meaning) {#name, value, unit, meaning},
+static const fixed_row fixed_rows[] = {WEIR_FIXED_LIMITS_LIST(FIXED_ROW)};
+enum { FIXED_COUNT = sizeof(fixed_rows) / sizeof(fixed_rows[0]) };
+
+_Static_assert((int)WEIR_FIXED_topic_name_bytes == (int)WEIR_TOPIC_BYTES_MAX, "as it is told");
+_Static_assert((int)WEIR_FIXED_group_name_bytes == (int)WEIR_GROUP_BYTES_MAX, "as it is told");
+_Static_assert((int)WEIR_FIXED_group_topics == (int)WEIR_GROUP_TOPICS_MAX, "as it is told");
+_Static_assert((int)WEIR_FIXED_member_name_bytes == (int)WEIR_MEMBER_BYTES_MAX, "as it is told");
+_Static_assert((int)WEIR_FIXED_metadata_bytes == (int)WEIR_METADATA_BYTES_MAX, "as it is told");
+_Static_assert((int)WEIR_FIXED_producer_name_bytes == (int)WEIR_PRODUCER_NAME_BYTES_MAX,
+               "as it is told");
+
 enum { LIMIT_COUNT = sizeof(limit_rows) / sizeof(limit_rows[0]) };
 
 static void limits_markdown(void)
@@ -277,6 +299,14 @@ static void limits_markdown(void)
         printf("| `%s` | %" PRIu64 " | %s | %" PRIu64 " | %" PRIu64 " | %s | %s | %s | `%s` |\n",
                row->name, row->value, row->unit, row->least, row->most, row->meaning, row->mqtt,
                row->weir1, row->metric);
+    }
+    printf("\nThese are fixed:\n\n"
+           "| limit | value | unit | what it bounds |\n"
+           "| --- | ---: | --- | --- |\n");
+    for (size_t i = 0; i < FIXED_COUNT; i++) {
+        const fixed_row *row = &fixed_rows[i];
+        printf("| `%s` | %" PRIu64 " | %s | %s |\n", row->name, row->value, row->unit,
+               row->meaning);
     }
 }
 

@@ -437,6 +437,7 @@ void weir_config_engine(const weir_config *config, weir_engine_config *engine)
     engine->os_sync_every_ms = (uint32_t)weir_config_number(config, WEIR_KEY_sync_every_ms);
     engine->producer_expiry_ms = weir_config_number(config, WEIR_KEY_producer_expiry_ms);
     engine->journal_file_bytes = weir_config_number(config, WEIR_KEY_journal_file_bytes);
+    engine->journal_reserve_bytes = weir_config_number(config, WEIR_KEY_journal_reserve_bytes);
     engine->journal_inline_bytes_max =
         weir_config_number(config, WEIR_KEY_journal_inline_bytes_max);
     engine->segment_bytes_max = weir_config_number(config, WEIR_KEY_segment_bytes_max);

@@ -179,6 +179,10 @@ static const char *value_text(char into[VALUE_MAX], const weir_group_setting *ro
     if (row->least == 1 && row->most == 2) {
         return value == 1 ? "yes" : "no";
     }
+    const char *word = weir_group_setting_word(row, value);
+    if (word != NULL) {
+        return word;
+    }
     snprintf(into, VALUE_MAX, "%" PRId64, value);
     return into;
 }

@@ -42,6 +42,9 @@ typedef enum weir_key_type {
       "Durability of retained values under names that no topic covers.")                             \
     X(journal_file_bytes, "", "journal_file_bytes", UINT, "67108864", 65536, 4294967296, "bytes",    \
       "Size of one journal file.")                                                                   \
+    X(journal_reserve_bytes, "", "journal_reserve_bytes", UINT, "0", 0, 4294967296, "bytes",         \
+      "Journal kept for settling, committing, trimming and deleting on a full disk: a multiple of "  \
+      "4096, at most one journal file. 0: a quarter of one, at least 64 KiB.")                       \
     X(journal_inline_bytes_max, "", "journal_inline_bytes_max", UINT, "262144", 1024, 2147483647,    \
       "bytes",                                                                                       \
       "Batches of this size or more, or what a partition gets of one group, are written once, to "   \

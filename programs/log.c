@@ -34,10 +34,10 @@ enum { FILE_COLUMN_COUNT = 10 };
 static const char *const GAP_COLUMNS[] = {"lost",  "topic", "topic_id#", "partition#",
                                           "from#", "to#",   "in"};
 enum { GAP_COLUMN_COUNT = 7 };
-static const char *const ENTRY_COLUMNS[] = {"file",    "position#", "unit#",  "time_ms#",
-                                            "type",    "bytes#",    "topic#", "partition#",
-                                            "offset#", "records#"};
-enum { ENTRY_COLUMN_COUNT = 10 };
+static const char *const ENTRY_COLUMNS[] = {"file",       "position#", "unit#",   "time_ms#",
+                                            "type",       "bytes#",    "topic",   "topic_id#",
+                                            "partition#", "offset#",   "records#"};
+enum { ENTRY_COLUMN_COUNT = 11 };
 
 /* A number as a cell; `none` is shown as nothing. */
 static const char *number(char out[NUMBER_BYTES], uint64_t value, bool shown)
@@ -209,6 +209,7 @@ weir_exit weir_run_log_verify(const weir_arguments *arguments)
 
 typedef struct dump {
     weir_rows *rows;
+    uint64_t shown;
     uint64_t unread; /* stretches and files that were passed over */
 } dump;
 
@@ -217,7 +218,10 @@ static void entry_row(void *arg, const weir_inspect_entry *entry)
     dump *to = arg;
     char cells[ENTRY_COLUMN_COUNT][NUMBER_BYTES];
     char time[NUMBER_BYTES];
+    char name[256];
     bool batch = entry->base_offset >= 0;
+    (void)snprintf(name, sizeof(name), "%.*s", (int)entry->topic.len,
+                   (const char *)entry->topic.ptr);
     (void)snprintf(time, sizeof(time), "%" PRId64, entry->time_ms);
     const char *const row[] = {entry->file,
                                number(cells[1], entry->position, true),
@@ -225,10 +229,12 @@ static void entry_row(void *arg, const weir_inspect_entry *entry)
                                entry->unread ? NULL : time,
                                entry->type,
                                number(cells[5], entry->bytes, true),
-                               number(cells[6], entry->topic_id, entry->placed),
+                               entry->topic.len > 0 ? name : NULL,
+                               number(cells[6], entry->topic_id, entry->of_topic),
                                number(cells[7], entry->partition, entry->placed),
                                number(cells[8], (uint64_t)entry->base_offset, batch),
                                number(cells[9], entry->records, batch)};
+    to->shown++;
     to->unread += entry->unread ? 1 : 0;
     weir_rows_add(to->rows, row);
 }
@@ -269,11 +275,12 @@ weir_exit weir_run_log_dump(const weir_arguments *arguments)
         return WEIR_EXIT_USAGE;
     }
     dump shown = {.rows = weir_rows_create(ENTRY_COLUMNS, ENTRY_COLUMN_COUNT)};
+    weir_engine_config engine = {0};
+    weir_config_engine(&config, &engine);
     weir_err err = arguments->operand_count > 0
                        ? weir_inspect_segment(arguments->operands[0], entry_row, &shown, &fault)
-                       : weir_inspect_units(weir_config_text(&config, WEIR_KEY_data), from, to,
-                                            entry_row, &shown, &fault);
-    if (err != WEIR_NOT_FOUND) {
+                       : weir_inspect_units(&engine, from, to, entry_row, &shown, &fault);
+    if (err == WEIR_OK || shown.shown > 0) { /* of a damaged one what comes before the damage */
         weir_rows_print(shown.rows, output, stdout);
     }
     weir_rows_destroy(shown.rows);

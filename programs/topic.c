@@ -243,6 +243,25 @@ static bool partition_missing_say(weir_client *client, const char *name, uint32_
     return missing;
 }
 
+/* The partition has no such offset: says which it has. False: its bounds cannot be had. */
+static bool bounds_say(weir_client *client, const char *name, uint32_t partition, long long offset)
+{
+    weir_client_topics bounds = {0};
+    weir_bytes topic = weir_bytes_of(name);
+    bool told =
+        weir_client_topic_offsets(client, topic, WEIR_OFFSETS_BOUNDS, 0, &bounds) == WEIR_OK &&
+        bounds.count == 1 && partition < bounds.topics[0].options.partitions;
+    if (told) {
+        const weir_partition_info *is = &bounds.topics[0].partitions[partition];
+        weir_say("--before %lld is outside of partition %" PRIu32
+                 ", which has offsets from %" PRId64 " to %" PRId64
+                 " (its end); `weir topic info %s` shows all partitions",
+                 offset, partition, is->start_offset, is->end_offset, name);
+    }
+    weir_client_topics_free(&bounds);
+    return told;
+}
+
 weir_exit weir_run_topic_trim(const weir_arguments *arguments)
 {
     const char *before = weir_arguments_text(arguments, "before");
@@ -264,8 +283,11 @@ weir_exit weir_run_topic_trim(const weir_arguments *arguments)
     }
     weir_err err = weir_client_topic_trim(client, weir_bytes_of(arguments->operands[0]),
                                           (uint32_t)partition, offset);
-    if (err == WEIR_NOT_FOUND &&
-        partition_missing_say(client, arguments->operands[0], (uint32_t)partition)) {
+    bool said = (err == WEIR_NOT_FOUND &&
+                 partition_missing_say(client, arguments->operands[0], (uint32_t)partition)) ||
+                (err == WEIR_OFFSET_OUT_OF_RANGE &&
+                 bounds_say(client, arguments->operands[0], (uint32_t)partition, offset));
+    if (said) {
         weir_client_close(client);
         return weir_exit_of(err);
     }

@@ -365,6 +365,12 @@ class Topics(Case):
         _, err = self.weir("topic", "trim", "nosuch", "--before", "0", "-p", "3", code=NOT_FOUND)
         self.assertIn('no topic "nosuch" is declared', err)
 
+    def test_a_trim_outside_a_partition_is_told_its_bounds(self):
+        self.weir("topic", "create", "d")
+        self.weir("pub", "d", "-l", stdin="a\nb\n")
+        _, err = self.weir("topic", "trim", "d", "--before", "99", code=REFUSED)
+        self.assertIn("from 0 to 2 (its end); `weir topic info d`", err)
+
     def test_a_setting_outside_its_bounds_is_refused_with_them(self):
         self.weir("topic", "create", "log")
         for command in (["create", "z"], ["alter", "log"]):

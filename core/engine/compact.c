@@ -53,8 +53,7 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
 {
     uint32_t closed = partition->segment_count;
     /* What was on its way to the last one when it was closed is still written to it. */
-    bool grows =
-        !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
+    bool grows = !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
     closed -= closed > 0 && grows ? 1 : 0;
     uint32_t count = 0;
     *bytes = 0;

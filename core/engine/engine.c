@@ -35,7 +35,7 @@ enum {
 /* ---- Units and marks
  * -------------------------------------------------------------------------------- */
 
-weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
+static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
@@ -44,7 +44,9 @@ weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
         engine->unit_bytes = 0;
         weir_journal_end(engine->journal);
     }
-    weir_err err = weir_journal_room(engine->journal, engine->unit_bytes + bytes + 64);
+    uint64_t need = engine->unit_bytes + bytes + 64;
+    weir_err err = reserve ? weir_journal_room_reserve(engine->journal, need)
+                           : weir_journal_room(engine->journal, need);
     if (err != WEIR_OK) {
         return err;
     }
@@ -55,6 +57,16 @@ weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
     }
     engine->unit_bytes += bytes;
     return WEIR_OK;
+}
+
+weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
+{
+    return unit_open(engine, bytes, false);
+}
+
+weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes)
+{
+    return unit_open(engine, bytes, true);
 }
 
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len)
@@ -258,8 +270,8 @@ static void turn_health(weir_engine *engine, weir_err state)
     } else if (state == WEIR_DISK_FULL) {
         health_set(
             engine, WEIR_HEALTH_DISK_FULL,
-            "the disk is full: writing has stopped, reading goes on; free some space, writing "
-            "resumes by itself");
+            "the disk is full: writing has stopped; reading, settling, trimming and deleting go on; "
+            "free some space, writing resumes by itself");
     } else if (now == WEIR_HEALTH_DISK_FULL && engine->retry_ns == 0) {
         health_set(engine, WEIR_HEALTH_OK, "there is room on the disk again: writing has resumed");
     }
@@ -385,6 +397,7 @@ static void show_stats(weir_engine *engine)
     engine->stats.journal_bytes = counts.bytes;
     engine->stats.journal_writes = counts.writes;
     engine->stats.journal_syncs = counts.syncs;
+    engine->stats.journal_reserve = weir_journal_reserve_left(engine->journal);
     engine->stats.tail_bytes = engine->tail_bytes;
     engine->stats.refused_record_bytes =
         engine->records_too_large + atomic_load(&engine->refused_record_bytes);

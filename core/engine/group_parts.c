@@ -357,7 +357,8 @@ weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_qu
         engine->stats.refused_groups++;
         return WEIR_LIMIT;
     }
-    return weir_engine_unit(engine, bytes);
+    bool makes = topic == NULL && partitions > 0;
+    return makes ? weir_engine_unit(engine, bytes) : weir_engine_unit_reserve(engine, bytes);
 }
 
 void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t before)

@@ -118,7 +118,7 @@ static weir_err decide(const weir_engine *engine, const weir_group *group, const
 static weir_err apply(weir_engine *engine, weir_group *group, const weir_part_told *told,
                       uint32_t count)
 {
-    weir_err err = weir_engine_unit(engine, count * weir_group_part_entry_bytes(1));
+    weir_err err = weir_engine_unit_reserve(engine, count * weir_group_part_entry_bytes(1));
     for (uint32_t i = 0; i < group->part_count && err == WEIR_OK; i++) {
         if (told[i].offset >= 0) {
             const weir_group_part *part = group->parts[i];
@@ -274,7 +274,7 @@ bool weir_groups_lost_work(weir_engine *engine, weir_group *group)
         }
         int64_t end = part->partition->visible_offset;
         weir_part_told told = weir_group_part_told(part, end, weir_group_part_between(part, end));
-        if (weir_engine_unit(engine, weir_group_part_entry_bytes(1)) != WEIR_OK) {
+        if (weir_engine_unit_reserve(engine, weir_group_part_entry_bytes(1)) != WEIR_OK) {
             return true;
         }
         weir_group_parts_tell(engine, group, part->topic_id, part->index, 1, WEIR_PART_MOVES,

@@ -349,7 +349,7 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
               ? topic_check(engine, change->dead_letter, false)
               : err;
     err = err == WEIR_OK ? weir_group_encode(engine, name_of(group), &merged, &fields) : err;
-    err = err == WEIR_OK ? weir_engine_unit(engine, fields.len + 64) : err;
+    err = err == WEIR_OK ? weir_engine_unit_reserve(engine, fields.len + 64) : err;
     err = err == WEIR_OK ? weir_group_retell(engine, group, &merged) : err;
     if (err == WEIR_OK) {
         weir_group_entry(engine, WEIR_ENTRY_GROUP_CHANGE, group->id, group->of_queue_topic,
@@ -373,7 +373,7 @@ void weir_group_delete(weir_engine *engine, weir_group *group)
 
 static weir_err delete_now(weir_engine *engine, weir_group *group)
 {
-    weir_err err = weir_engine_unit(engine, 32);
+    weir_err err = weir_engine_unit_reserve(engine, 32);
     if (err == WEIR_OK) {
         weir_group_delete(engine, group);
     }

@@ -553,23 +553,60 @@ weir_err weir_inspect_verify(const weir_engine_config *config, const weir_inspec
 /* ---- Dumps
  * ---------------------------------------------------------------------------------------- */
 
-weir_err weir_inspect_units(const char *data_dir, uint64_t from, uint64_t to,
+typedef struct naming {
+    const weir_engine *engine; /* NULL: the state cannot be read, and no topic has a name */
+    weir_inspect_each each;
+    void *arg;
+} naming;
+
+static void each_named(void *arg, const weir_inspect_entry *entry)
+{
+    const naming *own = arg;
+    weir_inspect_entry named = *entry;
+    const weir_topic *topic = entry->of_topic && own->engine != NULL
+                                  ? weir_topics_find_id(own->engine, entry->topic_id)
+                                  : NULL;
+    if (topic != NULL) {
+        named.topic = (weir_bytes){topic->ref->name, topic->ref->name_bytes};
+    }
+    own->each(own->arg, &named);
+}
+
+/* Names come from the state at the journal's end, if that can be had. */
+static void names_look(inspection *at, const weir_engine_config *config, weir_inspect_sum *sum)
+{
+    weir_fault none = {0};
+    weir_fault *fault = at->fault;
+    at->fault = &none;
+    at->sum = sum;
+    (void)state_look(at, config);
+    at->fault = fault;
+}
+
+weir_err weir_inspect_units(const weir_engine_config *config, uint64_t from, uint64_t to,
                             weir_inspect_each each, void *arg, weir_fault *fault)
 {
+    const char *data_dir = config->data_dir;
     inspection at = {.data_dir = data_dir, .fault = fault};
+    weir_inspect_sum sum = {0};
     uint64_t term = 0;
     *fault = (weir_fault){0};
     weir_err err = guard(&at);
     err = err == WEIR_OK ? weir_owner_look(at.env, data_dir, &term, fault) : err;
     if (err == WEIR_OK) {
         *fault = (weir_fault){0}; /* a damaged owner's file is none of a dump's */
+        names_look(&at, config, &sum);
+        naming own = {at.engine, each, arg};
         weir_inspect_walk walk = {.env = at.env,
                                   .data_dir = data_dir,
                                   .from_unit = from,
                                   .to_unit = to,
-                                  .each = each,
-                                  .each_arg = arg};
+                                  .each = each_named,
+                                  .each_arg = &own};
         err = weir_inspect_journal_dump(&walk);
+    }
+    if (at.engine != NULL) {
+        weir_engine_abandon(at.engine);
     }
     unguard(&at);
     return fault_text(fault, err, "the journal cannot be read");

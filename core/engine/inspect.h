@@ -90,8 +90,10 @@ typedef struct weir_inspect_entry {
         unread; /* a stretch, or all of a file, that should hold units and cannot be read: `type` is
                   * "unreadable" or "missing", and only file, position and bytes tell anything */
     uint32_t bytes;
-    bool placed; /* what follows is known */
+    bool of_topic;    /* of this one: */
+    weir_bytes topic; /* its name; null: deleted since, or nothing tells */
     uint32_t topic_id;
+    bool placed; /* what follows is known */
     uint32_t partition;
     int64_t base_offset; /* -1: the entry has none */
     uint32_t records;    /* 0: it cannot be told */
@@ -100,7 +102,7 @@ typedef void (*weir_inspect_each)(void *arg, const weir_inspect_entry *entry);
 
 /* The entries of all units from..to that stand in good blocks, file by file; and what may hold others
  * of these units and was passed over. Errors as verify. */
-weir_err weir_inspect_units(const char *data_dir, uint64_t from, uint64_t to,
+weir_err weir_inspect_units(const weir_engine_config *config, uint64_t from, uint64_t to,
                             weir_inspect_each each, void *arg, weir_fault *fault);
 /* The batches of one ".log" file, whoever owns it. DAMAGED at the first bad one, with its position. */
 weir_err weir_inspect_segment(const char *path, weir_inspect_each each, void *arg,

@@ -136,6 +136,30 @@ static weir_err lost_add(weir_inspect_walk *walk, const weir_inspect_lost *place
     return WEIR_OK;
 }
 
+/* Entries about a topic begin with its id; the one that makes it has its name as well. */
+static void topic_tell(const weir_journal_entry *entry, weir_inspect_entry *row)
+{
+    weir_bytes body = entry->body;
+    switch (entry->type) {
+    case WEIR_ENTRY_TOPIC_CREATE:
+    case WEIR_ENTRY_TOPIC_LEVEL:
+    case WEIR_ENTRY_TOPIC_DELETE:
+    case WEIR_ENTRY_TOPIC_SETTINGS:
+    case WEIR_ENTRY_TOPIC_PARTITIONS:
+    case WEIR_ENTRY_TRIM:
+        break;
+    default:
+        return;
+    }
+    row->of_topic = body.len >= sizeof(uint32_t);
+    row->topic_id = row->of_topic ? weir_get_u32(body.ptr) : 0;
+    if (entry->type == WEIR_ENTRY_TOPIC_CREATE && body.len >= WEIR_ENTRY_TOPIC_HEAD_BYTES) {
+        uint32_t bytes = weir_get_u32(body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES - sizeof(uint32_t));
+        bool fits = bytes <= body.len - WEIR_ENTRY_TOPIC_HEAD_BYTES;
+        row->topic = (weir_bytes){body.ptr + WEIR_ENTRY_TOPIC_HEAD_BYTES, fits ? bytes : 0};
+    }
+}
+
 static void entry_dump(const visit *at, const weir_journal_unit *unit,
                        const weir_journal_entry *entry, const weir_inspect_lost *place,
                        uint32_t records)
@@ -147,9 +171,11 @@ static void entry_dump(const visit *at, const weir_journal_unit *unit,
         .time_ms = unit->engine_ms,
         .type = type_name(entry->type),
         .bytes = (uint32_t)entry->body.len,
+        .of_topic = place != NULL,
         .placed = place != NULL,
         .base_offset = -1,
     };
+    topic_tell(entry, &row);
     if (place != NULL) {
         row.topic_id = place->topic_id;
         row.partition = place->partition;

@@ -2,6 +2,7 @@
  *
  *   walk, now and then, some partitions a turn:
  *     the last segment is old      -> closed: the next record begins another
+ *     so is what no segment has    -> due for one, where compaction waits for it
  *     segments, chunks are too old -> unit: [9 trim: start offset]  --apply-->  start moves
  *     there are too many bytes     ->
  *     a queue's group has settled  ->
@@ -53,14 +54,19 @@ static void apply_trim(weir_engine *engine, weir_partition *partition, int64_t s
     }
 }
 
+static void trim_write(weir_engine *engine, const weir_partition *partition, int64_t start)
+{
+    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TRIM, 16);
+    weir_put_u32(at, partition->topic->id);
+    weir_put_u32(at + 4, partition->index);
+    weir_put_u64(at + 8, (uint64_t)start);
+}
+
 static weir_err trim_entry(weir_engine *engine, const weir_partition *partition, int64_t start)
 {
-    weir_err err = weir_engine_unit(engine, 24);
+    weir_err err = weir_engine_unit_reserve(engine, WEIR_TRIM_ENTRY_BYTES);
     if (err == WEIR_OK) {
-        uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TRIM, 16);
-        weir_put_u32(at, partition->topic->id);
-        weir_put_u32(at + 4, partition->index);
-        weir_put_u64(at + 8, (uint64_t)start);
+        trim_write(engine, partition, start);
     }
     return err;
 }
@@ -172,6 +178,26 @@ static weir_err settle_segments(weir_engine *engine, weir_partition *partition)
     return err;
 }
 
+static bool in_hand(const weir_engine *engine, const weir_partition *partition)
+{
+    return partition == engine->compaction.partition || weir_straight_busy(partition);
+}
+
+/* The room was asked for. */
+void weir_life_empty(weir_engine *engine, weir_topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        weir_partition *partition = topic->partitions[i];
+        trim_write(engine, partition, partition->visible_offset);
+        apply_trim(engine, partition, partition->visible_offset);
+        if (!engine->flush.running && !in_hand(engine, partition)) {
+            partition->segment_closed = true;
+            (void)settle_segments(engine,
+                                  partition); /* no memory: they go with the topic's folder */
+        }
+    }
+}
+
 static void settle(weir_engine *engine)
 {
     if (engine->flush.running) {
@@ -181,7 +207,7 @@ static void settle(weir_engine *engine)
          at = next) {
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, trimmed_link);
         next = at->next;
-        if (partition == engine->compaction.partition || weir_straight_busy(partition)) {
+        if (in_hand(engine, partition)) {
             continue; /* they have its segments or chunks in hand */
         }
         if (settle_segments(engine, partition) != WEIR_OK) {
@@ -355,6 +381,30 @@ bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partiti
            engine->engine_ms - state.created_ms >= options->segment_ms;
 }
 
+/* Checkpoints carry what is little, for any time. Compaction takes it from segments alone, so where
+ * there is compaction a segment's age is its age. */
+static bool flush_due(const weir_engine *engine, const weir_partition *partition,
+                      const weir_topic_options *options)
+{
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    return (options->cleanup & WEIR_CLEANUP_COMPACT) != 0 && !partition->flush_due &&
+           options->segment_ms != WEIR_UNLIMITED && first < partition->tail.count &&
+           engine->engine_ms - weir_tail_at(&partition->tail, first)->timestamp_ms >=
+               options->segment_ms;
+}
+
+static void flush_when_due(weir_engine *engine, weir_partition *partition,
+                           const weir_topic_options *options)
+{
+    if (!flush_due(engine, partition, options)) {
+        return;
+    }
+    weir_unflushed_due(engine, partition);
+    if (!weir_save_wanted(engine)) {
+        (void)weir_life_note(engine, partition); /* makes the next checkpoint due */
+    }
+}
+
 static int64_t segment_end(const weir_partition *partition, uint32_t index)
 {
     weir_segment_state state;
@@ -375,6 +425,7 @@ static void walk_partition(weir_engine *engine, weir_partition *partition,
         !weir_link_in(&partition->trimmed_link)) {
         weir_link_append(&engine->life.trimmed, &partition->trimmed_link);
     }
+    flush_when_due(engine, partition, options);
     weir_compact_look(engine, partition, options);
 }
 
@@ -402,14 +453,16 @@ static void walk(weir_engine *engine)
 {
     weir_life *life = &engine->life;
     if (engine->now_ns < life->walk_ns ||
-        atomic_load_explicit(&engine->health, memory_order_relaxed) != WEIR_HEALTH_OK) {
+        atomic_load_explicit(&engine->health, memory_order_relaxed) > WEIR_HEALTH_DISK_FULL) {
         return;
     }
     weir_topic *topic = NULL;
     for (uint32_t left = WALK_PARTITIONS; left > 0;) {
         topic = weir_map_next(&engine->topics_by_name, &life->walk_position);
         if (topic == NULL) {
-            nudge(engine);
+            if (atomic_load(&engine->health) == WEIR_HEALTH_OK) {
+                nudge(engine);
+            }
             life->walk_position = 0;
             life->walk_ns = engine->now_ns + (uint64_t)engine->config.cleanup_every_ms * 1000000;
             return;

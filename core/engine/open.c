@@ -29,6 +29,8 @@ enum {
     DEFAULT_CLEANUP_EVERY_MS = 10000,
     DEFAULT_COMPACTION_BYTES = 64 << 20,
     PATH_BYTES = 4096,
+    PAGE_BYTES = 4096,
+    RESERVE_BYTES_LEAST = 64 << 10,
     DATA_DIR_BYTES_MAX = 3000,
 };
 
@@ -80,6 +82,15 @@ static void config_default(weir_engine_config *config)
     if (config->journal_file_bytes == 0) {
         config->journal_file_bytes = 64ull << 20;
     }
+    if (config->journal_reserve_bytes == 0) {
+        config->journal_reserve_bytes = config->journal_file_bytes / 4 / PAGE_BYTES * PAGE_BYTES;
+    }
+    if (config->journal_reserve_bytes < RESERVE_BYTES_LEAST) {
+        config->journal_reserve_bytes = RESERVE_BYTES_LEAST;
+    }
+    if (config->journal_reserve_bytes > config->journal_file_bytes) {
+        config->journal_reserve_bytes = config->journal_file_bytes;
+    }
     if (config->journal_inline_bytes_max == 0) {
         config->journal_inline_bytes_max = 256 << 10;
     }
@@ -121,6 +132,9 @@ static weir_err config_check(const weir_engine_config *config, weir_fault *fault
     if (config->journal_file_bytes < 65536 || config->journal_file_bytes % 4096 != 0) {
         return fault_set(fault, WEIR_INVALID,
                          "journal.file_bytes must be a multiple of 4096 and at least 65536");
+    }
+    if (config->journal_reserve_bytes % PAGE_BYTES != 0) {
+        return fault_set(fault, WEIR_INVALID, "journal.reserve_bytes must be a multiple of 4096");
     }
     if (config->segment_bytes_max < 4096 || config->segment_bytes_max > (4ull << 30)) {
         return fault_set(fault, WEIR_INVALID, "segment.bytes_max must be from 4 KiB to 4 GiB");
@@ -373,6 +387,7 @@ static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpo
         .env = engine->env,
         .dir = dir,
         .file_bytes = engine->config.journal_file_bytes,
+        .reserve_bytes = engine->config.journal_reserve_bytes,
         .pending_bytes_max = WEIR_JOURNAL_PENDING_BYTES,
         .term = engine->looks ? 0 : weir_owner_term(engine->owner_file),
         .taken_over = engine->old_alive,

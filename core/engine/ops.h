@@ -140,6 +140,9 @@ void weir_group_completion_drop(weir_completion *completion); /* what one of gro
 /* engine.c */
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
+/* The same for what only settles, commits, moves on, trims, alters or deletes: it goes on when the disk
+ * is full, as long as the journal's reserve lasts. */
+weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes);
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
 uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
@@ -206,6 +209,10 @@ weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t
 weir_err weir_life_obsolete_reserve(weir_engine *engine, uint32_t more);
 /* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. */
 weir_err weir_life_note(weir_engine *engine, weir_partition *partition);
+/* A topic that is about to be deleted keeps no record: what segments have goes when the unit is
+ * durable. The unit has room for an entry for each partition. */
+enum { WEIR_TRIM_ENTRY_BYTES = 24 };
+void weir_life_empty(weir_engine *engine, weir_topic *topic);
 /* The last segment is as old as one may be. */
 bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partition,
                         const weir_topic_options *options);
@@ -261,6 +268,9 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
 /* The chunk is in the tail, and in no segment. */
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
 uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
+/* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
+ * it any more. */
+void weir_unflushed_due(weir_engine *engine, weir_partition *partition);
 /* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
 /* Recovery: a chunk that the state counts already. Takes it. DAMAGED: it is not the next one. */

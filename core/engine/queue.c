@@ -477,9 +477,10 @@ static void trimmed_work(weir_engine *engine, weir_group_part *part)
 
 /* ---- Once a turn -------------------------------------------------------------------------------- */
 
+/* Settling goes on when the disk is full: the journal has a reserve for it. */
 static bool writable(const weir_engine *engine)
 {
-    return atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_OK;
+    return atomic_load_explicit(&engine->health, memory_order_relaxed) <= WEIR_HEALTH_DISK_FULL;
 }
 
 /* When something of the part ends next; what is due already, is given to whoever takes. */

@@ -251,7 +251,8 @@ static void acquire_write(weir_engine *engine, const weir_group_part *part,
 weir_err weir_queue_acquire(weir_engine *engine, weir_group_part *part,
                             const weir_acquisition *acquisition, const weir_queue_items *items)
 {
-    weir_err err = weir_engine_unit(engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES);
+    weir_err err =
+        weir_engine_unit_reserve(engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES);
     uint64_t unit = weir_engine_unit_now(engine);
     weir_settlement_reserve_begin(part->settlement);
     for (uint32_t i = 0; i < items->count && err == WEIR_OK; i++) {
@@ -274,9 +275,10 @@ weir_err weir_queue_tell_room(weir_engine *engine, weir_group_part *part,
                               const weir_settling *settling, const weir_queue_item *items,
                               uint32_t count, uint64_t more_bytes)
 {
+    uint64_t bytes = SETTLE_HEAD_BYTES + SETTLE_ITEM_BYTES * (uint64_t)count +
+                     WEIR_JOURNAL_ENTRY_HEAD_BYTES + more_bytes;
     weir_err err =
-        weir_engine_unit(engine, SETTLE_HEAD_BYTES + SETTLE_ITEM_BYTES * (uint64_t)count +
-                                     WEIR_JOURNAL_ENTRY_HEAD_BYTES + more_bytes);
+        more_bytes > 0 ? weir_engine_unit(engine, bytes) : weir_engine_unit_reserve(engine, bytes);
     weir_settlement_change what = change_of_settling(settling, 0);
     weir_settlement_reserve_begin(part->settlement);
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {

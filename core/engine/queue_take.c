@@ -365,7 +365,8 @@ static bool may_take(const weir_engine *engine, const weir_member *member)
     const weir_group *group = member->group;
     const weir_member *first = WEIR_OWNER_OF(group->members.next, weir_member, group_link);
     bool active = group->options.single_active != 1 || first == member;
-    return active && atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_OK;
+    return active &&
+           atomic_load_explicit(&engine->health, memory_order_relaxed) <= WEIR_HEALTH_DISK_FULL;
 }
 
 static void limits_of(taking *t)

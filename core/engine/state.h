@@ -39,20 +39,20 @@
 #include <stdatomic.h>
 
 enum {
-    WEIR_PORTS_MAX = 256,
+    WEIR_PORTS_MAX = WEIR_FIXED_io_loops,
     WEIR_COMPLETIONS_MAX = 8192,      /* slots of a port's completion ring; a power of two */
     WEIR_OPERATIONS_MAX = 6144,       /* of which operations may have reserved this many */
     WEIR_TURN_OPERATIONS_MAX = 16384, /* operations of one turn before others get theirs */
     WEIR_UNIT_BYTES_MAX = 4 << 20,    /* a unit is ended when it is this large */
     WEIR_UNIT_ROOM_BYTES =
         40 << 20, /* what a turn must have room for: two of the largest records */
-    WEIR_JOURNAL_PENDING_BYTES = 64 << 20,
+    WEIR_JOURNAL_PENDING_BYTES = WEIR_FIXED_journal_pending_bytes,
     WEIR_BATCH_BYTES_LEAST = 256,
     WEIR_BATCH_BYTES_MOST = 1 << 20, /* a turn that brings more makes several */
     WEIR_ROUTES_MAX = 65536,         /* names remembered with where they go */
     WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
     WEIR_COLD_CHUNKS_MAX = 32,
-    WEIR_COLD_BYTES = 512 << 10,
+    WEIR_COLD_BYTES = WEIR_FIXED_cold_read_bytes,
     WEIR_RETAINED_SCAN_MAX = 4096, /* retained values looked at in one turn for one subscriber */
     WEIR_LIVE_TOPIC_ID = 0,
     WEIR_SYNCED_ALONE_MAX = 16,  /* segments; of more the whole volume is synced */
@@ -129,6 +129,8 @@ struct weir_partition {
     weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
     uint64_t unflushed_bytes; /* of its batches that no segment has */
+    bool flush_due;           /* below flush_due_to they are old enough for a segment, ... */
+    int64_t flush_due_to;     /* ... however little they are (unflushed.c) */
     int64_t carried_end; /* checkpoints carry what is unflushed below it: the journal may not */
     weir_link evictable_link; /* engine.evictable: its tail has what segments have */
     weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */

@@ -566,7 +566,7 @@ static weir_err decide_generation(weir_engine *engine, const weir_group *group,
     weir_writer to = {.out = entry};
     weir_writer_u32(&to, group->id);
     put_generation(group, group->generation + 1, parts, &to);
-    return to.err == WEIR_OK ? weir_engine_unit(engine, entry->len + 16) : to.err;
+    return to.err == WEIR_OK ? weir_engine_unit_reserve(engine, entry->len + 16) : to.err;
 }
 
 /* What cannot be done now is tried again: it stays due. */

@@ -407,7 +407,9 @@ static weir_err room(const settling *s, const judged *all)
 {
     weir_err err = WEIR_OK;
     uint64_t bytes = 0;
+    bool letters = false;
     for (uint32_t i = 0; i < s->settle->range_count && err == WEIR_OK; i++) {
+        letters |= all[i].chunk != NULL;
         if (all[i].what == JUDGED_COMMIT) {
             bytes += WEIR_COMMIT_BYTES_MAX + s->settle->metadata.len;
         }
@@ -416,7 +418,11 @@ static weir_err room(const settling *s, const judged *all)
             bytes += weir_dead_letter_bytes(all[i].chunk, all[i].index);
         }
     }
-    return err == WEIR_OK && bytes > 0 ? weir_engine_unit(s->engine, bytes) : err;
+    if (err != WEIR_OK || bytes == 0) {
+        return err;
+    }
+    return letters ? weir_engine_unit(s->engine, bytes)
+                   : weir_engine_unit_reserve(s->engine, bytes);
 }
 
 /* Behind the record, and behind what follows it and is none. */

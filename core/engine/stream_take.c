@@ -214,7 +214,7 @@ static void commit_passed(taking *t, weir_group_part *part)
 {
     int64_t place = weir_stream_place(part);
     if (place - part->committed >= PASSED_COMMIT_LEAST &&
-        (t->once || weir_engine_unit(t->engine, WEIR_COMMIT_BYTES_MAX) == WEIR_OK)) {
+        (t->once || weir_engine_unit_reserve(t->engine, WEIR_COMMIT_BYTES_MAX) == WEIR_OK)) {
         commit(t, part, place);
     }
 }
@@ -274,7 +274,7 @@ static weir_err commits_room(const taking *t)
 {
     uint32_t parts = t->member->stream->part_count;
     parts = parts < PARTS_MAX ? parts : PARTS_MAX;
-    return weir_engine_unit(t->engine, (uint64_t)parts * WEIR_COMMIT_BYTES_MAX);
+    return weir_engine_unit_reserve(t->engine, (uint64_t)parts * WEIR_COMMIT_BYTES_MAX);
 }
 
 bool weir_stream_take(weir_engine *engine, weir_member *member)

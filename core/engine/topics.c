@@ -396,9 +396,15 @@ static weir_err do_create(weir_engine *engine, weir_bytes name, const weir_op *o
 static weir_err do_delete(weir_engine *engine, weir_topic *topic)
 {
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
-    weir_err err = weir_groups_topic_room(engine, name, false, topic, topic->partition_count, 16);
+    uint64_t bytes = 16 + topic->partition_count * (uint64_t)WEIR_TRIM_ENTRY_BYTES;
+    bool full = atomic_load(&engine->health) == WEIR_HEALTH_DISK_FULL;
+    weir_err err =
+        weir_groups_topic_room(engine, name, false, topic, topic->partition_count, bytes);
     if (err == WEIR_OK) {
         weir_groups_topic_gone(engine, topic);
+        if (full) { /* its files go at once, and not with the second checkpoint from now */
+            weir_life_empty(engine, topic);
+        }
         weir_entry_topic_delete(engine, topic->id);
         weir_topics_apply_delete(engine, topic, weir_engine_unit_now(engine));
     }

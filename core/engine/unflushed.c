@@ -5,6 +5,8 @@
  *
  * A partition with unflushed batches is in the list of its class. So a flush takes those with the
  * most bytes first, and a checkpoint knows what it would have to carry, without walking partitions.
+ * One whose records are due for a segment by their age counts as one of the rest, however little it
+ * has: no checkpoint carries those.
  * A partition whose tail has chunks that segments have as well is in `evictable`: memory over the
  * limit is given back from there, a little of each in turn.
  *
@@ -16,8 +18,11 @@ enum {
     EVICTED_BYTES = 256 << 10, /* of one partition, before the next has its turn */
 };
 
-static uint32_t class_of(uint64_t bytes)
+static uint32_t class_of(const weir_partition *partition, uint64_t bytes)
 {
+    if (partition->flush_due) {
+        return WEIR_UNFLUSHED_CLASSES - 1;
+    }
     uint64_t rest = bytes >> CLASS_SHIFT;
     uint32_t class = rest == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(rest);
     return class < WEIR_UNFLUSHED_CLASSES ? class : WEIR_UNFLUSHED_CLASSES - 1;
@@ -29,10 +34,11 @@ uint64_t weir_unflushed_class_end(uint32_t class)
 }
 
 /* [U1] */
-static void count(weir_engine *engine, weir_partition *partition, uint64_t bytes)
+static void count(weir_engine *engine, weir_partition *partition, uint64_t bytes, bool due)
 {
-    uint32_t before = class_of(partition->unflushed_bytes);
-    uint32_t now = class_of(bytes);
+    uint32_t before = class_of(partition, partition->unflushed_bytes);
+    partition->flush_due = due;
+    uint32_t now = class_of(partition, bytes);
     bool listed = weir_link_in(&partition->unflushed_link);
     engine->unflushed_class_bytes[before] -= partition->unflushed_bytes;
     engine->unflushed_class_bytes[now] += bytes;
@@ -49,18 +55,28 @@ static void count(weir_engine *engine, weir_partition *partition, uint64_t bytes
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk)
 {
     engine->unflushed_bytes += chunk->memory_bytes;
-    count(engine, partition, partition->unflushed_bytes + chunk->batch_bytes);
+    count(engine, partition, partition->unflushed_bytes + chunk->batch_bytes, partition->flush_due);
+}
+
+void weir_unflushed_due(weir_engine *engine, weir_partition *partition)
+{
+    partition->flush_due_to = partition->next_offset;
+    count(engine, partition, partition->unflushed_bytes, true);
 }
 
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition)
 {
     const weir_tail *tail = &partition->tail;
+    bool due = partition->flush_due && partition->flushed_offset < partition->flush_due_to;
+    if (partition->flush_due && !due && partition->segment_count > 0) {
+        partition->segment_closed = true;
+    }
     uint32_t first = weir_tail_index_of(tail, partition->flushed_offset);
     uint64_t bytes = 0;
     for (uint32_t i = first; i < tail->count; i++) {
         bytes += weir_tail_at(tail, i)->batch_bytes;
     }
-    count(engine, partition, bytes);
+    count(engine, partition, bytes, due);
     if (first > 0 && !weir_link_in(&partition->evictable_link)) {
         weir_link_append(&engine->evictable, &partition->evictable_link);
     }
@@ -187,7 +203,7 @@ void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition)
         pop_chunk(engine, partition);
     }
     if (partition != &engine->live) {
-        count(engine, partition, 0);
+        count(engine, partition, 0, false);
     }
     weir_link_remove(&partition->evictable_link);
     weir_tail_fini(&partition->tail);

@@ -49,6 +49,7 @@ typedef struct weir_journal_write {
     bool sync_before;    /* the old file has unsynced blocks, and the file changes */
     uint64_t number;     /* of the file to change to; 0: stay */
     uint64_t spare;      /* the spare it is made from; 0: made from nothing */
+    bool reserve;        /* the spare is the reserve */
     uint64_t file_bytes; /* of the new file */
     bool zeroed;         /* fill a file made from nothing with zeros */
     uint64_t position;   /* where the block goes */
@@ -64,11 +65,13 @@ typedef struct weir_journal_write {
     atomic_bool done; /* set last by the lane's thread */
 } weir_journal_write;
 
-/* Makes one spare ready in the background. */
+/* Makes one spare, or the reserve, ready in the background. */
 typedef struct weir_journal_prepare {
     weir_job job;
     weir_journal *journal;
     uint64_t number;
+    uint64_t bytes;
+    bool reserve;
     bool zeroed; /* filled with zeros */
     weir_err err;
     bool running; /* the owner's */
@@ -97,6 +100,14 @@ struct weir_journal {
     size_t file_capacity;
     uint64_t spares[WEIR_JOURNAL_SPARES_MAX];
     size_t spare_count;
+
+    uint64_t reserve_bytes; /* 0: none is wanted */
+    uint64_t reserve; /* a spare of so many bytes that units which make room may use; 0: none, */
+    uint64_t reserve_size; /* of that file: more when a spare stands in for it */
+    bool reserve_taken;    /* and it was used since it was there last */
+    bool reserve_now;      /* the next file is made from it */
+    bool retry_now;        /* what is blocked is tried again at once */
+    bool spare_asked;      /* the first spare was begun */
 
     weir_file *file; /* the last of files[] */
     uint64_t position;

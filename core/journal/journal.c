@@ -82,7 +82,9 @@ static weir_err config_check(const weir_journal_config *config, weir_fault *faul
                 config->file_bytes % WEIR_JOURNAL_PAGE_BYTES == 0 &&
                 config->pending_bytes_max > 0 &&
                 config->pending_bytes_max <= WEIR_JOURNAL_PENDING_BYTES_MAX &&
-                config->term <= UINT32_MAX && strlen(config->dir) <= WEIR_JOURNAL_DIR_MAX;
+                config->reserve_bytes % WEIR_JOURNAL_PAGE_BYTES == 0 &&
+                config->reserve_bytes <= config->file_bytes && config->term <= UINT32_MAX &&
+                strlen(config->dir) <= WEIR_JOURNAL_DIR_MAX;
     if (good) {
         return WEIR_OK;
     }
@@ -104,6 +106,7 @@ static weir_journal *journal_create(const weir_journal_config *config)
     journal->dir.env = config->env;
     (void)snprintf(journal->dir.path, sizeof(journal->dir.path), "%s", config->dir);
     journal->file_bytes = config->file_bytes;
+    journal->reserve_bytes = config->reserve_bytes;
     journal->pending_bytes_max = config->pending_bytes_max;
     journal->term = config->term;
     journal->taken_over = config->taken_over;
@@ -208,7 +211,14 @@ static uint64_t file_room(const weir_journal *journal)
     return room > waiting ? room - waiting : 0;
 }
 
-weir_err weir_journal_room(weir_journal *journal, uint64_t bytes)
+/* Whether the reserve takes all that waits, and so much more. */
+static bool reserve_takes(const weir_journal *journal, uint64_t need)
+{
+    uint64_t span = weir_journal_block_span(journal->active->len + need);
+    return journal->reserve != 0 && WEIR_JOURNAL_PAGE_BYTES + span <= journal->reserve_size;
+}
+
+static weir_err room(weir_journal *journal, uint64_t bytes, bool reserve)
 {
     if (journal->failed) {
         return WEIR_READ_ONLY;
@@ -217,8 +227,9 @@ weir_err weir_journal_room(weir_journal *journal, uint64_t bytes)
         return WEIR_TOO_LARGE;
     }
     uint64_t need = bytes + WEIR_JOURNAL_UNIT_HEAD_BYTES + ROOM_SLACK_BYTES;
-    if (journal->blocked ||
-        (journal->disk_full && journal->spare_count == 0 && need > file_room(journal))) {
+    bool full = journal->disk_full && journal->spare_count == 0 && need > file_room(journal) &&
+                !(reserve && reserve_takes(journal, need));
+    if (journal->blocked || full || (journal->reserve_taken && !reserve)) {
         return WEIR_DISK_FULL;
     }
     if (journal->active->unit_count > 0 &&
@@ -226,6 +237,22 @@ weir_err weir_journal_room(weir_journal *journal, uint64_t bytes)
         return WEIR_AGAIN;
     }
     return weir_journal_buffer_reserve(journal->active, (size_t)need);
+}
+
+weir_err weir_journal_room(weir_journal *journal, uint64_t bytes)
+{
+    return room(journal, bytes, false);
+}
+
+weir_err weir_journal_room_reserve(weir_journal *journal, uint64_t bytes)
+{
+    return room(journal, bytes, true);
+}
+
+uint64_t weir_journal_reserve_left(const weir_journal *journal)
+{
+    uint64_t left = journal->reserve != 0 ? journal->reserve_size - WEIR_JOURNAL_PAGE_BYTES : 0;
+    return journal->reserve_taken ? left + file_room(journal) : left;
 }
 
 bool weir_journal_behind(const weir_journal *journal, uint64_t bytes)

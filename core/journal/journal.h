@@ -64,7 +64,10 @@ typedef struct weir_journal_config {
     weir_journal_damage damage;
     uint64_t unit_least; /* the last good unit is this one or later (and there is one), or damage is
                           * refused */
-    bool taken_over;     /* an older owner may still be alive: recycle only files we made */
+    /* Kept beside the spares, in a file of its own, for units that make room when the disk is full:
+     * weir_journal_room_reserve. A multiple of 4096, at least 64 KiB, at most file_bytes; 0: none. */
+    uint64_t reserve_bytes;
+    bool taken_over; /* an older owner may still be alive: recycle only files we made */
     weir_sync_mode sync;
     void (*wake)(void *arg); /* a background write has finished: call weir_journal_poll soon.
                               * Called on a lane's thread. */
@@ -114,6 +117,11 @@ void weir_journal_abandon(weir_journal *journal);
  * READ_ONLY (a write or sync failed: for good); TOO_LARGE (more than may ever wait); NO_MEMORY.
  * `bytes` are bodies and 8 for each entry. Decide with this before anything changes. */
 weir_err weir_journal_room(weir_journal *journal, uint64_t bytes);
+/* The same for a unit that only settles, commits, trims, deletes or alters: on a full disk it may use
+ * what the reserve has left. DISK_FULL: that is used up, too. */
+weir_err weir_journal_room_reserve(weir_journal *journal, uint64_t bytes);
+/* What such units have left when the disk is full: of the reserve, and of the file it became. */
+uint64_t weir_journal_reserve_left(const weir_journal *journal);
 
 /* Whether so much waits to be written that `bytes` more would be too much: take in less, flush and
  * poll first. Asks for no memory. */

@@ -288,7 +288,7 @@ static bool spare_adopt(weir_recovery *r, weir_journal_name name)
     char path[WEIR_JOURNAL_PATH_MAX];
     weir_file *file;
     uint64_t bytes = 0;
-    if (name.kind != WEIR_JOURNAL_SPARE || journal->spare_count == WEIR_JOURNAL_SPARES_MAX) {
+    if (name.kind != WEIR_JOURNAL_SPARE) {
         return false;
     }
     weir_journal_path(&journal->dir, name, path);
@@ -297,7 +297,13 @@ static bool spare_adopt(weir_recovery *r, weir_journal_name name)
     }
     weir_err err = env->ops->file_size(env, file, &bytes);
     env->ops->file_close(env, file);
-    if (err != WEIR_OK || bytes != journal->file_bytes) {
+    if (err == WEIR_OK && journal->reserve == 0 && bytes == journal->reserve_bytes) {
+        journal->reserve = name.number;
+        journal->reserve_size = bytes;
+        return true;
+    }
+    if (err != WEIR_OK || bytes != journal->file_bytes ||
+        journal->spare_count == WEIR_JOURNAL_SPARES_MAX) {
         return false;
     }
     journal->spares[journal->spare_count++] = name.number;

@@ -187,8 +187,43 @@ static void file_full(weir_journal *journal)
     journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
 }
 
+/* The spare that a write did not get to. */
+static void spare_give_back(weir_journal *journal)
+{
+    weir_journal_write *write = &journal->write;
+    if (write->reserve) {
+        journal->reserve = write->spare;
+        journal->reserve_taken = false;
+    } else if (write->spare != 0 && journal->spare_count < WEIR_JOURNAL_SPARES_MAX) {
+        journal->spares[journal->spare_count++] = write->spare;
+    }
+}
+
+/* No file could be made: the block goes to the reserve, when that is there and takes it. */
+static bool reserve_use(weir_journal *journal)
+{
+    uint64_t units = journal->retained->len - WEIR_JOURNAL_BLOCK_HEAD_BYTES;
+    uint64_t bytes = WEIR_JOURNAL_PAGE_BYTES + weir_journal_block_span(units);
+    journal->reserve_now = journal->reserve != 0 && bytes <= journal->reserve_size;
+    return journal->reserve_now;
+}
+
+/* Other files need room for what the block refers to: the reserve's is given to them. */
+static bool reserve_give(weir_journal *journal)
+{
+    char path[WEIR_JOURNAL_PATH_MAX];
+    if (journal->reserve == 0) {
+        return false;
+    }
+    weir_journal_path(&journal->dir, (weir_journal_name){journal->reserve, WEIR_JOURNAL_SPARE},
+                      path);
+    journal->reserve = 0;
+    journal->reserve_taken = true;
+    return journal->env->ops->unlink(journal->env, path) == WEIR_OK;
+}
+
 /* The block waits in its buffer until a file can be made, or there is room for what it refers to.
- */
+ * With the reserve it does not wait; from then on publishes are refused. */
 static void finish_blocked(weir_journal *journal)
 {
     weir_journal_write *write = &journal->write;
@@ -199,12 +234,12 @@ static void finish_blocked(weir_journal *journal)
     journal->beside_full = write->beside_full;
     if (!write->beside_full) {
         file_full(journal);
+        journal->retry_now = write->err == WEIR_DISK_FULL && reserve_use(journal);
         return;
     }
     journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
-    if (write->spare != 0 && journal->spare_count < WEIR_JOURNAL_SPARES_MAX) {
-        journal->spares[journal->spare_count++] = write->spare; /* it was not used */
-    }
+    spare_give_back(journal);
+    journal->retry_now = write->err == WEIR_DISK_FULL && reserve_give(journal);
 }
 
 static void finish_file(weir_journal *journal)
@@ -314,7 +349,13 @@ static void plan_file(weir_journal *journal, weir_journal_write *write, uint64_t
     write->number = journal->number_next++;
     write->sync_before = journal->file_unsynced;
     write->file_bytes = journal->file_bytes;
-    if (need > journal->file_bytes) {
+    if (journal->reserve_now) {
+        write->spare = journal->reserve;
+        write->reserve = true;
+        write->file_bytes = journal->reserve_size;
+        journal->reserve = 0;
+        journal->reserve_taken = true;
+    } else if (need > journal->file_bytes) {
         write->file_bytes = need; /* a file of its own, filled by this very write */
     } else if (journal->spare_count > 0) {
         write->spare = journal->spares[--journal->spare_count];
@@ -351,6 +392,7 @@ static void plan(weir_journal *journal, weir_journal_buffer *buffer, bool sync)
         .position = journal->position,
         .head = {.number = file->number},
     };
+    journal->blocked = journal->blocked && !journal->retry_now;
     if (buffer == NULL) {
         return;
     }
@@ -369,6 +411,8 @@ static void plan(weir_journal *journal, weir_journal_buffer *buffer, bool sync)
         plan_file(journal, write, span);
         write->block.durable = journal->written;
     }
+    journal->reserve_now = false;
+    journal->retry_now = false;
 }
 
 /* Runs or submits what was planned. */
@@ -408,7 +452,7 @@ static bool retained_is_large(const weir_journal *journal)
 /* No file could be made a moment ago, and no spare would help. */
 static bool retry_waits(const weir_journal *journal)
 {
-    return journal->blocked &&
+    return journal->blocked && !journal->retry_now &&
            (journal->spare_count == 0 || journal->beside_full || retained_is_large(journal)) &&
            journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns;
 }
@@ -450,7 +494,7 @@ static void prepare_run(weir_job *job)
 {
     weir_journal_prepare *prepare = (weir_journal_prepare *)job;
     prepare->err = weir_journal_spare_prepare(&prepare->journal->dir, prepare->number,
-                                              prepare->journal->file_bytes, prepare->zeroed);
+                                              prepare->bytes, prepare->zeroed);
 }
 
 static void prepare_done(weir_job *job)
@@ -464,6 +508,20 @@ static void prepare_done(weir_job *job)
     }
 }
 
+/* A spare stands in for the reserve that cannot be made: publishes have what is left of the file. A
+ * disk that has no room for either counts as full. */
+static void reserve_promote(weir_journal *journal)
+{
+    if (!journal->prepare.reserve) {
+        return;
+    }
+    if (journal->spare_count > 0) {
+        journal->reserve = journal->spares[--journal->spare_count];
+        journal->reserve_size = journal->file_bytes;
+    }
+    journal->reserve_taken = journal->reserve == 0;
+}
+
 static void prepare_take_in(weir_journal *journal)
 {
     weir_journal_prepare *prepare = &journal->prepare;
@@ -471,13 +529,18 @@ static void prepare_take_in(weir_journal *journal)
         return;
     }
     prepare->running = false;
-    if (prepare->err == WEIR_OK) {
+    if (prepare->err == WEIR_OK && prepare->reserve) {
+        journal->reserve = prepare->number;
+        journal->reserve_size = prepare->bytes;
+        journal->reserve_taken = false;
+    } else if (prepare->err == WEIR_OK) {
         WEIR_ASSERT(journal->spare_count < WEIR_JOURNAL_SPARES_MAX);
         journal->spares[journal->spare_count++] = prepare->number;
         journal->counts.files_created++;
         journal->disk_full = false;
     } else if (prepare->err == WEIR_DISK_FULL) {
         file_full(journal);
+        reserve_promote(journal);
     } else {
         weir_log(WEIR_LOG_WARN, "journal", "a spare file could not be made err=%s: tried again",
                  weir_err_name(prepare->err));
@@ -485,21 +548,28 @@ static void prepare_take_in(weir_journal *journal)
     }
 }
 
+static bool reserve_due(const weir_journal *journal)
+{
+    return journal->reserve_bytes > 0 && journal->reserve == 0;
+}
+
 /* The first one at once; later ones when a quarter of the file is full, so that a journal that grows
  * slowly does not pay for zeros that it may never need. */
-static bool prepare_due(const weir_journal *journal)
+static bool spare_due(const weir_journal *journal)
 {
-    if (journal->prepare.number == 0 || journal->file_count == 0) {
-        return true;
+    if (journal->spare_count > 0 || !journal->spare_asked || journal->file_count == 0) {
+        return journal->spare_count == 0;
     }
     const weir_journal_file *file = &journal->files[journal->file_count - 1];
     return file->bytes < journal->file_bytes || journal->position >= file->bytes / 4;
 }
 
+/* The reserve first: it is what a full disk needs most. */
 void weir_journal_prepare_start(weir_journal *journal)
 {
     weir_journal_prepare *prepare = &journal->prepare;
-    if (prepare->running || !prepare_due(journal) || journal->failed || journal->spare_count > 0 ||
+    bool reserve = reserve_due(journal);
+    if (prepare->running || journal->failed || (!reserve && !spare_due(journal)) ||
         journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns) {
         return;
     }
@@ -507,9 +577,12 @@ void weir_journal_prepare_start(weir_journal *journal)
         .job = {.run = prepare_run, .done = prepare_done},
         .journal = journal,
         .number = journal->number_next++,
-        .zeroed = zeros_pay(journal),
+        .bytes = reserve ? journal->reserve_bytes : journal->file_bytes,
+        .reserve = reserve,
+        .zeroed = reserve || zeros_pay(journal),
         .running = true,
     };
+    journal->spare_asked |= !reserve;
     journal->lanes_used = true;
     journal->env->ops->job_submit(journal->env, WEIR_LANE_BACKGROUND, &prepare->job);
 }

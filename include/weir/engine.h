@@ -43,6 +43,9 @@ typedef struct weir_engine_config {
     weir_level live_durability;  /* DISK: retained values of live names */
     uint32_t os_sync_every_ms;   /* 50: how long `os` records may stay unsynced */
     uint64_t journal_file_bytes; /* 64 MiB */
+    /* A quarter of that: kept in a file of its own for settling, committing, trimming and deleting on
+     * a full disk. At least 64 KiB; at most journal_file_bytes. */
+    uint64_t journal_reserve_bytes;
     /* 256 KiB: batches of this size or more are written once, straight to their segment, and the
      * journal refers to them. */
     uint64_t journal_inline_bytes_max;
@@ -104,6 +107,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(journal_bytes, "weir_journal_bytes_total", "Bytes written to the journal.")                  \
     X(journal_writes, "weir_journal_writes_total", "Writes to the journal.")                       \
     X(journal_syncs, "weir_journal_syncs_total", "Syncs of the journal.")                          \
+    X(journal_reserve, "weir_journal_reserve_bytes",                                               \
+      "gauge: what settling, trimming and deleting have left of the journal on a full disk.")      \
     X(segment_bytes, "weir_segment_bytes_total", "Bytes written to segments.")                     \
     X(straight_bytes, "weir_straight_bytes_total", "Bytes of batches the journal only refers to.") \
     X(checkpoints, "weir_checkpoints_total", "Checkpoints completed.")                             \

@@ -86,6 +86,27 @@
     X(fetches_max, 64, "fetches", 1, 10000, "weir_refused_fetches_total",                          \
       "Fetches one connection may have waiting.", "-", "error limit")
 
+/* Numbers that a user can meet and nobody can set. X(name, value, unit, meaning) */
+#define WEIR_FIXED_LIMITS_LIST(X)                                                                  \
+    X(topic_name_bytes, 249, "bytes", "Length of a topic's name.")                                 \
+    X(group_name_bytes, 249, "bytes", "Length of a group's name.")                                 \
+    X(group_topics, 256, "topics", "Topics that a group can list; a filter reaches any number.")   \
+    X(member_name_bytes, 256, "bytes", "Length of a member's name, instance or origin.")           \
+    X(metadata_bytes, 4096, "bytes",                                                               \
+      "What a commit says of itself, or a settlement as its reason.")                              \
+    X(producer_name_bytes, 256, "bytes", "Length of a name that publishing ids belong to.")        \
+    X(cold_read_bytes, 524288, "bytes",                                                            \
+      "Old records that a reader from disk has in memory at once, and one batch beside them.")     \
+    X(journal_pending_bytes, 67108864, "bytes",                                                    \
+      "What waits to be written to the journal, before reading from connections stops.")           \
+    X(io_loops, 256, "loops", "Threads of I/O, of all front ends and embedders of one engine.")
+
+enum {
+#define WEIR_FIXED_LIMIT(name, value, unit, meaning) WEIR_FIXED_##name = (value),
+    WEIR_FIXED_LIMITS_LIST(WEIR_FIXED_LIMIT)
+#undef WEIR_FIXED_LIMIT
+};
+
 typedef struct weir_limits {
 #define WEIR_LIMITS_FIELD(name, value, unit, least, most, metric, meaning, mqtt, weir1)            \
     uint64_t name;

@@ -7,6 +7,7 @@ Publishes are refused and say why, nothing refused is stored and nothing acknowl
 goes on, and writing resumes by itself when there is room. Needs to mount; where that is not permitted the
 test says so and is counted as skipped.
 """
+import json
 import os
 import sys
 import urllib.error
@@ -177,6 +178,38 @@ def writing_resumes_by_itself_when_there_is_room(level="disk"):
         assert gateway.stop() == 0, gateway.run.text()
 
 
+def in_segments(gateway):
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(gateway.data)
+               for name in names if name.endswith(".log"))
+
+
+def settling_and_trimming_go_on_and_make_the_room_that_writing_needs():
+    with support.Scene() as scene:
+        disk, gateway = started(scene)
+        gateway.weir("queue", "create", "jobs")
+        for number in range(8):
+            gateway.weir("pub", "jobs", "-m", f"{number}")
+        writer = Writer(gateway)
+        for _ in range(250):
+            assert writer.publish() == 0
+        support.wait_until("segments", lambda: in_segments(gateway) > 700000)
+        disk.fill()
+        writer.until_refused()
+        writer.answers()
+        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        assert gateway.weir("group", "join", "jobs", "-C", "5") == b"0\n1\n2\n3\n4\n"
+        gateway.weir("group", "alter", "jobs", "--lease-ms", "5000")
+        assert writer.publish() == QUOTA_EXCEEDED
+        assert ready(gateway)[0] == 503
+        gateway.weir("topic", "trim", "site", "--before", "end")
+        writer.until_accepted()  # the other program's file is still there
+        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        gateway.kill()
+        gateway.start()
+        queue = json.loads(gateway.weir("queue", "info", "jobs", "--json"))
+        assert queue["fates"]["accepted"] == 5 and queue["lease_ms"] == 5000, queue
+
+
 def writing_at_level_os_resumes_as_well():
     writing_resumes_by_itself_when_there_is_room("os")
 
@@ -245,6 +278,7 @@ def a_new_data_directory_on_a_full_disk_is_refused_with_the_reason():
 def tests():
     found = support.tests_of(globals())
     return found[:1] + [reading_goes_on_while_the_disk_is_full, writing_resumes_by_itself_when_there_is_room,
+                        settling_and_trimming_go_on_and_make_the_room_that_writing_needs,
                         writing_at_level_os_resumes_as_well] + found[1:]
 
 

@@ -5,10 +5,16 @@ partitions, deleting and making again, and the four ways to begin reading.
     WEIR_BIN=... topic_life_test.py [part of a test's name]
 """
 import json
+import os
+import struct
 import sys
 import time
 
 import support
+from local_socket_test import Peer
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
+from make_release import crc32c, varint  # noqa: E402 (found through the line above)
 
 QUICK = ("cleanup_every_ms=100", "checkpoint_every_ms=200", "checkpoint_bytes=65536")
 
@@ -126,6 +132,70 @@ def the_newest_of_each_key_outlives_compaction():
             assert newest == {f"k{i}": rounds - 1 for i in range(keys)}, newest
             gateway.kill()
             gateway.start()
+
+
+def lz4_frame(data):
+    """Of one block that is stored as it is."""
+    return bytes.fromhex("04224d18604082") + struct.pack("<I", len(data) | 1 << 31) + data + bytes(4)
+
+
+def zstd_frame(data):
+    """The same: a single segment that tells its size in four bytes, one raw block."""
+    return bytes.fromhex("28b52ffda0") + struct.pack("<I", len(data)) + struct.pack("<I", len(data) << 3 | 1)[:3] + data
+
+
+FRAMES = {"lz4": (3, lz4_frame), "zstd": (4, zstd_frame)}
+
+
+def packed_batch(records, codec):
+    """A RecordBatch v2 of (key, value) pairs."""
+    number, frame = FRAMES[codec]
+    plain = b""
+    for delta, (key, value) in enumerate(records):
+        record = b"\0" + varint(0) + varint(delta) + varint(len(key)) + key + varint(len(value)) + value + varint(0)
+        plain += varint(len(record)) + record
+    body = struct.pack(">hiqqqhii", number, len(records) - 1, 0, 0, -1, -1, -1, len(records)) + frame(plain)
+    head = struct.pack(">ibI", 0, 2, crc32c(body))
+    return struct.pack(">qi", 0, len(head) + len(body)) + head + body
+
+
+def packed_batches_are_compacted(codec):
+    with support.Scene() as scene:
+        gateway = scene.gateway(*QUICK)
+        told(gateway, "topic", "create", "state", "--cleanup", "compact", "--segment-bytes", "16384")
+        peer, keys, rounds = Peer(gateway), 8, 30
+        for number in range(rounds):
+            batch = packed_batch([(b"k%d" % i, b"%d %s" % (number, b"x" * 500)) for i in range(keys)], codec)
+            kind, answer = peer.frame(1, struct.pack(">H5sIQ", 5, b"state", 0, 7) + batch)
+            assert kind == 0x81, answer
+        peer.close()
+        support.wait_until("compaction", lambda: removed(gateway) >= keys * rounds // 2)
+        gateway.stop()  # so that memory has none of what segments have lost
+        gateway.start()
+        lines = read(gateway, "state/#")
+        assert keys <= len(lines) <= keys * rounds // 2, len(lines)
+        newest = {line.split(" ")[1]: int(line.split(" ")[2]) for line in lines}
+        assert newest == {f"k{i}": rounds - 1 for i in range(keys)}, newest
+
+
+def each_batch_in_lz4_is_compacted():
+    packed_batches_are_compacted("lz4")
+
+
+def each_batch_in_zstd_is_compacted():
+    packed_batches_are_compacted("zstd")
+
+
+def a_few_old_values_go_at_the_age_of_a_segment():
+    with support.Scene() as scene:
+        gateway = scene.gateway(*QUICK)
+        told(gateway, "topic", "create", "state", "--cleanup", "compact", "--segment-ms", "1000")
+        for value in ("1", "2", "3"):
+            told(gateway, "pub", "state/k", "-m", value)
+        support.wait_until("compaction", lambda: removed(gateway) == 2)
+        gateway.stop()
+        gateway.start()
+        assert read(gateway, "state/#") == ["2 k 3"]
 
 
 def a_keys_order_survives_more_partitions():

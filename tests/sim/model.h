@@ -184,4 +184,13 @@ void model_read_whole(sim_model *model, uint32_t topic, uint32_t partition, bool
 uint32_t model_topic_of(const sim_model *model, weir_bytes name); /* MODEL_NONE */
 uint32_t model_open(const sim_model *model);                      /* sends not answered */
 
+/* model.c and model_retained.c to each other */
+/* `live`: the key is the whole name. */
+bool model_bytes_right(const sim_model *model, uint32_t number, const weir_record *record,
+                       bool live);
+/* A name's retained value may have been set by records that nobody will read again. */
+void model_retained_unknown(sim_model *model, uint32_t topic, bool all);
+/* Of a partition that was read whole after a recovery. */
+void model_retained_reckon(sim_model *model, uint32_t topic, model_log *log);
+
 #endif

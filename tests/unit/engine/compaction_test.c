@@ -1,28 +1,9 @@
 /* Compaction in the engine: what readers see, what a kill leaves, when old files go. */
 #include "tests/unit/engine/life.h"
 
-enum { KEYS = 10, ROUNDS = 30 };
+enum { KEYS = LIFE_KEYS, ROUNDS = 30 };
 
-static void fill_keys(life_fixture *l, int first_round, int rounds)
-{
-    for (int r = first_round; r < first_round + rounds; r++) {
-        for (int k = 0; k < KEYS; k++) {
-            char name[32], value[300];
-            snprintf(name, sizeof(name), "t/k%d", k);
-            snprintf(value, sizeof(value), "%d.%d %250s", r, k, "");
-            publish_ok(l->f.port, name, value);
-        }
-    }
-}
-
-static void until_compacted(life_fixture *l, uint64_t count)
-{
-    for (int i = 0; life_stats(l).compactions < count; i++) {
-        assert_true(i < LIFE_TURNS_MAX);
-        life_turn_clock(500);
-        (void)weir_port_wait(l->f.port, 1);
-    }
-}
+static const int64_t MONTH_MS = INT64_C(30) * 24 * 3600 * 1000;
 
 /* Reads the topic from its start by fetches; every offset rises; returns the records, and for each
  * key the round of the last one. */
@@ -66,9 +47,9 @@ static void compacted_topic(life_fixture *l)
     l->f.config.limits.tail_bytes_max = 1 << 20;
     weir_topic_options options = {.partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT};
     assert_int_equal(declare_with(l->f.port, "t", options), WEIR_OK);
-    fill_keys(l, 0, ROUNDS);
+    life_fill_keys(l, 0, ROUNDS);
     life_checkpoints(l, 1);
-    until_compacted(l, 1);
+    life_until_compacted(l, 1);
 }
 
 static void the_newest_record_of_each_key_is_read_before_and_after_restarts(void **state)
@@ -98,6 +79,31 @@ static void the_newest_record_of_each_key_is_read_before_and_after_restarts(void
             assert_true(records < ROUNDS * KEYS / 2);
         }
     }
+    life_end(&l);
+}
+
+static void what_is_too_little_for_a_segment_is_compacted_at_a_segments_age(void **state)
+{
+    life_fixture l;
+    int last[KEYS];
+    (void)state;
+    life_begin(&l);
+    fixture_close(&l.f);
+    l.f.config.checkpoint_bytes = 1 << 20; /* carries all of it */
+    fixture_open(&l.f);
+    weir_topic_options options = {
+        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = MONTH_MS};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    life_fill_keys(&l, 0, 3);
+    life_checkpoints(&l, 1);
+    assert_int_equal(life_files(&l, 1, 0, ".log"), 0);
+    life_turn_clock(MONTH_MS);
+    life_until_compacted(&l, 1);
+    assert_int_equal(life_stats(&l).records_compacted, 2 * KEYS);
+    publish_ok(l.f.port, "t/k0", "3.0 ");
+    fixture_close(&l.f);
+    fixture_open(&l.f); /* what memory had is gone */
+    assert_int_equal(read_by_fetch(&l, last), KEYS + 1);
     life_end(&l);
 }
 
@@ -177,13 +183,13 @@ static void records_younger_than_min_compaction_lag_ms_stay(void **state)
     weir_topic_options options = {
         .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .min_compaction_lag_ms = 864000000};
     assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
-    fill_keys(&l, 0, ROUNDS);
+    life_fill_keys(&l, 0, ROUNDS);
     life_checkpoints(&l, 1);
     life_steps(&l, 50);
     assert_int_equal(life_stats(&l).compactions, 0);
     assert_int_equal(read_by_fetch(&l, last), ROUNDS * KEYS);
     life_turn_clock(864000000);
-    until_compacted(&l, 1);
+    life_until_compacted(&l, 1);
     life_end(&l);
 }
 
@@ -194,7 +200,7 @@ static void a_topic_deleted_in_the_midst_of_a_compaction_is_gone(void **state)
     life_begin(&l);
     weir_topic_options options = {.partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT};
     assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
-    fill_keys(&l, 0, ROUNDS);
+    life_fill_keys(&l, 0, ROUNDS);
     life_checkpoints(&l, 1);
     life_turn_clock(1001);
     weir_port_step(l.f.port);
@@ -220,7 +226,7 @@ static void trims_and_compaction_of_one_partition_do_not_hurt_each_other(void **
     compacted_topic(&l);
     int64_t end = life_bounds(&l, "t", 0).end_offset;
     for (int i = 0; i < 6; i++) {
-        fill_keys(&l, ROUNDS + i * 5, 5);
+        life_fill_keys(&l, ROUNDS + i * 5, 5);
         assert_int_equal(life_trim(&l, "t", end / 2 + i * 7), WEIR_OK);
         life_checkpoints(&l, 1);
         life_steps(&l, 3);
@@ -239,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_record_of_each_key_is_read_before_and_after_restarts),
+        cmocka_unit_test(what_is_too_little_for_a_segment_is_compacted_at_a_segments_age),
         cmocka_unit_test(a_subscriber_from_the_beginning_gets_every_key_and_no_gap),
         cmocka_unit_test(old_files_go_when_every_checkpoint_names_the_new_ones),
         cmocka_unit_test(records_younger_than_min_compaction_lag_ms_stay),

@@ -197,6 +197,7 @@ static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
     fixture_open(f);
     declare(f->port, "t", WEIR_LEVEL_DISK);
     assert_int_equal(publish_ok(f->port, "t/x", "kept"), 0);
+    reserve_made(f);
     return f;
 }
 

@@ -4,19 +4,7 @@
 
 #include "tests/unit/engine/group.h"
 
-enum { KEYS = 10, ROUNDS = 30, TAKES_MAX = 1000 };
-
-static void fill(life_fixture *l)
-{
-    for (int r = 0; r < ROUNDS; r++) {
-        for (int k = 0; k < KEYS; k++) {
-            char name[32], value[300];
-            snprintf(name, sizeof(name), "t/k%d", k);
-            snprintf(value, sizeof(value), "%d.%d %250s", r, k, "");
-            publish_ok(l->f.port, name, value);
-        }
-    }
-}
+enum { KEYS = LIFE_KEYS, ROUNDS = 30, TAKES_MAX = 1000 };
 
 static weir_member *joined(life_fixture *l)
 {
@@ -74,13 +62,9 @@ static void what_compaction_removed_is_superseded(void **state)
     weir_topic_options options = {.partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT};
     assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
     assert_int_equal(group_create(l.f.port, "g", "t", WEIR_MODEL_QUEUE), WEIR_OK);
-    fill(&l);
+    life_fill_keys(&l, 0, ROUNDS);
     life_checkpoints(&l, 1);
-    for (int i = 0; life_stats(&l).compactions < 1; i++) {
-        assert_true(i < LIFE_TURNS_MAX);
-        life_turn_clock(500);
-        (void)weir_port_wait(l.f.port, 1);
-    }
+    life_until_compacted(&l, 1);
     life_checkpoints(&l, 1);
     fixture_close(&l.f);
     fixture_open(&l.f); /* the tail is gone: what is given out are the segments */

@@ -692,11 +692,7 @@ static void what_compaction_removed_is_superseded(void **state)
         publish_key(g.b.port, "t", key, value);
     }
     life_checkpoints(&g.l, 1);
-    for (int i = 0; life_stats(&g.l).compactions == 0; i++) {
-        assert_true(i < LIFE_TURNS_MAX);
-        life_turn_clock(500);
-        (void)weir_port_wait(g.b.port, 1);
-    }
+    life_until_compacted(&g.l, 1);
     group_restart(&g); /* what is read are the segments */
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);

@@ -106,6 +106,30 @@ static inline void life_steps(life_fixture *l, int count)
     }
 }
 
+/* Records of t/k0 to t/k9, whose values begin with "ROUND.KEY ". */
+enum { LIFE_KEYS = 10 };
+static inline void life_fill_keys(life_fixture *l, int first_round, int rounds)
+{
+    for (int r = first_round; r < first_round + rounds; r++) {
+        for (int k = 0; k < LIFE_KEYS; k++) {
+            char name[32], value[300];
+            snprintf(name, sizeof(name), "t/k%d", k);
+            snprintf(value, sizeof(value), "%d.%d %250s", r, k, "");
+            publish_ok(l->f.port, name, value);
+        }
+    }
+}
+
+/* Steps until there were so many compactions since the start. */
+static inline void life_until_compacted(life_fixture *l, uint64_t count)
+{
+    for (int i = 0; life_stats(l).compactions < count; i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        life_turn_clock(500);
+        (void)weir_port_wait(l->f.port, 1);
+    }
+}
+
 static inline weir_partition_info life_bounds(life_fixture *l, const char *topic,
                                               uint32_t partition)
 {

@@ -66,6 +66,25 @@ static inline void fixture_end(fixture *f)
     assert_int_equal(system(command), 0);
 }
 
+/* The journal has made what it keeps for a full disk. */
+static inline void reserve_made(fixture *f)
+{
+    weir_stats stats = {0};
+    for (int i = 0; i < WAIT_MS / 5 && stats.journal_reserve == 0; i++) {
+        weir_port_wait(f->port, 5);
+        weir_engine_stats(f->engine, &stats);
+    }
+    assert_true(stats.journal_reserve > 0);
+}
+
+static inline void health_becomes(fixture *f, weir_engine_health health)
+{
+    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(f->engine) != health; i++) {
+        weir_port_wait(f->port, 5);
+    }
+    assert_int_equal(weir_engine_health_of(f->engine), health);
+}
+
 static inline weir_completion next_on(weir_port *port)
 {
     weir_completion done = {0};

@@ -3,12 +3,15 @@
  */
 #include "tests/unit/journal/disk_env.h"
 
+static uint64_t reserve_bytes; /* of the journals that are opened */
+
 static weir_journal_config disk_config(disk_env *disk, weir_sync_mode sync, uint64_t term)
 {
     return (weir_journal_config){
         .env = &disk->env,
         .dir = "/data/journal",
         .file_bytes = TEST_FILE_BYTES,
+        .reserve_bytes = reserve_bytes,
         .pending_bytes_max = 4 << 20,
         .term = term,
         .sync = sync,
@@ -36,7 +39,10 @@ static void work(disk_env *disk, weir_journal *journal, promise *p, int steps)
 {
     for (int i = 0; i < steps && weir_journal_state(journal) == WEIR_OK; i++) {
         uint64_t choice = disk_random(disk) % 16;
-        if (choice < 8 && weir_journal_room(journal, 3 * 6000) == WEIR_OK) {
+        bool makes_room = reserve_bytes > 0 && disk_random(disk) % 2 == 0;
+        weir_err room = makes_room ? weir_journal_room_reserve(journal, 3 * 6000)
+                                   : weir_journal_room(journal, 3 * 6000);
+        if (choice < 8 && room == WEIR_OK) {
             (void)unit_add(journal, disk_random(disk) % (choice == 0 ? 6000 : 300) + 1);
         } else if (choice < 12) {
             (void)weir_journal_flush(journal, choice < 10);
@@ -85,7 +91,9 @@ static void cut_at_call(uint64_t seed, uint64_t call, weir_sync_mode sync, bool 
     weir_journal *journal = reopen(disk, sync, term, &p);
     work(disk, journal, &p, 60);
     disk->calls_left = call;
+    disk->capacity_bytes = reserve_bytes > 0 ? disk_used(disk) : 0;
     work(disk, journal, &p, 60);
+    disk->capacity_bytes = 0;
     *reached = disk->off;
     weir_journal_abandon(journal);
     disk_cut(disk);
@@ -263,6 +271,104 @@ static void a_full_disk_refuses_waits_and_goes_on_by_itself(void **state)
     disk_destroy(disk);
 }
 
+/* Jobs run, and what they made is taken in, until nothing is left to be made. */
+static void settle(disk_env *disk, weir_journal *journal)
+{
+    for (int i = 0; i < 6; i++) {
+        disk->now_ns += 1000000000;
+        disk_jobs_run(&disk->env);
+        (void)weir_journal_poll(journal);
+    }
+}
+
+static void units_that_make_room_fit_when_nothing_else_does(void **state)
+{
+    (void)state;
+    reserve_bytes = TEST_FILE_BYTES;
+    for (int mode = WEIR_SYNC_INLINE; mode <= WEIR_SYNC_THREAD; mode++) {
+        disk_env *disk = disk_create(6);
+        promise p = {.kept_from = 1};
+        weir_journal *journal = reopen(disk, (weir_sync_mode)mode, 1, &p);
+        settle(disk, journal);
+        assert_true(weir_journal_reserve_left(journal) > 0);
+        disk->capacity_bytes = disk_used(disk);
+        uint64_t added = 0;
+        while (weir_journal_room(journal, 3000) == WEIR_OK) {
+            added = unit_add(journal, 1000);
+            (void)weir_journal_flush(journal, true);
+            settle(disk, journal);
+        }
+        assert_int_equal(weir_journal_room(journal, 3000), WEIR_DISK_FULL);
+        int more = 0;
+        while (weir_journal_room_reserve(journal, 3000) == WEIR_OK) {
+            added = unit_add(journal, 1000);
+            (void)weir_journal_flush(journal, true);
+            settle(disk, journal);
+            assert_int_equal(weir_journal_durable(journal), added);
+            more++;
+        }
+        assert_true(more > 5); /* a file of 64 KiB, a page or two for each */
+        assert_int_equal(weir_journal_room_reserve(journal, 3000), WEIR_DISK_FULL);
+        assert_int_equal(weir_journal_room(journal, 3000), WEIR_DISK_FULL);
+        assert_int_equal(weir_journal_state(journal), WEIR_OK); /* nothing is held up */
+        disk->capacity_bytes = 0;
+        settle(disk, journal);
+        assert_int_equal(weir_journal_room(journal, 3000), WEIR_OK);
+        assert_true(weir_journal_reserve_left(journal) > 0);
+        added = unit_add(journal, 1000);
+        assert_int_equal(weir_journal_close(journal), WEIR_OK);
+        disk_restart(disk);
+        journal = reopen(disk, (weir_sync_mode)mode, 2, &p);
+        assert_int_equal(weir_journal_last(journal), added);
+        assert_true(weir_journal_reserve_left(journal) > 0); /* it is found again */
+        weir_journal_abandon(journal);
+        disk_destroy(disk);
+    }
+    reserve_bytes = 0;
+}
+
+/* What was taken when nobody knew that the disk is full goes to the reserve; nothing after it does. */
+static void what_was_taken_already_does_not_wait_for_room(void **state)
+{
+    (void)state;
+    reserve_bytes = TEST_FILE_BYTES;
+    disk_env *disk = disk_create(7);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+    settle(disk, journal);
+    disk->capacity_bytes = disk_used(disk);
+    for (int i = 0; i < 3; i++) { /* the file, the spare, the reserve */
+        unit_force(journal, 15000);
+        assert_int_equal(weir_journal_flush(journal, true), WEIR_OK);
+    }
+    assert_int_equal(weir_journal_durable(journal), 3);
+    assert_int_equal(weir_journal_room(journal, 100), WEIR_DISK_FULL);
+    assert_int_equal(weir_journal_room_reserve(journal, 100), WEIR_OK);
+    unit_force(journal, 60000); /* more than it takes */
+    assert_int_equal(weir_journal_flush(journal, true), WEIR_DISK_FULL);
+    assert_int_equal(weir_journal_room_reserve(journal, 100), WEIR_DISK_FULL);
+    disk->capacity_bytes = 0;
+    settle(disk, journal);
+    assert_int_equal(weir_journal_durable(journal), 4);
+    weir_journal_abandon(journal);
+    disk_destroy(disk);
+    reserve_bytes = 0;
+}
+
+static void a_power_cut_on_a_full_disk_with_a_reserve_loses_nothing_durable(void **state)
+{
+    (void)state;
+    reserve_bytes = TEST_FILE_BYTES;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        bool reached = true;
+        for (uint64_t call = 1; reached && call < 200; call += 3) {
+            cut_at_call(seed * 1000 + call, call,
+                        seed % 2 == 0 ? WEIR_SYNC_INLINE : WEIR_SYNC_THREAD, &reached);
+        }
+    }
+    reserve_bytes = 0;
+}
+
 static void a_thread_writes_once_for_all_that_came_meanwhile(void **state)
 {
     (void)state;
@@ -430,6 +536,9 @@ int main(void)
         cmocka_unit_test(an_older_owner_that_works_on_never_gets_between),
         cmocka_unit_test(a_failed_write_stops_writing_for_good),
         cmocka_unit_test(a_full_disk_refuses_waits_and_goes_on_by_itself),
+        cmocka_unit_test(units_that_make_room_fit_when_nothing_else_does),
+        cmocka_unit_test(what_was_taken_already_does_not_wait_for_room),
+        cmocka_unit_test(a_power_cut_on_a_full_disk_with_a_reserve_loses_nothing_durable),
         cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),
         cmocka_unit_test(auto_uses_a_thread_while_the_disk_is_slow_and_only_then),
         cmocka_unit_test(an_idle_mark_proves_the_last_group),

@@ -170,7 +170,7 @@ static inline uint64_t unit_add(weir_journal *journal, size_t body_bytes)
 {
     uint64_t number = weir_journal_last(journal) + 1;
     uint64_t entries = number % 3 + 1;
-    assert_int_equal(weir_journal_room(journal, body_bytes * entries), WEIR_OK);
+    assert_int_equal(weir_journal_room_reserve(journal, body_bytes * entries), WEIR_OK);
     weir_journal_begin(journal, TEST_ENGINE_MS + (int64_t)number);
     for (uint64_t entry = 0; entry < entries; entry++) {
         uint8_t *body = weir_journal_entry_add(journal, (uint16_t)(number % 1000), 1, body_bytes);

@@ -280,26 +280,6 @@ static int unix_connected(const char *url)
     return fd;
 }
 
-static int web_connected(const char *url)
-{
-    static const char head[] = "GET /out HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-                               "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                               "Sec-WebSocket-Protocol: push.sp.nanomsg.org\r\n\r\n";
-    char port[300];
-    char answer[1024] = "";
-    size_t len = 0;
-    (void)snprintf(port, sizeof(port), "%.*s", (int)(strrchr(url, '/') - url), url);
-    int fd = connected(port);
-    assert_int_equal(send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL), sizeof(head) - 1);
-    while (strstr(answer, "\r\n\r\n") == NULL) {
-        assert_true(len < sizeof(answer) - 1 && recv(fd, answer + len, 1, 0) == 1);
-        len++;
-    }
-    has(answer, " 101 ");
-    return fd;
-}
-
 static int greeted_by_hand(int fd)
 {
     uint8_t answer[8];
@@ -452,73 +432,6 @@ static void connections_beyond_the_limit_are_closed_and_counted(void **state)
     gateway_end(g);
 }
 
-/* ---- A library that hangs ---------------------------------------------------------------------
- */
-
-typedef struct blocker {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool blocking;
-    bool over;
-} blocker;
-
-/* On the thread that takes the library's connections apart, and it has only one. */
-static void hold_up(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    blocker *own = arg;
-    (void)pipe;
-    (void)event;
-    pthread_mutex_lock(&own->lock);
-    own->blocking = true;
-    pthread_cond_broadcast(&own->changed);
-    while (!own->over) {
-        pthread_cond_wait(&own->changed, &own->lock);
-    }
-    pthread_mutex_unlock(&own->lock);
-}
-
-/* A connection of `from` ends, and no other will before the blocker is over. */
-static void hold_up_all(nng_socket from, nng_dialer dialer, blocker *own)
-{
-    assert_int_equal(nng_pipe_notify(from, NNG_PIPE_EV_REM_POST, hold_up, own), 0);
-    assert_int_equal(nng_dialer_close(dialer), 0);
-    pthread_mutex_lock(&own->lock);
-    while (!own->blocking) {
-        pthread_cond_wait(&own->changed, &own->lock);
-    }
-    pthread_mutex_unlock(&own->lock);
-}
-
-static void a_stop_leaves_behind_what_hangs(void **state)
-{
-    static blocker own = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    gateway *g = gateway_on(2, "push.url");
-    gateway *other = gateway_make();
-    nng_socket req;
-    nng_socket culprit;
-    nng_dialer dialer;
-    (void)state;
-    set(g, "push.topic", "t");
-    gateway_start(other);
-    gateway_start(g);
-    req = greeted(g);
-    assert_int_equal(nng_req0_open(&culprit), 0);
-    assert_int_equal(nng_dial(culprit, other->urls[REP], &dialer, 0), 0);
-    hold_up_all(culprit, dialer, &own);
-    int fd = web_connected(g->urls[PUSH]); /* its HTTP half waits to be taken apart */
-    gateway_end(g);                        /* REP's socket and PUSH's listener hang */
-    pthread_mutex_lock(&own.lock);
-    own.over = true;
-    pthread_cond_broadcast(&own.changed);
-    pthread_mutex_unlock(&own.lock);
-    close(fd);
-    let_go(culprit); /* what hung goes on, without a gateway */
-    let_go(req);
-    has(ask(req = greeted(other), "{\"cmd\":\"ping\"}"), "\"ok\":true");
-    let_go(req);
-    gateway_end(other);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,7 +445,6 @@ int main(void)
         cmocka_unit_test(peers_that_leave_at_any_moment_harm_nobody),
         cmocka_unit_test(wrong_greetings_are_refused_and_counted),
         cmocka_unit_test(connections_beyond_the_limit_are_closed_and_counted),
-        cmocka_unit_test(a_stop_leaves_behind_what_hangs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
