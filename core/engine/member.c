@@ -447,9 +447,7 @@ void weir_members_end(weir_engine *engine, weir_port *port)
     }
     if (engine->unit_open) { /* no turn is under way that would end it */
         weir_produce_close_all(engine);
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
-        weir_journal_end(engine->journal);
+        weir_engine_unit_end(engine);
     }
 }
 
