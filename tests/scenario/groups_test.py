@@ -142,6 +142,69 @@ def members_and_the_gateway_killed_leave_every_record_accepted_once():
         stories_name_who_accepted(talk, everyone, sent)
 
 
+def member_of(scene, gateway, urls, front_end):
+    """A worker of `workers` on a front end; of MQTT it is mosquitto_sub."""
+    if front_end != "mqtt":
+        return scene.process([CLIENT, "work", urls[front_end], "workers", front_end])
+    return scene.process(["mosquitto_sub", "-p", str(gateway.port), "-V", "5", "-i", "mqtt", "-q", "1", "-D", "connect",
+                          "receive-maximum", "20", "-F", "%p", "-t", "$share/workers/work/#"])
+
+
+def numbers_of(process):
+    return [int(line) for line in process.lines() if not line.startswith(b"#")]
+
+
+def group_told(talk):
+    return talk.ask(cmd="group", action="info", group="workers")["group"]
+
+
+def an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_fate():
+    """Each is killed three times while it has records and more come."""
+    front_ends = ["mqtt", "websocket", "nng"]
+    with support.Scene() as scene:
+        gateway, urls = gateway_of(scene)
+        talk = Talk(gateway)
+        talk.ask(cmd="topic", action="create", topic="work", durability="os")
+        talk.ask(cmd="group", action="create", group="workers", model="queue", topic="work",
+                 lease_ms=2000, delivery_limit=-1)  # a killed REQ socket is noticed by its leases
+        members = {name: member_of(scene, gateway, urls, name) for name in front_ends}
+        everyone = list(members.values())
+        sent = 0
+
+        def all_there():
+            return {one["origin"] for one in group_told(talk)["members"]} == set(front_ends)
+
+        for kill in range(KILLS + 1):
+            support.wait_until("a member of each front end", all_there)
+            step = RECORDS // (KILLS + 1)
+            name = front_ends[kill % len(front_ends)]
+            before = len(members[name].lines())
+            for i in range(sent, sent + step):
+                talk.ask(cmd="publish", topic="work", records=[{"key": str(i), "value": str(i)}])
+                if i == sent + step // 2 and kill < KILLS:
+                    support.wait_until(f"{name} to have something", lambda: len(members[name].lines()) > before)
+                    members[name].end()
+            sent += step
+            if kill < KILLS:
+                members[name] = member_of(scene, gateway, urls, name)
+                everyone.append(members[name])
+        support.wait_until(f"{sent} records settled", lambda: settled(talk) == sent)
+        group = group_told(talk)
+        assert {fate: count for fate, count in group["fates"].items() if count} == {"accepted": sent}, group
+        for part in group["partitions"]:  # over [start, end)
+            assert sum(part["fates"].values()) == part["end"] - part["start"], part
+            assert part["leased"] == part["lag"] == 0, part
+        assert {one["origin"] for one in group["members"]} == set(front_ends), group
+        told = {front_end: [number for process in everyone if front_end in process.command
+                            for number in numbers_of(process)] for front_end in front_ends}
+        # weir.v1 workers print what was confirmed as theirs; mosquitto_sub what it got, acknowledged or not.
+        confirmed = told["websocket"] + told["nng"]
+        assert len(confirmed) == len(set(confirmed)), "a record was accepted twice"
+        assert all(told.values()) and set().union(*told.values()) <= set(range(sent)), told
+        lost = sent - len(set().union(*told.values()))
+        assert lost <= KILLS, f"{lost} records were accepted by nobody who said so"
+
+
 def leased_of(body):
     """(epoch, [(topic, partition, first, last, lease, leased, batch), ...]) of a leased frame."""
     epoch, at, runs = struct.unpack_from(">Q", body, 8)[0], 32, []
@@ -192,4 +255,5 @@ support.run_tests([
     records_leased_in_frames_are_settled_in_frames,
     members_killed_in_turn_leave_every_record_accepted_once,
     members_and_the_gateway_killed_leave_every_record_accepted_once,
+    an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_fate,
 ], *sys.argv[2:])

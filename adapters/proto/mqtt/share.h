@@ -1,4 +1,5 @@
-/* adapters/proto/mqtt/share.h - shared subscriptions: what share.c and share_lease.c know of them.
+/* adapters/proto/mqtt/share.h - shared subscriptions: what share.c, share_lease.c and share_flight.c know of
+ * them.
  *
  *   SUBSCRIBE $share/g/f                              UNSUBSCRIBE: slot goes, what is in flight stays
  *        |                                                      |
@@ -160,9 +161,20 @@ weir_err weir_mqtt_share_tell(weir_mqtt_session *session, mqtt_share *share);
 weir_err weir_mqtt_share_return(weir_mqtt_session *session, mqtt_share *share);
 void weir_mqtt_share_taken_drop(mqtt_share *share);
 void weir_mqtt_share_answers_drop(mqtt_share *share);
+
+/* ---- share_flight.c -------------------------------------------------------------------------- */
+
 /* What is in flight is nobody's any more: a PUBACK gives its id back, and settles nothing. */
 void weir_mqtt_share_unlease(weir_mqtt_session *session, mqtt_share *share);
-void weir_mqtt_origin_drop(mqtt_origin *origin);
+mqtt_origin *weir_mqtt_origin_keep(mqtt_origin *origin); /* returns it */
+void weir_mqtt_origin_drop(mqtt_origin *origin);         /* NULL is harmless */
+weir_bytes weir_mqtt_origin_topic(const mqtt_origin *origin);
+weir_err weir_mqtt_flights_room(struct mqtt_shares *shares); /* for one more; NO_MEMORY */
+/* There is room. Takes the count of its origin. */
+void weir_mqtt_flight_add(struct mqtt_shares *shares, const mqtt_flight *flight);
+/* NULL: none has this id. Borrowed until the table changes. */
+mqtt_flight *weir_mqtt_flight_find(const struct mqtt_shares *shares, uint16_t id);
+void weir_mqtt_flight_remove(struct mqtt_shares *shares, mqtt_flight *flight);
 void weir_mqtt_flights_fini(struct mqtt_shares *shares);
 
 #endif

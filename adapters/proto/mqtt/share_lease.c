@@ -25,31 +25,12 @@
 #include <string.h>
 
 enum {
-    FLIGHTS_CAPACITY_MIN = 16,
     TAKE_BYTES_PARTS = 4, /* of output_bytes_max in one take */
     REASON_BYTES_MAX = 1024,
     RENEW_RANGES_MAX = 64,
 };
 
-/* ---- Origins --------------------------------------------------------------------------------- */
-
-void weir_mqtt_origin_drop(mqtt_origin *origin)
-{
-    if (origin != NULL && --origin->refs == 0) {
-        free(origin);
-    }
-}
-
-static mqtt_origin *origin_keep(mqtt_origin *origin)
-{
-    origin->refs++;
-    return origin;
-}
-
-static weir_bytes origin_topic(const mqtt_origin *origin)
-{
-    return (weir_bytes){origin->topic, origin->len};
-}
+/* ---- Where records are from ----------------------------------------------------------------- */
 
 /* The share's newest origin is that of the chunk. */
 static weir_err origin_want(mqtt_share *share, const weir_chunk *chunk)
@@ -57,7 +38,7 @@ static weir_err origin_want(mqtt_share *share, const weir_chunk *chunk)
     weir_bytes topic = weir_chunk_topic(chunk);
     uint32_t partition = weir_chunk_partition(chunk);
     if (share->origin != NULL && share->origin->partition == partition &&
-        weir_bytes_equal(origin_topic(share->origin), topic)) {
+        weir_bytes_equal(weir_mqtt_origin_topic(share->origin), topic)) {
         return WEIR_OK;
     }
     mqtt_origin *made = malloc(sizeof(*made) + topic.len);
@@ -71,109 +52,6 @@ static weir_err origin_want(mqtt_share *share, const weir_chunk *chunk)
     weir_mqtt_origin_drop(share->origin);
     share->origin = made;
     return WEIR_OK;
-}
-
-/* ---- Flights: open addressing, by packet id -------------------------------------------------- */
-
-static uint32_t place_of(const struct mqtt_shares *shares, uint16_t id)
-{
-    uint32_t place = id & (shares->capacity - 1);
-    while (shares->flights[place].id != 0 && shares->flights[place].id != id) {
-        place = (place + 1) & (shares->capacity - 1);
-    }
-    return place;
-}
-
-/* At most half full, so that ways are short. */
-static weir_err flights_room(struct mqtt_shares *shares)
-{
-    if ((shares->count + 1) * 2 <= shares->capacity) {
-        return WEIR_OK;
-    }
-    struct mqtt_shares more = {.capacity = shares->capacity == 0 ? FLIGHTS_CAPACITY_MIN
-                                                                 : shares->capacity * 2};
-    more.flights = calloc(more.capacity, sizeof(more.flights[0]));
-    if (more.flights == NULL) {
-        return WEIR_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < shares->capacity; i++) {
-        if (shares->flights[i].id != 0) {
-            more.flights[place_of(&more, shares->flights[i].id)] = shares->flights[i];
-        }
-    }
-    free(shares->flights);
-    shares->flights = more.flights;
-    shares->capacity = more.capacity;
-    return WEIR_OK;
-}
-
-static void flight_add(struct mqtt_shares *shares, const mqtt_flight *flight)
-{
-    uint32_t place = place_of(shares, flight->id);
-    WEIR_ASSERT(shares->flights[place].id ==
-                0); /* an id in flight is never given out again: [W1] */
-    shares->flights[place] = *flight;
-    shares->count++;
-    flight->share->flights++;
-}
-
-static mqtt_flight *flight_find(const struct mqtt_shares *shares, uint16_t id)
-{
-    if (shares == NULL || shares->count == 0 || id == 0) {
-        return NULL;
-    }
-    uint32_t place = place_of(shares, id);
-    return shares->flights[place].id == id ? &shares->flights[place] : NULL;
-}
-
-/* Those behind the hole that would not be found any more move into it. */
-static void flight_remove(struct mqtt_shares *shares, mqtt_flight *flight)
-{
-    uint32_t mask = shares->capacity - 1;
-    uint32_t hole = (uint32_t)(flight - shares->flights);
-    if (flight->share != NULL) {
-        flight->share->flights--;
-    }
-    weir_mqtt_origin_drop(flight->origin);
-    for (uint32_t at = (hole + 1) & mask; shares->flights[at].id != 0; at = (at + 1) & mask) {
-        uint32_t home = shares->flights[at].id & mask;
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
-            shares->flights[hole] = shares->flights[at];
-            hole = at;
-        }
-    }
-    shares->flights[hole] = (mqtt_flight){0};
-    if (--shares->count == 0) {
-        free(shares->flights);
-        shares->flights = NULL;
-        shares->capacity = 0;
-    }
-}
-
-void weir_mqtt_flights_fini(struct mqtt_shares *shares)
-{
-    for (uint32_t i = 0; i < shares->capacity; i++) {
-        if (shares->flights[i].id != 0) {
-            weir_mqtt_origin_drop(shares->flights[i].origin);
-        }
-    }
-    free(shares->flights);
-    shares->flights = NULL;
-    shares->capacity = 0;
-    shares->count = 0;
-}
-
-void weir_mqtt_share_unlease(weir_mqtt_session *session, mqtt_share *share)
-{
-    const struct mqtt_shares *shares = session->shares;
-    for (uint32_t i = 0; i < shares->capacity && share->flights > 0; i++) {
-        mqtt_flight *flight = &shares->flights[i];
-        if (flight->id != 0 && flight->share == share) {
-            flight->lease = 0;
-            flight->share = NULL; /* [H2] */
-            share->flights--;
-        }
-    }
 }
 
 /* ---- Telling --------------------------------------------------------------------------------- */
@@ -227,7 +105,7 @@ weir_err weir_mqtt_share_tell(weir_mqtt_session *session, mqtt_share *share)
         for (; count < share->answer_count && share->answers[count].kind == share->answers[0].kind;
              count++) {
             const mqtt_answer *answer = &share->answers[count];
-            ranges[count] = (weir_settle_range){.topic = origin_topic(answer->origin),
+            ranges[count] = (weir_settle_range){.topic = weir_mqtt_origin_topic(answer->origin),
                                                 .partition = answer->origin->partition,
                                                 .first = answer->first,
                                                 .last = answer->last,
@@ -255,7 +133,7 @@ static void answer_add(mqtt_share *share, mqtt_origin *origin, int64_t offset, u
         return;
     }
     WEIR_ASSERT(share->answer_count < SHARE_ANSWERS_MAX);
-    share->answers[share->answer_count++] = (mqtt_answer){.origin = origin_keep(origin),
+    share->answers[share->answer_count++] = (mqtt_answer){.origin = weir_mqtt_origin_keep(origin),
                                                           .first = offset,
                                                           .last = offset,
                                                           .lease = lease,
@@ -453,7 +331,8 @@ static weir_err record_send(weir_mqtt_session *session, mqtt_share *share, const
     mqtt_tally tally = {0};
     uint16_t id = 0;
     if (weir_mqtt_record_qos(view, record) > 0) {
-        weir_err err = weir_mqtt_ids_free(session) > 0 ? flights_room(session->shares) : WEIR_LIMIT;
+        weir_err err =
+            weir_mqtt_ids_free(session) > 0 ? weir_mqtt_flights_room(session->shares) : WEIR_LIMIT;
         err = err == WEIR_OK ? weir_mqtt_window_take(&session->window, &id) : err;
         if (err != WEIR_OK) {
             return err;
@@ -467,11 +346,11 @@ static weir_err record_send(weir_mqtt_session *session, mqtt_share *share, const
         weir_mqtt_window_untake(&session->window);
     } else if (id != 0) {
         const mqtt_flight flight = {.share = share,
-                                    .origin = origin_keep(share->origin),
+                                    .origin = weir_mqtt_origin_keep(share->origin),
                                     .offset = record->offset,
                                     .lease = lease,
                                     .id = id};
-        flight_add(session->shares, &flight);
+        weir_mqtt_flight_add(session->shares, &flight);
     }
     if (err == WEIR_OK && tally.sent == 0) {
         record_kept_back(session, share, record, lease, &tally);
@@ -664,7 +543,7 @@ static weir_err renew_flights(renewal *r)
     for (uint32_t i = 0; i < shares->capacity && err == WEIR_OK; i++) {
         const mqtt_flight *flight = &shares->flights[i];
         if (flight->id != 0 && flight->share == r->share && flight->lease != 0) {
-            err = renewal_add(r, origin_topic(flight->origin), flight->origin->partition,
+            err = renewal_add(r, weir_mqtt_origin_topic(flight->origin), flight->origin->partition,
                               flight->offset, flight->lease);
         }
     }
@@ -768,7 +647,7 @@ static weir_err flight_reject(weir_mqtt_session *session, const mqtt_flight *fli
                               const weir_mqtt_packet *packet)
 {
     char text[REASON_BYTES_MAX];
-    const weir_settle_range range = {.topic = origin_topic(flight->origin),
+    const weir_settle_range range = {.topic = weir_mqtt_origin_topic(flight->origin),
                                      .partition = flight->origin->partition,
                                      .first = flight->offset,
                                      .last = flight->offset,
@@ -806,7 +685,7 @@ static weir_err flight_answer(weir_mqtt_session *session, const mqtt_flight *fli
 weir_err weir_mqtt_share_acked(weir_mqtt_session *session, const weir_mqtt_packet *packet,
                                weir_buffer *out)
 {
-    mqtt_flight *flight = flight_find(session->shares, packet->id);
+    mqtt_flight *flight = weir_mqtt_flight_find(session->shares, packet->id);
     if (flight == NULL) {
         return WEIR_NOT_FOUND;
     }
@@ -815,7 +694,7 @@ weir_err weir_mqtt_share_acked(weir_mqtt_session *session, const weir_mqtt_packe
         return err;
     }
     mqtt_share *share = flight->share;
-    flight_remove(session->shares, flight);
+    weir_mqtt_flight_remove(session->shares, flight);
     (void)weir_mqtt_window_release(&session->window, packet->id);
     if (share != NULL && share->state == SHARE_OPEN && !share->draining) {
         err = share_send(session, share, out); /* the id was a share's: shares come first */

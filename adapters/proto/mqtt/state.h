@@ -6,6 +6,7 @@
  * UNSUBSCRIBE deliver.c    records out, PUBACK in, credit               wire_cache.c encoded runs,
  * shared window.c     packet ids in flight                         mapping.c    properties and
  * headers share.c      shared subscriptions: join, leave       share_lease.c  their records
+ *                                                              share_flight.c those with the client
  *
  *            CONNECT, claim AGAIN          claimed()
  *      NEW ----------------------> CLAIMING ------> ACTIVE

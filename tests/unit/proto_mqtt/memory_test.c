@@ -64,6 +64,7 @@ static void room_free(void *ptr)
 #include "adapters/proto/mqtt/publish.c"
 #include "adapters/proto/mqtt/subscribe.c"
 #include "adapters/proto/mqtt/share.c"
+#include "adapters/proto/mqtt/share_flight.c"
 #include "adapters/proto/mqtt/share_lease.c"
 #include "adapters/proto/mqtt/wire_cache.c"
 #include "adapters/proto/mqtt/deliver.c"
