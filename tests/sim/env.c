@@ -102,8 +102,7 @@ static uint64_t env_monotonic_ns(weir_env *env)
 
 static int64_t env_wall_ms(weir_env *env)
 {
-    const sim_disk *disk = of(env)->disk;
-    return (int64_t)(disk->now_ns / 1000000) + disk->wall_offset_ms;
+    return sim_disk_wall_ms(of(env)->disk);
 }
 
 static void env_random(weir_env *env, void *out, size_t len)
