@@ -790,11 +790,6 @@ void sim_disk_pass(sim_disk *disk, uint64_t ns)
     disk->now_ns += ns;
 }
 
-int64_t sim_disk_wall_ms(const sim_disk *disk)
-{
-    return (int64_t)(disk->now_ns / 1000000) + disk->wall_offset_ms;
-}
-
 void sim_disk_wall_jump(sim_disk *disk, int64_t by_ms)
 {
     disk->wall_offset_ms += by_ms;

@@ -100,6 +100,11 @@ static uint64_t env_monotonic_ns(weir_env *env)
     return of(env)->disk->now_ns += TICK_NS;
 }
 
+int64_t sim_disk_wall_ms(const sim_disk *disk)
+{
+    return (int64_t)(disk->now_ns / 1000000) + disk->wall_offset_ms;
+}
+
 static int64_t env_wall_ms(weir_env *env)
 {
     return sim_disk_wall_ms(of(env)->disk);
