@@ -10,12 +10,14 @@
  * asked for. The connection is `weir` in the developer console. */
 import { connect } from "./weir.js";
 import { RateChart, ValuesChart, spark } from "./charts.js";
+import { GROUP_COLUMNS, groupCommandsOf, groupMembersOf, groupRowFill, groupRowMake, groupTextOf } from "./groups.js";
 import { Latest, List, numbersOf, sample, textOf } from "./records.js";
 import { Table, element, write } from "./table.js";
 
 const LOCAL_CREDIT = 10000; /* records that may wait between two frames */
 const VALUES_EVERY_MS = 250;
 const TOPICS_EVERY_MS = 2000;
+const GROUPS_EVERY_MS = 1000; /* while they are looked at */
 const TOPICS_LOOKED_INTO = 50; /* whose offsets are asked for */
 const SHOWN_AT_FIRST = 4; /* lines that the values chart chooses itself ... */
 const SHOWN_MS = 60000; /* ... of names that had a record so lately: the chart's width */
@@ -33,6 +35,9 @@ let frozen = null; /* the list while paused */
 let paused = false;
 let dirty = true;
 let chosen = null; /* the message in the detail card */
+let groups = []; /* as they were told last */
+let groupsAsked = false; /* an answer is under way */
+let groupChosen = null; /* the name of the one in the detail card */
 let member = ""; /* the member of JSON values that is drawn */
 let memberChosen = false;
 let subscription = null;
@@ -40,6 +45,11 @@ let trouble = null; /* why nothing comes */
 let weir = null;
 const rates = new RateChart(at("rate-chart"));
 const values = new ValuesChart(at("values-chart"));
+
+/* What stands where nothing has come yet. */
+const ARRIVED_HINT = at("table-hint").innerHTML;
+const HINTS = { latest: ARRIVED_HINT, list: ARRIVED_HINT,
+  groups: "No groups yet. Try <code>weir group join billing --topic site</code>, or <code>weir queue create jobs</code>." };
 
 /* ---- Small things ---------------------------------------------------------------------------- */
 
@@ -124,7 +134,7 @@ function tail() {
   historyBegin();
   clear();
   if (weir !== null) {
-    subscription = weir.subscribe(filter, view === "latest"
+    subscription = weir.subscribe(filter, view !== "list"
       ? { from, onSlow: "last-value", retained: true }
       : { from, onSlow: "drop-oldest", credit: LOCAL_CREDIT });
     read(subscription);
@@ -142,7 +152,8 @@ function commandShow() {
   const from = { "end": "", "beginning": " --from beginning" }[at("from").value] ??
     ` --from -${at("from").value.slice(5)}`;
   const format = view === "latest" ? "" : " -F '%T %n %s'";
-  write(at("tail-command"), `weir sub ${quoted(at("filter").value.trim() || "#")}${from}${format}`);
+  write(at("tail-command"), view === "groups" ? "weir group ls" :
+    `weir sub ${quoted(at("filter").value.trim() || "#")}${from}${format}`);
 }
 
 function clear() {
@@ -161,6 +172,9 @@ function clear() {
 /* ---- The table -------------------------------------------------------------------------------- */
 
 function rowMake() {
+  if (view === "groups") {
+    return groupRowMake();
+  }
   const cells = view === "latest"
     ? [element("button", "dot"), element("span", "name"), element("span", "value"), element("canvas"),
       element("span", "number drawn"), element("span", "number"), element("span", "number")]
@@ -180,6 +194,10 @@ function valueFill(cell, message) {
 }
 
 function rowFill(row, index) {
+  if (view === "groups") {
+    groupRowFill(row, groups[index], groupChosen);
+    return;
+  }
   if (view === "list") {
     listFill(row, (frozen ?? list).at(index));
     return;
@@ -223,15 +241,19 @@ function listFill(row, message) {
 const table = new Table(at("table"), at("space"), rowMake, rowFill);
 
 function columnsShow() {
-  const names = view === "latest" ? [["", ""], ["Name", ""], ["Value", ""], ["", ""], [member, "number"], ["per s", "number"], ["Time", "number"]]
+  const names = view === "groups" ? GROUP_COLUMNS : view === "latest" ? [["", ""], ["Name", ""], ["Value", ""], ["", ""], [member, "number"], ["per s", "number"], ["Time", "number"]]
     : [["Time", "number"], ["Name", ""], ["Value", ""], ["Partition : offset", "number"]];
   at("columns").replaceChildren(...names.map(([text, kind]) => element("span", kind, text)));
   document.querySelector(".records").classList.toggle("list", view === "list");
+  document.querySelector(".records").classList.toggle("groups", view === "groups");
 }
 
 function footShow() {
   const refused = latest.refused > 0 ? `; ${number.format(latest.refused)} records of further names are not shown: narrow the filter` : "";
-  if (trouble !== null) {
+  if (view === "groups") {
+    const lag = groups.reduce((sum, group) => sum + group.lag, 0);
+    write(at("foot"), `${number.format(groups.length)} groups, ${number.format(lag)} records not settled`);
+  } else if (trouble !== null) {
     write(at("foot"), "");
   } else if (view === "latest") {
     write(at("foot"), paused ? "Paused: values stay as they were." : `${number.format(latest.names)} names${refused}`);
@@ -243,9 +265,9 @@ function footShow() {
 }
 
 function paint() {
-  if (dirty && !(paused && view === "latest")) {
+  if (dirty && !(paused && view !== "list")) {
     dirty = false;
-    const count = view === "latest" ? latest.rows.length : (frozen ?? list).size;
+    const count = view === "groups" ? groups.length : view === "latest" ? latest.rows.length : (frozen ?? list).size;
     table.paint(count);
     at("table-none").hidden = count > 0;
     footShow();
@@ -261,7 +283,9 @@ at("table").addEventListener("click", (event) => {
     return;
   }
   dirty = true;
-  if (event.target.classList.contains("dot")) {
+  if (view === "groups") {
+    groupShow(row.group);
+  } else if (event.target.classList.contains("dot")) {
     lineToggle(row.message.name);
   } else {
     detailShow(row.message);
@@ -360,6 +384,9 @@ setInterval(() => {
 
 function detailShow(message) {
   chosen = message;
+  groupChosen = null;
+  write(at("detail-title"), "Record");
+  at("detail-more").hidden = true;
   const members = [["name", message.name], ["topic", message.topic ?? "none: a live name"],
     ["key", message.key instanceof Uint8Array ? textOf({ tombstone: false, record: { base64: message.record.key_base64 },
       bytes: () => message.key }).text : message.key],
@@ -382,8 +409,42 @@ function detailShow(message) {
 at("detail-close").addEventListener("click", () => {
   at("detail").hidden = true;
   chosen = null;
+  groupChosen = null;
   dirty = true;
 });
+
+/* ---- Groups ----------------------------------------------------------------------------------- */
+
+function groupShow(group) {
+  groupChosen = group.group;
+  chosen = null;
+  write(at("detail-title"), group.model === "queue" ? "Queue group" : "Stream group");
+  at("detail-members").replaceChildren(...groupMembersOf(group).flatMap(([name, value]) =>
+    [element("dt", "", name), element("dd", "", String(value))]));
+  at("detail-value").textContent = groupTextOf(group);
+  const [command, more] = groupCommandsOf(group, quoted);
+  write(at("detail-command"), command);
+  write(at("detail-more"), more);
+  at("detail-more").hidden = false;
+  at("detail").hidden = false;
+}
+
+async function groupsShow() {
+  if (weir === null || weir.status !== "open" || document.hidden || view !== "groups" || paused || groupsAsked) {
+    return;
+  }
+  groupsAsked = true;
+  try {
+    groups = (await weir.groups()).sort((a, b) => (a.group < b.group ? -1 : 1));
+  } finally {
+    groupsAsked = false;
+  }
+  const own = groups.find((group) => group.group === groupChosen);
+  if (own !== undefined) {
+    groupShow(own);
+  }
+  dirty = true;
+}
 
 /* ---- Topics ----------------------------------------------------------------------------------- */
 
@@ -476,6 +537,9 @@ function viewSet(wanted) {
   document.querySelector(`input[name="view"][value="${wanted}"]`).checked = true;
   pauseSet(false);
   columnsShow();
+  table.reset();
+  at("table-hint").innerHTML = HINTS[view];
+  groupsShow().catch(() => {});
 }
 
 at("tail").addEventListener("submit", (event) => { event.preventDefault(); tail(); });
@@ -511,7 +575,7 @@ at("filter").value = asked.get("filter") ?? "#";
 if ([...at("from").options].some((option) => option.value === asked.get("from"))) {
   at("from").value = asked.get("from");
 }
-viewSet(asked.get("view") === "list" ? "list" : "latest");
+viewSet(["list", "groups"].find((one) => one === asked.get("view")) ?? "latest");
 commandShow();
 publishCommand();
 requestAnimationFrame(paint);
@@ -523,4 +587,6 @@ weir.on("status", statusShow);
 statusShow(weir.status);
 tail();
 topicsShow().catch(() => {});
+groupsShow().catch(() => {});
+setInterval(() => groupsShow().catch(() => {}), GROUPS_EVERY_MS);
 setInterval(() => topicsShow().catch(() => {}), TOPICS_EVERY_MS); /* a lost connection: asked again next time */

@@ -2,14 +2,11 @@
  *
  * WEIR_SHOT=FILE keeps a picture of the page with a small fleet: that is how docs/console.png is made. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { after, before, test } from "node:test";
+import { browserStart } from "./browser.mjs";
 import { Gateway, SLOW, folderMake, spawned, until, within } from "./gateway.mjs";
 
-const CHROMIUM = process.env.WEIR_CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
 const RATE = 50000 / SLOW; /* records a second */
 const NAMES = 500;
 const STEP_MS = 20;
@@ -18,23 +15,11 @@ const TRIES = 4; /* windows, until one has seen the whole rate */
 const GAP_MS_MAX = 500; /* between two frames; a person calls that a hitch */
 const AHEAD_BYTES_MAX = 1 << 20; /* that the publisher has not read */
 
-function skip(why) {
-  console.log(`SKIPPED, the page was NOT tested: ${why}`);
-  process.exit(77);
-}
-
-const { chromium } = await import("playwright-core").catch(() =>
-  skip("the package playwright-core is not here; `npm ci` in tests/interop brings it"));
-if (!existsSync(CHROMIUM)) {
-  skip(`there is no ${CHROMIUM}; the package chromium brings it`);
-}
-
 let gateway = null;
 let browser = null;
 before(async () => {
   gateway = await Gateway.start();
-  browser = await chromium.launchPersistentContext(await folderMake(), { executablePath: CHROMIUM, args: FLAGS,
-    viewport: { width: 1440, height: 900 }, colorScheme: "dark" });
+  browser = await browserStart({ viewport: { width: 1440, height: 900 }, colorScheme: "dark" });
 });
 after(async () => {
   await browser?.close();
@@ -317,3 +302,52 @@ for (const filter of ["flood/#", "#"]) {
     await gateway.weir("topic", "rm", topic);
   });
 }
+
+test("groups and queues are shown: members, lag, what became of their records, and dead letters", async (t) => {
+  await gateway.weir("topic", "create", "orders", "--partitions", "2");
+  await gateway.weir("topic", "create", "jobs-dead");
+  await gateway.weir("queue", "create", "jobs", "--dead-letter", "jobs-dead", "--delivery-limit", "1");
+  await gateway.weir("group", "create", "billing", "--topic", "orders");
+  for (const [topic, value] of [["orders", "a"], ["orders", "b"], ["jobs", "1"], ["jobs", "2"], ["jobs", "3"]]) {
+    await gateway.weir("pub", topic, "-m", value);
+  }
+  await gateway.weir("group", "join", "jobs", "-C", "1", "-x", "exit 3"); /* a dead letter */
+  await gateway.weir("group", "join", "jobs", "-C", "1");
+  for (const name of ["ann", "bob", "cid"]) { /* of whom one is idle */
+    const member = spawned(process.env.WEIR_BIN, "group", "join", "billing", "--name", name, "--data", `${gateway.folder}/data`);
+    t.after(async () => { member.kill("SIGTERM"); await member.ended; });
+  }
+  const { page, complaints } = await pageOpen(t, "#view=groups");
+  const row = (group) => page.locator(".table .row:visible", { has: page.locator(".name", { hasText: new RegExp(`^${group}$`) }) });
+  const cells = async (group) => row(group).locator("> *").allTextContents();
+  await row("jobs").waitFor();
+  assert.deepEqual((await cells("jobs")).filter((text, at) => at !== 4), /* the lag's age moves */
+    ["jobs", "queue · at-least-once", "0", "1", "0", "1", "", "1 · 0"]);
+  assert.equal(await row("jobs").locator(".fates").getAttribute("title"), "1 accepted, 1 pending, 1 dead-lettered");
+  assert.match(await row("jobs").locator(".fates").evaluate((bar) => getComputedStyle(bar).backgroundImage), /linear-gradient/);
+  await until("three members, one idle", async () => (await cells("billing"))[2] === "3 (1 idle)");
+  await until("no lag", async () => (await cells("billing"))[3] === "0");
+  await gateway.weir("pub", "jobs", "-m", "4");
+  await until("more lag, without a reload", async () => (await cells("jobs"))[3] === "2");
+
+  await row("billing").locator(".name").click();
+  await until("the members", async () => {
+    const text = await page.locator("#detail-value").textContent();
+    return ["ann", "bob", "cid"].every((name) => text.includes(name));
+  });
+  assert.match(await page.locator("#detail-value").textContent(), /idle/);
+  assert.equal(await page.locator("#detail-command").textContent(), "weir group info billing");
+  await row("jobs").locator(".name").click();
+  assert.equal(await page.locator("#detail-title").textContent(), "Queue group");
+  assert.equal(await page.locator("#detail-more").textContent(), "weir queue dead ls jobs");
+  assert.match(await page.locator("#detail-members").textContent(), /dead letters go tojobs-dead.*delivery limit1.*times failed1/);
+  if (process.env.WEIR_GROUPS_SHOT) {
+    await page.screenshot({ path: `${process.env.WEIR_GROUPS_SHOT}-dark.png` });
+    await page.locator("#theme").click();
+    await page.screenshot({ path: `${process.env.WEIR_GROUPS_SHOT}-light.png` });
+    await page.locator("#theme").click();
+  }
+  await page.locator("input[name=view][value=latest]").check({ force: true });
+  assert.equal(await page.locator("#columns").textContent().then((text) => text.startsWith("Name")), true);
+  assert.deepEqual(complaints, []);
+});

@@ -14,6 +14,7 @@ function(weir_web_test name seconds)
 endfunction()
 weir_web_test(weir_js 180)
 weir_web_test(javascript_page 180)
+weir_web_test(worker_page 180)
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/console_test.mjs)
   weir_web_test(console 240)
   set_tests_properties(interop.console PROPERTIES RUN_SERIAL TRUE LABELS "web;once") # it measures frames
