@@ -238,7 +238,7 @@ static void batches_settled(uint64_t member, int64_t from, int64_t count)
             weir_client_record record;
             size_t position = 0;
             while (weir_client_run_next(client, run, &position, &record) == WEIR_OK) {
-                char text[16];
+                char text[24];
                 snprintf(text, sizeof(text), "%" PRId64, next);
                 HOLDS(record.offset == next++ && record.lease == run->lease && record.lease != 0);
                 HOLDS(weir_bytes_equal(record.value, weir_bytes_of(text)));
