@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 enum { BASE = 1000, READ_MAX = 64 };
 
 typedef struct fixture {
@@ -32,20 +34,10 @@ typedef struct fixture {
     weir_topic_ref *topic;
 } fixture;
 
-/* In memory where that may be had: thousands of segments are made and synced. */
-static void folder_make(fixture *f)
-{
-    (void)snprintf(f->dir, sizeof(f->dir), "/dev/shm/weir-segment-XXXXXX");
-    if (mkdtemp(f->dir) == NULL) {
-        (void)snprintf(f->dir, sizeof(f->dir), "/tmp/weir-segment-XXXXXX");
-        assert_non_null(mkdtemp(f->dir));
-    }
-}
-
 static int setup(void **state)
 {
     fixture *f = calloc(1, sizeof(*f));
-    folder_make(f);
+    unit_folder_make(f->dir, sizeof(f->dir), "segment");
     (void)snprintf(f->log_path, sizeof(f->log_path), "%s/%020d.log", f->dir, BASE);
     (void)snprintf(f->heads_path, sizeof(f->heads_path), "%s/%020d.heads", f->dir, BASE);
     assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);
