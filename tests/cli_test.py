@@ -102,7 +102,7 @@ class Case(unittest.TestCase):
 
     def weir(self, *arguments, stdin="", code=DONE, data="data"):
         """Runs one command; a client command talks to the gateway of `data`."""
-        client = arguments[0] in ("topic", "pub", "sub", "replay", "demo", "stats") and arguments[-1] != "--help"
+        client = arguments[0] in ("topic", "pub", "sub", "replay", "demo", "stats", "why") and arguments[-1] != "--help"
         where = ["--data", os.path.join(self.folder, data)] if client else []
         done = subprocess.run(
             [WEIR, *arguments, *where], input=stdin, capture_output=True, text=True, timeout=DEADLINE_S, cwd=self.folder,

@@ -69,7 +69,7 @@
       "Named producers with a publishing id, each partition of each counted.",                     \
       "PUBACK 0x97 (5.0); close (3.1.1)", "error limit")                                           \
     X(groups_max, 10000, "groups", 1, 100000, "weir_refused_groups_total",                         \
-      "Consumer groups declared at once.", "SUBACK 0x97 (5.0), 0x80 (3.1.1)", "error limit")       \
+      "Consumer groups declared at once.", "-", "error limit")                                     \
     X(group_parts_max, 1000000, "pairs", 1, 100000000, "weir_refused_groups_total",                \
       "Pairs of a group and a partition that it reads, of all groups.", "-", "error limit")        \
     X(group_members_max, 10000, "members", 1, 1000000, "weir_refused_members_total",               \
