@@ -15,6 +15,7 @@ import support
 CLIENT = sys.argv[1]
 RECORDS = 3000
 KILLS = 9
+TOLD = 30  # records of each front end whose story is asked for
 
 
 def gateway_of(scene):
@@ -158,6 +159,14 @@ def group_told(talk):
     return talk.ask(cmd="group", action="info", group="workers")["group"]
 
 
+def accepted_by(talk, number):
+    """The front end that accepted a record, as its story has it; there is one such line."""
+    lines = talk.ask(cmd="why", topic="work", partition=0, offset=number, group="workers")["lines"]
+    end, = [line for line in lines if line["fate"] != "pending"]
+    assert end["event"] == end["fate"] == "accepted", lines
+    return end["origin"]
+
+
 def an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_fate():
     """Each is killed three times while it has records and more come."""
     front_ends = ["mqtt", "websocket", "nng"]
@@ -201,6 +210,14 @@ def an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_
         confirmed = told["websocket"] + told["nng"]
         assert len(confirmed) == len(set(confirmed)), "a record was accepted twice"
         assert all(told.values()) and set().union(*told.values()) <= set(range(sent)), told
+        for front_end in ("websocket", "nng"):  # records came one by one: the number is the offset
+            for number in told[front_end][::max(1, len(told[front_end]) // TOLD)]:
+                assert accepted_by(talk, number) == front_end, (front_end, number)
+            why = json.loads(gateway.weir("why", "work", "0", str(number), "--json"))
+            assert [line["origin"] for line in why["lines"] if line["fate"] == "accepted"] == [front_end], why
+        alone = sorted(set(told["mqtt"]) - set(confirmed))  # or a worker was killed before it said so
+        others = [number for number in alone[::max(1, len(alone) // TOLD)] if accepted_by(talk, number) != "mqtt"]
+        assert len(alone) > KILLS and len(others) <= KILLS, (alone, others)
         lost = sent - len(set().union(*told.values()))
         assert lost <= KILLS, f"{lost} records were accepted by nobody who said so"
 
