@@ -29,7 +29,8 @@ enum {
     WAIT_MS = 60000,
     PATH_BYTES = 512,
     SAMPLE_US = 50000,
-    UNANSWERED_MAX = 1000
+    UNANSWERED_MAX = 1000,
+    LOG_BYTES = 4096,
 };
 
 typedef struct gateway {
@@ -144,7 +145,9 @@ static double gateway_start(gateway *own)
     uint64_t begin_ns = weir_now_ns();
     if (weir_process_start(argv, NULL, own->folder, own->log, &own->pid) != WEIR_OK ||
         weir_port_await(own->port, own->pid, WAIT_MS) != WEIR_OK) {
-        fprintf(stderr, "the gateway did not start: see %s\n", own->log);
+        char said[LOG_BYTES] = "";
+        (void)weir_file_read(own->log, said, sizeof(said));
+        fprintf(stderr, "the gateway did not start: %s\n", said);
         return -1;
     }
     return (double)(weir_now_ns() - begin_ns) / 1e6;
@@ -167,7 +170,8 @@ static unsigned checkpoints_of(const gateway *own)
     return (unsigned)most;
 }
 
-static void restarts_tell(gateway *own)
+/* False: it did not start again. */
+static bool restarts_tell(gateway *own)
 {
     weir_process_end(own->pid, WAIT_MS);
     double stopped = gateway_start(own);
@@ -175,6 +179,7 @@ static void restarts_tell(gateway *own)
     (void)waitpid(own->pid, NULL, 0);
     double killed = gateway_start(own);
     printf("restart after a stop %.0f ms, after a kill %.0f ms\n", stopped, killed);
+    return stopped >= 0 && killed >= 0;
 }
 
 /* Messages a second; 0: none, and why is told. */
@@ -216,8 +221,9 @@ static double rate_of(const char *program, unsigned topics, unsigned seconds, ch
            checkpoints_of(&own), (double)samples.rss_most / (1 << 20), samples.descriptors_most,
            result.subject_cpu_s, result.err == WEIR_OK ? "" : result.text);
     fflush(stdout);
-    if (topics > 1) {
-        restarts_tell(&own);
+    if (topics > 1 && !restarts_tell(&own)) {
+        fprintf(stderr, "what it wrote is kept in %s\n", own.folder);
+        return 0;
     }
     weir_process_end(own.pid, WAIT_MS);
     weir_folder_remove(own.folder);

@@ -35,14 +35,20 @@ enum {
 /* ---- Units and marks
  * -------------------------------------------------------------------------------- */
 
+void weir_engine_unit_end(weir_engine *engine)
+{
+    weir_fates_close(engine);
+    engine->unit_open = false;
+    engine->unit_bytes = 0;
+    weir_journal_end(engine->journal);
+}
+
 static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
         weir_produce_close_all(engine); /* what was answered for this unit goes with it [E4] */
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
-        weir_journal_end(engine->journal);
+        weir_engine_unit_end(engine);
     }
     uint64_t need = engine->unit_bytes + bytes + 64;
     weir_err err = reserve ? weir_journal_room_reserve(engine->journal, need)
@@ -318,16 +324,19 @@ static void turn_mark(weir_engine *engine)
     }
 }
 
+static void unit_end(weir_engine *engine)
+{
+    if (engine->unit_open) {
+        weir_engine_unit_end(engine);
+    }
+}
+
 /* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are
  * due. */
 static void turn_write(weir_engine *engine)
 {
     weir_journal *journal = engine->journal;
-    if (engine->unit_open) {
-        weir_journal_end(journal);
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
-    }
+    unit_end(engine);
     uint64_t last = weir_journal_last(journal);
     uint64_t durable = weir_journal_durable(journal);
     uint64_t interval_ns = (uint64_t)engine->config.os_sync_every_ms * 1000000;
@@ -374,6 +383,20 @@ static void turn_jobs(weir_engine *engine)
     }
 }
 
+/* Takes that wait get what this turn showed. Nobody waits for what they acquire: it is written by the
+ * next turn, which comes at once, behind the answers. */
+static void turn_takes(weir_engine *engine)
+{
+    if (!engine->groups.due) {
+        return;
+    }
+    engine->groups.due = false;
+    weir_members_work(engine);
+    weir_produce_close_all(engine);
+    engine->more_work |= engine->unit_open;
+    unit_end(engine);
+}
+
 static void turn_give(weir_engine *engine)
 {
     if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_FENCED) {
@@ -382,6 +405,7 @@ static void turn_give(weir_engine *engine)
     weir_partition_show(engine);
     /* Records first: a publisher that is woken by its answer would take the processor from them. */
     weir_deliver(engine);
+    turn_takes(engine);
     for (uint32_t i = 0; i < engine->port_count; i++) {
         weir_port_answers_release(engine, engine->ports[i]);
     }

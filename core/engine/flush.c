@@ -20,7 +20,7 @@ enum {
     FLUSH_ITEMS_MAX = 256,        /* partitions of one job */
     FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
     FLUSH_BYTES_LEAST = 48 << 20, /* unflushed bytes that start one, */
-    FLUSH_SHARE_LEFT = 4,         /* and the part of them that ends it */
+    FLUSH_PARTS = 4, /* of which it takes one: the fullest, so that a segment gets much at once */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
     MADE_ALONE_MAX = 16,
@@ -412,8 +412,8 @@ static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *t
 {
     uint64_t most = engine->limits.tail_bytes_max / 8 * 3;
     most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
-    engine->flush_going =
-        engine->unflushed_bytes > (engine->flush_going ? most / FLUSH_SHARE_LEFT : most);
+    engine->flush_going = engine->unflushed_bytes >
+                          (engine->flush_going ? most / FLUSH_PARTS * (FLUSH_PARTS - 1) : most);
     if (weir_save_flushes(engine, class_least, target)) {
         return true; /* up to its target only, so that it comes to its end while more comes in */
     }

@@ -32,6 +32,7 @@ enum {
     PAGE_BYTES = 4096,
     RESERVE_BYTES_LEAST = 64 << 10,
     DATA_DIR_BYTES_MAX = 3000,
+    SETTLE_TURNS_MAX = 100000, /* far more than memory holds jobs for */
 };
 
 /* ---- Configuration
@@ -184,6 +185,7 @@ void weir_engine_free(weir_engine *engine)
     }
     weir_checkpoint_abandon(engine->save.writer);
     weir_buffer_fini(&engine->save.slice);
+    weir_buffer_fini(&engine->fates.lines);
     weir_saved_fini(engine);
     weir_segment_files_destroy(engine->files);
     if (engine->volume != NULL) {
@@ -516,7 +518,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     weir_log(WEIR_LOG_INFO, "engine",
              "data=%s term=%" PRIu64 " epoch=%" PRIu64 " topics=%zu units_replayed=%" PRIu64,
              engine->data_dir, weir_engine_term(engine), engine->recovery_epoch,
-             engine->topics_by_name.count, state.units_after);
+             (size_t)engine->stats.topics, state.units_after);
     return WEIR_OK;
 }
 
@@ -574,11 +576,12 @@ weir_err weir_engine_look(const weir_engine_config *config, weir_engine **out, w
  * -------------------------------------------------------------------------------------------------------
  */
 
-/* Lets every background job end and takes in what it did. */
-static void settle(weir_engine *engine, bool turns)
+/* Lets every background job end and takes in what it did: a flush of many partitions is many jobs,
+ * and what one has written must be known before anybody else writes. */
+static void settle(weir_engine *engine)
 {
     engine->env->ops->lanes_drain(engine->env);
-    for (int i = 0; turns && i < 16; i++) {
+    for (int i = 0; i < SETTLE_TURNS_MAX; i++) {
         weir_engine_turn(engine);
         engine->env->ops->lanes_drain(engine->env);
         if (!engine->flush.running && !engine->save.running &&
@@ -627,7 +630,7 @@ void weir_engine_abandon(weir_engine *engine)
 weir_err weir_engine_close(weir_engine *engine)
 {
     WEIR_ASSERT(engine->port_count == 0);
-    settle(engine, true);
+    settle(engine);
     if (engine->fault.err != WEIR_OK && weir_engine_health_of(engine) == WEIR_HEALTH_STOPPED) {
         weir_engine_abandon(engine); /* opened for reading alone: there is nothing to write */
         return WEIR_OK;

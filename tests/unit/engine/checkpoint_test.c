@@ -456,6 +456,59 @@ static void what_is_not_listed_is_synced_whatever_becomes_of_what_is(void **stat
     life_end(&l);
 }
 
+/* One record for each partition of `wide`, in few turns; waits for their answers. */
+static void one_for_each_partition(fixture *f, uint32_t partitions)
+{
+    static uint8_t memory[2048];
+    static uint8_t rest[1024 + WEIR_RECORD_OVERHEAD_MAX];
+    static const uint8_t value[900];
+    weir_batch_builder builder;
+    uint32_t position = 0;
+    size_t len = weir_record_rest_encode(WEIR_BYTES(value), NULL, 0, rest);
+    weir_batch_begin(&builder, memory, sizeof(memory));
+    assert_int_equal(
+        weir_batch_add(&builder, 0, WEIR_BYTES_NULL, (weir_bytes){rest, len}, &position), WEIR_OK);
+    weir_bytes batch = weir_batch_finish(&builder, 0, 0, 1);
+    uint32_t answers = 0;
+    for (uint32_t i = 0; i < partitions; i++) {
+        while (weir_port_produce_batch(f->port, WEIR_TEXT("wide"), i, batch, NULL, 0) ==
+               WEIR_AGAIN) {
+            weir_completion done = next_of(f->port, WEIR_COMPLETION_BATCH);
+            assert_int_equal(done.err, WEIR_OK);
+            answers++;
+        }
+    }
+    for (; answers < partitions; answers++) {
+        assert_int_equal(next_of(f->port, WEIR_COMPLETION_BATCH).err, WEIR_OK);
+    }
+}
+
+/* So many partitions that what is flushed of them is dozens of jobs. */
+static void a_stop_in_the_middle_of_a_large_flush_writes_nothing_twice(void **state)
+{
+    enum { PARTITIONS = 8000 };
+    fixture f;
+    (void)state;
+    begin(&f, 64 << 20);
+    fixture_kill(&f);
+    f.config.limits.partitions_max = PARTITIONS;
+    f.config.limits.port_bytes_max = 32 << 20;
+    f.config.limits.tail_bytes_max = 16 << 20; /* above 3/8 of it a flush begins */
+    fixture_open(&f);
+    weir_topic_options options = {.partitions = PARTITIONS, .level = WEIR_LEVEL_OS};
+    assert_int_equal(declare_with(f.port, "wide", options), WEIR_OK);
+    one_for_each_partition(&f, PARTITIONS);
+    assert_true(f.engine->flush.running);
+    fixture_close(&f);
+    fixture_open(&f);
+    const weir_topic *topic = weir_topics_find(f.engine, WEIR_TEXT("wide"));
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        assert_int_equal(topic->partitions[i]->next_offset, 1);
+        assert_true(topic->partitions[i]->segment_count <= 1);
+    }
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_pass_is_made_of_bounded_slices),
         cmocka_unit_test(segment_files_stay_within_their_bound),
         cmocka_unit_test(what_is_not_listed_is_synced_whatever_becomes_of_what_is),
+        cmocka_unit_test(a_stop_in_the_middle_of_a_large_flush_writes_nothing_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

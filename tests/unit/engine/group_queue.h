@@ -70,8 +70,8 @@ static inline void restart(fixture *f, bool killed)
 }
 
 /* As if the process had been killed while its members were there: the files as they are now, in
- * another directory. */
-static inline void restart_from_copy(fixture *f)
+ * another directory. To be opened. */
+static inline void kill_into_copy(fixture *f)
 {
     char command[256], copy[sizeof(f->dir)];
     snprintf(copy, sizeof(copy), "/tmp/weir-engine-XXXXXX");
@@ -87,6 +87,11 @@ static inline void restart_from_copy(fixture *f)
     snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
     assert_int_equal(system(command), 0);
     memcpy(f->dir, copy, sizeof(f->dir));
+}
+
+static inline void restart_from_copy(fixture *f)
+{
+    kill_into_copy(f);
     fixture_open(f);
 }
 

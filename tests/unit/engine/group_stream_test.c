@@ -16,7 +16,7 @@ static void publish_values(const char *topic, int from, int to)
     char value[16];
     for (int i = from; i < to; i++) {
         snprintf(value, sizeof(value), "%d", i);
-        publish_ok(g.b.port, topic, value);
+        box_publish(&g.b, topic, value);
     }
 }
 
@@ -443,6 +443,25 @@ static void a_take_waits_for_a_record(void **state)
     member_take_send(&a, 10, 30000);
     assert_int_equal(weir_port_take_cancel(g.b.port, a.member), WEIR_OK);
     assert_int_equal(member_taken(&a, text, sizeof(text)), WEIR_OK);
+    group_end(&g);
+}
+
+static void who_waits_has_a_record_before_its_publisher_is_answered(void **state)
+{
+    joined_member a;
+    weir_publish record = {.name = WEIR_TEXT("t"), .value = WEIR_TEXT("0")};
+    (void)state;
+    begin("t", 1, "g");
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    member_take_send(&a, 1, 30000);
+    box_none(&g.b, WEIR_COMPLETION_TAKEN, &a);
+    assert_int_equal(weir_port_publish(g.b.port, &record, NULL, 0), WEIR_OK);
+    weir_completion first = next_of(g.b.port, WEIR_COMPLETION_TAKEN);
+    assert_int_equal(first.taken.run_count, 1);
+    weir_completion second = next_of(g.b.port, WEIR_COMPLETION_PUBLISH);
+    weir_completion_drop(&first);
+    weir_completion_drop(&second);
     group_end(&g);
 }
 
@@ -1098,6 +1117,7 @@ int main(void)
         cmocka_unit_test(a_commit_of_an_older_ownership_changes_nothing),
         cmocka_unit_test(takes_go_round_the_partitions),
         cmocka_unit_test(a_take_waits_for_a_record),
+        cmocka_unit_test(who_waits_has_a_record_before_its_publisher_is_answered),
         cmocka_unit_test(metadata_is_kept_with_the_commit_over_a_kill),
         cmocka_unit_test(at_least_once_hands_out_again_after_a_kill),
         cmocka_unit_test(at_most_once_never_hands_out_again),
