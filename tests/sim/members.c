@@ -385,7 +385,7 @@ static void settled(sim_world *w, const sim_ask *ask, const weir_completion *don
         !world_ask_group_current(w, ask)) {
         return;
     }
-    if (with->over && done->settled.records > 0) {
+    if (with->over && !group->client && done->settled.records > 0) {
         const sim_item *item = &with->items[0];
         model_fail(&w->model,
                    "[G4] group %s: %" PRIu64 " records settle late: verb %d, topic %u/%u offset "
