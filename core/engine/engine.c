@@ -626,10 +626,10 @@ static weir_err port_make(weir_engine *engine, weir_port **out)
     uint64_t least = 2 * engine->limits.record_bytes_max + 65536;
     port->ring_bytes = port->ring_bytes < least ? least : port->ring_bytes;
     port->ring = malloc(port->ring_bytes); /* pages are touched as they are used */
-    port->completions = calloc(WEIR_COMPLETIONS_MAX, sizeof(*port->completions));
+    port->completions = malloc(WEIR_COMPLETIONS_MAX * sizeof(*port->completions));
     bool ok = port->ring != NULL && port->completions != NULL;
     for (int level = WEIR_LEVEL_MEMORY; level < WEIR_LEVEL_COUNT && ok; level++) {
-        port->waiting[level].items = calloc(WEIR_COMPLETIONS_MAX, sizeof(weir_answer));
+        port->waiting[level].items = malloc(WEIR_COMPLETIONS_MAX * sizeof(weir_answer));
         ok = port->waiting[level].items != NULL;
     }
     weir_err err = ok ? engine->env->ops->event_open(engine->env, &port->event) : WEIR_NO_MEMORY;

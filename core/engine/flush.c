@@ -182,6 +182,7 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     if (count == 0) {
         return WEIR_EMPTY;
     }
+    *item = (weir_flush_item){0};
     item->chunks = malloc(count * sizeof(*item->chunks));
     if (item->chunks == NULL) {
         return WEIR_NO_MEMORY;
@@ -246,7 +247,7 @@ static bool flush_collect(weir_engine *engine, uint64_t mark, uint32_t class_lea
     uint32_t looked = 0;
     flush->item_count = 0;
     flush->bytes = 0;
-    flush->items = calloc(FLUSH_ITEMS_MAX, sizeof(*flush->items));
+    flush->items = malloc(FLUSH_ITEMS_MAX * sizeof(*flush->items));
     if (flush->items == NULL) {
         return false;
     }

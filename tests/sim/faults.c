@@ -268,5 +268,6 @@ void world_fault_heads(sim_world *w)
         sim_disk_flip(w->disk, found.paths[which], at, (uint8_t)(1u << below(w, 8)));
     }
     world_event(w, SIM_EVENT_heads_lost);
+    w->die_in_start = one_in(w, 3) ? 1 + WEIR_FAILPOINT_heads_rebuilt : 0;
     world_crash(w, SIM_CRASH_KILL);
 }

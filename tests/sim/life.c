@@ -182,10 +182,18 @@ static bool engine_open(sim_world *w, bool may_die)
     latency_usual(w);
     if (may_die && sim_random_chance(&w->chance, 4)) {
         sim_env_dies(w->env, 1 + sim_random_below(&w->chance, RECOVERY_CALLS));
+    } else if (may_die && w->die_in_start > 0) {
+        w->die_at_point = w->die_in_start;
+        w->die_at_count = 1;
+    } else if (may_die && sim_random_chance(&w->chance, 8)) {
+        w->die_at_point = 1 + (uint32_t)sim_random_below(&w->chance, WEIR_FAILPOINT_COUNT);
+        w->die_at_count = 1 + (uint32_t)sim_random_below(&w->chance, 2);
     }
     w->config.env = sim_env_table(w->env);
     weir_err err = weir_engine_open(&w->config, &w->engine, &fault);
     w->engine = err == WEIR_OK ? w->engine : NULL;
+    w->die_at_point = w->die_in_start; /* or by the first who reads */
+    w->die_in_start = 0;
     if (err != WEIR_OK || sim_env_dead(w->env)) {
         start_failed(w, err, &fault);
         return false;
@@ -210,7 +218,6 @@ static void up(sim_world *w)
     w->model.trims_gone = false;
     w->was_full = false;
     w->sync_lost = false;
-    w->die_at_point = 0;
     w->starts++;
     world_event(w, SIM_EVENT_recovery);
     if (world_audit(w, true)) {
@@ -390,7 +397,7 @@ static bool read_partition(sim_world *w, uint32_t topic, uint32_t partition, boo
         if (next < 0) {
             return false;
         }
-        if (next == at) {
+        if (next == at && log->start <= at) { /* retention may have been there meanwhile */
             model_fail(&w->model,
                        "[P1] %s/%u ends at %" PRId64 ", and nothing is given from %" PRId64,
                        of->name, partition, log->end, at);

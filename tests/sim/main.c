@@ -11,9 +11,12 @@
  * With --must-fail a bug is planted (in the program, or by --lie in the table): the run ends with a
  * seed that finds it, and fails when none does.
  *
+ * With --record seeds go piece by piece: each that holds adds a line to the file (counts.h), and is not
+ * run again by who says the same once more.
+ *
  * A run of --events fails when anything of the list of events, of failpoints or of operations never
  * came about in all its seeds together. */
-#include "tests/sim/sim.h"
+#include "tests/sim/counts.h"
 
 #include "core/base/hash.h"
 
@@ -26,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -33,7 +37,8 @@ enum {
     SHRINK_RUNS_MAX = 600,
     OPERATIONS_MAX = 100000,
     SHOWN_MAX = 60,
-    FRESH_BYTES = 600 << 10
+    PIECE_SEEDS = 250,
+    KEPT_BYTES = 512 << 20
 };
 
 typedef struct options {
@@ -45,14 +50,8 @@ typedef struct options {
     bool trace;
     bool no_shrink;
     bool must_fail; /* a bug is planted */
+    const char *record;
 } options;
-
-typedef struct totals {
-    uint64_t seeds;
-    uint64_t events[SIM_EVENT_COUNT];
-    uint64_t points[WEIR_FAILPOINT_COUNT];
-    uint64_t ops_done[SIM_OP_COUNT];
-} totals;
 
 /* What a worker sends: a seed it begins, then how it went. */
 typedef struct report {
@@ -254,22 +253,8 @@ static void worker_begin(const options *wanted, worker *of, uint64_t from)
     (void)close(ends[1]);
 }
 
-static void totals_add(totals *sum, const sim_result *result)
-{
-    sum->seeds++;
-    for (int i = 0; i < SIM_EVENT_COUNT; i++) {
-        sum->events[i] += result->events[i];
-    }
-    for (int i = 0; i < WEIR_FAILPOINT_COUNT; i++) {
-        sum->points[i] += result->points[i];
-    }
-    for (int i = 0; i < SIM_OP_COUNT; i++) {
-        sum->ops_done[i] += result->ops_done[i];
-    }
-}
-
 /* Takes one report; false: the worker has come to its end. *failed: the seed broke a rule. */
-static bool worker_report(worker *one, totals *sum, sim_result *failed, uint64_t *seed)
+static bool worker_report(worker *one, sim_counts *sum, sim_result *failed, uint64_t *seed)
 {
     static report said;
     if (!read_all(one->fd, &said, sizeof(said))) {
@@ -291,7 +276,7 @@ static bool worker_report(worker *one, totals *sum, sim_result *failed, uint64_t
         *failed = said.result;
         *seed = said.seed;
     } else if (!said.begins) {
-        totals_add(sum, &said.result);
+        sim_counts_add_run(sum, &said.result);
     }
     return true;
 }
@@ -309,7 +294,7 @@ static void workers_end(worker *workers, uint32_t count)
     }
 }
 
-static bool run_seeds(const options *wanted, totals *sum)
+static bool run_seeds(const options *wanted, sim_counts *sum)
 {
     worker workers[JOBS_MAX] = {0};
     static sim_result failed;
@@ -342,69 +327,59 @@ static bool run_seeds(const options *wanted, totals *sum)
     return !failed.failed;
 }
 
-/* ---- What came about
- * ------------------------------------------------------------------------------------ */
+/* ---- Piece by piece ----------------------------------------------------------------------------- */
 
-static uint32_t show_counts(const char *what, int count, const uint64_t *sums,
-                            const char *(*name)(int index), bool (*expected)(int index))
+static double seconds_now(void)
 {
-    uint32_t missing = 0;
-    (void)printf("%s:\n", what);
-    for (int i = 0; i < count; i++) {
-        bool never = sums[i] == 0 && expected(i);
-        (void)printf("  %-28s %" PRIu64 "%s\n", name(i), sums[i], never ? "   <-- never" : "");
-        missing += never ? 1 : 0;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void progress(const options *wanted, uint64_t done, double begun, uint64_t ran)
+{
+    double took = seconds_now() - begun;
+    double rate = took > 0 ? (double)ran / took : 0;
+    double left = rate > 0 ? (double)(wanted->to - wanted->from - done) / rate / 60 : 0;
+    (void)fprintf(stderr,
+                  "%" PRIu64 " of %" PRIu64 " seeds hold, %.1f a second, %.0f minutes left\n", done,
+                  wanted->to - wanted->from, rate, left);
+}
+
+/* Pieces that the file has are not run again. One that fails is told, and left out of it. */
+static bool run_pieces(const options *wanted, sim_counts *sum)
+{
+    double begun = seconds_now();
+    uint64_t ran = 0;
+    bool held = true;
+    for (uint64_t from = wanted->from; from < wanted->to; from += PIECE_SEEDS) {
+        options part = *wanted;
+        part.from = from;
+        part.to = wanted->to - from < PIECE_SEEDS ? wanted->to : from + PIECE_SEEDS;
+        sim_piece piece = {part.from, part.to, part.operations};
+        sim_counts counts = {0};
+        if (sim_counts_kept(wanted->record, &piece, sum)) {
+            continue;
+        }
+        bool piece_held = run_seeds(&part, &counts);
+        ran += part.to - part.from;
+        held &= piece_held;
+        if (piece_held && !sim_counts_keep(wanted->record, &piece, &counts)) {
+            perror(wanted->record);
+            return false;
+        }
+        if (piece_held) {
+            sim_counts_add(sum, &counts);
+            progress(wanted, part.to - wanted->from, begun, ran);
+        }
     }
-    return missing;
+    return held;
 }
 
-static const char *event_name(int index)
+static bool show_totals(const options *wanted, const sim_counts *sum)
 {
-    return sim_event_name((sim_event)index);
-}
-
-static const char *point_name(int index)
-{
-    return weir_failpoint_name((weir_failpoint)index);
-}
-
-static bool event_expected(int index)
-{
-    return sim_event_expected((sim_event)index);
-}
-
-/* Each of them is between two storage calls that some run must make. */
-static bool point_expected(int index)
-{
-    (void)index;
-    return true;
-}
-
-static bool op_expected(int index)
-{
-    return sim_op_expected((sim_op_kind)index);
-}
-
-static const char *op_name(int index)
-{
-    return sim_op_name((sim_op_kind)index);
-}
-
-static bool show_totals(const options *wanted, const totals *sum)
-{
-    uint32_t missing = 0;
     (void)printf("%" PRIu64 " seeds of %u operations\n", sum->seeds, wanted->operations);
-    if (!wanted->events) {
-        return true;
-    }
-    missing += show_counts("operations", SIM_OP_COUNT, sum->ops_done, op_name, op_expected);
-    missing += show_counts("events", SIM_EVENT_COUNT, sum->events, event_name, event_expected);
-    missing +=
-        show_counts("failpoints", WEIR_FAILPOINT_COUNT, sum->points, point_name, point_expected);
-    if (missing > 0) {
-        (void)printf("%u of these never came about: the run proves less than it says\n", missing);
-    }
-    return missing == 0;
+    return !wanted->events || sim_counts_show(sum, wanted->operations);
 }
 
 static bool run_one(const options *wanted)
@@ -430,6 +405,7 @@ static const struct option LONG[] = {
     {"events", no_argument, NULL, 'e'},
     {"trace", no_argument, NULL, 't'},
     {"no-shrink", no_argument, NULL, 'k'},
+    {"record", required_argument, NULL, 'r'},
     {"must-fail", no_argument, NULL, 'm'},
     {"lie", required_argument, NULL, 'l'},
     {NULL, 0, NULL, 0},
@@ -473,6 +449,9 @@ static bool option_take(int option, options *wanted)
     case 'k':
         wanted->no_shrink = true;
         return true;
+    case 'r':
+        wanted->record = optarg;
+        return true;
     case 'm':
         wanted->must_fail = true;
         wanted->no_shrink = true;
@@ -488,24 +467,24 @@ static bool option_take(int option, options *wanted)
 int main(int argc, char **argv)
 {
     options wanted = {.from = 1, .to = 101, .operations = 2000, .jobs = 2};
-    totals sum = {0};
+    sim_counts sum = {0};
     int option = 0;
     while ((option = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
         if (!option_take(option, &wanted)) {
             (void)fprintf(stderr, "usage: weir_sim --seeds FROM..TO [--operations N] [--jobs J] "
-                                  "[--twice] [--events] [--no-shrink]\n"
+                                  "[--twice] [--events] [--record FILE] [--no-shrink]\n"
                                   "       weir_sim --seed N [--operations N] [--trace]\n"
                                   "with a planted bug: --must-fail, --lie sync | folder\n");
             return 2;
         }
     }
-    /* Ports ask for megabytes of zeros at every start: fresh pages cost less than clearing old ones. */
-    (void)mallopt(M_MMAP_THRESHOLD, FRESH_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20); /* engines come and go: their pages stay */
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     weir_hash_seed(0x5eed); /* the order of maps is part of a run */
     if (wanted.from == wanted.to) {
         return run_one(&wanted) ? 0 : 1;
     }
-    bool held = run_seeds(&wanted, &sum);
+    bool held = wanted.record != NULL ? run_pieces(&wanted, &sum) : run_seeds(&wanted, &sum);
     if (wanted.must_fail) {
         (void)printf(held ? "a bug is planted, and no seed finds it\n"
                           : "the planted bug is found\n");

@@ -294,6 +294,7 @@ static weir_err point_passed(void *arg, weir_failpoint point)
     if (w->die_at_point == (uint32_t)point + 1 && --w->die_at_count == 0) {
         w->die_at_point = 0;
         world_event(w, SIM_EVENT_death_at_a_failpoint);
+        w->kills[point]++;
         sim_env_kill(w->env);
     }
     return WEIR_OK;
@@ -432,6 +433,7 @@ void sim_run(uint64_t seed, const sim_op *ops, uint32_t count, bool trace, sim_r
     result->hash = w.hash;
     memcpy(result->events, w.events, sizeof(result->events));
     memcpy(result->points, w.points, sizeof(result->points));
+    memcpy(result->kills, w.kills, sizeof(result->kills));
     memcpy(result->ops_done, w.ops_done, sizeof(result->ops_done));
     model_fini(&w.model);
     group_model_fini(w.groups);

@@ -405,14 +405,16 @@ typedef struct sim_world {
     weir_level survives; /* the least level that crashes since the last recovery must not touch */
     uint64_t events[SIM_EVENT_COUNT];
     uint64_t points[WEIR_FAILPOINT_COUNT];
+    uint64_t kills[WEIR_FAILPOINT_COUNT]; /* that it died at */
     uint64_t ops_done[SIM_OP_COUNT];
     uint64_t hash;
     uint64_t starts;
     sim_latency latency;   /* of this life's disk, as it is now */
     uint32_t die_at_point; /* the failpoint + 1; 0: none */
     uint32_t die_at_count;
-    bool flips;   /* this run damages synced bytes */
-    bool faulted; /* faults are planted, or the disk is full */
+    uint32_t die_in_start; /* the same, of the next start */
+    bool flips;            /* this run damages synced bytes */
+    bool faulted;          /* faults are planted, or the disk is full */
     bool was_full;
     bool sync_lost; /* a sync failed in this life: what is above `disk` is in doubt, [P1] */
     bool damaged;   /* a flipped bit keeps it from starting: the run ends */
@@ -428,6 +430,7 @@ typedef struct sim_result {
     uint64_t hash;
     uint64_t events[SIM_EVENT_COUNT];
     uint64_t points[WEIR_FAILPOINT_COUNT];
+    uint64_t kills[WEIR_FAILPOINT_COUNT];
     uint64_t ops_done[SIM_OP_COUNT];
 } sim_result;
 void sim_ops_make(uint64_t seed, sim_op *ops, uint32_t count);
