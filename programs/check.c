@@ -123,7 +123,10 @@ static void topic_settings_print(void)
         char bounds[WEIR_TOPIC_BOUNDS_MAX];
         char fallback[24] = "unlimited";
         weir_topic_setting_bounds(&rows[i], bounds);
-        if (rows[i].fallback != WEIR_UNLIMITED) {
+        const char *word = weir_topic_setting_word(&rows[i], rows[i].fallback);
+        if (word != NULL) {
+            (void)snprintf(fallback, sizeof(fallback), "%s", word);
+        } else if (rows[i].fallback != WEIR_UNLIMITED) {
             (void)snprintf(fallback, sizeof(fallback), "%lld", (long long)rows[i].fallback);
         }
         printf("| `%s` | %s | `%s` | %s |\n", rows[i].name, bounds, fallback, rows[i].help);

@@ -68,6 +68,9 @@ static const weir_option topic_settings_options[] = {
     {0, "retention-ms", "MS",
      "age at which records may go (default 7 days; or unlimited; 0: at once)"},
     {0, "retention-bytes", "BYTES", "bytes a partition may keep (default unlimited)"},
+    {0, "retention-unsettled", "WHAT",
+     "expire (default), or keep: not before all groups settled it"},
+    {0, "retention-unsettled-bytes", "BYTES", "with keep: at most so many (default 1 GiB)"},
     {0, "segment-bytes", "BYTES", "size at which a partition begins a new segment"},
     {0, "segment-ms", "MS", "age at which it does (default 7 days; or unlimited)"},
     {0, "delete-retention-ms", "MS", "how long compaction leaves tombstones (default a day)"},
@@ -173,6 +176,11 @@ static const weir_option queue_peek_options[] = {
 
 static const weir_option queue_dead_options[] = {
     {'C', "count", "N", "replay or discard N of them (default: all)"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option why_options[] = {
+    {0, "group", "NAME", "only what happened in this group"},
     {0, NULL, NULL, NULL},
 };
 
@@ -552,6 +560,19 @@ static const weir_command commands[] = {
      2,
      {queue_dead_options, client_options},
      weir_run_queue_dead},
+    {"why",
+     "TOPIC PARTITION OFFSET",
+     "tell what became of one record",
+     "Shows when the record was stored, a line for each thing that happened to it (handed out, accepted, "
+     "failed, rejected, expired, ...) with its time, group, member and front end, and how it stands in "
+     "each group now. What happened is kept in the topic __fates, for 7 days or 1 GiB unless `weir topic "
+     "alter __fates --retention-ms MS` says otherwise; what is older is said to be so, and `weir group "
+     "info` still counts it. With -o ndjson: the lines alone.",
+     "weir why orders 0 17\nweir why orders 0 17 --group billing --json\n",
+     3,
+     3,
+     {why_options, client_options},
+     weir_run_why},
     {"replay",
      "[SOURCE...]",
      "publish or print recorded records again, each at its time",

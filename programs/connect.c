@@ -77,7 +77,7 @@ static const char *name_rule(weir_subject subject)
     switch (subject) {
     case WEIR_SUBJECT_TOPIC:
         return "is no topic name: it has 1 to 249 bytes in levels divided by /, none of them empty, "
-               "without +, # and control characters, and does not begin with $";
+               "without +, # and control characters, and does not begin with $ or __";
     case WEIR_SUBJECT_NAME:
         return "is no name to publish under: it is not empty, not longer than a topic and a key may "
                "be, and has no control characters and no + or #, which stand in filters only";

@@ -69,7 +69,9 @@ static bool settings_read(const weir_arguments *arguments, weir_topic_options *o
         if (text != NULL && !setting_read(&rows[i], text, &value)) {
             char bounds[WEIR_TOPIC_BOUNDS_MAX];
             weir_topic_setting_bounds(&rows[i], bounds);
-            weir_say("--%s takes a number from %s, not \"%s\"", flag, bounds, text);
+            bool words = weir_topic_setting_word(&rows[i], rows[i].least) != NULL;
+            weir_say("--%s takes %s%s, not \"%s\"", flag, words ? "" : "a number from ", bounds,
+                     text);
             return false;
         }
         weir_topic_setting_put(options, &rows[i], value);
@@ -135,10 +137,14 @@ static void settings_differ(char *text, const weir_topic_options *is,
         char is_text[24];
         char asked_text[24];
         int64_t wanted = weir_topic_setting_get(asked, &rows[i]);
-        snprintf(is_text, sizeof(is_text), "%" PRId64, weir_topic_setting_get(is, &rows[i]));
+        int64_t there = weir_topic_setting_get(is, &rows[i]);
+        const char *word = weir_topic_setting_word(&rows[i], wanted);
+        const char *there_word = weir_topic_setting_word(&rows[i], there);
+        snprintf(is_text, sizeof(is_text), "%" PRId64, there);
         snprintf(asked_text, sizeof(asked_text), "%" PRId64, wanted);
         if (wanted != 0) {
-            differ(text, rows[i].name, is_text, asked_text);
+            differ(text, rows[i].name, there_word != NULL ? there_word : is_text,
+                   word != NULL ? word : asked_text);
         }
     }
 }
@@ -308,15 +314,21 @@ weir_exit weir_run_topic_rm(const weir_arguments *arguments)
 
 static void topics_print(const weir_client_topics *topics, weir_output output)
 {
-    static const char *const columns[] = {"topic", "partitions#", "durability", "nested#",
-                                          "partition_levels#"};
-    weir_rows *rows = weir_rows_create(columns, 5);
+    static const char *const columns[] = {"topic",   "partitions#",       "durability",
+                                          "nested#", "partition_levels#", "held_bytes#"};
+    weir_rows *rows = weir_rows_create(columns, 6);
     for (uint32_t i = 0; i < topics->count; i++) {
         const weir_topic_info *topic = &topics->topics[i];
         char partitions[16];
         char levels[16];
-        const char *cells[] = {topic->name, partitions, weir_level_name(topic->options.level),
-                               topic->options.nested ? "true" : "false", levels};
+        char held[24];
+        const char *cells[] = {topic->name,
+                               partitions,
+                               weir_level_name(topic->options.level),
+                               topic->options.nested ? "true" : "false",
+                               levels,
+                               held};
+        snprintf(held, sizeof(held), "%" PRIu64, topic->held_bytes);
         snprintf(partitions, sizeof(partitions), "%" PRIu32, topic->options.partitions);
         snprintf(levels, sizeof(levels), "%" PRIu32, topic->options.partition_levels);
         weir_rows_add(rows, cells);
@@ -420,7 +432,10 @@ static void describe_number(weir_rows *rows, const char *name, int64_t value, co
 static void describe_setting(weir_rows *rows, const weir_topic_setting *setting, int64_t value,
                              weir_output output)
 {
-    if (value == WEIR_UNLIMITED && setting->endless && output == WEIR_OUTPUT_TABLE) {
+    const char *word = weir_topic_setting_word(setting, value);
+    if (word != NULL) {
+        describe_row(rows, setting->name, word, "");
+    } else if (value == WEIR_UNLIMITED && setting->endless && output == WEIR_OUTPUT_TABLE) {
         describe_row(rows, setting->name, "unlimited", "");
     } else {
         describe_number(rows, setting->name, value, setting->unit);
@@ -447,6 +462,10 @@ static void describe_print(const weir_topic_info *topic, weir_output output)
     describe_row(rows, "cleanup", weir_cleanup_name(options->cleanup), "");
     for (size_t i = 0; i < count; i++) {
         describe_setting(rows, &settings[i], weir_topic_setting_get(options, &settings[i]), output);
+    }
+    if (options->retention_unsettled == WEIR_UNSETTLED_KEEP) {
+        describe_number(rows, "held_bytes", (int64_t)topic->held_bytes, "bytes");
+        describe_row(rows, "held_by", topic->held_by, "");
     }
     weir_rows_print(rows, output, stdout);
     weir_rows_destroy(rows);

@@ -482,10 +482,11 @@ static weir_err setting_read(const weir_config *config, const weir_topic_setting
     }
     if (weir_topic_setting_parse(setting, text, &value) != WEIR_OK) {
         char bounds[WEIR_TOPIC_BOUNDS_MAX];
+        bool words = weir_topic_setting_word(setting, setting->least) != NULL;
         weir_topic_setting_bounds(setting, bounds);
         return weir_fault_fill(fault, WEIR_INVALID, config->file, place.line, place.column,
-                               "%s: \"%.64s\" is not a number from %s", setting->name, text,
-                               bounds);
+                               "%s: \"%.64s\" is not %s%s", setting->name, text,
+                               words ? "" : "a number from ", bounds);
     }
     weir_topic_setting_put(options, setting, value);
     return WEIR_OK;
@@ -544,7 +545,7 @@ static weir_err topic_read(const weir_config *config, const raw_topic *raw,
         return weir_fault_fill(
             fault, WEIR_INVALID, config->file, place.line, place.column,
             "a topic's name has 1 to 249 bytes in levels divided by /, none empty, "
-            "without +, # and control characters, and does not begin with $");
+            "without +, # and control characters, and does not begin with $ or __");
     }
     err = topic_field(config, "partitions", WEIR_KEY_UINT, 1,
                       weir_config_number(config, WEIR_KEY_limits_partitions_max), raw->partitions,

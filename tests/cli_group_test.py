@@ -294,6 +294,24 @@ class Groups(cli_test.Case):
         _, err = self.weir("group", "create", "g", "--topic", "dead", "--model", "queue", "--max-records", "9", code=REFUSED)
         self.assertIn("drop-oldest", err)
 
+    def test_a_topic_keeps_what_groups_have_not_settled(self):
+        self.client("topic", "create", "kept", "--retention-unsettled", "keep", "--retention-unsettled-bytes", "1000000")
+        self.client("topic", "create", "plain")
+        self.client("topic", "alter", "plain", "--retention-unsettled", "keep")
+        self.client("topic", "alter", "plain", "--retention-unsettled", "expire")
+        self.client("topic", "create", "plain", "--retention-unsettled", "often", code=USAGE)
+
+        def settings(topic):
+            out, _ = self.client("topic", "describe", topic, "-o", "ndjson")
+            return {row["setting"]: row["value"] for row in map(json.loads, out.splitlines())}
+
+        rows = settings("kept")
+        self.assertEqual((rows["retention_unsettled"], f"{rows['retention_unsettled_bytes']}", f"{rows['held_bytes']}"),
+                         ("keep", "1000000", "0"))
+        self.assertEqual(settings("plain")["retention_unsettled"], "expire")
+        row = next(row for row in json.loads(self.client("topic", "ls", "-o", "json")[0]) if row["topic"] == "kept")
+        self.assertEqual(row["held_bytes"], 0)
+
     def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
         self.client("topic", "create", "dead")
         for queue in ("jobs", "others"):

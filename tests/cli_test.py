@@ -102,7 +102,7 @@ class Case(unittest.TestCase):
 
     def weir(self, *arguments, stdin="", code=DONE, data="data"):
         """Runs one command; a client command talks to the gateway of `data`."""
-        client = arguments[0] in ("topic", "pub", "sub", "replay", "demo", "stats") and arguments[-1] != "--help"
+        client = arguments[0] in ("topic", "pub", "sub", "replay", "demo", "stats", "why") and arguments[-1] != "--help"
         where = ["--data", os.path.join(self.folder, data)] if client else []
         done = subprocess.run(
             [WEIR, *arguments, *where], input=stdin, capture_output=True, text=True, timeout=DEADLINE_S, cwd=self.folder,
@@ -349,10 +349,10 @@ class Topics(Case):
         self.weir("topic", "set", "a", "-d", "disk")
         out, _ = self.weir("topic", "ls", "--json")
         self.assertEqual(
-            json.loads(out), [{"topic": "a", "partitions": 2, "durability": "disk", "nested": False, "partition_levels": 0}]
+            json.loads(out), [{"topic": "a", "partitions": 2, "durability": "disk", "nested": False, "partition_levels": 0, "held_bytes": 0}]
         )
         out, _ = self.weir("topic", "ls")
-        self.assertRegex(out, r"(?m)^a +2 +disk +false +0$")
+        self.assertRegex(out, r"(?m)^a +2 +disk +false +0 +0$")
         self.weir("topic", "rm", "a")
         self.weir("topic", "info", "a", code=NOT_FOUND)
         self.weir("topic", "rm", "a", code=NOT_FOUND)

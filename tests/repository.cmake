@@ -31,6 +31,9 @@ if(WEIR_SERVER)
   add_test(NAME cli.groups
            COMMAND ${WEIR_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/cli_group_test.py $<TARGET_FILE:weir_program>)
   set_tests_properties(cli.groups PROPERTIES TIMEOUT 180 LABELS "cli;gateway")
+  add_test(NAME cli.why
+           COMMAND ${WEIR_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/cli_why_test.py $<TARGET_FILE:weir_program>)
+  set_tests_properties(cli.why PROPERTIES TIMEOUT 180 LABELS "cli;gateway")
   add_test(NAME cli.replay
            COMMAND ${WEIR_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/replay_test.py $<TARGET_FILE:weir_program>)
   set_tests_properties(cli.replay PROPERTIES TIMEOUT 180 LABELS "cli;gateway")

@@ -20,7 +20,9 @@ void weir_mqtt_submit_done(weir_mqtt_submitter *submitter, const weir_completion
 {
     bool counted = completion->type == WEIR_COMPLETION_PUBLISH ||
                    completion->type == WEIR_COMPLETION_SUBSCRIBE ||
-                   completion->type == WEIR_COMPLETION_UNSUBSCRIBE;
+                   completion->type == WEIR_COMPLETION_UNSUBSCRIBE ||
+                   completion->type == WEIR_COMPLETION_GROUPS ||
+                   completion->type == WEIR_COMPLETION_MEMBER;
     if (counted && submitter->outstanding > 0) {
         submitter->outstanding--; /* [U1] */
     }
@@ -72,6 +74,44 @@ static weir_err port_credit(weir_port *port, weir_subscriber *subscriber, uint64
     return submitted_note(weir_port_credit(port, subscriber, records, bytes), NULL);
 }
 
+static weir_err port_groups(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    return submitted_note(weir_port_groups(port, name, user, token), user);
+}
+
+static weir_err port_join(weir_port *port, const weir_join *join, void *user, uint64_t token)
+{
+    return submitted_note(weir_port_member_join(port, join, user, token), user);
+}
+
+static weir_err port_leave(weir_port *port, weir_member *member, bool orderly, void *user,
+                           uint64_t token)
+{
+    return submitted_note(weir_port_member_leave(port, member, orderly, user, token), NULL);
+}
+
+static weir_err port_beat(weir_port *port, weir_member *member)
+{
+    return submitted_note(weir_port_member_beat(port, member), NULL);
+}
+
+static weir_err port_take(weir_port *port, weir_member *member, const weir_take *take, void *user,
+                          uint64_t token)
+{
+    return submitted_note(weir_port_take(port, member, take, user, token), NULL);
+}
+
+static weir_err port_take_cancel(weir_port *port, weir_member *member)
+{
+    return submitted_note(weir_port_take_cancel(port, member), NULL);
+}
+
+static weir_err port_settle(weir_port *port, weir_member *member, const weir_settle *settle,
+                            void *user, uint64_t token)
+{
+    return submitted_note(weir_port_settle(port, member, settle, user, token), NULL);
+}
+
 const weir_mqtt_port_ops weir_mqtt_submit_ops = {
     .publish = port_publish,
     .subscriber_open = port_subscriber_open,
@@ -79,4 +119,11 @@ const weir_mqtt_port_ops weir_mqtt_submit_ops = {
     .subscribe = port_subscribe,
     .unsubscribe = port_unsubscribe,
     .credit = port_credit,
+    .groups = port_groups,
+    .member_join = port_join,
+    .member_leave = port_leave,
+    .member_beat = port_beat,
+    .take = port_take,
+    .take_cancel = port_take_cancel,
+    .settle = port_settle,
 };

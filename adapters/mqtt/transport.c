@@ -391,6 +391,7 @@ static void client_deadline(weir_conn *conn)
     } else {
         client_deadline_arm(self);
     }
+    hub_leave(self->hub);
 }
 
 static void client_closed(weir_conn *conn, weir_err why)
@@ -442,6 +443,8 @@ static void client_complete(weir_sink *sink, weir_completion *completion)
         client_close(self);
     } else if (self->hub->draining && self->submitter.outstanding == 0) {
         client_stop(self, WEIR_MQTT_SHUTTING_DOWN);
+    } else {
+        client_deadline_arm(self); /* leases came, which are to be renewed */
     }
     hub_leave(home);
 }

@@ -9,7 +9,8 @@
  * loop's shared buffer while that is small), the owner uses all of it, writes answers; the turn
  * ends, one send takes them, and both buffers are given back.
  *
- * Failures: a read or write error, a peer that takes nothing within WEIR_CONN_CLOSE_MS_MAX of a
+ * Failures: a read or write error (a peer that is gone may have said something before, an MQTT
+ * DISCONNECT say: that is read first), a peer that takes nothing within WEIR_CONN_CLOSE_MS_MAX of a
  * close, unused input beyond input_max, no memory: each ends this connection only, through
  * finish(), with its reason.
  *
@@ -46,6 +47,7 @@ enum {
     FLAG_POLL_READ = 64,  /* what the poll handle watches now */
     FLAG_POLL_WRITE = 128,
     FLAG_WRITE_READ = 256, /* the filter writes only once something was read */
+    FLAG_DEAF = 512,       /* the peer takes nothing any more: what is written to it is dropped */
 };
 
 static void finish(weir_conn *conn, weir_err why);
@@ -319,8 +321,26 @@ static void flushed(weir_conn *conn)
     }
 }
 
+/* The peer is gone. What it said before lies in the socket, and its end behind that: reading finds
+ * both. Who does not read, or reads through a filter, has nothing to wait for. */
+static void write_failed(weir_conn *conn)
+{
+    bool reads = conn->state == STATE_OPEN && conn->filter.ops == NULL &&
+                 (conn->flags & (FLAG_PAUSED | FLAG_ENDED)) == 0;
+    if (!reads) {
+        finish(conn, WEIR_IO);
+        return;
+    }
+    conn->flags |= FLAG_DEAF;
+    output_sent(conn, waiting(conn));
+}
+
 static void flush(weir_conn *conn)
 {
+    if (waiting(conn) > 0 && (conn->flags & FLAG_DEAF) != 0) {
+        write_failed(conn);
+        return;
+    }
     if (waiting(conn) > 0) {
         size_t len = 0;
         weir_err err = socket_write(conn, conn->out.ptr + conn->out_sent, waiting(conn), &len);
@@ -329,7 +349,7 @@ static void flush(weir_conn *conn)
             return;
         }
         if (err != WEIR_OK && err != WEIR_AGAIN) {
-            finish(conn, WEIR_IO);
+            write_failed(conn);
             return;
         }
         output_sent(conn, len);

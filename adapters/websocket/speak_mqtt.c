@@ -99,16 +99,74 @@ static weir_err port_unsubscribe(weir_port *port, weir_subscriber *subscriber, w
     return err;
 }
 
-/* Whether credit was submitted since mqtt_sent last looked: outside a read nobody else would step.
- */
-static _Thread_local bool credited;
+/* Whether credit, or something of a shared subscription, was submitted since somebody looked last:
+ * outside a read nobody else would step. */
+static _Thread_local bool submitted;
+
+static weir_err note(weir_err err)
+{
+    submitted = submitted || err == WEIR_OK;
+    return err;
+}
+
+static void step_wanted(const weir_web_link *link)
+{
+    if (submitted) {
+        submitted = false;
+        weir_loop_kick(link->lane->loop);
+    }
+}
 
 static weir_err port_credit(weir_port *port, weir_subscriber *subscriber, uint64_t records,
                             uint64_t bytes)
 {
-    weir_err err = weir_port_credit(port, subscriber, records, bytes);
-    credited = credited || err == WEIR_OK;
+    return note(weir_port_credit(port, subscriber, records, bytes));
+}
+
+static weir_err port_groups(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    weir_err err = note(weir_port_groups(port, name, user, token));
+    if (err == WEIR_OK) {
+        count_outstanding(user);
+    }
     return err;
+}
+
+static weir_err port_join(weir_port *port, const weir_join *join, void *user, uint64_t token)
+{
+    weir_err err = note(weir_port_member_join(port, join, user, token));
+    if (err == WEIR_OK) {
+        count_outstanding(user);
+    }
+    return err;
+}
+
+static weir_err port_leave(weir_port *port, weir_member *member, bool orderly, void *user,
+                           uint64_t token)
+{
+    return note(weir_port_member_leave(port, member, orderly, user, token));
+}
+
+static weir_err port_beat(weir_port *port, weir_member *member)
+{
+    return note(weir_port_member_beat(port, member));
+}
+
+static weir_err port_take(weir_port *port, weir_member *member, const weir_take *take, void *user,
+                          uint64_t token)
+{
+    return note(weir_port_take(port, member, take, user, token));
+}
+
+static weir_err port_take_cancel(weir_port *port, weir_member *member)
+{
+    return note(weir_port_take_cancel(port, member));
+}
+
+static weir_err port_settle(weir_port *port, weir_member *member, const weir_settle *settle,
+                            void *user, uint64_t token)
+{
+    return note(weir_port_settle(port, member, settle, user, token));
 }
 
 static const weir_mqtt_port_ops port_ops = {
@@ -118,6 +176,13 @@ static const weir_mqtt_port_ops port_ops = {
     .subscribe = port_subscribe,
     .unsubscribe = port_unsubscribe,
     .credit = port_credit,
+    .groups = port_groups,
+    .member_join = port_join,
+    .member_leave = port_leave,
+    .member_beat = port_beat,
+    .take = port_take,
+    .take_cancel = port_take_cancel,
+    .settle = port_settle,
 };
 
 static uint8_t hook_admit(void *arg, weir_mqtt_session *session, const weir_mqtt_connect *connect)
@@ -251,7 +316,9 @@ static void mqtt_complete(weir_web_link *link, weir_completion *completion)
     speech *own = speech_of(link);
     bool answer = completion->type == WEIR_COMPLETION_PUBLISH ||
                   completion->type == WEIR_COMPLETION_SUBSCRIBE ||
-                  completion->type == WEIR_COMPLETION_UNSUBSCRIBE;
+                  completion->type == WEIR_COMPLETION_UNSUBSCRIBE ||
+                  completion->type == WEIR_COMPLETION_GROUPS ||
+                  completion->type == WEIR_COMPLETION_MEMBER;
     WEIR_ASSERT(own->session != NULL); /* it ends only when nothing is owed to it */
     if (answer && own->outstanding > 0) {
         own->outstanding--;
@@ -259,6 +326,7 @@ static void mqtt_complete(weir_web_link *link, weir_completion *completion)
     own->retry_now = true;
     weir_err err =
         weir_mqtt_session_complete(session_enter(link), completion, weir_web_link_gather(link));
+    step_wanted(link);
     if (link->state != WEIR_WEB_OPEN) {
         return;
     }
@@ -277,6 +345,7 @@ static void mqtt_turn(weir_web_link *link)
     if (link->blocked) {
         own->retry_now = false;
         feed(link, WEIR_TEXT("")); /* the port was stepped since, or something came */
+        step_wanted(link);
     }
     if (credit_waits && link->state == WEIR_WEB_OPEN) {
         mqtt_sent(link, weir_conn_output_bytes(&link->conn));
@@ -288,14 +357,11 @@ static void mqtt_turn(weir_web_link *link)
 
 static void mqtt_sent(weir_web_link *link, size_t waiting)
 {
-    credited = false;
     if (weir_mqtt_session_drained(session_enter(link), waiting) == WEIR_AGAIN) {
         speech_of(link)->credit_waits = true; /* else its subscriptions could wait for ever */
         weir_web_link_block(link, true);
     }
-    if (credited) {
-        weir_loop_kick(link->lane->loop);
-    }
+    step_wanted(link);
 }
 
 static uint64_t mqtt_deadline_ms(const weir_web_link *link)
@@ -309,6 +375,7 @@ static void mqtt_deadline(weir_web_link *link)
     if (weir_mqtt_session_tick(session, weir_web_link_gather(link)) != WEIR_OK) {
         mqtt_over(link);
     }
+    step_wanted(link);
 }
 
 static void mqtt_drain(weir_web_link *link)

@@ -317,6 +317,25 @@ static bool engine_queue_stored(void)
     return accepted;
 }
 
+/* The same one by one: a turn for each take, and one for each answer. */
+static bool engine_queue_each(void)
+{
+    static unsigned turn;
+    weir_take take = {.records_max = 1, .bytes_max = 1 << 20};
+    weir_completion done;
+    bool right = publish_round(WEIR_TEXT("bench/dev00001/temp"));
+    for (int i = 0; i < ROUND && right; i++) {
+        weir_member *member = members[turn++ % 4];
+        right = weir_port_take(port, member, &take, NULL, 0) == WEIR_OK &&
+                next_of(WEIR_COMPLETION_TAKEN, &done);
+        right = right && accept_taken(member, &done.taken);
+        if (right) {
+            weir_completion_drop(&done);
+        }
+    }
+    return right;
+}
+
 static void engine_end(void)
 {
     if (port != NULL) {
@@ -347,6 +366,7 @@ static const piece pieces[] = {
     {"engine-publish-live", engine_begin, engine_publish_live, engine_end},
     {"engine-publish-os", engine_begin, engine_publish_stored, engine_end},
     {"engine-queue-os", queue_begin, engine_queue_stored, engine_end},
+    {"engine-queue-each-os", queue_begin, engine_queue_each, engine_end},
 };
 
 static bool piece_run(const piece *it, uint64_t duration_ns)

@@ -455,25 +455,84 @@ static void line_take(piece *memory, const weir_v1_node *node, weir_fate_line *l
     }
 }
 
+static void standing_take(piece *memory, const weir_v1_node *node, weir_standing *standing)
+{
+    weir_bytes kind = WEIR_BYTES_NULL;
+    weir_standing told = {
+        .group = piece_text(memory, weir_v1_node_member(node, "group")),
+        .until_ms = weir_client_integer(node, "until"),
+        .before = (uint64_t)weir_client_integer(node, "before"),
+        .member = piece_text(memory, weir_v1_node_member(node, "member")),
+        .origin = piece_text(memory, weir_v1_node_member(node, "origin")),
+        .leased = (uint32_t)weir_client_integer(node, "leased"),
+        .failed = (uint32_t)weir_client_integer(node, "failed"),
+    };
+    weir_v1_node_text(weir_v1_node_member(node, "state"), &kind);
+    (void)weir_standing_parse(kind, &told.kind);
+    if (standing != NULL) {
+        *standing = told;
+    }
+}
+
+/* The record's key: text, or bytes in base64. */
+static weir_bytes key_take(piece *memory, const weir_v1_node *record)
+{
+    const weir_v1_node *base64 = weir_v1_node_member(record, "key_base64");
+    weir_bytes text = WEIR_BYTES_NULL;
+    if (base64 == NULL) {
+        return piece_text(memory, weir_v1_node_member(record, "key"));
+    }
+    weir_v1_node_text(base64, &text);
+    uint8_t *bytes = piece_take(memory, text.len + 1);
+    size_t len = text.len;
+    if (bytes == NULL || weir_v1_base64_decode(text, bytes, &len) != WEIR_OK) {
+        return WEIR_BYTES_NULL;
+    }
+    return (weir_bytes){bytes, len};
+}
+
+/* Measures with memory that is not there yet, then fills. */
+static void story_fill(piece *memory, const weir_v1_node *root, weir_client_story *story)
+{
+    const weir_v1_node *lines = weir_v1_node_member(root, "lines");
+    const weir_v1_node *groups = weir_v1_node_member(root, "groups");
+    const weir_v1_node *record = weir_v1_node_member(root, "record");
+    story->count = (uint32_t)weir_v1_node_count(lines);
+    story->standing_count = (uint32_t)weir_v1_node_count(groups);
+    story->lines = piece_take(memory, story->count * sizeof(*story->lines));
+    story->standings = piece_take(memory, story->standing_count * sizeof(*story->standings));
+    for (uint32_t i = 0; i < story->count; i++) {
+        line_take(memory, weir_v1_node_at(lines, i),
+                  story->lines == NULL ? NULL : &story->lines[i]);
+    }
+    for (uint32_t i = 0; i < story->standing_count; i++) {
+        standing_take(memory, weir_v1_node_at(groups, i),
+                      story->standings == NULL ? NULL : &story->standings[i]);
+    }
+    story->from_ms = weir_client_integer(root, "from");
+    story->left_out = (uint64_t)weir_client_integer(root, "left_out");
+    (void)weir_v1_node_boolean(weir_v1_node_member(root, "damaged"), &story->damaged);
+    story->record.there = weir_v1_node_member(record, "stored") != NULL;
+    story->record.stored_ms = weir_client_integer(record, "stored");
+    story->record.value_bytes = (uint64_t)weir_client_integer(record, "bytes");
+    story->record.headers = (uint32_t)weir_client_integer(record, "headers");
+    story->record.key = key_take(memory, record);
+}
+
 static weir_err story_take(weir_client *client, const weir_v1_node *root, weir_client_story *story)
 {
-    const weir_v1_node *list = weir_v1_node_member(root, "lines");
-    uint32_t count = (uint32_t)weir_v1_node_count(list);
+    weir_client_story told = {.count = 0};
     piece memory = {NULL, 0};
-    (void)piece_take(&memory, count * sizeof(weir_fate_line));
-    for (uint32_t i = 0; i < count; i++) {
-        line_take(&memory, weir_v1_node_at(list, i), NULL);
-    }
-    weir_fate_line *lines = calloc(1, memory.at + 1);
-    if (lines == NULL) {
+    story_fill(&memory, root, &told);
+    uint8_t *block = calloc(1, memory.at + 1);
+    if (block == NULL) {
         return weir_client_fail(client, WEIR_NO_MEMORY, NULL);
     }
-    memory = (piece){(uint8_t *)lines, 0};
-    (void)piece_take(&memory, count * sizeof(weir_fate_line));
-    for (uint32_t i = 0; i < count; i++) {
-        line_take(&memory, weir_v1_node_at(list, i), &lines[i]);
-    }
-    *story = (weir_client_story){lines, count, weir_client_integer(root, "from")}; /* [G1] */
+    memory = (piece){block, 0};
+    told = (weir_client_story){.count = 0};
+    story_fill(&memory, root, &told);
+    told.lines = (weir_fate_line *)(void *)block; /* what free takes, lines or none */
+    *story = told;                                /* [G1] */
     return WEIR_OK;
 }
 

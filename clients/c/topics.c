@@ -43,7 +43,12 @@ static void settings_write(weir_v1_writer *writer, const weir_topic_options *opt
             weir_v1_write_raw(writer, ",\"");
             weir_v1_write_raw(writer, rows[i].name);
             weir_v1_write_raw(writer, "\":");
-            weir_v1_write_integer(writer, value);
+            const char *word = weir_topic_setting_word(&rows[i], value);
+            if (word != NULL) {
+                weir_v1_write_string(writer, weir_bytes_of(word));
+            } else {
+                weir_v1_write_integer(writer, value);
+            }
         }
     }
 }
@@ -166,7 +171,17 @@ static void settings_read(const weir_v1_node *node, weir_topic_options *options)
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
     for (size_t i = 0; i < count; i++) {
-        weir_topic_setting_put(options, &rows[i], weir_client_integer(node, rows[i].name));
+        int64_t value = weir_client_integer(node, rows[i].name);
+        weir_bytes text = WEIR_BYTES_NULL;
+        for (int64_t word = rows[i].least;
+             weir_topic_setting_word(&rows[i], word) != NULL &&
+             weir_v1_node_text(weir_v1_node_member(node, rows[i].name), &text);
+             word++) {
+            bool is =
+                weir_bytes_equal(text, weir_bytes_of(weir_topic_setting_word(&rows[i], word)));
+            value = is ? word : value;
+        }
+        weir_topic_setting_put(options, &rows[i], value);
     }
 }
 
@@ -189,6 +204,11 @@ static weir_err topic_decode(const weir_v1_node *node, weir_topic_info *topic)
     }
     if (weir_v1_node_text(weir_v1_node_member(node, "kind"), &text)) {
         (void)weir_topic_kind_parse(text, &topic->options.kind);
+    }
+    topic->held_bytes = (uint64_t)weir_client_integer(node, "held_bytes");
+    if (weir_v1_node_text(weir_v1_node_member(node, "held_by"), &text) &&
+        text.len < sizeof(topic->held_by)) {
+        memcpy(topic->held_by, text.ptr, text.len);
     }
     settings_read(node, &topic->options);
     return partitions_decode(weir_v1_node_member(node, "offsets"), topic);

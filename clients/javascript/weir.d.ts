@@ -245,6 +245,11 @@ export interface Topic {
   segment_ms: number;
   delete_retention_ms: number;
   min_compaction_lag_ms: number;
+  retention_unsettled: "expire" | "keep";
+  retention_unsettled_bytes: number;
+  /** What retention leaves for groups, and the group that is furthest behind; missing: nothing. */
+  held_bytes?: number;
+  held_by?: string;
 }
 
 export type Cleanup = "delete" | "compact" | "compact,delete";
@@ -260,6 +265,9 @@ export interface TopicChange {
   segmentMs?: number;
   deleteRetentionMs?: number;
   minCompactionLagMs?: number;
+  /** "keep": retention leaves what a group has not settled, up to retentionUnsettledBytes. */
+  retentionUnsettled?: "expire" | "keep";
+  retentionUnsettledBytes?: number;
 }
 
 export interface TopicOptions extends TopicChange {
@@ -304,7 +312,7 @@ export interface Weir {
   resetGroup(group: string, to: "beginning" | "end" | number | { time: number | string } | { shift: number },
     options?: { topic?: string; partition?: number; dryRun?: boolean }): Promise<Group>;
   why(topic: string, partition: number, offset: number, options?: { group?: string }):
-    Promise<{ lines: any[]; from: number }>;
+    Promise<Story>;
   fetch(topic: string, partition?: number, offset?: number, options?: { maxBytes?: number; waitMs?: number; peek?: boolean }):
     Promise<{ records: Message[]; start: number; end: number; next: number }>;
   lastPublishingId(producer: string, topic: string, partition?: number): Promise<number | null>;
@@ -317,6 +325,21 @@ export interface Weir {
   query(what: "stats" | "limits" | "topics" | "health"): Promise<any>;
   ping(): Promise<number>;
   close(): Promise<void>;
+}
+
+export interface Story {
+  /** Oldest first. */
+  lines: Array<{ time: number; group: string; event: string; fate: string; reason?: string; member?: string;
+    origin?: string; leased: number; failed: number }>;
+  /** How it stands: "waiting", "leased", "handed", "delayed", "moving", "settled", "before", "unmatched". */
+  groups: Array<{ group: string; state: string; member?: string; origin?: string; until?: number; before?: number;
+    leased: number; failed: number }>;
+  /** null: it is gone. */
+  record: { stored: number; key?: string; key_base64?: string; bytes: number; headers: number } | null;
+  /** What happened before is not kept; 0: everything is. */
+  from: number;
+  leftOut: number;
+  damaged: boolean;
 }
 
 export class WeirError extends Error {

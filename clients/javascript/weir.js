@@ -1642,10 +1642,17 @@ class Weir extends Emitter {
     return (await this._ask({ cmd: "group", action: "reset", group, to, topic, partition, dry_run: dryRun })).group;
   }
 
-  /** The story of one record: {lines, from}. */
+  /**
+   * What became of one record: `lines` (oldest first), how it stands in each of its `groups`, the `record`
+   * itself ({stored, key, bytes, headers}; null: it is gone). What happened before `from` is not kept; of
+   * more lines than are told, `leftOut` older ones are counted.
+   */
   async why(topic, partition, offset, { group } = {}) {
-    const { lines, from } = await this._ask({ cmd: "why", topic, partition, offset, group }, { again: true });
-    return { lines, from };
+    const told = await this._ask({ cmd: "why", topic, partition, offset, group }, { again: true });
+    return {
+      lines: told.lines, groups: told.groups, record: told.record, from: told.from, leftOut: told.left_out,
+      damaged: told.damaged === true,
+    };
   }
 
   /** `what`: "stats", "limits", "topics" or "health". */
@@ -1663,10 +1670,11 @@ class Weir extends Emitter {
 
 /* Options that a topic can be created with and changed to, as weir.v1 names them. */
 function topicChange({ partitions, durability, cleanup, retentionMs, retentionBytes, segmentBytes,
-  segmentMs, deleteRetentionMs, minCompactionLagMs } = {}) {
+  segmentMs, deleteRetentionMs, minCompactionLagMs, retentionUnsettled, retentionUnsettledBytes } = {}) {
   return { partitions, durability, cleanup, retention_ms: retentionMs, retention_bytes: retentionBytes,
     segment_bytes: segmentBytes, segment_ms: segmentMs, delete_retention_ms: deleteRetentionMs,
-    min_compaction_lag_ms: minCompactionLagMs };
+    min_compaction_lag_ms: minCompactionLagMs, retention_unsettled: retentionUnsettled,
+    retention_unsettled_bytes: retentionUnsettledBytes };
 }
 
 /** Connects to a gateway; in a page without `url` to the one that served it. Resolves to a Weir once the

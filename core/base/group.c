@@ -16,6 +16,9 @@ static const char *const OVERFLOWS[] = {"default", "refuse", "drop-oldest", "dea
 #define FATE_NAME(name, wire, text) wire,
 static const char *const FATES[] = {"pending", WEIR_FATE_LIST(FATE_NAME)};
 #undef FATE_NAME
+#define STANDING_NAME(name, wire, text) wire,
+static const char *const STANDINGS[] = {"none", WEIR_STANDING_LIST(STANDING_NAME)};
+#undef STANDING_NAME
 
 enum {
     MODEL_COUNT = sizeof(MODELS) / sizeof(MODELS[0]),
@@ -91,6 +94,19 @@ weir_err weir_fate_parse(weir_bytes text, weir_fate *fate)
     unsigned value = 0;
     weir_err err = parse(FATES, 0, WEIR_FATE_COUNT, text, &value);
     *fate = err == WEIR_OK ? (weir_fate)value : *fate;
+    return err;
+}
+
+const char *weir_standing_name(weir_standing_kind kind)
+{
+    return name_of(STANDINGS, WEIR_STANDING_COUNT, (unsigned)kind);
+}
+
+weir_err weir_standing_parse(weir_bytes text, weir_standing_kind *kind)
+{
+    unsigned value = 0;
+    weir_err err = parse(STANDINGS, 1, WEIR_STANDING_COUNT, text, &value);
+    *kind = err == WEIR_OK ? (weir_standing_kind)value : *kind;
     return err;
 }
 

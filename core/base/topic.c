@@ -50,10 +50,35 @@ int64_t weir_topic_setting_kept(const weir_topic_setting *setting, int64_t value
     return value == 0 && setting->least == 1 ? 1 : value;
 }
 
+static const char *const UNSETTLED[] = {"default", "expire", "keep"};
+
+const char *weir_topic_setting_word(const weir_topic_setting *setting, int64_t value)
+{
+    bool words = setting->at == offsetof(weir_topic_options, retention_unsettled);
+    return words && (value == WEIR_UNSETTLED_EXPIRE || value == WEIR_UNSETTLED_KEEP)
+               ? UNSETTLED[value]
+               : NULL;
+}
+
+/* INVALID: it is none of the setting's words. */
+static weir_err word_parse(const weir_topic_setting *setting, const char *text, int64_t *value)
+{
+    for (int64_t i = setting->least; i <= setting->most; i++) {
+        if (strcmp(text, weir_topic_setting_word(setting, i)) == 0) {
+            *value = i;
+            return WEIR_OK;
+        }
+    }
+    return WEIR_INVALID;
+}
+
 weir_err weir_topic_setting_parse(const weir_topic_setting *setting, const char *text,
                                   int64_t *value)
 {
     char *end = NULL;
+    if (weir_topic_setting_word(setting, setting->least) != NULL) {
+        return word_parse(setting, text, value);
+    }
     if (setting->endless && (strcmp(text, "unlimited") == 0 || strcmp(text, "-1") == 0)) {
         *value = WEIR_UNLIMITED;
         return WEIR_OK;
@@ -73,6 +98,10 @@ weir_err weir_topic_setting_parse(const weir_topic_setting *setting, const char 
 void weir_topic_setting_bounds(const weir_topic_setting *setting, char text[WEIR_TOPIC_BOUNDS_MAX])
 {
     int64_t least = setting->least == 1 ? 0 : setting->least;
+    if (weir_topic_setting_word(setting, setting->least) != NULL) {
+        (void)snprintf(text, WEIR_TOPIC_BOUNDS_MAX, "expire or keep");
+        return;
+    }
     (void)snprintf(text, WEIR_TOPIC_BOUNDS_MAX, "%lld to %lld %s%s", (long long)least,
                    (long long)setting->most, setting->unit,
                    setting->endless ? ", or unlimited (-1)" : "");

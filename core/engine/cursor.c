@@ -37,7 +37,7 @@ bool weir_key_matches(weir_bytes filter, weir_chunk *chunk, uint32_t index)
 static bool reaches(weir_bytes filter, const weir_topic *topic)
 {
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
-    return !weir_topic_is_queue(&topic->options) && weir_filter_reaches(filter, name);
+    return !weir_topic_is_apart(topic) && weir_filter_reaches(filter, name);
 }
 
 /* ---- Where to begin

@@ -35,14 +35,20 @@ enum {
 /* ---- Units and marks
  * -------------------------------------------------------------------------------- */
 
+void weir_engine_unit_end(weir_engine *engine)
+{
+    weir_fates_close(engine);
+    engine->unit_open = false;
+    engine->unit_bytes = 0;
+    weir_journal_end(engine->journal);
+}
+
 static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
         weir_produce_close_all(engine); /* what was answered for this unit goes with it [E4] */
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
-        weir_journal_end(engine->journal);
+        weir_engine_unit_end(engine);
     }
     uint64_t need = engine->unit_bytes + bytes + 64;
     weir_err err = reserve ? weir_journal_room_reserve(engine->journal, need)
@@ -321,9 +327,7 @@ static void turn_mark(weir_engine *engine)
 static void unit_end(weir_engine *engine)
 {
     if (engine->unit_open) {
-        weir_journal_end(engine->journal);
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
+        weir_engine_unit_end(engine);
     }
 }
 

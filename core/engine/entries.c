@@ -18,7 +18,7 @@
  *  12 expire          kind u8 | 0 x 3 | through i64, engine time (producers.c)
  *  13 publishing      topic id u32 | partition u32 | publishing id u64 | name (producers.c)
  *  20 to 23           groups: group_save.c   24, 25: stream groups: stream.c
- *  26, 27             queue groups: queue_entry.c
+ *  26, 27             queue groups: queue_entry.c   28: fates.c
  *
  * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name.
  * An unknown type or version stops the start [E6]. Replay skips what
@@ -436,6 +436,8 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_entry *entr
         return old ? WEIR_OK
                    : weir_queue_replay(engine, entry->type, entry->version, entry->body, at->unit,
                                        at->snapshot_unit);
+    case WEIR_ENTRY_FATES:
+        return old ? WEIR_OK : weir_fates_replay(engine, entry->body, at->unit->number);
     default:
         return WEIR_VERSION;
     }

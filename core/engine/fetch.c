@@ -120,6 +120,7 @@ void weir_read_free(weir_read *read)
         free(read->find->asked);
         free(read->find);
     }
+    weir_why_free(read->why);
     free(read->segments);
     free(read);
 }
@@ -285,6 +286,10 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
         weir_ahead_finished(engine, read);
         return;
     }
+    if (read->why != NULL) {
+        weir_why_finished(engine, read);
+        return;
+    }
     if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
         weir_log(
             WEIR_LOG_ERROR, "engine",
@@ -406,7 +411,7 @@ void weir_fetch_op(weir_engine *engine, weir_port *port, const weir_op *op)
         complete_empty(&fetch, NULL, WEIR_NOT_FOUND);
         return;
     }
-    if (weir_topic_is_queue(&topic->options) && !op->fetch.peek) {
+    if (weir_topic_is_apart(topic) && !op->fetch.peek) {
         complete_empty(&fetch, topic->partitions[op->fetch.partition], WEIR_NOT_OFFERED);
         return;
     }

@@ -18,18 +18,22 @@
  *   settlement.c  a queue part's records: ranges of states, leases; pure, no engine
  *   queue.c       takes, settlements, leases that end, entries 26 and 27
  *   overflow.c    queues that have more than they may
- *   fates.c       counters, `__fates`, why; dead letters
+ *   fates.c       counters; what becomes a line of `__fates` (fate_lines.c)
+ *   why.c         one record's story
+ *   dead_letter.c dead letters
  *
  * [G1] Every record of [part.start, visible) is pending or has one fate: the counters add up.
  * [G2] No settled record is handed out again; a late answer changes nothing.
  * [G3] A partition has at most one owner in a generation, and its successor begins behind what the
  *      owner committed.
  * [G4] What moves a record to the dead-letter topic settles it in the same unit.
- * [G5] At-most-once: the unit that accepts has its topic's level before the record leaves. */
+ * [G5] At-most-once: the unit that accepts has its topic's level before the record leaves.
+ * [G6] What happened to a record is a line of its story in the same unit, once. */
 #ifndef WEIR_CORE_ENGINE_GROUP_H
 #define WEIR_CORE_ENGINE_GROUP_H
 
 #include "core/base/buffer.h"
+#include "core/engine/fate_lines.h"
 #include "core/engine/ops.h"
 #include "core/engine/snapshot.h"
 
@@ -68,6 +72,10 @@ struct weir_group_part {
     struct weir_queue_part *queue; /* queue.c's own */
     uint64_t leased_times;
     uint64_t failed_times;
+    /* fates.c: it is named in the lines of this round, by this number; behind its last line there */
+    uint32_t fates_round;
+    uint32_t fates_number;
+    int64_t fates_next;
 };
 
 struct weir_group {
@@ -139,10 +147,25 @@ struct weir_member {
     uint32_t bad_topic_id; /* of the last read: [bad_from, bad_to) cannot be had; 0: nothing */
     uint32_t bad_partition;
     int64_t bad_from, bad_to;
-    weir_err read_err; /* of the last read, when it may pass */
-    uint64_t leased;   /* queue: records it holds */
+    weir_err read_err;    /* of the last read, when it may pass */
+    uint64_t leased;      /* queue: records it holds */
+    uint32_t fates_round; /* fates.c: as a part's */
+    uint32_t fates_number;
     struct weir_stream_member *stream;
 };
+
+/* NULL: nobody, null. */
+static inline weir_bytes weir_member_name(const weir_member *member)
+{
+    return member == NULL ? WEIR_BYTES_NULL : (weir_bytes){member->words, member->name_bytes};
+}
+static inline weir_bytes weir_member_origin(const weir_member *member)
+{
+    return member == NULL
+               ? WEIR_BYTES_NULL
+               : (weir_bytes){member->words + member->name_bytes + member->instance_bytes,
+                              member->origin_bytes};
+}
 
 /* ---- Operations: what stands in an operation's data. Their spans and arrays point into the same
  *      data, which the owner reads and does not change. ------------------------------------------ */
@@ -177,6 +200,7 @@ enum {
     WEIR_ENTRY_COMMIT = 25,
     WEIR_ENTRY_ACQUIRE = 26,
     WEIR_ENTRY_SETTLE = 27,
+    WEIR_ENTRY_FATES = 28,
 };
 
 /* groups.c */
@@ -201,6 +225,9 @@ weir_err weir_group_of_queue_make(weir_engine *engine, weir_bytes topic, weir_gr
 void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes fields);
 /* Everything below is settled in every group: a queue topic is trimmed up to there. */
 int64_t weir_groups_floor(const weir_partition *partition);
+/* Below it every group that reads the partition has settled, or committed, everything; *group: the one
+ * that is furthest behind. INT64_MAX: none reads it. */
+int64_t weir_groups_unsettled(const weir_partition *partition, uint32_t *group);
 
 /* What comes of a topic's change is entries of their own in its unit, asked for and decided before
  * (NO_MEMORY and as weir_engine_unit: nothing changed), so that a start needs no more than them.
@@ -409,23 +436,44 @@ void weir_overflow_appended(weir_engine *engine, weir_partition *partition,
 void weir_overflow_altered(weir_engine *engine, weir_group *group); /* of a queue */
 
 /* fates.c */
+enum {
+    WEIR_FATES_RETENTION_MS = 604800000,
+    WEIR_FATES_RETENTION_BYTES = 1 << 30,
+    WEIR_FATES_SEGMENT_BYTES = 64 << 20,
+    WEIR_FATES_SEGMENT_MS = 86400000,
+};
 /* What became of records [first, last] of a part, in the open unit: counts them when it is an end
- * (apply does that in recovery: weir_fate_count), and writes a line of their story. `event` is a word
- * of weir_fate_line. */
+ * (apply does that in recovery: weir_fate_count), and writes a line of their story. */
 typedef struct weir_fate_note {
     const weir_group_part *part;
     int64_t first, last;
     weir_fate fate; /* PENDING: no end */
-    const char *event;
+    weir_fate_event event;
     weir_bytes reason;
     const weir_member *member; /* NULL: nobody's */
     uint32_t leased, failed;
 } weir_fate_note;
 void weir_fate_write(weir_engine *engine, const weir_fate_note *note);
+/* The line alone: whoever calls counts. */
+void weir_fate_tell(weir_engine *engine, const weir_fate_note *note);
+/* The same for all that is pending of the part below `to`; before it is applied. */
+void weir_fates_tell_between(weir_engine *engine, const weir_group_part *part, int64_t to,
+                             weir_fate_event event, weir_fate fate);
+/* Bytes to ask of a unit for so many notes of one part, member and reason (null: none); and
+ * weir_engine_unit for them and `bytes` besides: then they are told for sure [G6]. */
+uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member, weir_bytes reason,
+                         uint64_t lines);
+weir_err weir_fates_unit(weir_engine *engine, uint64_t bytes, uint64_t line_bytes);
+weir_err weir_fates_unit_reserve(weir_engine *engine, uint64_t bytes, uint64_t line_bytes);
 void weir_fate_count(weir_engine *engine, weir_group_part *part, weir_fate fate, uint64_t records);
 void weir_fate_shown(weir_engine *engine, weir_fate fate, uint64_t records); /* in the metrics */
 void weir_fates_show(weir_engine *engine, const uint64_t *fates); /* the metrics begin with these */
-void weir_fates_close(weir_engine *engine); /* this turn's lines become records of `__fates` */
+void weir_fates_close(weir_engine *engine); /* the open unit ends: it gets its lines */
+weir_err weir_fates_replay(weir_engine *engine, weir_bytes body, uint64_t unit); /* entry 28 */
+void weir_fates_started(weir_engine *engine); /* recovered; nothing is told yet */
+void weir_fates_forget(weir_engine *engine, const weir_partition *partition); /* a checkpoint's */
+
+/* dead_letter.c */
 /* Appends the record to the group's dead-letter topic in the open unit [G4], with headers that say
  * why. Decided before: room (weir_dead_letter_room), topic there. */
 weir_err weir_dead_letter_room(weir_engine *engine, const weir_group *group,
@@ -435,6 +483,10 @@ uint64_t weir_dead_letter_bytes(const weir_chunk *chunk, uint32_t index);
 void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
                             uint32_t index, const char *reason_code, weir_bytes reason,
                             const weir_member *member, uint32_t leased, uint32_t failed);
+
+/* why.c */
 void weir_why_op(weir_engine *engine, weir_port *port, const weir_op *op);
+void weir_why_finished(weir_engine *engine, weir_read *read); /* a slice of it: takes the read */
+void weir_why_free(struct weir_why_work *work);
 
 #endif

@@ -399,6 +399,8 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
                 int64_t end = topic->partitions[i]->next_offset;
                 weir_part_told told =
                     weir_group_part_told(part, end, weir_group_part_pending(part, end));
+                weir_fates_tell_between(engine, part, end, WEIR_TOLD_TOPIC_DELETED,
+                                        WEIR_FATE_TOPIC_DELETED);
                 weir_group_parts_tell(engine, group, topic->id, i, 1, WEIR_PART_ENDS, &told);
                 had = true;
             }
@@ -410,6 +412,22 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
             weir_group_delete(engine, group);
         }
     }
+}
+
+int64_t weir_groups_unsettled(const weir_partition *partition, uint32_t *group)
+{
+    int64_t floor = INT64_MAX;
+    for (const weir_link *at = partition->group_parts.next; at != &partition->group_parts;
+         at = at->next) {
+        const weir_group_part *part = WEIR_OWNER_OF(at, const weir_group_part, partition_link);
+        int64_t settled =
+            part->settlement != NULL ? weir_settlement_floor(part->settlement) : part->committed;
+        if (settled < floor) {
+            floor = settled;
+            *group = part->group->id;
+        }
+    }
+    return floor;
 }
 
 int64_t weir_groups_floor(const weir_partition *partition)
@@ -445,7 +463,16 @@ static void stream_start_moved(weir_engine *engine, weir_group_part *part, int64
     if (part->committed >= start) {
         return;
     }
+    weir_fate_note note = {.part = part,
+                           .first = part->committed,
+                           .last = start - 1,
+                           .fate = WEIR_FATE_EXPIRED,
+                           .event = WEIR_TOLD_EXPIRED,
+                           .reason = weir_bytes_of("retention")};
     weir_fate_count(engine, part, WEIR_FATE_EXPIRED, (uint64_t)(start - part->committed));
+    if (engine->unit_open) { /* live */
+        weir_fate_tell(engine, &note);
+    }
     part->committed = start;
     part->handed = part->handed > start ? part->handed : start;
     part->handed_durable = part->handed_durable > start ? part->handed_durable : start;

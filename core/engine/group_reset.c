@@ -122,6 +122,8 @@ static weir_err apply(weir_engine *engine, weir_group *group, const weir_part_to
     for (uint32_t i = 0; i < group->part_count && err == WEIR_OK; i++) {
         if (told[i].offset >= 0) {
             const weir_group_part *part = group->parts[i];
+            weir_fates_tell_between(engine, part, told[i].offset, WEIR_TOLD_SKIPPED,
+                                    WEIR_FATE_SKIPPED);
             weir_group_parts_tell(engine, group, part->topic_id, part->index, 1, WEIR_PART_MOVES,
                                   &told[i]);
         }
@@ -277,6 +279,7 @@ bool weir_groups_lost_work(weir_engine *engine, weir_group *group)
         if (weir_engine_unit_reserve(engine, weir_group_part_entry_bytes(1)) != WEIR_OK) {
             return true;
         }
+        weir_fates_tell_between(engine, part, end, WEIR_TOLD_SKIPPED, WEIR_FATE_SKIPPED);
         weir_group_parts_tell(engine, group, part->topic_id, part->index, 1, WEIR_PART_MOVES,
                               &told);
     }

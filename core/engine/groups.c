@@ -161,7 +161,9 @@ static weir_err topic_check(const weir_engine *engine, weir_bytes name, bool rea
     if (topic == NULL) {
         return WEIR_NOT_FOUND;
     }
-    return reads && weir_topic_is_queue(&topic->options) ? WEIR_INVALID : WEIR_OK; /* it has one */
+    bool refused = weir_topic_is_own(topic) ||
+                   (reads && weir_topic_is_queue(&topic->options)); /* which has one */
+    return refused ? WEIR_INVALID : WEIR_OK;
 }
 
 static weir_err topics_check(const weir_engine *engine, const weir_group_options *options)
@@ -183,7 +185,8 @@ static const weir_topic *topic_next(const weir_engine *engine, const weir_group 
     const weir_topic *topic = NULL;
     while ((topic = weir_map_next(&engine->topics_by_name, position)) != NULL) {
         weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
-        if (weir_group_reads(reader, name, weir_topic_is_queue(&topic->options))) {
+        if (!weir_topic_is_own(topic) &&
+            weir_group_reads(reader, name, weir_topic_is_queue(&topic->options))) {
             break;
         }
     }
@@ -521,6 +524,7 @@ uint64_t weir_groups_deadline(const weir_engine *engine)
 void weir_groups_started(weir_engine *engine)
 {
     uint64_t fates[WEIR_FATE_COUNT] = {0};
+    weir_fates_started(engine);
     engine->stats.leased = 0;
     engine->stats.failed = 0;
     for (weir_link *at = engine->groups.all.next; at != &engine->groups.all; at = at->next) {

@@ -86,6 +86,7 @@ static const char *type_name(uint16_t type)
         [WEIR_ENTRY_COMMIT] = "commit",
         [WEIR_ENTRY_ACQUIRE] = "acquire",
         [WEIR_ENTRY_SETTLE] = "settle",
+        [WEIR_ENTRY_FATES] = "fates",
     };
     bool known = type < sizeof(NAMES) / sizeof(NAMES[0]) && NAMES[type] != NULL;
     return known ? NAMES[type] : "unknown";

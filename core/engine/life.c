@@ -345,6 +345,41 @@ static int64_t expired_by_bytes(const weir_partition *partition, int64_t bytes_m
     return start;
 }
 
+/* From where on retention leaves records that groups have not settled: whole segments and batches, the
+ * newest, within the limit. */
+static int64_t hold(weir_partition *partition, const weir_topic_options *options, int64_t start)
+{
+    uint64_t most = options->retention_unsettled_bytes == WEIR_UNLIMITED
+                        ? UINT64_MAX
+                        : (uint64_t)options->retention_unsettled_bytes;
+    uint32_t by = 0;
+    int64_t floor = weir_groups_unsettled(partition, &by);
+    int64_t from = start;
+    uint64_t held = 0;
+    bool more = options->retention_unsettled == WEIR_UNSETTLED_KEEP;
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    for (uint32_t i = partition->tail.count; i > first && more && from > floor; i--) {
+        const weir_chunk *chunk = weir_tail_at(&partition->tail, i - 1);
+        if (chunk->base_offset < start && chunk->base_offset >= partition->flushed_offset) {
+            more = held + chunk->batch_bytes <= most;
+            held += more ? chunk->batch_bytes : 0;
+            from = more ? chunk->base_offset : from;
+        }
+    }
+    for (uint32_t i = partition->segment_count; i > 0 && more && from > floor; i--) {
+        weir_segment_state state;
+        weir_segment_state_of(partition->segments[i - 1], &state);
+        if (state.base_offset < start && state.end_offset > partition->start_offset) {
+            more = held + state.bytes <= most;
+            held += more ? state.bytes : 0;
+            from = more ? state.base_offset : from;
+        }
+    }
+    partition->held_bytes = held;
+    partition->held_by = by;
+    return from > partition->start_offset ? from : partition->start_offset;
+}
+
 static void retain(weir_engine *engine, weir_partition *partition,
                    const weir_topic_options *options)
 {
@@ -359,6 +394,8 @@ static void retain(weir_engine *engine, weir_partition *partition,
         int64_t by_bytes = expired_by_bytes(partition, options->retention_bytes);
         start = by_bytes > start ? by_bytes : start;
     }
+    start = start > partition->visible_offset ? partition->visible_offset : start;
+    start = hold(partition, options, start);
     if (weir_topic_is_queue(options)) { /* what is settled is needed no more */
         int64_t settled = weir_groups_floor(partition);
         start = settled > start ? settled : start;

@@ -101,6 +101,7 @@ void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *run
     done.taken = (weir_taken){.runs = runs, .run_count = count, .epoch = engine->recovery_epoch};
     if (is_queue(group)) {
         done.taken.lease_ms = group->options.lease_ms;
+        done.taken.mode = group->options.mode;
     } else {
         done.taken.generation = member->stream->told;
     }
@@ -446,9 +447,7 @@ void weir_members_end(weir_engine *engine, weir_port *port)
     }
     if (engine->unit_open) { /* no turn is under way that would end it */
         weir_produce_close_all(engine);
-        engine->unit_open = false;
-        engine->unit_bytes = 0;
-        weir_journal_end(engine->journal);
+        weir_engine_unit_end(engine);
     }
 }
 

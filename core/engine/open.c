@@ -185,6 +185,7 @@ void weir_engine_free(weir_engine *engine)
     }
     weir_checkpoint_abandon(engine->save.writer);
     weir_buffer_fini(&engine->save.slice);
+    weir_buffer_fini(&engine->fates.lines);
     weir_saved_fini(engine);
     weir_segment_files_destroy(engine->files);
     if (engine->volume != NULL) {
@@ -517,7 +518,7 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     weir_log(WEIR_LOG_INFO, "engine",
              "data=%s term=%" PRIu64 " epoch=%" PRIu64 " topics=%zu units_replayed=%" PRIu64,
              engine->data_dir, weir_engine_term(engine), engine->recovery_epoch,
-             engine->topics_by_name.count, state.units_after);
+             (size_t)engine->stats.topics, state.units_after);
     return WEIR_OK;
 }
 

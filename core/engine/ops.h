@@ -140,6 +140,7 @@ void weir_group_completion_drop(weir_completion *completion); /* what one of gro
 /* engine.c */
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
+void weir_engine_unit_end(weir_engine *engine); /* the open one; its batches are closed */
 /* The same for what only settles, commits, moves on, trims, alters or deletes: it goes on when the disk
  * is full, as long as the journal's reserve lasts. */
 weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes);
@@ -173,6 +174,16 @@ weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *seg
 static inline bool weir_topic_is_queue(const weir_topic_options *options)
 {
     return options->kind == WEIR_KIND_QUEUE;
+}
+/* The engine's own, as `__fates`. */
+static inline bool weir_topic_is_own(const weir_topic *topic)
+{
+    return topic->id >= WEIR_OWN_TOPIC_IDS;
+}
+/* No filter meets it. */
+static inline bool weir_topic_is_apart(const weir_topic *topic)
+{
+    return weir_topic_is_own(topic) || weir_topic_is_queue(&topic->options);
 }
 weir_err weir_topic_settings_check(const weir_topic_options *options); /* INVALID */
 /* Whether the topic is as asked: what is 0 there is not asked for. */

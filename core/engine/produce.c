@@ -458,6 +458,9 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     if (topic == NULL || op->batch.partition >= topic->partition_count) {
         return WEIR_NOT_FOUND;
     }
+    if (weir_topic_is_own(topic)) {
+        return WEIR_NOT_OFFERED;
+    }
     weir_partition *partition = topic->partitions[op->batch.partition];
     *out = partition;
     weir_chunk *chunk = NULL;

@@ -35,25 +35,25 @@ static const weir_fate ITEM_FATES[WEIR_ITEM_KINDS] = {
     [WEIR_ITEM_DAMAGED] = WEIR_FATE_DROPPED,
 };
 
-static const char *const ITEM_EVENTS[WEIR_ITEM_KINDS] = {
-    [WEIR_ITEM_TAKEN] = "leased",          [WEIR_ITEM_EXPIRED] = "expired",
-    [WEIR_ITEM_SUPERSEDED] = "superseded", [WEIR_ITEM_DAMAGED] = "damaged",
-    [WEIR_ITEM_DELAYED] = "delayed",
+static const weir_fate_event ITEM_EVENTS[WEIR_ITEM_KINDS] = {
+    [WEIR_ITEM_TAKEN] = WEIR_TOLD_LEASED,          [WEIR_ITEM_EXPIRED] = WEIR_TOLD_EXPIRED,
+    [WEIR_ITEM_SUPERSEDED] = WEIR_TOLD_SUPERSEDED, [WEIR_ITEM_DAMAGED] = WEIR_TOLD_DAMAGED,
+    [WEIR_ITEM_DELAYED] = WEIR_TOLD_DELAYED,
 };
 
-static const char *const EVENTS[WEIR_EVENTS] = {
-    [WEIR_EVENT_ACCEPTED] = "accepted",
-    [WEIR_EVENT_RELEASED] = "released",
-    [WEIR_EVENT_FAILED] = "failed",
-    [WEIR_EVENT_LEASE_EXPIRED] = "lease-expired",
-    [WEIR_EVENT_CONNECTION_LOST] = "connection-lost",
-    [WEIR_EVENT_RETURNED] = "returned",
-    [WEIR_EVENT_REJECTED] = "rejected",
-    [WEIR_EVENT_DEAD_LETTERED] = "dead-lettered",
-    [WEIR_EVENT_EXPIRED] = "expired",
-    [WEIR_EVENT_SUPERSEDED] = "superseded",
-    [WEIR_EVENT_DAMAGED] = "damaged",
-    [WEIR_EVENT_DROPPED] = "dropped",
+static const weir_fate_event EVENTS[WEIR_EVENTS] = {
+    [WEIR_EVENT_ACCEPTED] = WEIR_TOLD_ACCEPTED,
+    [WEIR_EVENT_RELEASED] = WEIR_TOLD_RELEASED,
+    [WEIR_EVENT_FAILED] = WEIR_TOLD_FAILED,
+    [WEIR_EVENT_LEASE_EXPIRED] = WEIR_TOLD_LEASE_EXPIRED,
+    [WEIR_EVENT_CONNECTION_LOST] = WEIR_TOLD_CONNECTION_LOST,
+    [WEIR_EVENT_RETURNED] = WEIR_TOLD_RETURNED,
+    [WEIR_EVENT_REJECTED] = WEIR_TOLD_REJECTED,
+    [WEIR_EVENT_DEAD_LETTERED] = WEIR_TOLD_DEAD_LETTERED,
+    [WEIR_EVENT_EXPIRED] = WEIR_TOLD_EXPIRED,
+    [WEIR_EVENT_SUPERSEDED] = WEIR_TOLD_SUPERSEDED,
+    [WEIR_EVENT_DAMAGED] = WEIR_TOLD_DAMAGED,
+    [WEIR_EVENT_DROPPED] = WEIR_TOLD_DROPPED,
 };
 
 weir_err weir_queue_item_add(weir_queue_items *items, const weir_queue_item *item)
@@ -160,7 +160,7 @@ static void tell_item(weir_engine *engine, weir_group_part *part,
                                       .first = item->first,
                                       .last = last_of(item),
                                       .fate = fate,
-                                      .event = fate == WEIR_FATE_ACCEPTED ? "accepted"
+                                      .event = fate == WEIR_FATE_ACCEPTED ? WEIR_TOLD_ACCEPTED
                                                                           : ITEM_EVENTS[item->kind],
                                       .member = acquisition->member,
                                       .leased = item->leased + (taken ? 1 : 0),
@@ -251,8 +251,9 @@ static void acquire_write(weir_engine *engine, const weir_group_part *part,
 weir_err weir_queue_acquire(weir_engine *engine, weir_group_part *part,
                             const weir_acquisition *acquisition, const weir_queue_items *items)
 {
-    weir_err err =
-        weir_engine_unit_reserve(engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES);
+    uint64_t lines = weir_fates_room(part, acquisition->member, WEIR_BYTES_NULL, items->count);
+    weir_err err = weir_fates_unit_reserve(
+        engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES, lines);
     uint64_t unit = weir_engine_unit_now(engine);
     weir_settlement_reserve_begin(part->settlement);
     for (uint32_t i = 0; i < items->count && err == WEIR_OK; i++) {
@@ -271,14 +272,20 @@ weir_err weir_queue_acquire(weir_engine *engine, weir_group_part *part,
     return WEIR_OK;
 }
 
+static weir_bytes why_of(const weir_settling *settling)
+{
+    return settling->why != NULL ? weir_bytes_of(settling->why) : settling->reason;
+}
+
 weir_err weir_queue_tell_room(weir_engine *engine, weir_group_part *part,
                               const weir_settling *settling, const weir_queue_item *items,
                               uint32_t count, uint64_t more_bytes)
 {
+    uint64_t lines = weir_fates_room(part, settling->member, why_of(settling), count);
     uint64_t bytes = SETTLE_HEAD_BYTES + SETTLE_ITEM_BYTES * (uint64_t)count +
                      WEIR_JOURNAL_ENTRY_HEAD_BYTES + more_bytes;
-    weir_err err =
-        more_bytes > 0 ? weir_engine_unit(engine, bytes) : weir_engine_unit_reserve(engine, bytes);
+    weir_err err = more_bytes > 0 ? weir_fates_unit(engine, bytes, lines)
+                                  : weir_fates_unit_reserve(engine, bytes, lines);
     weir_settlement_change what = change_of_settling(settling, 0);
     weir_settlement_reserve_begin(part->settlement);
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
@@ -306,17 +313,16 @@ void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_
         weir_put_u64(at, (uint64_t)items[i].first);
         weir_put_u32(at + 8, items[i].count);
         apply_settle(engine, part, settling, &items[i], weir_engine_unit_now(engine));
-        weir_fate_write(
-            engine, &(weir_fate_note){.part = part,
-                                      .first = items[i].first,
-                                      .last = last_of(&items[i]),
-                                      .fate = settling->fate,
-                                      .event = EVENTS[settling->event],
-                                      .reason = settling->why != NULL ? weir_bytes_of(settling->why)
-                                                                      : settling->reason,
-                                      .member = settling->member,
-                                      .leased = items[i].leased,
-                                      .failed = items[i].failed + (settling->failed ? 1 : 0)});
+        weir_fate_write(engine,
+                        &(weir_fate_note){.part = part,
+                                          .first = items[i].first,
+                                          .last = last_of(&items[i]),
+                                          .fate = settling->fate,
+                                          .event = EVENTS[settling->event],
+                                          .reason = why_of(settling),
+                                          .member = settling->member,
+                                          .leased = items[i].leased,
+                                          .failed = items[i].failed + (settling->failed ? 1 : 0)});
     }
 }
 

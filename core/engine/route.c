@@ -110,6 +110,9 @@ static void route_target(weir_engine *engine, weir_route *route)
     if (route->topic == NULL) {
         return; /* live: the whole name is its key */
     }
+    if (weir_topic_is_own(route->topic)) {
+        route->err = WEIR_NOT_OFFERED;
+    }
     uint32_t topic_bytes = route->topic->ref->name_bytes;
     route->key_null = name.len == topic_bytes;
     route->key_at = route->key_null ? topic_bytes : topic_bytes + 1;
@@ -189,8 +192,8 @@ static void route_matches(weir_engine *engine, weir_route *route)
 {
     matches_drop(engine, route);
     route->filters_generation = engine->filters_generation;
-    bool queue = route->topic != NULL && weir_topic_is_queue(&route->topic->options);
-    if (route->err != WEIR_OK || queue || weir_trie_count(engine->filters) == 0) {
+    bool apart = route->topic != NULL && weir_topic_is_apart(route->topic);
+    if (route->err != WEIR_OK || apart || weir_trie_count(engine->filters) == 0) {
         return; /* what is in a queue is for the members of its group */
     }
     collect all = {.engine = engine, .route = route};

@@ -18,6 +18,7 @@
  *                                              3 tail: the batches that no segment has, each:
  *                                                bytes u32 | RecordBatch v2
  *                                              10 compacted (snapshot_life.c)
+ *                                              11 of `__fates`: lines that are in no record yet
  *   4 retained    name bytes u16 | full name   1 source: topic id u32 | partition u32 | topic name
  *                                              2 the record, a RecordBatch v2 of one
  *   5 topic gone  id u32                       1 name  2 deleted unit u64
@@ -39,6 +40,7 @@
  *
  * Decoding trusts nothing: every length is checked, and what does not fit is DAMAGED. Versions 1
  * and 2 are read by snapshot_old.c. */
+#include "core/engine/group.h"
 #include "core/engine/snapshot.h"
 
 #include <stdio.h>
@@ -401,6 +403,7 @@ static void partition_empty(weir_engine *engine, weir_partition *partition)
     partition->next_offset = 0;
     partition->clean_offset = 0;
     partition->tombstones_due_ms = INT64_MAX;
+    weir_fates_forget(engine, partition);
 }
 
 static weir_err decode_partition(weir_engine *engine, uint64_t unit, weir_reader *body)

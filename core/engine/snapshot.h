@@ -196,6 +196,10 @@ weir_err weir_snapshot_epochs_set(weir_topic *topic, weir_bytes epochs);
 void weir_snapshot_put_compacted(weir_engine *engine, const void *object, weir_writer *to);
 weir_err weir_snapshot_take_compacted(weir_engine *engine, void *object, weir_reader *from);
 
+/* fates.c: of the partition of `__fates`, lines that are in no record yet */
+void weir_snapshot_put_fates(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_fates(weir_engine *engine, void *object, weir_reader *from);
+
 /* Shared by both readers. */
 void weir_snapshot_segment_take(weir_reader *from, bool has_term, weir_segment_state *state);
 weir_err weir_snapshot_segment_add(weir_engine *engine, weir_partition *partition,

@@ -259,6 +259,7 @@ static const weir_snapshot_field PARTITION_FIELDS[] = {
     {2, false, put_segments, take_segments},
     {3, false, put_tail, take_tail},
     {10, false, weir_snapshot_put_compacted, weir_snapshot_take_compacted},
+    {11, false, weir_snapshot_put_fates, weir_snapshot_take_fates},
 };
 
 /* ---- Fields: topic that is no more

@@ -26,6 +26,7 @@
 #include "core/base/map.h"
 #include "core/base/trie.h"
 #include "core/batch/batch.h"
+#include "core/engine/fate_lines.h"
 #include "core/engine/straight.h"
 #include "core/env/env.h"
 #include "core/journal/checkpoint.h"
@@ -58,6 +59,11 @@ enum {
     WEIR_SYNCED_ALONE_MAX = 16,  /* segments; of more the whole volume is synced */
     WEIR_UNFLUSHED_CLASSES = 16, /* below 2 KiB, 4 KiB, ... of batches outside segments */
 };
+
+/* Ids from here on are of the engine's own topics: no wildcard reaches them, and no client publishes to
+ * them, joins them, trims or deletes them. */
+#define WEIR_OWN_TOPIC_IDS  UINT32_C(0xffffff00)
+#define WEIR_FATES_TOPIC_ID UINT32_C(0xffffff00) /* `__fates` */
 
 typedef struct weir_topic weir_topic;
 typedef struct weir_partition weir_partition;
@@ -137,6 +143,8 @@ struct weir_partition {
     weir_link waiting;        /* fetches that wait for a record */
     weir_link cursors;        /* cursors that read it */
     weir_link group_parts;    /* of the groups that read it (group.h) */
+    uint64_t held_bytes;      /* beyond retention, when it was last looked at, */
+    uint32_t held_by;         /* for this group */
 };
 
 /* Partitions were added: each that there was before, up to which offset. */
@@ -353,6 +361,7 @@ struct weir_read {
     weir_member *member;         /* whose take reads; NULL: none, or given up */
     weir_port *port;             /* a fetch's; NULL: given up */
     weir_find *find; /* find.c: it looks for a time, and brings no records; NULL: it reads */
+    struct weir_why_work *why; /* why.c: it looks for a record's story; NULL */
     void *user;
     uint64_t token;
     uint32_t topic_id;
@@ -634,6 +643,16 @@ typedef struct weir_group_table {
     uint32_t untold;     /* members that are out and were not told */
 } weir_group_table;
 
+/* Lines of records' stories that stand in no record of `__fates` yet (fates.c). */
+typedef struct weir_fates {
+    weir_buffer lines;
+    size_t closed;           /* of units that have ended; then those of the open one */
+    weir_fate_writer writer; /* what the lines have, */
+    weir_fate_writer before; /* and had when the last unit ended */
+    uint32_t round;          /* which lines these are: parts and members are named once in them */
+    uint64_t asked;          /* bytes of the open unit's room that are for them */
+} weir_fates;
+
 /* ---- The engine --------------------------------------------------------------------------------
  */
 
@@ -693,6 +712,7 @@ struct weir_engine {
 
     weir_producers producers;
     weir_group_table groups;
+    weir_fates fates;
 
     weir_map retained;
     weir_link retained_list;

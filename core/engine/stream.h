@@ -81,6 +81,9 @@ typedef struct weir_stream_commit {
     uint32_t metadata_bytes;
 } weir_stream_commit;
 enum { WEIR_COMMIT_BYTES_MAX = 128 }; /* of an entry without metadata, its head included */
+/* What its lines take of the unit: weir_fates_unit. */
+uint64_t weir_stream_commit_room(const weir_group_part *part, const weir_member *member,
+                                 weir_bytes reason);
 /* Writes entry 25 and applies it; the open unit has room. Returns the records that it accepted. */
 uint64_t weir_stream_commit_run(weir_engine *engine, const weir_stream_commit *commit);
 weir_err weir_stream_commit_replay(weir_engine *engine, weir_bytes body, uint64_t unit);

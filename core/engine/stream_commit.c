@@ -129,9 +129,19 @@ static void passes_drop(weir_group_part *part, int64_t below)
 
 /* ---- A commit --------------------------------------------------------------------------------- */
 
-static const char *event_of(weir_fate fate)
+static weir_fate_event event_of(weir_fate fate)
 {
-    return fate == WEIR_FATE_DROPPED ? "damaged" : weir_fate_name(fate);
+    static const weir_fate_event EVENTS[WEIR_FATE_COUNT] = {
+        [WEIR_FATE_ACCEPTED] = WEIR_TOLD_ACCEPTED,
+        [WEIR_FATE_REJECTED] = WEIR_TOLD_REJECTED,
+        [WEIR_FATE_EXPIRED] = WEIR_TOLD_EXPIRED,
+        [WEIR_FATE_DROPPED] = WEIR_TOLD_DAMAGED,
+        [WEIR_FATE_DEAD_LETTERED] = WEIR_TOLD_DEAD_LETTERED,
+        [WEIR_FATE_SUPERSEDED] = WEIR_TOLD_SUPERSEDED,
+        [WEIR_FATE_SKIPPED] = WEIR_TOLD_SKIPPED,
+        [WEIR_FATE_TOPIC_DELETED] = WEIR_TOLD_TOPIC_DELETED,
+    };
+    return EVENTS[fate];
 }
 
 /* Counts offsets [from, to), and tells their story where they were records. */
@@ -146,17 +156,17 @@ static void note(weir_engine *engine, const weir_stream_commit *commit, int64_t 
     counts[kind == WEIR_PASS_UNMATCHED ? WEIR_FATE_COUNT : kind] += records;
     if (kind == WEIR_PASS_UNMATCHED) {
         part->unmatched += records;
-    } else if (kind == WEIR_FATE_SUPERSEDED) {
-        weir_fate_count(engine, part, WEIR_FATE_SUPERSEDED, records);
     } else {
+        bool handed = kind != WEIR_FATE_SUPERSEDED && kind != WEIR_FATE_DROPPED;
+        bool last = to == commit->to && commit->last != WEIR_FATE_ACCEPTED;
         weir_fate_note fate = {.part = part,
                                .first = from,
                                .last = to - 1,
                                .fate = (weir_fate)kind,
                                .event = event_of((weir_fate)kind),
-                               .reason = commit->reason,
-                               .member = commit->member,
-                               .leased = 1};
+                               .reason = last ? commit->reason : WEIR_BYTES_NULL,
+                               .member = handed ? commit->member : NULL,
+                               .leased = handed ? 1 : 0};
         weir_fate_write(engine, &fate);
     }
 }
@@ -223,6 +233,13 @@ static void apply(weir_engine *engine, weir_group_part *part, int64_t to, uint8_
         part->metadata_bytes = metadata_bytes;
     }
     weir_group_part_changed(engine, part);
+}
+
+uint64_t weir_stream_commit_room(const weir_group_part *part, const weir_member *member,
+                                 weir_bytes reason)
+{
+    uint64_t passes = part->passes != NULL ? part->passes->count : 0;
+    return weir_fates_room(part, member, WEIR_BYTES_NULL, 2 * passes + 2) + reason.len;
 }
 
 uint64_t weir_stream_commit_run(weir_engine *engine, const weir_stream_commit *commit)
@@ -407,11 +424,13 @@ static weir_err room(const settling *s, const judged *all)
 {
     weir_err err = WEIR_OK;
     uint64_t bytes = 0;
+    uint64_t lines = 0;
     bool letters = false;
     for (uint32_t i = 0; i < s->settle->range_count && err == WEIR_OK; i++) {
         letters |= all[i].chunk != NULL;
         if (all[i].what == JUDGED_COMMIT) {
             bytes += WEIR_COMMIT_BYTES_MAX + s->settle->metadata.len;
+            lines += weir_stream_commit_room(all[i].part, s->member, s->settle->reason);
         }
         if (all[i].chunk != NULL) {
             err = weir_dead_letter_room(s->engine, s->member->group, all[i].chunk, all[i].index);
@@ -421,8 +440,8 @@ static weir_err room(const settling *s, const judged *all)
     if (err != WEIR_OK || bytes == 0) {
         return err;
     }
-    return letters ? weir_engine_unit(s->engine, bytes)
-                   : weir_engine_unit_reserve(s->engine, bytes);
+    return letters ? weir_fates_unit(s->engine, bytes, lines)
+                   : weir_fates_unit_reserve(s->engine, bytes, lines);
 }
 
 /* Behind the record, and behind what follows it and is none. */

@@ -214,7 +214,9 @@ static void commit_passed(taking *t, weir_group_part *part)
 {
     int64_t place = weir_stream_place(part);
     if (place - part->committed >= PASSED_COMMIT_LEAST &&
-        (t->once || weir_engine_unit_reserve(t->engine, WEIR_COMMIT_BYTES_MAX) == WEIR_OK)) {
+        (t->once || weir_fates_unit_reserve(
+                        t->engine, WEIR_COMMIT_BYTES_MAX,
+                        weir_stream_commit_room(part, t->member, WEIR_BYTES_NULL)) == WEIR_OK)) {
         commit(t, part, place);
     }
 }
@@ -273,8 +275,14 @@ static void take_parts(taking *t)
 static weir_err commits_room(const taking *t)
 {
     uint32_t parts = t->member->stream->part_count;
+    const weir_link *list = &t->member->stream->parts;
+    uint64_t lines = 0;
     parts = parts < PARTS_MAX ? parts : PARTS_MAX;
-    return weir_engine_unit_reserve(t->engine, (uint64_t)parts * WEIR_COMMIT_BYTES_MAX);
+    for (const weir_link *at = list->next; at != list; at = at->next) {
+        lines += weir_stream_commit_room(WEIR_OWNER_OF(at, const weir_group_part, owner_link),
+                                         t->member, WEIR_BYTES_NULL);
+    }
+    return weir_fates_unit_reserve(t->engine, (uint64_t)parts * WEIR_COMMIT_BYTES_MAX, lines);
 }
 
 bool weir_stream_take(weir_engine *engine, weir_member *member)

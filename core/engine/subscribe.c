@@ -294,8 +294,8 @@ static weir_err do_subscribe(weir_engine *engine, weir_subscriber *subscriber, c
     }
     const weir_topic *topic =
         weir_filter_has_wildcard(text) ? NULL : weir_route_topic(engine, text);
-    if (topic != NULL && weir_topic_is_queue(&topic->options)) {
-        return WEIR_NOT_OFFERED; /* its group is to be joined */
+    if (topic != NULL && weir_topic_is_apart(topic)) {
+        return WEIR_NOT_OFFERED; /* its group is to be joined; or it is the engine's own */
     }
     uint32_t old = filter_index(subscriber, text);
     *existed = old != UINT32_MAX;

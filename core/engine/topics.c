@@ -100,11 +100,17 @@ static bool options_equal(const weir_topic_options *a, const weir_topic_options 
            a->partition_levels == b->partition_levels && weir_topic_settings_allow(a, b);
 }
 
+/* Names that begin so are for topics of the engine's own. */
+static bool own_name(weir_bytes name)
+{
+    return name.len >= 2 && name.ptr[0] == '_' && name.ptr[1] == '_';
+}
+
 weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
                                    weir_topic_options *options, weir_topic **existing)
 {
     *existing = NULL;
-    if (weir_topic_name_check(name) != WEIR_OK) {
+    if (weir_topic_name_check(name) != WEIR_OK || own_name(name)) {
         return WEIR_NAME_INVALID;
     }
     options->partitions = options->partitions == 0 ? 1 : options->partitions;
@@ -124,7 +130,7 @@ weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
         *existing = topic;
         return options_equal(options, &topic->options) ? WEIR_OK : WEIR_EXISTS;
     }
-    if (engine->topics_by_name.count >= engine->limits.topics_max) {
+    if (engine->stats.topics >= engine->limits.topics_max) {
         engine->stats.refused_topics++;
         return WEIR_LIMIT;
     }
@@ -218,10 +224,12 @@ weir_err weir_topics_apply_create(weir_engine *engine, uint32_t id, weir_bytes n
         weir_topic_free(engine, topic);
         return err;
     }
-    engine->topic_id_next = id >= engine->topic_id_next ? id + 1 : engine->topic_id_next;
     engine->topics_generation++;
-    engine->stats.topics++;
-    engine->stats.partitions += topic->partition_count;
+    if (!weir_topic_is_own(topic)) {
+        engine->topic_id_next = id >= engine->topic_id_next ? id + 1 : engine->topic_id_next;
+        engine->stats.topics++;
+        engine->stats.partitions += topic->partition_count;
+    }
     weir_saved_changed(engine, WEIR_SNAPSHOT_TOPIC, &topic->saved);
     *out = topic;
     return WEIR_OK;
@@ -300,6 +308,23 @@ weir_err weir_partition_segment_add(weir_partition *partition, weir_segment *seg
 /* ---- Answers
  * ------------------------------------------------------------------------------------------ */
 
+/* What retention leaves for groups, and the one for which it leaves most. */
+static void held_fill(const weir_engine *engine, const weir_topic *topic, weir_topic_info *info)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        const weir_partition *partition = topic->partitions[i];
+        const weir_group *group = weir_group_find_id(engine, partition->held_by);
+        info->held_bytes += partition->held_bytes;
+        if (partition->held_bytes > most && group != NULL &&
+            group->name_bytes < sizeof(info->held_by)) {
+            most = partition->held_bytes;
+            memset(info->held_by, 0, sizeof(info->held_by));
+            memcpy(info->held_by, group->name, group->name_bytes);
+        }
+    }
+}
+
 static weir_err info_fill(const weir_engine *engine, const weir_topic *topic, weir_topic_info *info)
 {
     info->partitions = calloc(topic->partition_count, sizeof(*info->partitions));
@@ -310,6 +335,7 @@ static weir_err info_fill(const weir_engine *engine, const weir_topic *topic, we
     info->name[topic->ref->name_bytes] = '\0';
     info->id = topic->id;
     info->options = weir_topic_in_force(engine, &topic->options);
+    held_fill(engine, topic, info);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         info->partitions[i].start_offset = topic->partitions[i]->start_offset;
         info->partitions[i].end_offset = topic->partitions[i]->visible_offset;
@@ -325,15 +351,20 @@ static int by_name(const void *a, const void *b)
 
 static weir_err topics_fill(const weir_engine *engine, weir_topic *only, weir_topics *topics)
 {
-    uint32_t count = only != NULL ? 1 : (uint32_t)engine->topics_by_name.count;
+    uint32_t count = only != NULL ? 1 : (uint32_t)engine->stats.topics;
     topics->topics = calloc(count == 0 ? 1 : count, sizeof(*topics->topics));
     if (topics->topics == NULL) {
         return WEIR_NO_MEMORY;
     }
     size_t position = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const weir_topic *topic =
-            only != NULL ? only : weir_map_next(&engine->topics_by_name, &position);
+        const weir_topic *topic = only;
+        while (only == NULL) {
+            topic = weir_map_next(&engine->topics_by_name, &position);
+            if (!weir_topic_is_own(topic)) {
+                break;
+            }
+        }
         if (info_fill(engine, topic, &topics->topics[i]) != WEIR_OK) {
             return WEIR_NO_MEMORY; /* the completion's drop frees what there is */
         }
@@ -411,6 +442,15 @@ static weir_err do_delete(weir_engine *engine, weir_topic *topic)
     return err;
 }
 
+/* Of the engine's own: it is shown, and how long it is kept can be set. */
+static bool own_offered(const weir_op *op)
+{
+    const weir_topic_options *options = &op->topic.options;
+    return op->type == WEIR_OP_TOPICS || op->type == WEIR_OP_OFFSETS ||
+           (op->type == WEIR_OP_TOPIC_ALTER && options->partitions == 0 &&
+            options->level == WEIR_LEVEL_DEFAULT && options->cleanup == WEIR_CLEANUP_DEFAULT);
+}
+
 static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion *done)
 {
     weir_bytes name = {op->data, op->topic.name_bytes};
@@ -418,6 +458,10 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
     bool all = op->type == WEIR_OP_TOPICS && name.len == 0;
     if (topic == NULL && op->type != WEIR_OP_TOPIC_CREATE && !all) {
         done->err = WEIR_NOT_FOUND;
+        return;
+    }
+    if (topic != NULL && weir_topic_is_own(topic) && !own_offered(op)) {
+        done->err = WEIR_NOT_OFFERED;
         return;
     }
     switch (op->type) {

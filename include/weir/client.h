@@ -376,13 +376,9 @@ WEIR_API weir_err weir_client_commit(weir_client *client, uint64_t member,
                                      const weir_position *positions, uint32_t position_count,
                                      weir_bytes metadata);
 
-typedef struct weir_client_story {
-    weir_fate_line *lines; /* oldest first, in one piece */
-    uint32_t count;
-    int64_t from_ms; /* what happened before that is not kept any more */
-} weir_client_story;
+typedef weir_why weir_client_story;                             /* in one piece */
 WEIR_API void weir_client_story_free(weir_client_story *story); /* a zeroed one is harmless */
-/* What became of one record, in one group (null: in all). */
+/* What became of one record, in one group (null: in all), and how it stands: as weir_port_why. */
 WEIR_API weir_err weir_client_why(weir_client *client, weir_bytes topic, uint32_t partition,
                                   int64_t offset, weir_bytes group, weir_client_story *story);
 

@@ -155,6 +155,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(fate_superseded, "weir_fate_superseded_total", "Records that compaction took from a group.") \
     X(fate_skipped, "weir_fate_skipped_total", "Records that a reset of a group passed over.")     \
     X(fate_topic_deleted, "weir_fate_topic_deleted_total", "Records deleted with their topic.")    \
+    X(fate_lines, "weir_fate_lines_total", "Lines of records' stories written: weir why.")         \
+    X(fate_lines_lost, "weir_fate_lines_lost_total", "Lines that there was no room for.")          \
     X(overflowed, "weir_group_overflow_total",                                                     \
       "Records that overflow took from queues: dropped, or dead letters.")                         \
     X(refused_queue, "weir_refused_queue_total", "Limits max_records, max_bytes of a queue.")      \

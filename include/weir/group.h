@@ -16,6 +16,7 @@
 #define WEIR_GROUP_H
 
 #include "weir/base.h"
+#include "weir/limits.h"
 #include "weir/record.h"
 
 #ifdef __cplusplus
@@ -180,6 +181,51 @@ typedef struct weir_fate_line {
     uint32_t failed;
 } weir_fate_line;
 
+/* X(NAME, wire name, sentence). How one record stands in one group now. */
+#define WEIR_STANDING_LIST(X)                                                                      \
+    X(WAITING, "waiting", "Nobody has it: it is handed out when its turn comes.")                  \
+    X(LEASED, "leased", "A member has it, until its lease ends.")                                  \
+    X(HANDED, "handed", "It was handed to the partition's owner, who has not committed it.")       \
+    X(DELAYED, "delayed", "It waits for its time.")                                                \
+    X(MOVING, "moving", "It is on its way to the dead-letter topic.")                              \
+    X(SETTLED, "settled", "It has its fate.")                                                      \
+    X(BEFORE, "before", "The group began, or was reset to, behind it.")                            \
+    X(UNMATCHED, "unmatched", "It is not of the group's filter.")
+
+typedef enum weir_standing_kind {
+    WEIR_STANDING_NONE = 0,
+#define WEIR_STANDING_ENUM(name, wire, text) WEIR_STANDING_##name,
+    WEIR_STANDING_LIST(WEIR_STANDING_ENUM)
+#undef WEIR_STANDING_ENUM
+        WEIR_STANDING_COUNT
+} weir_standing_kind;
+WEIR_API const char *weir_standing_name(weir_standing_kind kind);
+WEIR_API weir_err weir_standing_parse(weir_bytes text, weir_standing_kind *kind);
+
+/* A record in one group that reads its partition. Spans are borrowed. */
+typedef struct weir_standing {
+    weir_bytes group;
+    weir_standing_kind kind;
+    int64_t until_ms;  /* LEASED: the lease's end, -1: none; DELAYED: its time */
+    uint64_t before;   /* WAITING: so many are handed out before it, at least */
+    weir_bytes member; /* LEASED, HANDED: who has it; null: somebody who is gone */
+    weir_bytes origin;
+    uint32_t leased; /* times so far */
+    uint32_t failed;
+} weir_standing;
+
+/* The record itself, while it is kept. */
+typedef struct weir_record_head {
+    bool there;
+    int64_t stored_ms;
+    weir_bytes key; /* null: it has none */
+    uint64_t value_bytes;
+    uint32_t headers;
+} weir_record_head;
+
+/* Lines of one story; older ones are counted (left_out). */
+enum { WEIR_STORY_LINES_MAX = WEIR_FIXED_story_lines };
+
 /* ---- What is told of a group ----------------------------------------------------------------- */
 
 typedef struct weir_group_partition {
@@ -286,6 +332,7 @@ typedef struct weir_taken {
     uint64_t epoch;      /* the recovery epoch: half of the leases' tokens */
     uint64_t generation; /* stream */
     int64_t lease_ms;    /* queue: from now; -1: as long as the member is there */
+    weir_mode mode;      /* queue: at-most-once: they are accepted, and under no lease */
 } weir_taken;
 
 typedef enum weir_verb {

@@ -69,7 +69,7 @@
       "Named producers with a publishing id, each partition of each counted.",                     \
       "PUBACK 0x97 (5.0); close (3.1.1)", "error limit")                                           \
     X(groups_max, 10000, "groups", 1, 100000, "weir_refused_groups_total",                         \
-      "Consumer groups declared at once.", "SUBACK 0x97 (5.0), 0x80 (3.1.1)", "error limit")       \
+      "Consumer groups declared at once.", "-", "error limit")                                     \
     X(group_parts_max, 1000000, "pairs", 1, 100000000, "weir_refused_groups_total",                \
       "Pairs of a group and a partition that it reads, of all groups.", "-", "error limit")        \
     X(group_members_max, 10000, "members", 1, 1000000, "weir_refused_members_total",               \
@@ -95,6 +95,8 @@
     X(metadata_bytes, 4096, "bytes",                                                               \
       "What a commit says of itself, or a settlement as its reason.")                              \
     X(producer_name_bytes, 256, "bytes", "Length of a name that publishing ids belong to.")        \
+    X(story_lines, 1000, "lines", "Of one record's story (weir why); older ones are counted.")     \
+    X(story_reason_bytes, 256, "bytes", "What a story keeps of a member's reason; it is cut.")     \
     X(cold_read_bytes, 524288, "bytes",                                                            \
       "Old records that a reader from disk has in memory at once, and one batch beside them.")     \
     X(journal_pending_bytes, 67108864, "bytes",                                                    \

@@ -190,8 +190,10 @@ typedef struct weir_partition_info {
 typedef struct weir_topic_info {
     char name[WEIR_TOPIC_BYTES_MAX + 1];
     uint32_t id;
-    weir_topic_options options;      /* as in force */
-    weir_partition_info *partitions; /* options.partitions of them */
+    weir_topic_options options; /* as in force */
+    uint64_t held_bytes;        /* that retention would have removed: `retention_unsettled: keep` */
+    char held_by[WEIR_TOPIC_BYTES_MAX + 1]; /* the group that is furthest behind there */
+    weir_partition_info *partitions;        /* options.partitions of them */
 } weir_topic_info;
 
 typedef struct weir_topics {
@@ -205,9 +207,14 @@ typedef struct weir_groups {
 } weir_groups;
 
 typedef struct weir_why {
-    weir_fate_line *lines; /* the receiver's, in one piece; oldest first */
+    weir_fate_line *lines; /* the receiver's, in one piece with all below; oldest first */
     uint32_t count;
-    int64_t from_ms; /* what happened before that is not kept any more */
+    int64_t from_ms;   /* what happened before that is not kept any more; 0: all is */
+    uint64_t left_out; /* older lines than these: no more than STORY_LINES_MAX are told */
+    bool damaged;      /* some of `__fates` could not be read: there may be more */
+    weir_record_head record;
+    weir_standing *standings; /* of each group that reads the partition (of the one asked for) */
+    uint32_t standing_count;
 } weir_why;
 
 typedef struct weir_completion {
@@ -383,7 +390,10 @@ WEIR_API weir_err weir_port_take_cancel(weir_port *port, weir_member *member);
  * settled. NOT_OFFERED: the group's mode has nothing to settle. INVALID: beyond what was handed. */
 WEIR_API weir_err weir_port_settle(weir_port *port, weir_member *member, const weir_settle *settle,
                                    void *user, uint64_t token);
-/* WHY completion: the story of one record, of one group (null: of all). */
+/* WHY completion: the story of one record, of one group (null: of all), as `__fates` has it, and how
+ * the record stands now. A record that is gone, and a topic that was deleted, have a story for as
+ * long as `__fates` keeps it. NOT_FOUND: no such topic (or partition, or group), and no story.
+ * OFFSET_OUT_OF_RANGE: beyond the end. */
 WEIR_API weir_err weir_port_why(weir_port *port, weir_bytes topic, uint32_t partition,
                                 int64_t offset, weir_bytes group, void *user, uint64_t token);
 

@@ -31,25 +31,36 @@ typedef enum weir_topic_kind {
 WEIR_API const char *weir_topic_kind_name(weir_topic_kind kind);                 /* "queue" */
 WEIR_API weir_err weir_topic_kind_parse(weir_bytes text, weir_topic_kind *kind); /* INVALID */
 
+/* What retention does about records that a group has not settled, or not committed. */
+typedef enum weir_unsettled {
+    WEIR_UNSETTLED_DEFAULT = 0, /* EXPIRE */
+    WEIR_UNSETTLED_EXPIRE = 1,
+    WEIR_UNSETTLED_KEEP = 2,
+} weir_unsettled;
+
 enum { WEIR_UNLIMITED = -1 };
 
 /* X(field, tag, default, endless, least, most, unit, help). Every field is an int64_t of
  * weir_topic_options. 0 takes the default; where endless is 1, WEIR_UNLIMITED (-1) is allowed. Tags
  * stand in the journal and in checkpoints: never change or reuse one. */
-#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                     \
-    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                                  \
-      "Age at which records may go, by whole segments; unlimited: never; 0: at once, kept as 1. With "  \
-      "cleanup `delete`. A topic of kind queue: unlimited.")                                            \
-    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                       \
-      "Bytes each partition may keep in segments before the oldest go; 0: all go that may, kept as 1.") \
-    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                                \
-      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")            \
-    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                                    \
-      "Age at which a partition begins a new segment, whether records come or not.")                    \
-    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                            \
-      "How long a tombstone stays after the compaction that removed what it deletes.")                  \
-    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                                 \
-      "Age a record has before compaction may remove it.")
+#define WEIR_TOPIC_SETTINGS_LIST(X)                                                                                                                                         \
+    X(retention_ms, 1, 604800000, 1, 1, 9223372036854, "milliseconds",                                                                                                      \
+      "Age at which records may go, by whole segments; unlimited: never; 0: at once, kept as 1. With "                                                                      \
+      "cleanup `delete`. A topic of kind queue: unlimited.")                                                                                                                \
+    X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                                                                                           \
+      "Bytes each partition may keep in segments before the oldest go; 0: all go that may, kept as 1.")                                                                     \
+    X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                                                                                                    \
+      "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")                                                                                \
+    X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                                                                                                        \
+      "Age at which a partition begins a new segment, whether records come or not.")                                                                                        \
+    X(delete_retention_ms, 5, 86400000, 0, 1, 9223372036854, "milliseconds",                                                                                                \
+      "How long a tombstone stays after the compaction that removed what it deletes.")                                                                                      \
+    X(min_compaction_lag_ms, 6, 0, 0, 0, 9223372036854, "milliseconds",                                                                                                     \
+      "Age a record has before compaction may remove it.")                                                                                                                  \
+    X(retention_unsettled, 7, 1, 0, 1, 2, "word",                                                                                                                           \
+      "expire: retention removes records whether groups have settled them or not; keep: not before all groups have, up to retention_unsettled_bytes. A topic of kind log.") \
+    X(retention_unsettled_bytes, 8, 1073741824, 1, 1, 4611686018427387904, "bytes",                                                                                         \
+      "With keep: bytes beyond retention that each partition keeps for its groups; what is more goes all the same. -1: any number.")
 
 /* A zeroed one asks for the defaults. */
 typedef struct weir_topic_options {
@@ -83,6 +94,9 @@ WEIR_API int64_t weir_topic_setting_get(const weir_topic_options *options,
                                         const weir_topic_setting *setting);
 WEIR_API void weir_topic_setting_put(weir_topic_options *options, const weir_topic_setting *setting,
                                      int64_t value);
+/* The word that stands for a value of `retention_unsettled`: "expire", "keep". NULL: the setting is told
+ * in numbers, or no word stands for this one. */
+WEIR_API const char *weir_topic_setting_word(const weir_topic_setting *setting, int64_t value);
 /* Whether the setting may have this value (0 may always stand for the default). */
 WEIR_API bool weir_topic_setting_fits(const weir_topic_setting *setting, int64_t value);
 /* What a value that somebody wrote down is kept as: a 0 of a setting that begins at 1 (keep nothing

@@ -51,6 +51,7 @@ typedef struct crash_point {
     sim_disk *disk;
     sim_call call; /* its data are the point's */
     sim_model model;
+    model_group groups[MODEL_GROUPS];
     uint64_t answers;    /* a hash over all that clients were told by then */
     weir_level survives; /* of crashes before it, after which no recovery has been read */
     int64_t producer;

@@ -74,6 +74,7 @@ static void call_recorded(void *arg, const sim_call *call)
     point->call = *call;
     point->call.data = call->data != NULL ? copy_of(call->data, call->bytes) : NULL;
     crash_model_copy(&w->model, &point->model);
+    group_model_copy(w->groups, point->groups);
     point->answers = w->hash + w->model.send_count;
     point->survives = w->survives;
     point->producer = r->run->producer;
@@ -124,6 +125,7 @@ void crash_record(const crash_workload *workload, uint64_t seed, bool trace, cra
     w->chance = (sim_random){seed * 2654435761u + 17};
     w->disk = sim_disk_create();
     model_init(&w->model);
+    group_model_init(w->groups);
     configure(workload, w);
     recorder r = {.run = &run, .points = points, .counts = counts};
     r.before = sim_disk_clone(w->disk);
@@ -147,6 +149,7 @@ void crash_record(const crash_workload *workload, uint64_t seed, bool trace, cra
         counts->events[i] += w->events[i];
     }
     model_fini(&w->model);
+    group_model_fini(w->groups);
     sim_disk_destroy(r.before);
     sim_disk_destroy(w->disk);
 }
@@ -158,6 +161,7 @@ void crash_points_fini(crash_points *points)
         sim_disk_destroy(point->disk);
         free(point->call.data);
         model_fini(&point->model);
+        group_model_fini(point->groups);
     }
     free(points->items);
     memset(points, 0, sizeof(*points));

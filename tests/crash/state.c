@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { DRAINED_ONE_IN = 3 }; /* states: members take and settle all there is */
+
 static crash_run run; /* large; one at a time */
 static uint32_t recovery_calls;
 static uint32_t recovery_dies;
@@ -58,12 +60,14 @@ static void begin(const crash_points *points, const crash_point *point, const cr
     w->chance = (sim_random){sim_disk_content(disk)};
     w->seed = w->chance.state;
     crash_model_copy(&point->model, &w->model);
+    group_model_copy(point->groups, w->groups);
     run.producer = point->producer;
     memcpy(run.retries, point->retries, sizeof(run.retries));
     bool kill = choice->kind == CHOICE_KILL || choice->kind == CHOICE_KILL_PART;
     weir_level survives = kill ? WEIR_LEVEL_OS : WEIR_LEVEL_DISK;
     w->survives = point->survives > survives ? point->survives : survives;
     model_crashed(&w->model, w->survives);
+    group_model_crashed(w->groups, w->survives);
 }
 
 static void use(uint32_t *calls)
@@ -75,6 +79,9 @@ static void use(uint32_t *calls)
     crash_retries_send(&run);
     if (world_up(w)) {
         crash_appends(&run);
+    }
+    if (world_up(w) && w->seed % DRAINED_ONE_IN == 0) {
+        world_groups_drain(w);
     }
     if (world_up(w)) {
         world_crash(w, SIM_CRASH_POWER);
@@ -116,6 +123,7 @@ bool crash_check(const crash_points *points, const crash_point *point, const cra
     weir_log_sink(NULL, NULL);
     count(counts, choice);
     model_fini(&w->model);
+    group_model_fini(w->groups);
     sim_disk_destroy(disk);
     return held;
 }

@@ -697,6 +697,51 @@ static void mixed(crash_run *run)
     }
 }
 
+static void op(crash_run *run, sim_op_kind kind)
+{
+    if (world_up(&run->w)) {
+        world_op(&run->w, &(sim_op){kind, 0});
+    }
+}
+
+/* Groups of a model over the first two topics, and what their members do. */
+static void groups_of(crash_run *run, weir_model model)
+{
+    topic_make(run, 0, (weir_topic_options){.partitions = 2});
+    topic_make(run, 1, (weir_topic_options){.partitions = 1, .level = WEIR_LEVEL_OS});
+    for (int i = 0; i < 3 && world_up(&run->w); i++) {
+        world_group_make(&run->w, model);
+        settle(run);
+    }
+    for (int i = 0; i < 70 && world_up(&run->w); i++) {
+        static const sim_op_kind RARE[] = {SIM_OP_GROUP_MODE,   SIM_OP_GROUP_RESET,
+                                           SIM_OP_GROUP_ALTER,  SIM_OP_GROUP_DIE,
+                                           SIM_OP_GROUP_LEAVE,  SIM_OP_GROUP_SETTLE_WRONG,
+                                           SIM_OP_GROUP_DELETE, SIM_OP_GROUP_CREATE};
+        publish_any(run, (uint32_t)i % 2, 300);
+        op(run, i % 9 < 2 ? SIM_OP_GROUP_JOIN : SIM_OP_GROUP_TAKE);
+        op(run, SIM_OP_GROUP_SETTLE);
+        moves(run);
+        op(run, SIM_OP_GROUP_SETTLE);
+        if (i % 4 == 3) {
+            op(run, RARE[below(run, sizeof(RARE) / sizeof(RARE[0]))]);
+        }
+        if (i % 10 == 9) {
+            pass(run, 400);
+        }
+    }
+}
+
+static void streams(crash_run *run)
+{
+    groups_of(run, WEIR_MODEL_STREAM);
+}
+
+static void queues(crash_run *run)
+{
+    groups_of(run, WEIR_MODEL_QUEUE);
+}
+
 const crash_workload CRASH_WORKLOADS[] = {
     {"roll", NULL, roll},
     {"checkpoint", checkpoint_configure, checkpoint},
@@ -711,6 +756,8 @@ const crash_workload CRASH_WORKLOADS[] = {
     {"levels", NULL, levels},
     {"restarts", straight_configure, restarts},
     {"mixed", straight_configure, mixed},
+    {"streams", checkpoint_configure, streams},
+    {"queues", checkpoint_configure, queues},
 };
 
 uint32_t crash_workload_count(void)

@@ -7,7 +7,9 @@
  * hand over records, let time pass, stop and take over. Whatever happens:
  *
  * - what the session writes is a stream of whole packets that a server may send;
- * - every operation is answered once, and at the end nothing is pending and no chunk is held.
+ * - every operation is answered once, and at the end nothing is pending and no chunk is held;
+ * - a member has one take at a time, is told nothing once it leaves, and settles only what it was
+ *   handed, each record once.
  *
  * The harness calls abort() when one of these is broken; sanitizers find the rest. */
 #include "adapters/proto/mqtt/session.h"
@@ -19,14 +21,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPS_MAX = 512, INPUT_BYTES_MAX = 4096, RECORDS = 4, STEPS_MAX = 512 };
+enum {
+    OPS_MAX = 512,
+    MEMBERS_MAX = 64,
+    LEASES_MAX = 1024,
+    INPUT_BYTES_MAX = 4096,
+    RECORDS = 4,
+    STEPS_MAX = 512
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+typedef struct member {
+    bool taking;
+    bool leaving;
+} member;
 
 typedef struct open_op {
     weir_completion_type type;
     uint64_t token;
     void *user;
+    member *member;
+    const weir_group_info *group; /* that is told */
 } open_op;
 
 typedef struct world {
@@ -42,6 +58,11 @@ typedef struct world {
     bool closed;
     weir_err claim;
     uint32_t slots;
+    member members[MEMBERS_MAX];
+    size_t member_count;
+    uint8_t leases[LEASES_MAX]; /* a bit for each record that is under it */
+    uint64_t lease_count;
+    uint32_t takes;
 } world;
 
 static world *now_in; /* the port's functions have no other way to it */
@@ -62,7 +83,7 @@ static weir_err accept_op(weir_completion_type type, void *user, uint64_t token)
     }
     now_in->room--;
     if (type != 0) {
-        now_in->ops[now_in->op_count++] = (open_op){type, token, user};
+        now_in->ops[now_in->op_count++] = (open_op){.type = type, .token = token, .user = user};
     }
     return WEIR_OK;
 }
@@ -118,8 +139,104 @@ static weir_err port_credit(weir_port *port, weir_subscriber *subscriber, uint64
     return accept_op(0, NULL, 0);
 }
 
-static const weir_mqtt_port_ops port_ops = {port_publish,   port_open,        port_close,
-                                            port_subscribe, port_unsubscribe, port_credit};
+static weir_err port_groups(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    static weir_bytes topic = {(const uint8_t *)"t", 1};
+    static weir_group_info queue = {.options = {.model = WEIR_MODEL_QUEUE}};
+    static weir_group_info stream = {.options = {.model = WEIR_MODEL_STREAM}};
+    (void)port;
+    weir_err err = accept_op(WEIR_COMPLETION_GROUPS, user, token);
+    queue.options.topics = stream.options.topics = &topic;
+    queue.options.topic_count = stream.options.topic_count = 1;
+    if (err == WEIR_OK &&
+        (weir_bytes_equal(name, WEIR_TEXT("g")) || weir_bytes_equal(name, topic))) {
+        now_in->ops[now_in->op_count - 1].group = &queue;
+    } else if (err == WEIR_OK && weir_bytes_equal(name, WEIR_TEXT("s"))) {
+        now_in->ops[now_in->op_count - 1].group = &stream;
+    }
+    return err;
+}
+
+static weir_err port_join(weir_port *port, const weir_join *join, void *user, uint64_t token)
+{
+    (void)port;
+    require(join->group.len > 0 && join->options == NULL);
+    return accept_op(WEIR_COMPLETION_MEMBER, user, token);
+}
+
+static member *member_here(weir_member *handle)
+{
+    member *own = (member *)(void *)handle;
+    require(own >= now_in->members && own < now_in->members + now_in->member_count &&
+            !own->leaving);
+    return own;
+}
+
+static weir_err accept_of(member *own, weir_completion_type type, void *user, uint64_t token)
+{
+    weir_err err = accept_op(type, user, token);
+    if (err == WEIR_OK) {
+        now_in->ops[now_in->op_count - 1].member = own;
+    }
+    return err;
+}
+
+static weir_err port_leave(weir_port *port, weir_member *handle, bool orderly, void *user,
+                           uint64_t token)
+{
+    member *own = member_here(handle);
+    (void)port;
+    (void)orderly;
+    weir_err err = accept_of(own, WEIR_COMPLETION_LEFT, user, token);
+    own->leaving = err == WEIR_OK;
+    return err;
+}
+
+static weir_err port_care(weir_port *port, weir_member *handle)
+{
+    (void)port;
+    (void)member_here(handle);
+    return accept_op(0, NULL, 0);
+}
+
+static weir_err port_take(weir_port *port, weir_member *handle, const weir_take *take, void *user,
+                          uint64_t token)
+{
+    member *own = member_here(handle);
+    (void)port;
+    require(!own->taking && take->records_max > 0);
+    weir_err err = accept_of(own, WEIR_COMPLETION_TAKEN, user, token);
+    own->taking = err == WEIR_OK;
+    return err;
+}
+
+static weir_err port_settle(weir_port *port, weir_member *handle, const weir_settle *settle,
+                            void *user, uint64_t token)
+{
+    member *own = member_here(handle);
+    (void)port;
+    require(settle->range_count > 0 && settle->epoch == 1);
+    weir_err err = settle->no_confirm ? accept_op(0, user, token)
+                                      : accept_of(own, WEIR_COMPLETION_SETTLED, user, token);
+    for (uint32_t i = 0; err == WEIR_OK && i < settle->range_count; i++) {
+        const weir_settle_range *range = &settle->ranges[i];
+        require(range->lease > 0 && range->lease <= now_in->lease_count && range->first >= 0 &&
+                range->last >= range->first && range->last < RECORDS);
+        for (int64_t offset = range->first; offset <= range->last; offset++) {
+            uint8_t bit = (uint8_t)(1u << offset);
+            require((now_in->leases[range->lease - 1] & bit) != 0);
+            if (settle->verb != WEIR_VERB_RENEW) {
+                now_in->leases[range->lease - 1] &= (uint8_t)~bit;
+            }
+        }
+    }
+    return err;
+}
+
+static const weir_mqtt_port_ops port_ops = {
+    port_publish, port_open,   port_close, port_subscribe, port_unsubscribe,
+    port_credit,  port_groups, port_join,  port_leave,     port_care,
+    port_take,    port_care,   port_settle};
 
 /* ---- The hooks ---- */
 
@@ -235,17 +352,91 @@ static void give_packet(world *w, const weir_mqtt_packet *packet)
     give_input(w, wire, len);
 }
 
+/* What a take gets: nothing, or some of the records, under a lease or without. */
+static void hand_over(world *w, weir_taken *taken)
+{
+    uint32_t turn = w->takes++;
+    uint32_t first = turn % RECORDS;
+    taken->mode = turn % 7 == 6 ? WEIR_MODE_AT_MOST_ONCE : WEIR_MODE_AT_LEAST_ONCE;
+    taken->epoch = 1;
+    taken->lease_ms = turn % 5 == 4 ? -1 : 1000;
+    if (turn % 3 == 2 || w->lease_count == LEASES_MAX) {
+        return;
+    }
+    taken->runs = malloc(sizeof(*taken->runs));
+    require(taken->runs != NULL);
+    taken->run_count = 1;
+    taken->runs[0] = (weir_handed){.chunk = weir_chunk_keep(the_chunk()),
+                                   .first = first,
+                                   .count = turn % 2 == 0 ? 1 : RECORDS - first,
+                                   .lease = w->lease_count + 1,
+                                   .leased = 1};
+    uint32_t bits = ((1u << taken->runs[0].count) - 1) << first;
+    w->leases[w->lease_count++] = taken->mode == WEIR_MODE_AT_MOST_ONCE ? 0 : (uint8_t)bits;
+}
+
+static void joined(world *w, weir_completion *done)
+{
+    if (done->err == WEIR_OK && w->member_count == MEMBERS_MAX) {
+        done->err = WEIR_LIMIT;
+    }
+    if (done->err == WEIR_OK) {
+        w->members[w->member_count] = (member){.taking = false};
+        done->joined =
+            (weir_joined){.member = (weir_member *)(void *)&w->members[w->member_count++],
+                          .model = WEIR_MODEL_QUEUE,
+                          .lease_ms = 1000,
+                          .session_ms = 1000};
+    }
+}
+
+/* Before a member has left, all that it is owed is answered. */
+static void complete(world *w, size_t index, weir_err err);
+static void complete_before_left(world *w, const member *own)
+{
+    for (size_t i = w->op_count; i > 0; i--) {
+        if (i <= w->op_count && w->ops[i - 1].member == own) {
+            complete(w, i - 1, WEIR_CLOSED);
+        }
+    }
+}
+
 static void complete(world *w, size_t index, weir_err err)
 {
     open_op op = w->ops[index];
     weir_completion done = {.type = op.type, .err = err, .user = op.user, .token = op.token};
     memmove(&w->ops[index], &w->ops[index + 1], (--w->op_count - index) * sizeof(w->ops[0]));
+    switch (op.type) {
+    case WEIR_COMPLETION_GROUPS:
+        done.err = err == WEIR_OK && op.group == NULL ? WEIR_NOT_FOUND : err;
+        done.groups.groups = (weir_group_info *)(uintptr_t)op.group;
+        done.groups.count = done.err == WEIR_OK;
+        break;
+    case WEIR_COMPLETION_MEMBER:
+        joined(w, &done);
+        break;
+    case WEIR_COMPLETION_LEFT:
+        done.err = WEIR_OK;
+        complete_before_left(w, op.member);
+        break;
+    case WEIR_COMPLETION_TAKEN:
+        op.member->taking = false;
+        if (err == WEIR_OK) {
+            hand_over(w, &done.taken);
+        }
+        break;
+    default:
+        break;
+    }
     if (op.type == WEIR_COMPLETION_PUBLISH) {
         done.published.level = WEIR_LEVEL_DISK;
     } else if (op.type == WEIR_COMPLETION_UNSUBSCRIBE) {
         done.existed = true;
     }
     note(w, weir_mqtt_session_complete(w->session, &done, &w->out));
+    if (op.type == WEIR_COMPLETION_TAKEN) {
+        weir_completion_drop(&done);
+    }
 }
 
 static void deliver(world *w, uint8_t argument)
@@ -307,7 +498,9 @@ static void send_publish(world *w, script *s)
 
 static void send_filters(world *w, script *s, uint8_t type)
 {
-    static const char *const names[] = {"#", "a/+", "t/#", "$share/g/a", "a/#/b", "t/k", "+", "a"};
+    static const char *const names[] = {"#",     "a/+", "t/#", "$share/g/t/#",
+                                        "a/#/b", "t/k", "+",   "a"};
+    static const char *const shares[] = {NULL, "$queue/t", "$share/s/t/#", "$share/g/t"};
     uint8_t payload[256];
     size_t len = 0;
     weir_mqtt_packet packet = {.type = type};
@@ -318,8 +511,9 @@ static void send_filters(world *w, script *s, uint8_t type)
         if (w->version == WEIR_MQTT_5) {
             options |= bits >> 1 & 0x18;
         }
-        len += weir_mqtt_filter_encode(weir_bytes_of(names[bits & 7]), type == WEIR_MQTT_SUBSCRIBE,
-                                       options, payload + len, sizeof(payload) - len);
+        const char *name = (bits >> 6) != 0 ? shares[bits >> 6] : names[bits & 7];
+        len += weir_mqtt_filter_encode(weir_bytes_of(name), type == WEIR_MQTT_SUBSCRIBE, options,
+                                       payload + len, sizeof(payload) - len);
     }
     packet.payload = (weir_bytes){payload, len};
     give_packet(w, &packet);
@@ -328,7 +522,9 @@ static void send_filters(world *w, script *s, uint8_t type)
 static void send_puback(world *w, script *s)
 {
     weir_mqtt_packet packet = {.type = WEIR_MQTT_PUBACK};
-    packet.id = (uint16_t)(1 + next(s) % 16);
+    uint8_t bits = next(s);
+    packet.id = (uint16_t)(1 + bits % 16);
+    packet.reason = w->version == WEIR_MQTT_5 && (bits & 0x80) != 0 ? WEIR_MQTT_UNSPECIFIED : 0;
     give_packet(w, &packet);
 }
 

@@ -2,6 +2,8 @@
 //
 //     node mqttjs_client.mjs PORT VERSION pub
 //     node mqttjs_client.mjs PORT VERSION sub QOS FILTER...
+//     node mqttjs_client.mjs PORT VERSION work ID QOS FILTER    5.0: a payload that begins with "bad" is
+//                                                               answered with PUBACK 0x83
 //
 // PORT is one of TCP, or a whole URL such as ws://127.0.0.1:9347/mqtt.
 import { readFileSync } from 'node:fs'
@@ -48,8 +50,22 @@ async function publishAll(client) {
   await client.endAsync()
 }
 
-const client = await mqtt.connectAsync(/^\d+$/.test(port) ? `mqtt://127.0.0.1:${port}` : port,
-  { protocolVersion: Number(version), reconnectPeriod: 0 })
+const working = verb === 'work'
+const options = { protocolVersion: Number(version), reconnectPeriod: 0 }
+if (working) options.clientId = rest.shift()
+if (working && version === '5') {
+  options.customHandleAcks = (topic, payload, packet, done) => {
+    done(payload.toString().startsWith('bad') ? 0x83 : 0)
+  }
+}
+const client = await mqtt.connectAsync(/^\d+$/.test(port) ? `mqtt://127.0.0.1:${port}` : port, options)
+if (working) {
+  client.on('packetreceive', (packet) => {
+    if (packet.cmd === 'suback') {
+      console.log(JSON.stringify({ granted: packet.granted, reason: packet.properties?.reasonString ?? null }))
+    }
+  })
+}
 if (verb === 'pub') {
   await publishAll(client)
 } else {
@@ -62,5 +78,7 @@ if (verb === 'pub') {
       properties: propertiesTold(packet.properties ?? {})
     }))
   })
-  await client.subscribeAsync(rest.slice(1), { qos: Number(rest[0]) })
+  await client.subscribeAsync(rest.slice(1), { qos: Number(rest[0]) }).catch((err) => {
+    if (!working) throw err // what was granted has been told
+  })
 }

@@ -4,6 +4,8 @@
     paho_client.py PORT VERSION pub                 a JSON object a line on standard input:
                                                     topic, payload64, qos, retain, properties
     paho_client.py PORT VERSION sub QOS FILTER...   a JSON object a line on standard output, the same
+    paho_client.py PORT VERSION work ID QOS FILTER  the same as client ID, but first what was granted, and
+                                                    why not: {"granted": [CODE...], "reason": TEXT}
 
 VERSION is 4 or 5. properties: contentType, responseTopic, correlation64, expiry, payloadFormat,
 user [[name, value]...]. mqttjs_client.mjs speaks the same. pub ends once everything is acknowledged.
@@ -46,8 +48,8 @@ def properties_told(found):
     return told
 
 
-def connected(port, version, on_message=None):
-    client = mqtt.Client(protocol=mqtt.MQTTv5 if version == 5 else mqtt.MQTTv311)
+def connected(port, version, on_message=None, client_id=""):
+    client = mqtt.Client(client_id, protocol=mqtt.MQTTv5 if version == 5 else mqtt.MQTTv311)
     there = threading.Event()
     client.on_connect = lambda *_: there.set()
     client.on_message = on_message
@@ -80,12 +82,19 @@ def tell(_client, _user, message):
                       "properties": properties_told(found) if found else {}}), flush=True)
 
 
+def granted(_client, _user, _mid, codes, found=None):
+    print(json.dumps({"granted": [getattr(code, "value", code) for code in codes],
+                      "reason": getattr(found, "ReasonString", None)}), flush=True)
+
+
 def main():
     port, version, verb = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     if verb == "pub":
         publish_all(connected(port, version), version)
         return
-    client = connected(port, version, tell)
+    client = connected(port, version, tell, sys.argv.pop(4) if verb == "work" else "")
+    if verb == "work":
+        client.on_subscribe = granted
     qos = int(sys.argv[4])
     if version == 5:
         client.subscribe([(name, mqtt.SubscribeOptions(qos=qos)) for name in sys.argv[5:]])

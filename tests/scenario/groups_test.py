@@ -74,8 +74,8 @@ def load(scene, gateway_too):
         return scene.process([CLIENT, "work", urls[name], "workers", name])
 
     workers = {name: worker(name) for name in names}
-    everyone = list(workers.values())
-    for process in everyone:
+    everyone = [(name, workers[name]) for name in names]
+    for _, process in everyone:
         process.wait_lines(1)
     sent = 0
     for kill in range(KILLS + 1):
@@ -95,7 +95,7 @@ def load(scene, gateway_too):
             gateway.start()
             talk = Talk(gateway)
         workers[name] = worker(name)
-        everyone.append(workers[name])
+        everyone.append((name, workers[name]))
     support.wait_until(f"{sent} records settled", lambda: settled(talk) == sent)
     return talk, everyone, sent, names
 
@@ -105,7 +105,7 @@ def accepted_once(talk, everyone, sent, may_lack):
     group = talk.ask(cmd="group", action="info", group="workers")["group"]
     fates = {fate: count for fate, count in group["fates"].items() if count}
     assert fates == {"accepted": sent}, fates
-    told = [int(line) for process in everyone for line in process.lines() if not line.startswith(b"#")]
+    told = [int(line) for _, process in everyone for line in process.lines() if not line.startswith(b"#")]
     assert len(told) == len(set(told)), "a record was accepted twice"
     assert set(told) <= set(range(sent)), "a record that was never sent"
     lost = sent - len(told)
@@ -113,17 +113,96 @@ def accepted_once(talk, everyone, sent, may_lack):
     return group
 
 
+def stories_name_who_accepted(talk, everyone, sent):
+    """`why` has one acceptance of each record, by the front end whose member was told so."""
+    confirmed = {int(line): name for name, process in everyone for line in process.lines() if not line.startswith(b"#")}
+    for offset in range(sent):
+        story = talk.ask(cmd="why", topic="work", offset=offset)
+        accepted = [line for line in story["lines"] if line["event"] == "accepted"]
+        assert len(accepted) == 1 and accepted[0]["fate"] == "accepted", story
+        assert accepted[0]["origin"] == confirmed.get(offset, accepted[0]["origin"]), (confirmed.get(offset), story)
+        handed = [line for line in story["lines"] if line["event"] == "leased"]
+        back = [line for line in story["lines"] if line["event"] in ("connection-lost", "lease-expired", "returned")]
+        assert len(handed) == len(back) + 1 == accepted[0]["leased"], story
+        assert [group["state"] for group in story["groups"]] == ["settled"], story
+
+
 def members_killed_in_turn_leave_every_record_accepted_once():
     with support.Scene() as scene:
         talk, everyone, sent, names = load(scene, False)
         group = accepted_once(talk, everyone, sent, KILLS)
         assert {member["origin"] for member in group["members"]} == set(names), group["members"]
+        stories_name_who_accepted(talk, everyone, sent)
 
 
 def members_and_the_gateway_killed_leave_every_record_accepted_once():
     with support.Scene() as scene:
         talk, everyone, sent, names = load(scene, True)
         accepted_once(talk, everyone, sent, KILLS + KILLS // len(names) * len(names))
+        stories_name_who_accepted(talk, everyone, sent)
+
+
+def member_of(scene, gateway, urls, front_end):
+    """A worker of `workers` on a front end; of MQTT it is mosquitto_sub."""
+    if front_end != "mqtt":
+        return scene.process([CLIENT, "work", urls[front_end], "workers", front_end])
+    return scene.process(["mosquitto_sub", "-p", str(gateway.port), "-V", "5", "-i", "mqtt", "-q", "1", "-D", "connect",
+                          "receive-maximum", "20", "-F", "%p", "-t", "$share/workers/work/#"])
+
+
+def numbers_of(process):
+    return [int(line) for line in process.lines() if not line.startswith(b"#")]
+
+
+def group_told(talk):
+    return talk.ask(cmd="group", action="info", group="workers")["group"]
+
+
+def an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_fate():
+    """Each is killed three times while it has records and more come."""
+    front_ends = ["mqtt", "websocket", "nng"]
+    with support.Scene() as scene:
+        gateway, urls = gateway_of(scene)
+        talk = Talk(gateway)
+        talk.ask(cmd="topic", action="create", topic="work", durability="os")
+        talk.ask(cmd="group", action="create", group="workers", model="queue", topic="work",
+                 lease_ms=2000, delivery_limit=-1)  # a killed REQ socket is noticed by its leases
+        members = {name: member_of(scene, gateway, urls, name) for name in front_ends}
+        everyone = list(members.values())
+        sent = 0
+
+        def all_there():
+            return {one["origin"] for one in group_told(talk)["members"]} == set(front_ends)
+
+        for kill in range(KILLS + 1):
+            support.wait_until("a member of each front end", all_there)
+            step = RECORDS // (KILLS + 1)
+            name = front_ends[kill % len(front_ends)]
+            before = len(members[name].lines())
+            for i in range(sent, sent + step):
+                talk.ask(cmd="publish", topic="work", records=[{"key": str(i), "value": str(i)}])
+                if i == sent + step // 2 and kill < KILLS:
+                    support.wait_until(f"{name} to have something", lambda: len(members[name].lines()) > before)
+                    members[name].end()
+            sent += step
+            if kill < KILLS:
+                members[name] = member_of(scene, gateway, urls, name)
+                everyone.append(members[name])
+        support.wait_until(f"{sent} records settled", lambda: settled(talk) == sent)
+        group = group_told(talk)
+        assert {fate: count for fate, count in group["fates"].items() if count} == {"accepted": sent}, group
+        for part in group["partitions"]:  # over [start, end)
+            assert sum(part["fates"].values()) == part["end"] - part["start"], part
+            assert part["leased"] == part["lag"] == 0, part
+        assert {one["origin"] for one in group["members"]} == set(front_ends), group
+        told = {front_end: [number for process in everyone if front_end in process.command
+                            for number in numbers_of(process)] for front_end in front_ends}
+        # weir.v1 workers print what was confirmed as theirs; mosquitto_sub what it got, acknowledged or not.
+        confirmed = told["websocket"] + told["nng"]
+        assert len(confirmed) == len(set(confirmed)), "a record was accepted twice"
+        assert all(told.values()) and set().union(*told.values()) <= set(range(sent)), told
+        lost = sent - len(set().union(*told.values()))
+        assert lost <= KILLS, f"{lost} records were accepted by nobody who said so"
 
 
 def leased_of(body):
@@ -176,4 +255,5 @@ support.run_tests([
     records_leased_in_frames_are_settled_in_frames,
     members_killed_in_turn_leave_every_record_accepted_once,
     members_and_the_gateway_killed_leave_every_record_accepted_once,
+    an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_fate,
 ], *sys.argv[2:])

@@ -266,6 +266,7 @@ static void sends_counted(sim_world *w, const sim_ask *ask, const weir_completio
         [WEIR_LEVEL_DISK] = SIM_EVENT_acknowledged_disk,
     };
     world_event(w, LEVELS[done->published.level]);
+    w->stamped_ms = done->published.timestamp_ms;
     w->events[SIM_EVENT_acknowledged_lz4] += ask->codec == 3 ? 1 : 0;
     w->events[SIM_EVENT_acknowledged_zstd] += ask->codec == 4 ? 1 : 0;
     if (send->batch_count > 0) {

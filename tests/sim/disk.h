@@ -190,7 +190,8 @@ void sim_disk_dump(const sim_disk *disk);           /* to standard error, for a 
  */
 
 uint64_t sim_disk_now_ns(const sim_disk *disk);
-void sim_disk_pass(sim_disk *disk, uint64_t ns);        /* time goes by */
+void sim_disk_pass(sim_disk *disk, uint64_t ns); /* time goes by */
+int64_t sim_disk_wall_ms(const sim_disk *disk);
 void sim_disk_wall_jump(sim_disk *disk, int64_t by_ms); /* the wall clock alone */
 
 /* ---- Processes -------------------------------------------------------------------------------------

@@ -100,10 +100,14 @@ static uint64_t env_monotonic_ns(weir_env *env)
     return of(env)->disk->now_ns += TICK_NS;
 }
 
+int64_t sim_disk_wall_ms(const sim_disk *disk)
+{
+    return (int64_t)(disk->now_ns / 1000000) + disk->wall_offset_ms;
+}
+
 static int64_t env_wall_ms(weir_env *env)
 {
-    const sim_disk *disk = of(env)->disk;
-    return (int64_t)(disk->now_ns / 1000000) + disk->wall_offset_ms;
+    return sim_disk_wall_ms(of(env)->disk);
 }
 
 static void env_random(weir_env *env, void *out, size_t len)

@@ -14,6 +14,24 @@ void group_model_init(model_group *groups)
     }
 }
 
+void group_model_copy(const model_group *from, model_group *to)
+{
+    memcpy(to, from, MODEL_GROUPS * sizeof(*to));
+    for (uint32_t i = 0; i < MODEL_GROUPS * MODEL_TOPICS * MODEL_PARTITIONS; i++) {
+        group_log *log = &to[i / MODEL_PARTITIONS / MODEL_TOPICS]
+                              .logs[i / MODEL_PARTITIONS % MODEL_TOPICS][i % MODEL_PARTITIONS];
+        const group_slot *slots = log->slots;
+        if (slots == NULL) {
+            continue;
+        }
+        log->slots = malloc((size_t)log->count * sizeof(*slots));
+        if (log->slots == NULL) {
+            abort();
+        }
+        memcpy(log->slots, slots, (size_t)log->count * sizeof(*slots));
+    }
+}
+
 static void each_log(model_group *group, void (*each)(group_log *log, uint64_t arg), uint64_t arg)
 {
     for (uint32_t i = 0; i < MODEL_TOPICS * MODEL_PARTITIONS; i++) {
@@ -92,11 +110,12 @@ static void counters_check(const model_group *group, sim_model *model, const gro
 
 void group_model_released(model_group *group, const sim_model *model, uint32_t topic,
                           uint32_t partition, int64_t offset, uint64_t lease, uint64_t epoch,
-                          bool failed)
+                          bool failed, uint64_t until_ns)
 {
     group_slot *slot = group_model_slot(group, model, topic, partition, offset);
     if (slot->lease == lease && slot->epoch == epoch) {
         slot->given = failed ? GIVEN_FAILED : GIVEN_RELEASED;
+        slot->until_ns = until_ns;
     }
 }
 
@@ -106,6 +125,10 @@ void group_model_handed(model_group *group, sim_model *model, uint32_t topic, ui
 {
     group_slot *slot = group_model_slot(group, model, topic, partition, offset);
     const char *name = model->topics[topic].name;
+    if (group->client) {
+        slot->times++;
+        return;
+    }
     if (once && slot->once) {
         model_fail(model, "[G1] group %s: %s/%u offset %" PRId64 " is handed over twice",
                    group->name, name, partition, offset);
@@ -126,7 +149,9 @@ void group_model_handed(model_group *group, sim_model *model, uint32_t topic, ui
         slot->leased = run->leased;
         slot->failed = run->failed;
         slot->given = GIVEN_NOT;
+        slot->until_ns = 0;
     }
+    slot->answered |= once;
     if (once) {
         slot->once = true;
         slot->settled = true;
@@ -178,6 +203,7 @@ static void log_crashed(group_log *log, uint64_t survives)
         }
         slot->lease = 0;
         slot->stamp = 0;
+        slot->until_ns = 0;
     }
 }
 
@@ -209,6 +235,38 @@ void group_model_recovered(model_group *groups, const sim_model *model)
     }
 }
 
+void group_model_key(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
+                     int64_t offset, uint8_t key)
+{
+    const model_log *records = &model->topics[topic].logs[partition];
+    const group_log *log = log_of(group, model, topic, partition);
+    int64_t end = offset < records->count ? offset : records->count;
+    end = end < log->count ? end : log->count;
+    for (int64_t at = log->start; at < end; at++) {
+        uint32_t number = records->slots[at].send;
+        const group_slot *slot = &log->slots[at];
+        const model_send *send = number == MODEL_NONE ? NULL : &model->sends[number];
+        bool met = slot->times > 0 || !group->from_end;
+        if (send != NULL && send->key == key && send->expires == 0 && met && !slot->answered) {
+            model_fail(model,
+                       "[G11] group %s: %s/%u offset %" PRId64 " of key %u is handed out, and "
+                       "%" PRId64 " was not settled",
+                       group->name, model->topics[topic].name, partition, offset, key, at);
+            return;
+        }
+    }
+}
+
+int64_t group_model_committed(const group_log *log)
+{
+    for (int64_t at = log->count; at > 0; at--) {
+        if (log->slots[at - 1].settled) {
+            return at;
+        }
+    }
+    return 0;
+}
+
 void group_model_told(model_group *group, sim_model *model, const weir_group_info *info)
 {
     for (uint32_t i = 0; i < info->partition_count; i++) {
@@ -218,7 +276,8 @@ void group_model_told(model_group *group, sim_model *model, const weir_group_inf
             sum += part->fates[fate];
         }
         uint64_t whole = part->end > part->start ? (uint64_t)(part->end - part->start) : 0;
-        if (sum != whole || part->fates[WEIR_FATE_PENDING] > whole) {
+        bool all = group->key != 0 || sum == whole; /* others are no records of the group */
+        if (!all || sum > whole || part->fates[WEIR_FATE_PENDING] > whole) {
             model_fail(model,
                        "[G5] group %s: %.*s/%u from %" PRId64 " to %" PRId64
                        " has fates that add up to %" PRIu64 ", %" PRIu64 " of them pending",
@@ -238,6 +297,16 @@ static void handed_all(model_group *group, sim_model *model, uint32_t topic,
     const model_topic *of = &model->topics[topic];
     for (int64_t offset = part->start; offset < part->end && !of->trims && !of->compacts;
          offset++) {
+        uint32_t number = offset < of->logs[part->partition].count
+                              ? of->logs[part->partition].slots[offset].send
+                              : MODEL_NONE;
+        const model_send *send = number == MODEL_NONE ? NULL : &model->sends[number];
+        if (group->key != 0 && (send == NULL || send->key != group->key)) {
+            continue;
+        }
+        if (send != NULL && send->expires > 0) {
+            continue;
+        }
         if (group_model_slot(group, model, topic, part->partition, offset)->times == 0) {
             model_fail(model, "[G6] group %s: %s/%u offset %" PRId64 " was never handed over",
                        group->name, of->name, part->partition, offset);
@@ -245,19 +314,41 @@ static void handed_all(model_group *group, sim_model *model, uint32_t topic,
     }
 }
 
+uint64_t group_model_owed(const model_group *group, const sim_model *model,
+                          const weir_group_partition *part)
+{
+    uint64_t owed = 0;
+    uint32_t topic = model_topic_of(model, part->topic);
+    bool passes = group->model == WEIR_MODEL_STREAM && group->key != 0;
+    if (!passes) {
+        return part->fates[WEIR_FATE_PENDING];
+    }
+    if (topic == MODEL_NONE || part->partition >= MODEL_PARTITIONS ||
+        model->topics[topic].compacts) { /* nobody knows what compaction left */
+        return 0;
+    }
+    const model_log *log = &model->topics[topic].logs[part->partition];
+    int64_t end = part->end < log->count ? part->end : log->count;
+    for (int64_t at = part->committed; at < end; at++) {
+        uint32_t number = at >= log->start ? log->slots[at].send : MODEL_NONE;
+        owed += number != MODEL_NONE && model->sends[number].key == group->key ? 1 : 0;
+    }
+    return owed;
+}
+
 void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info)
 {
     for (uint32_t i = 0; i < info->partition_count; i++) {
         const weir_group_partition *part = &info->partitions[i];
         uint32_t topic = model_topic_of(model, part->topic);
-        if (part->fates[WEIR_FATE_PENDING] > 0) {
+        if (group_model_owed(group, model, part) > 0) {
             model_fail(model,
                        "[G6] group %s: %.*s/%u has %" PRIu64 " records pending at the end "
                        "(committed %" PRId64 ", end %" PRId64 ", leased %" PRIu64
                        ", delayed %" PRIu64 ")",
                        group->name, (int)part->topic.len, part->topic.ptr, part->partition,
-                       part->fates[WEIR_FATE_PENDING], part->committed, part->end, part->leased,
-                       part->delayed);
+                       group_model_owed(group, model, part), part->committed, part->end,
+                       part->leased, part->delayed);
         } else if (group->strict && topic != MODEL_NONE) {
             handed_all(group, model, topic, part);
         }

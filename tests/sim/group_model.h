@@ -13,6 +13,10 @@
  *      pending, and each record was handed over.
  * [G7] Groups are there once that was acknowledged, and gone once that was.
  * [G8] A lease raises `leased` by one, and `failed` by one when it is a failure; a release is none.
+ * [G10] A record is not handed out before its time, nor one that was released before its delay.
+ * [G11] Of a key one record is out at a time, in order; the first one's delay is that of the key.
+ * [G12] Of a single active consumer's group the oldest member gets all.
+ * [G13] What was committed, at a level that every crash since left alone, is committed after a start.
  * [G9] A record that is dead-lettered has one letter, and there are as many letters as such fates. */
 #ifndef WEIR_TESTS_SIM_GROUP_MODEL_H
 #define WEIR_TESTS_SIM_GROUP_MODEL_H
@@ -31,6 +35,8 @@ typedef struct group_slot {
     uint32_t leased; /* as told with the newest lease */
     uint32_t failed;
     group_given given; /* back, by an answer under the newest lease */
+    bool answered;     /* somebody accepted or rejected it, whatever came of that */
+    uint64_t until_ns; /* it was released until then; 0: not */
     uint64_t lease;    /* the newest that was seen in this life; 0: none */
     uint64_t epoch;
     uint64_t stamp; /* lease, or generation, under which it was settled */
@@ -58,6 +64,12 @@ typedef struct model_group {
     weir_mode mode;
     uint32_t mode_stamp; /* raised with each change that is asked for */
     uint32_t modes_open; /* changes that are not answered */
+    bool client;         /* it promises nothing, or did */
+    bool keyed;          /* one record of a key at a time */
+    bool single;         /* one member gets all */
+    bool from_end;       /* it began there */
+    bool lost;           /* takes are refused since its place was removed */
+    uint8_t key;         /* of the records that it reads; 0: all */
     bool strict;         /* each record must be handed over */
     uint32_t names;      /* that it had */
     bool named_again;    /* one of its name was there before */
@@ -67,6 +79,7 @@ typedef struct model_group {
 
 void group_model_init(model_group *groups);
 void group_model_fini(model_group *groups);
+void group_model_copy(const model_group *from, model_group *to); /* `to` is group_model_fini's */
 /* Nothing is known any more of what became of its records. */
 void group_model_forget(model_group *group);
 group_slot *group_model_slot(model_group *group, const sim_model *model, uint32_t topic,
@@ -81,14 +94,23 @@ void group_model_settled(model_group *group, const sim_model *model, uint32_t to
 /* It was released under this lease. */
 void group_model_released(model_group *group, const sim_model *model, uint32_t topic,
                           uint32_t partition, int64_t offset, uint64_t lease, uint64_t epoch,
-                          bool failed);
+                          bool failed, uint64_t until_ns);
 void group_model_owned(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
                        uint64_t generation, uint64_t member);
 void group_model_crashed(model_group *groups, weir_level survives);
 /* The model knows what is left of each log. */
 void group_model_recovered(model_group *groups, const sim_model *model);
+/* [G11] The record may be handed out: each of its key before it was answered. */
+void group_model_key(model_group *group, sim_model *model, uint32_t topic, uint32_t partition,
+                     int64_t offset, uint8_t key);
+/* [G13] Behind what is settled last of a stream's partition. */
+int64_t group_model_committed(const group_log *log);
 /* [G5] */
 void group_model_told(model_group *group, sim_model *model, const weir_group_info *info);
+/* Records that are still to be handed out or settled. What a stream passed over behind the last record
+ * that it hands out is pending until a commit passes it, and owed to nobody. */
+uint64_t group_model_owed(const model_group *group, const sim_model *model,
+                          const weir_group_partition *part);
 /* [G6] */
 void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info);
 

@@ -6,6 +6,7 @@
  * members.c. */
 #include "tests/sim/groups.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { DELAY_MS_MAX = 400 };
@@ -64,7 +65,45 @@ static void dead_topic(sim_world *w, uint32_t port)
     }
 }
 
+/* Over a topic, over all, or over a key of all. */
+static void filter_choose(sim_world *w, model_group *group, uint32_t topic, char *out, size_t size)
+{
+    uint64_t how = below(w, 4);
+    if (how == 0) {
+        (void)snprintf(out, size, "#");
+    } else if (how == 1) {
+        group->key = (uint8_t)(2 + below(w, MODEL_KEYS - 2));
+        weir_bytes key = model_key(group->key);
+        (void)snprintf(out, size, "+/%.*s", (int)key.len, key.ptr);
+    } else {
+        (void)snprintf(out, size, "%s/#", w->model.topics[topic].name);
+    }
+}
+
+/* What the group is for as long as it lives. */
+static void kind_choose(sim_world *w, model_group *group, weir_group_options *options)
+{
+    if (options->model == WEIR_MODEL_QUEUE) {
+        options->key_ordered = one_in(w, 4) ? 1 : 2;
+        options->single_active = one_in(w, 5) ? 1 : 2;
+    } else {
+        options->mode = one_in(w, 6) ? WEIR_MODE_CLIENT_COMMIT : options->mode;
+        options->removed = (weir_group_place)below(w, 4);
+    }
+    options->start = one_in(w, 5) ? WEIR_PLACE_END : WEIR_PLACE_DEFAULT;
+    group->client = options->mode == WEIR_MODE_CLIENT_COMMIT;
+    group->keyed = options->key_ordered == 1;
+    group->single = options->single_active == 1;
+    group->from_end = options->start == WEIR_PLACE_END;
+    group->lost = false;
+}
+
 void world_group_create(sim_world *w)
+{
+    world_group_make(w, one_in(w, 2) ? WEIR_MODEL_QUEUE : WEIR_MODEL_STREAM);
+}
+
+void world_group_make(sim_world *w, weir_model model)
 {
     uint64_t token = 0;
     char filter[16];
@@ -83,7 +122,7 @@ void world_group_create(sim_world *w)
                            weir_bytes_of(w->model.topics[other].name)};
     weir_group_options options = {.mode = one_in(w, 3) ? WEIR_MODE_AT_MOST_ONCE
                                                        : WEIR_MODE_AT_LEAST_ONCE,
-                                  .model = one_in(w, 2) ? WEIR_MODEL_QUEUE : WEIR_MODEL_STREAM,
+                                  .model = model,
                                   .expiry_ms = -1};
     group->model = options.model;
     group->was_reset = false;
@@ -92,17 +131,15 @@ void world_group_create(sim_world *w)
         (void)snprintf(group->name, sizeof(group->name), "g%u.%u", index, group->names++);
     }
     settings_choose(w, group, &options);
+    group->key = 0;
     if (one_in(w, 3)) {
-        (void)snprintf(filter, sizeof(filter), "%s/#", w->model.topics[topic].name);
+        filter_choose(w, group, topic, filter, sizeof(filter));
         options.filter = weir_bytes_of(filter);
     } else {
         options.topics = topics;
         options.topic_count = topic != other ? 2 : 1;
     }
-    if (options.model == WEIR_MODEL_QUEUE) {
-        options.key_ordered = one_in(w, 4) ? 1 : 2;
-        options.single_active = one_in(w, 5) ? 1 : 2;
-    }
+    kind_choose(w, group, &options);
     if (one_in(w, 2)) {
         dead_topic(w, port);
         options.dead_letter = weir_bytes_of(DEAD);
@@ -110,9 +147,10 @@ void world_group_create(sim_world *w)
     group->strict = options.mode == WEIR_MODE_AT_LEAST_ONCE && options.delivery_limit <= 0;
     group->mode = options.mode;
     weir_err err = weir_port_group_create(w->ports[port], name_of(group), &options, NULL, token);
-    world_say(w, "    group %s model %d mode %d%s topic %u and %u: %s, ask %u", group->name,
-              options.model, options.mode, options.key_ordered == 1 ? " ordered" : "", topic, other,
-              weir_err_name(err), (unsigned)token);
+    world_say(w, "    group %s model %d mode %d%s%s topic %u and %u, or %s: %s, ask %u",
+              group->name, options.model, options.mode, group->keyed ? " ordered" : "",
+              group->single ? " single" : "", topic, other,
+              options.topic_count > 0 ? "none" : filter, weir_err_name(err), (unsigned)token);
     if (err == WEIR_OK) {
         group->exists = GROUP_CREATING;
     } else {
@@ -139,10 +177,9 @@ void world_group_delete(sim_world *w)
     group->exists = GROUP_DELETING;
 }
 
-void world_group_reset(sim_world *w)
+static void group_reset(sim_world *w, uint32_t index, weir_reset_kind kind, int64_t value)
 {
     uint64_t token = 0;
-    uint32_t index = world_any_group(w, GROUP_YES);
     uint32_t port = (uint32_t)below(w, MODEL_PORTS);
     sim_ask *ask =
         index == MODEL_NONE ? NULL : world_ask_group(w, ASK_GROUP_RESET, index, port, &token);
@@ -150,13 +187,7 @@ void world_group_reset(sim_world *w)
         return;
     }
     model_group *group = &w->groups[index];
-    weir_reset reset = {.group = name_of(group),
-                        .partition = -1,
-                        .kind = one_in(w, 2) ? WEIR_RESET_BEGINNING : WEIR_RESET_END};
-    if (one_in(w, 3)) {
-        reset.kind = WEIR_RESET_SHIFT;
-        reset.value = (int64_t)below(w, 40) - 20;
-    }
+    weir_reset reset = {.group = name_of(group), .partition = -1, .kind = kind, .value = value};
     if (weir_port_group_reset(w->ports[port], &reset, NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
         return;
@@ -164,6 +195,22 @@ void world_group_reset(sim_world *w)
     group->resets++;
     group->was_reset = true;
     group->strict = false; /* what it passes over nobody is handed */
+}
+
+void world_group_reset(sim_world *w)
+{
+    uint32_t index = world_any_group(w, GROUP_YES);
+    if (one_in(w, 3)) {
+        group_reset(w, index, WEIR_RESET_SHIFT, (int64_t)below(w, 40) - 20);
+    } else {
+        group_reset(w, index, one_in(w, 2) ? WEIR_RESET_BEGINNING : WEIR_RESET_END, 0);
+    }
+}
+
+void world_group_find_place(sim_world *w, uint32_t index)
+{
+    w->groups[index].lost = false;
+    group_reset(w, index, WEIR_RESET_BEGINNING, 0);
 }
 
 void world_group_mode(sim_world *w)
@@ -180,6 +227,11 @@ void world_group_mode(sim_world *w)
     model_group *group = &w->groups[index];
     weir_group_options change = {.mode = one_in(w, 3) ? WEIR_MODE_AT_MOST_ONCE
                                                       : WEIR_MODE_AT_LEAST_ONCE};
+    if (group->model == WEIR_MODEL_STREAM && one_in(w, 6)) {
+        change.mode = WEIR_MODE_CLIENT_COMMIT;
+        group->client = true;
+        group->strict = false;
+    }
     ask->offset = change.mode;
     if (weir_port_group_alter(w->ports[port], name_of(group), &change, NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
@@ -316,6 +368,26 @@ static const weir_group_info *info_of(const weir_groups *groups, const model_gro
     return NULL;
 }
 
+/* [G13] */
+static void commits_check(sim_world *w, const model_group *group, const weir_group_info *info)
+{
+    for (uint32_t i = 0; i < info->partition_count && group->model == WEIR_MODEL_STREAM; i++) {
+        const weir_group_partition *part = &info->partitions[i];
+        uint32_t topic = model_topic_of(&w->model, part->topic);
+        bool known = topic != MODEL_NONE && part->partition < MODEL_PARTITIONS &&
+                     w->model.topics[topic].exists == TOPIC_YES;
+        const group_log *log = known ? &group->logs[topic][part->partition] : NULL;
+        bool same = known && log->incarnation == w->model.topics[topic].incarnation;
+        if (same && group_model_committed(log) > part->committed) {
+            model_fail(&w->model,
+                       "[G13] group %s: %s/%u is committed up to %" PRId64 ", and was up to "
+                       "%" PRId64,
+                       group->name, w->model.topics[topic].name, part->partition, part->committed,
+                       group_model_committed(log));
+        }
+    }
+}
+
 static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info, bool settle)
 {
     model_group *group = &w->groups[index];
@@ -339,8 +411,16 @@ static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info
     }
     if (group->exists == GROUP_YES) {
         group_model_told(group, &w->model, info);
+        w->events[SIM_EVENT_record_expired] += info->fates[WEIR_FATE_EXPIRED] > 0 ? 1 : 0;
+        w->events[SIM_EVENT_record_superseded] += info->fates[WEIR_FATE_SUPERSEDED] > 0 ? 1 : 0;
     }
-    w->pending[index] = info->fates[WEIR_FATE_PENDING];
+    if (group->exists == GROUP_YES && settle && group->resets == 0) {
+        commits_check(w, group, info);
+    }
+    w->pending[index] = 0;
+    for (uint32_t i = 0; i < info->partition_count; i++) {
+        w->pending[index] += group_model_owed(group, &w->model, &info->partitions[i]);
+    }
     w->letter_fates[index] = info->fates[WEIR_FATE_DEAD_LETTERED];
     if (w->drained && group->exists == GROUP_YES) {
         group_model_drained(group, &w->model, info);

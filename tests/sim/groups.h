@@ -27,6 +27,9 @@ bool world_ask_group_current(const sim_world *w, const sim_ask *ask);
 uint32_t world_any_group(sim_world *w, group_exists exists); /* MODEL_NONE: none */
 sim_ask *world_group_list_ask(sim_world *w, uint32_t port);  /* NULL: it could not be asked */
 
+/* Its place was removed, and it waits for somebody to say where it goes on. */
+void world_group_find_place(sim_world *w, uint32_t index);
+
 /* letters.c. [G9] Reads the dead letters; false: it broke off. */
 bool world_letters_check(sim_world *w);
 void world_letters_fetched(sim_world *w, const weir_completion *done);

@@ -82,6 +82,7 @@ static void join_group(sim_world *w, uint32_t group, bool plain)
     }
     world_say(w, "    member %u of %s on port %u%s, ask %u", ask->reader, w->groups[group].name,
               port, join.instance.ptr != NULL ? " static" : "", (unsigned)token);
+    ask->end = (int64_t)sim_disk_now_ns(w->disk);
     member->state = MEMBER_JOINING;
     member->heard_ns = sim_disk_now_ns(w->disk);
     member->port = (uint8_t)port;
@@ -230,6 +231,9 @@ static void held_drop(sim_member *member, uint32_t index)
 
 static bool item_same(const sim_world *w, const sim_item *item)
 {
+    if (item->topic >= MODEL_TOPICS) {
+        return false; /* a dead letter that is read by a group */
+    }
     const model_topic *topic = &w->model.topics[item->topic];
     return topic->exists == TOPIC_YES && topic->incarnation == item->incarnation;
 }
@@ -238,7 +242,7 @@ static bool item_same(const sim_world *w, const sim_item *item)
 static bool item_over(sim_world *w, const sim_member *member, const sim_item *item)
 {
     model_group *group = &w->groups[member->group];
-    if (!item_same(w, item)) {
+    if (!item_same(w, item) || group->client) {
         return false;
     }
     if (group->model == WEIR_MODEL_STREAM) {
@@ -250,6 +254,22 @@ static bool item_over(sim_world *w, const sim_member *member, const sim_item *it
         group_model_slot(group, &w->model, item->topic, item->partition, item->offset);
     bool again = slot->lease > item->stamp && slot->epoch == item->epoch;
     return again || (slot->settled && slot->stamp == item->stamp && slot->epoch == item->epoch);
+}
+
+static weir_bytes topic_of(const sim_world *w, const sim_item *item)
+{
+    return item->topic < MODEL_TOPICS ? weir_bytes_of(w->model.topics[item->topic].name)
+                                      : WEIR_TEXT("dead");
+}
+
+static void mark_answered(sim_world *w, const sim_member *member, const sim_item *item,
+                          weir_verb verb)
+{
+    if (item_same(w, item) && (verb == WEIR_VERB_ACCEPT || verb == WEIR_VERB_REJECT)) {
+        group_model_slot(&w->groups[member->group], &w->model, item->topic, item->partition,
+                         item->offset)
+            ->answered = true;
+    }
 }
 
 /* `over`: nobody may settle it so. */
@@ -267,7 +287,8 @@ static void settle_items(sim_world *w, sim_member *member, const sim_settle *wit
     for (uint32_t i = 0; i < with->count; i++) {
         const sim_item *item = &with->items[i];
         kept->over &= over || item_over(w, member, item);
-        ranges[i] = (weir_settle_range){.topic = weir_bytes_of(w->model.topics[item->topic].name),
+        mark_answered(w, member, item, with->verb);
+        ranges[i] = (weir_settle_range){.topic = topic_of(w, item),
                                         .partition = item->partition,
                                         .first = item->offset,
                                         .last = item->offset,
@@ -281,9 +302,11 @@ static void settle_items(sim_world *w, sim_member *member, const sim_settle *wit
                           .delay_ms = one_in(w, 3) ? (int64_t)below(w, DELAY_MS_MAX) : 0,
                           .failed = one_in(w, 3)};
     kept->failed = settle.failed;
+    kept->until_ns = sim_disk_now_ns(w->disk) + (uint64_t)settle.delay_ms * 1000000;
     if (w->groups[member->group].model == WEIR_MODEL_STREAM) {
         settle.delay_ms = 0;
     }
+    ask->end = (int64_t)sim_disk_now_ns(w->disk);
     ask->reader = index_of(w, member);
     weir_err err = weir_port_settle(w->ports[member->port], member->handle, &settle, NULL, token);
     world_say(w,
@@ -380,7 +403,7 @@ static void settled(sim_world *w, const sim_ask *ask, const weir_completion *don
             const sim_item *item = &with->items[i];
             if (item_same(w, item)) {
                 group_model_released(group, &w->model, item->topic, item->partition, item->offset,
-                                     item->stamp, item->epoch, with->failed);
+                                     item->stamp, item->epoch, with->failed, with->until_ns);
             }
         }
         return;
@@ -391,9 +414,16 @@ static void settled(sim_world *w, const sim_ask *ask, const weir_completion *don
             int64_t first = group->model == WEIR_MODEL_STREAM ? 0 : item->offset;
             group_model_settled(group, &w->model, item->topic, item->partition, first, item->offset,
                                 item->stamp, done->settled.level);
-            world_event(w, SIM_EVENT_record_settled);
+            world_event(w, group->client ? SIM_EVENT_client_committed : SIM_EVENT_record_settled);
         }
     }
+}
+
+/* An answer says that it was one of the group when that was asked, or later. */
+static void was_in(sim_member *member, const sim_ask *ask)
+{
+    uint64_t asked_ns = (uint64_t)ask->end;
+    member->sure_ns = asked_ns > member->sure_ns ? asked_ns : member->sure_ns;
 }
 
 /* ---- What members are handed -------------------------------------------------------------------- */
@@ -410,6 +440,65 @@ static void hold(sim_world *w, sim_member *member, const sim_item *item)
     member->held[at] = *item;
 }
 
+/* [G10] Two milliseconds are for what clocks round. */
+static void in_time(sim_world *w, const model_group *group, const weir_record *record,
+                    const model_send *send)
+{
+    int64_t due = send->at_ms > 0 ? send->at_ms : record->timestamp_ms + send->waits_ms;
+    if (group->model != WEIR_MODEL_QUEUE || (send->at_ms == 0 && send->waits_ms == 0)) {
+        return;
+    }
+    world_event(w, SIM_EVENT_record_waited);
+    if (world_time_most_ms(w) + 2 < due) {
+        model_fail(&w->model,
+                   "[G10] group %s: offset %" PRId64 " is handed out at %" PRId64
+                   ", and is to wait until %" PRId64,
+                   group->name, record->offset, world_time_most_ms(w), due);
+    }
+}
+
+static void back_in_time(sim_world *w, const model_group *group, const group_slot *slot,
+                         const weir_handed *run, const weir_record *record)
+{
+    uint64_t now = sim_disk_now_ns(w->disk);
+    bool next = group->model == WEIR_MODEL_QUEUE && run->lease > slot->lease &&
+                run->leased == slot->leased + 1;
+    if (next && slot->until_ns > now + 2000000 && w->jumped_ns + 3600000000000u < slot->until_ns) {
+        model_fail(&w->model,
+                   "[G10] group %s: offset %" PRId64 " comes again %" PRIu64
+                   " microseconds before its delay is over",
+                   group->name, record->offset, (slot->until_ns - now) / 1000);
+    }
+}
+
+/* [G12] Nobody who joined before it, and is in touch. */
+static void alone(sim_world *w, const sim_member *member)
+{
+    uint64_t now = sim_disk_now_ns(w->disk);
+    for (uint32_t i = 0; i < SIM_MEMBERS && w->groups[member->group].single; i++) {
+        const sim_member *other = &w->members[i];
+        bool before = other->state == MEMBER_IN && !other->out && other->group == member->group &&
+                      other->made == member->made && other->number < member->number;
+        if (before && now - other->sure_ns < SESSION_LEAST_NS) {
+            model_fail(&w->model,
+                       "[G12] group %s: member %" PRIu64 " gets records, and %" PRIu64 " is active",
+                       w->groups[member->group].name, member->number, other->number);
+        }
+    }
+}
+
+/* [G11] Where each record that is not settled must come some time. */
+static void in_order(sim_world *w, model_group *group, uint32_t topic, const sim_item *item,
+                     const model_send *send)
+{
+    const model_topic *of = &w->model.topics[topic];
+    if (group->keyed && group->strict && send->key != 0 && !of->trims && !of->compacts &&
+        !w->model.gaps) {
+        world_event(w, SIM_EVENT_key_waited);
+        group_model_key(group, &w->model, topic, item->partition, item->offset, send->key);
+    }
+}
+
 static void handed(sim_world *w, const sim_ask *ask, const weir_taken *taken,
                    const weir_handed *run, uint32_t index)
 {
@@ -417,26 +506,35 @@ static void handed(sim_world *w, const sim_ask *ask, const weir_taken *taken,
     model_group *group = &w->groups[ask->topic];
     uint32_t topic = world_topic_of(w, run->chunk);
     weir_record record;
-    if (topic >= MODEL_TOPICS) {
+    bool dead = weir_bytes_equal(weir_chunk_topic(run->chunk), WEIR_TEXT("dead"));
+    if (topic >= MODEL_TOPICS && !dead) {
         return;
     }
+    topic = dead ? MODEL_TOPICS : topic;
     weir_chunk_record(run->chunk, run->first + index, &record);
     sim_item item = {.topic = (uint8_t)topic,
                      .partition = (uint8_t)weir_chunk_partition(run->chunk),
-                     .incarnation = w->model.topics[topic].incarnation,
+                     .incarnation = dead ? 0 : w->model.topics[topic].incarnation,
                      .offset = record.offset,
                      .stamp = group->model == WEIR_MODEL_QUEUE ? run->lease : taken->generation,
                      .epoch = taken->epoch};
-    (void)model_seen(&w->model, topic, item.partition, &record);
     hold(w, member, &item);
-    if (!world_ask_group_current(w, ask)) {
+    if (dead) {
         return;
     }
+    uint32_t send = model_seen(&w->model, topic, item.partition, &record);
+    if (!world_ask_group_current(w, ask) || send == MODEL_NONE) {
+        return;
+    }
+    in_time(w, group, &record, &w->model.sends[send]);
+    alone(w, member);
     bool once = ask->again && group->mode_stamp == (uint32_t)ask->offset;
     group_slot *slot = group_model_slot(group, &w->model, topic, item.partition, item.offset);
     w->events[SIM_EVENT_lease_ended] += slot->times > 0 && run->failed > slot->failed ? 1 : 0;
+    back_in_time(w, group, slot, run, &record);
     group_model_handed(group, &w->model, topic, item.partition, item.offset, run, taken->epoch,
                        item.stamp, once);
+    in_order(w, group, topic, &item, &w->model.sends[send]);
     world_event(w, once ? SIM_EVENT_record_taken_once : SIM_EVENT_record_taken);
 }
 
@@ -445,10 +543,16 @@ static void taken(sim_world *w, const sim_ask *ask, const weir_completion *done)
     sim_member *member = &w->members[ask->reader];
     member->takes = false;
     member->out |= done->err == WEIR_LEASE_LOST;
+    if (done->err == WEIR_OFFSET_OUT_OF_RANGE) {
+        w->groups[member->group].lost = true;
+        world_event(w, SIM_EVENT_position_removed);
+    }
     if (done->err != WEIR_OK) {
         return;
     }
+    w->events[SIM_EVENT_member_came_back] += member->lapsed && done->taken.run_count > 0 ? 1 : 0;
     member->lapsed &= ask->end < (int64_t)member->lapsed_ns;
+    was_in(member, ask);
     for (uint32_t i = 0; i < done->taken.run_count; i++) {
         const weir_handed *run = &done->taken.runs[i];
         world_say(w,
@@ -475,7 +579,7 @@ static void sole_owner(sim_world *w, const sim_member *member, uint64_t generati
         bool newer = other->has_in > generation; /* what `member` hears is old */
         bool has = same && !newer && (other->has[topic] >> partition & 1) != 0 &&
                    other->has_of[topic] == w->model.topics[topic].incarnation;
-        bool late = other->lapsed || now - other->heard_ns >= SESSION_LEAST_NS ||
+        bool late = now - other->sure_ns >= SESSION_LEAST_NS ||
                     (other->revoke != 0 && now - other->revoke_ns >= REVOKE_LEAST_NS);
         if (has && !late) {
             model_fail(&w->model,
@@ -574,6 +678,7 @@ void world_member_answered(sim_world *w, const sim_ask *ask, const weir_completi
     case ASK_JOIN:
         if (done->err == WEIR_OK) {
             member->state = MEMBER_IN;
+            was_in(member, ask);
             member->handle = done->joined.member;
             member->number = done->joined.number;
             member->made = w->groups[member->group].made;
@@ -589,6 +694,9 @@ void world_member_answered(sim_world *w, const sim_ask *ask, const weir_completi
         taken(w, ask, done);
         break;
     case ASK_SETTLE:
+        if (done->err == WEIR_OK) {
+            was_in(member, ask);
+        }
         settled(w, ask, done);
         break;
     default:
@@ -628,9 +736,12 @@ static void drain_one(sim_world *w, uint32_t group)
 {
     weir_take wanted = {.records_max = SIM_HELD, .bytes_max = 1 << 20};
     sim_member *member = member_of(w, group);
-    if (member == NULL) {
+    bool lost = w->groups[group].lost;
+    if (member == NULL && lost) {
+        world_group_find_place(w, group);
+    } else if (member == NULL) {
         join_group(w, group, true);
-    } else if (member->state == MEMBER_IN && member->out) {
+    } else if (member->state == MEMBER_IN && (member->out || lost)) {
         leave(w, member);
     } else if (member->state == MEMBER_IN && !member->takes) {
         accept_all(w, member);

@@ -55,6 +55,9 @@ typedef struct model_send {
     uint32_t batch_index;
     uint32_t batch_count;
     int32_t value_bytes; /* -1: null */
+    int64_t waits_ms;    /* queue groups wait so long with it, */
+    int64_t at_ms;       /* or until then; 0: not */
+    int32_t expires;     /* 1 and the seconds after which it is over for them; 0: never */
     int32_t partition;   /* -1: unknown */
     int64_t offset;      /* -1: unknown */
 } model_send;

@@ -9,6 +9,7 @@
 #include "core/base/assert.h"
 #include "core/batch/batch.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,15 +112,43 @@ static void submit_publish(sim_world *w, uint32_t send, const weir_publish *publ
     }
 }
 
+/* Headers by which queue groups wait with a record, or let it go. */
+static uint32_t times_choose(sim_world *w, model_send *send, weir_header *headers, char text[24])
+{
+    const char *name = "expiry";
+    int64_t value = 0;
+    switch (below(w, 40)) {
+    case 0:
+        name = "deliver-at";
+        value = send->at_ms = w->stamped_ms + (int64_t)below(w, 600);
+        break;
+    case 1:
+    case 2:
+        name = "delay";
+        value = send->waits_ms = (int64_t)below(w, 600);
+        break;
+    case 3:
+        value = (int64_t)below(w, 3);
+        send->expires = 1 + (int32_t)value;
+        break;
+    default:
+        return 0;
+    }
+    (void)snprintf(text, 24, "%" PRId64, value);
+    *headers = (weir_header){weir_bytes_of(name), weir_bytes_of(text)};
+    return 1;
+}
+
 static void publish(sim_world *w, uint32_t topic, bool keyed)
 {
     static uint8_t value[VALUE_BYTES_MAX];
     uint8_t name[64];
+    char text[24];
     uint32_t number = model_sends(&w->model, any_send(w, topic, any_port(w)));
-    const model_send *send = &w->model.sends[number];
-    weir_header header = {WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}};
-    weir_publish record = {.headers = &header,
-                           .header_count = 1,
+    model_send *send = &w->model.sends[number];
+    weir_header headers[2] = {{WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}}};
+    weir_publish record = {.headers = headers,
+                           .header_count = 1 + times_choose(w, send, &headers[1], text),
                            .attributes = send->attributes,
                            .publisher = send->port + 1,
                            .no_confirm = one_in(w, 12)};
@@ -654,7 +683,10 @@ static void op_audit(sim_world *w)
 static void op_clock_jump(sim_world *w)
 {
     int64_t hours = (int64_t)below(w, 9) - 4;
+    (void)world_time_most_ms(w);
     sim_disk_wall_jump(w->disk, hours * HOUR_MS);
+    w->jumped_ns = sim_disk_now_ns(w->disk);
+    (void)world_time_most_ms(w);
     world_event(w, SIM_EVENT_clock_jump);
 }
 

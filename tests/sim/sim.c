@@ -229,6 +229,16 @@ bool world_settle(sim_world *w, uint64_t most_ns)
     return w->asks_open == 0;
 }
 
+int64_t world_time_most_ms(sim_world *w)
+{
+    uint64_t now = sim_disk_now_ns(w->disk);
+    int64_t wall = sim_disk_wall_ms(w->disk);
+    int64_t on = w->time_ms + (int64_t)((now - w->time_ns + 999999) / 1000000);
+    w->time_ms = on > wall ? on : wall;
+    w->time_ns = now;
+    return w->time_ms + 1;
+}
+
 void world_latency(sim_world *w, sim_latency latency)
 {
     w->latency = latency;

@@ -133,6 +133,13 @@ typedef struct sim_op {
     X(late_answer_refused)                                                                         \
     X(dead_letter)                                                                                 \
     X(dead_letters_counted)                                                                        \
+    X(record_waited)                                                                               \
+    X(record_expired)                                                                              \
+    X(record_superseded)                                                                           \
+    X(key_waited)                                                                                  \
+    X(position_removed)                                                                            \
+    X(client_committed)                                                                            \
+    X(member_came_back)                                                                            \
     X(mode_changed)                                                                                \
     X(group_altered)                                                                               \
     X(group_drained)                                                                               \
@@ -335,7 +342,8 @@ typedef struct sim_settle {
     uint32_t count;
     weir_verb verb;
     bool failed;
-    bool over; /* it is known that nothing of it may be settled */
+    uint64_t until_ns; /* RELEASE: not before */
+    bool over;         /* it is known that nothing of it may be settled */
 } sim_settle;
 
 typedef enum sim_member_state {
@@ -360,6 +368,7 @@ typedef struct sim_member {
     uint8_t gave[MODEL_TOPICS];    /* it was asked for them, and gave them up */
     uint64_t has_in;               /* generation */
     uint32_t has_of[MODEL_TOPICS]; /* the topics' incarnations then */
+    uint64_t sure_ns;              /* it was surely a member of its group */
     uint64_t heard_ns;             /* it said last that it is there */
     bool lapsed;                   /* it was silent for so long that it may be out, */
     uint64_t lapsed_ns;            /* until then */
@@ -416,9 +425,13 @@ typedef struct sim_world {
     bool flips;            /* this run damages synced bytes */
     bool faulted;          /* faults are planted, or the disk is full */
     bool was_full;
-    bool sync_lost; /* a sync failed in this life: what is above `disk` is in doubt, [P1] */
-    bool damaged;   /* a flipped bit keeps it from starting: the run ends */
-    bool quiet;     /* the faults have stopped */
+    bool sync_lost;     /* a sync failed in this life: what is above `disk` is in doubt, [P1] */
+    bool damaged;       /* a flipped bit keeps it from starting: the run ends */
+    bool quiet;         /* the faults have stopped */
+    int64_t time_ms;    /* the engine's time was not beyond it ... */
+    uint64_t time_ns;   /* ... then */
+    int64_t stamped_ms; /* engine time of the last record that was acknowledged */
+    uint64_t jumped_ns; /* the wall clock, last */
     bool trace;
 } sim_world;
 
@@ -454,6 +467,8 @@ bool world_settle(sim_world *w, uint64_t most_ns); /* until nothing is open; fal
  * something came between. */
 bool world_interval(sim_world *w);
 void world_latency(sim_world *w, sim_latency latency);
+/* The engine's time is not beyond it: it goes with the wall clock, or on with the monotonic one. */
+int64_t world_time_most_ms(sim_world *w);
 /* Something about topics was asked and is not answered. */
 bool world_topics_change(const sim_world *w);
 sim_ask *world_ask(sim_world *w, ask_kind kind, uint32_t port, uint64_t *token); /* NULL: full */
@@ -492,6 +507,7 @@ void world_named_recovered(sim_world *w); /* the model knows what is left */
 
 /* groups.c, members.c */
 void world_group_create(sim_world *w);
+void world_group_make(sim_world *w, weir_model model);
 void world_group_join(sim_world *w);
 void world_group_leave(sim_world *w);
 void world_group_die(sim_world *w);

@@ -72,8 +72,8 @@ typedef enum weir_mqtt_reason {
     WEIR_MQTT_TOPIC_ALIAS_INVALID = 0x94,
     WEIR_MQTT_PACKET_TOO_LARGE = 0x95,
     WEIR_MQTT_QUOTA_EXCEEDED = 0x97,
+    WEIR_MQTT_ADMINISTRATIVE = 0x98,
     WEIR_MQTT_QOS_NOT_SUPPORTED = 0x9b,
-    WEIR_MQTT_SHARED_NOT_SUPPORTED = 0x9e,
 } weir_mqtt_reason;
 
 /* ---- Properties (MQTT 5.0 section 2.2.2.2) ------------------------------------------------------

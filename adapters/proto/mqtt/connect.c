@@ -238,7 +238,6 @@ static size_t connack_properties(const weir_mqtt_session *session, weir_mqtt_pro
     const weir_limits *limits = session->context->limits;
     size_t count = 0;
     list[count++] = (weir_mqtt_property){.name = WEIR_MQTT_MAXIMUM_QOS, .number = 1};
-    list[count++] = (weir_mqtt_property){.name = WEIR_MQTT_SHARED_AVAILABLE, .number = 0};
     list[count++] = (weir_mqtt_property){.name = WEIR_MQTT_MAXIMUM_PACKET_SIZE,
                                          .number = (uint32_t)limits->packet_bytes_max};
     if (limits->in_flight_max < 65535) {

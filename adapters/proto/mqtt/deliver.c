@@ -77,7 +77,7 @@ static void view_make(delivery_view *made, const weir_mqtt_session *session,
     made->view.identifiers = made->identifiers;
 }
 
-static uint32_t window_size(const weir_mqtt_session *session)
+uint32_t weir_mqtt_window_size(const weir_mqtt_session *session)
 {
     uint64_t ours = session->context->limits->in_flight_max;
     return ours < session->receive_max ? (uint32_t)ours : session->receive_max;
@@ -85,7 +85,7 @@ static uint32_t window_size(const weir_mqtt_session *session)
 
 static uint32_t window_free(const weir_mqtt_session *session)
 {
-    return window_size(session) - session->window.count; /* [D1] */
+    return weir_mqtt_window_size(session) - session->window.count; /* [D1] */
 }
 
 static void tally_count(weir_mqtt_session *session, const mqtt_tally *tally)
@@ -123,7 +123,7 @@ static weir_err ids_patch(weir_mqtt_session *session, weir_buffer *out, size_t s
 }
 
 /* How many ids can be taken for certain: a gap-ridden window has fewer than its count tells. */
-static uint32_t ids_free(const weir_mqtt_session *session)
+uint32_t weir_mqtt_ids_free(const weir_mqtt_session *session)
 {
     uint32_t by_count = window_free(session), by_span = 65535 - session->window.span;
     return by_count < by_span ? by_count : by_span;
@@ -135,7 +135,7 @@ static bool deliver_cached(weir_mqtt_session *session, const delivery_view *made
     mqtt_tally tally = {0};
     size_t start = out->len;
     if (!weir_mqtt_wire_cache_write(session->context->cache, &made->view, delivery,
-                                    ids_free(session), out, &tally)) {
+                                    weir_mqtt_ids_free(session), out, &tally)) {
         return false;
     }
     *err = tally.acknowledged > 0 ? ids_patch(session, out, start) : WEIR_OK;
@@ -256,9 +256,9 @@ static void held_pop(weir_mqtt_session *session)
     }
 }
 
-static weir_err held_send(weir_mqtt_session *session, weir_buffer *out)
+weir_err weir_mqtt_deliver_held(weir_mqtt_session *session, weir_buffer *out)
 {
-    while (session->held != NULL && ids_free(session) > 0) {
+    while (session->held != NULL && weir_mqtt_ids_free(session) > 0) {
         mqtt_run *run = &session->held->runs[session->held->first];
         weir_err err = run_send(session, run, out);
         if (err != WEIR_OK) {
@@ -295,18 +295,19 @@ weir_err weir_mqtt_deliver_acked(weir_mqtt_session *session, uint16_t id, weir_b
         return WEIR_PROTOCOL;
     }
     session->acked_records++;
-    return held_send(session, out);
+    return weir_mqtt_deliver_held(session, out);
 }
 
 void weir_mqtt_credit_begin(weir_mqtt_session *session, bool acknowledged)
 {
     session->spent_bytes = session->context->limits->output_bytes_max;
-    session->spent_records = acknowledged ? window_size(session) : CREDIT_RECORDS_UNBOUNDED;
+    session->spent_records =
+        acknowledged ? weir_mqtt_window_size(session) : CREDIT_RECORDS_UNBOUNDED;
 }
 
 weir_err weir_mqtt_credit_flush(weir_mqtt_session *session, bool drained)
 {
-    uint32_t window = window_size(session);
+    uint32_t window = weir_mqtt_window_size(session);
     uint64_t bytes_batch = session->context->limits->output_bytes_max / CREDIT_BATCHES;
     /* A full window waits for nothing: a client whose system gathers small packets (Nagle) sends
      * its other PUBACKs only when the first one is answered. */

@@ -34,6 +34,7 @@ enum { REASON_PROPERTIES_MAX = 2, KEEP_ALIVE_MS = 1500 /* one and a half times [
 weir_err weir_mqtt_context_init(weir_mqtt_context *context)
 {
     context->id_count = 0;
+    context->share_log_ms = 0;
     context->stats = (weir_mqtt_stats){0};
     return weir_mqtt_wire_cache_create(&context->cache);
 }
@@ -51,7 +52,11 @@ void weir_mqtt_context_turn_end(weir_mqtt_context *context)
 
 void weir_mqtt_context_quiet(weir_mqtt_context *context, const weir_completion *completion)
 {
-    context->stats.quiet_refused += completion->err != WEIR_OK;
+    if (completion->type == WEIR_COMPLETION_SETTLED) {
+        context->stats.share_late += completion->settled.refused;
+    } else {
+        context->stats.quiet_refused += completion->err != WEIR_OK;
+    }
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -88,6 +93,7 @@ void weir_mqtt_session_destroy(weir_mqtt_session *session)
         return;
     }
     weir_mqtt_publish_fini(session);
+    weir_mqtt_shares_fini(session);
     weir_mqtt_subscribe_fini(session);
     weir_mqtt_deliver_fini(session);
     weir_mqtt_will_forget(session);
@@ -122,7 +128,8 @@ weir_err weir_mqtt_session_end(weir_mqtt_session *session)
     }
     session->ending = true;
     weir_mqtt_deliver_fini(session);
-    if (weir_mqtt_will_publish(session) != WEIR_OK || subscriber_end(session) != WEIR_OK) {
+    if (weir_mqtt_will_publish(session) != WEIR_OK || subscriber_end(session) != WEIR_OK ||
+        weir_mqtt_shares_end(session) != WEIR_OK) {
         return WEIR_AGAIN;
     }
     if (session->claimed) {
@@ -237,13 +244,17 @@ static weir_err disconnect_take(weir_mqtt_session *session, const weir_mqtt_pack
     if (packet->reason == WEIR_MQTT_SUCCESS) {
         weir_mqtt_will_forget(session); /* [MQTT-3.14.4-3], [MQTT-3.1.2-10] */
     }
+    session->orderly = packet->reason < WEIR_MQTT_UNSPECIFIED;
     return weir_mqtt_close(session, packet->reason, "The client said DISCONNECT.");
 }
 
 static weir_err puback_take(weir_mqtt_session *session, const weir_mqtt_packet *packet,
                             weir_buffer *out)
 {
-    weir_err err = weir_mqtt_deliver_acked(session, packet->id, out); /* any reason: it is done */
+    weir_err err = weir_mqtt_share_acked(session, packet, out);
+    if (err == WEIR_NOT_FOUND) {
+        err = weir_mqtt_deliver_acked(session, packet->id, out); /* any reason: it is done */
+    }
     return err == WEIR_PROTOCOL
                ? protocol_error(session, "PUBACK for a packet id that is not in flight.", out)
                : err;
@@ -382,6 +393,20 @@ static void credit_offer(weir_mqtt_session *session, const weir_buffer *out)
     (void)weir_mqtt_credit_flush(session, drained);
 }
 
+/* Shared subscriptions do what they can; `err` is what the caller has to say. */
+static weir_err shares_go_on(weir_mqtt_session *session, weir_err err, weir_buffer *out)
+{
+    if (session->shares == NULL) {
+        return err;
+    }
+    bool drained = out->len <= session->context->limits->output_bytes_max / 2;
+    weir_err now = weir_mqtt_shares_work(session, drained, out);
+    if (now != WEIR_OK && now != WEIR_AGAIN) { /* AGAIN: drained(), or the deadline, tries again */
+        return weir_mqtt_fail(session, WEIR_MQTT_QUOTA_EXCEEDED, "Memory could not be had.", out);
+    }
+    return err;
+}
+
 weir_err weir_mqtt_session_input(weir_mqtt_session *session, weir_bytes in, weir_buffer *out,
                                  size_t *used)
 {
@@ -405,7 +430,7 @@ weir_err weir_mqtt_session_input(weir_mqtt_session *session, weir_bytes in, weir
     if (session->state == MQTT_STATE_ACTIVE && session->subscriber != NULL) {
         credit_offer(session, out);
     }
-    return err;
+    return session->state == MQTT_STATE_ACTIVE ? shares_go_on(session, err, out) : err;
 }
 
 static weir_err complete_active(weir_mqtt_session *session, weir_completion *completion,
@@ -429,9 +454,19 @@ static weir_err complete_active(weir_mqtt_session *session, weir_completion *com
     }
 }
 
+static bool is_of_share(const weir_completion *completion)
+{
+    return completion->type == WEIR_COMPLETION_GROUPS ||
+           completion->type == WEIR_COMPLETION_MEMBER || completion->type == WEIR_COMPLETION_LEFT ||
+           completion->type == WEIR_COMPLETION_TAKEN || completion->type == WEIR_COMPLETION_SETTLED;
+}
+
 weir_err weir_mqtt_session_complete(weir_mqtt_session *session, weir_completion *completion,
                                     weir_buffer *out)
 {
+    if (completion->type == WEIR_COMPLETION_ASSIGNED) {
+        return session->state == MQTT_STATE_ACTIVE ? WEIR_OK : WEIR_CLOSED; /* of no queue group */
+    }
     if (completion->type == WEIR_COMPLETION_NOTICE) {
         bool dropped = completion->notice.kind == WEIR_NOTICE_DROPPED;
         session->context->stats.dropped_owed += dropped ? completion->notice.count : 0;
@@ -442,14 +477,21 @@ weir_err weir_mqtt_session_complete(weir_mqtt_session *session, weir_completion 
     if (completion->type == WEIR_COMPLETION_CLOSED) {
         session->subscriber = NULL;
     }
-    if (session->state != MQTT_STATE_ACTIVE) {
+    bool active = session->state == MQTT_STATE_ACTIVE;
+    bool share = is_of_share(completion);
+    weir_err err = WEIR_CLOSED;
+    if (share) {
+        err = weir_mqtt_share_complete(session, completion, out);
+    } else if (active) {
+        err = complete_active(session, completion, out);
+    }
+    if (!active) {
         return WEIR_CLOSED;
     }
-    weir_err err = complete_active(session, completion, out);
     if (err != WEIR_OK && err != WEIR_CLOSED) {
         return weir_mqtt_fail(session, WEIR_MQTT_QUOTA_EXCEEDED, "Memory could not be had.", out);
     }
-    return err;
+    return err == WEIR_OK && share ? shares_go_on(session, err, out) : err;
 }
 
 weir_err weir_mqtt_session_claimed(weir_mqtt_session *session, weir_buffer *out)
@@ -464,10 +506,12 @@ weir_err weir_mqtt_session_drained(weir_mqtt_session *session, size_t pending_by
         return WEIR_OK;
     }
     bool drained = pending_bytes <= session->context->limits->output_bytes_max / 2;
-    return weir_mqtt_credit_flush(session, drained);
+    weir_err shares = weir_mqtt_shares_work(session, drained, NULL);
+    weir_err err = weir_mqtt_credit_flush(session, drained);
+    return err != WEIR_OK ? err : shares;
 }
 
-uint64_t weir_mqtt_session_deadline_ms(const weir_mqtt_session *session)
+static uint64_t silence_deadline_ms(const weir_mqtt_session *session)
 {
     switch ((mqtt_state)session->state) {
     case MQTT_STATE_NEW:
@@ -483,6 +527,14 @@ uint64_t weir_mqtt_session_deadline_ms(const weir_mqtt_session *session)
     return UINT64_MAX;
 }
 
+uint64_t weir_mqtt_session_deadline_ms(const weir_mqtt_session *session)
+{
+    uint64_t silence = silence_deadline_ms(session);
+    uint64_t shares =
+        session->state == MQTT_STATE_ACTIVE ? weir_mqtt_shares_deadline_ms(session) : UINT64_MAX;
+    return silence < shares ? silence : shares;
+}
+
 weir_err weir_mqtt_session_tick(weir_mqtt_session *session, weir_buffer *out)
 {
     weir_mqtt_stats *stats = &session->context->stats;
@@ -492,8 +544,8 @@ weir_err weir_mqtt_session_tick(weir_mqtt_session *session, weir_buffer *out)
     if (session->state == MQTT_STATE_ACTIVE && session->blocked) {
         session->seen_ms = session->context->now_ms; /* we do not listen: it is not silent */
     }
-    if (session->context->now_ms < weir_mqtt_session_deadline_ms(session)) {
-        return WEIR_OK;
+    if (session->context->now_ms < silence_deadline_ms(session)) {
+        return session->state == MQTT_STATE_ACTIVE ? shares_go_on(session, WEIR_OK, out) : WEIR_OK;
     }
     if (session->state == MQTT_STATE_ACTIVE) {
         stats->keep_alive_timeouts++;
@@ -522,6 +574,7 @@ weir_err weir_mqtt_session_stop(weir_mqtt_session *session, uint8_t reason, weir
         return WEIR_CLOSED;
     }
     session->context->stats.takeovers += reason == WEIR_MQTT_TAKEN_OVER;
+    session->orderly = reason == WEIR_MQTT_SHUTTING_DOWN;
     return weir_mqtt_fail(session, reason, stop_text(reason), out);
 }
 
@@ -563,6 +616,7 @@ size_t weir_mqtt_session_memory_bytes(const weir_mqtt_session *session)
     if (session->aliases != NULL) {
         bytes += session->aliases->count * sizeof(session->aliases->names[0]);
     }
+    bytes += weir_mqtt_shares_memory_bytes(session);
     const mqtt_subscriptions *table = session->subscriptions;
     for (uint32_t i = 0; table != NULL && i < table->capacity; i++) {
         bytes += sizeof(table->slots[i]) + table->slots[i].filter_len;

@@ -25,8 +25,9 @@
  *                 next step and after each completion of this session, which still go to complete()
  *                 (with any buffer as `out`: nothing is written any more)
  *
- * Completions of publishes without confirmation (QoS 0) have context.quiet_user as `user` and come
- * only on failure: hand them to weir_mqtt_context_quiet. All of it on the loop's thread.
+ * Completions of what is submitted without confirmation (publishes of QoS 0, answers of shared
+ * subscriptions) have context.quiet_user as `user` and come only on failure: hand them to
+ * weir_mqtt_context_quiet. All of it on the loop's thread.
  *
  * Take-over: a CONNECT calls hooks->claim with the client id. OK: the id is the session's (CONNACK
  * leaves). AGAIN: another session holds it; the transport calls weir_mqtt_session_stop(old,
@@ -58,12 +59,24 @@ typedef struct weir_mqtt_port_ops {
                             void *user, uint64_t token);
     weir_err (*credit)(weir_port *port, weir_subscriber *subscriber, uint64_t records,
                        uint64_t bytes);
+    weir_err (*groups)(weir_port *port, weir_bytes name, void *user, uint64_t token);
+    weir_err (*member_join)(weir_port *port, const weir_join *join, void *user, uint64_t token);
+    weir_err (*member_leave)(weir_port *port, weir_member *member, bool orderly, void *user,
+                             uint64_t token);
+    weir_err (*member_beat)(weir_port *port, weir_member *member);
+    weir_err (*take)(weir_port *port, weir_member *member, const weir_take *take, void *user,
+                     uint64_t token);
+    weir_err (*take_cancel)(weir_port *port, weir_member *member);
+    weir_err (*settle)(weir_port *port, weir_member *member, const weir_settle *settle, void *user,
+                       uint64_t token);
 } weir_mqtt_port_ops;
 
 #define WEIR_MQTT_PORT_OPS                                                                         \
     {                                                                                              \
         weir_port_publish, weir_port_subscriber_open, weir_port_subscriber_close,                  \
-            weir_port_subscribe, weir_port_unsubscribe, weir_port_credit                           \
+            weir_port_subscribe, weir_port_unsubscribe, weir_port_credit, weir_port_groups,        \
+            weir_port_member_join, weir_port_member_leave, weir_port_member_beat, weir_port_take,  \
+            weir_port_take_cancel, weir_port_settle                                                \
     }
 
 /* What a session asks of the transport. Every slot is filled. Called on the loop's thread, from
@@ -103,6 +116,11 @@ typedef struct weir_mqtt_hooks {
       "Records not sent: over the client's Maximum Packet Size, or no MQTT packet at all.")        \
     X(headers_dropped, "weir_mqtt_headers_dropped_total",                                          \
       "Headers not sent to 5.0 clients because they are not UTF-8 text.")                          \
+    X(shares_refused, "weir_mqtt_shares_refused_total", "Shared subscriptions refused.")           \
+    X(share_rejected, "weir_mqtt_share_rejected_total",                                            \
+      "Records that clients of shared subscriptions rejected: PUBACK 0x80 or above.")              \
+    X(share_late, "weir_mqtt_share_late_total",                                                    \
+      "Answers of shared subscriptions that came when the lease was over.")                        \
     X(dropped_owed, "weir_mqtt_dropped_slow_total", "Records dropped for slow subscribers.")       \
     X(blocked, "weir_mqtt_blocked_total", "Times a session stopped reading.")                      \
     X(refused_packet_bytes, "weir_refused_packet_bytes_total", "Limit packet_bytes_max.")          \
@@ -131,12 +149,13 @@ typedef struct weir_mqtt_context {
     const weir_limits *limits;
     const weir_mqtt_hooks *hooks;
     void *hooks_arg;
-    void *quiet_user;   /* `user` of publishes without confirmation; lives as long as the port */
+    void *quiet_user;   /* `user` of what has no confirmation; lives as long as the port */
     uint64_t id_prefix; /* random, of this loop: begins the client ids the server assigns */
     uint64_t now_ms;    /* monotonic */
     int64_t wall_ms;    /* Unix */
 
     uint64_t id_count;
+    uint64_t share_log_ms; /* a refused share is not logged before */
     weir_mqtt_wire_cache *cache;
     weir_mqtt_stats stats;
 } weir_mqtt_context;

@@ -5,7 +5,8 @@
  * will publish.c    PUBLISH in, PUBACK out                       subscribe.c  SUBSCRIBE,
  * UNSUBSCRIBE deliver.c    records out, PUBACK in, credit               wire_cache.c encoded runs,
  * shared window.c     packet ids in flight                         mapping.c    properties and
- * headers
+ * headers share.c      shared subscriptions: join, leave       share_lease.c  their records
+ *                                                              share_flight.c those with the client
  *
  *            CONNECT, claim AGAIN          claimed()
  *      NEW ----------------------> CLAIMING ------> ACTIVE
@@ -39,6 +40,7 @@ enum {
     TOKEN_SUBSCRIBE = 2,   /* the request's number << 16 | the filter's index */
     TOKEN_UNSUBSCRIBE = 3, /* alike */
     TOKEN_CLOSE = 4,
+    TOKEN_SHARE = 5, /* the share's number */
 };
 enum { TOKEN_KIND_SHIFT = 56, TOKEN_INDEX_BITS = 16, REQUESTS_MAX = 16 };
 
@@ -100,7 +102,8 @@ typedef struct mqtt_subscription {
     uint16_t filter_len;
     uint16_t pending; /* operations on it under way */
     mqtt_options options;
-    bool live; /* the engine has it */
+    bool live;                /* the engine has it */
+    struct mqtt_share *share; /* of a shared subscription */
 } mqtt_subscription;
 
 typedef struct mqtt_subscriptions {
@@ -119,6 +122,7 @@ typedef struct mqtt_request_filter {
 typedef struct mqtt_request {
     struct mqtt_request *next;
     uint64_t number;
+    char *text; /* why a filter was refused, the first that says so; NULL */
     uint16_t id;
     uint8_t type;       /* SUBSCRIBE or UNSUBSCRIBE */
     uint32_t submitted; /* filters handled so far */
@@ -171,6 +175,7 @@ struct weir_mqtt_session {
     mqtt_request *requests;
     mqtt_request *resume; /* of the packet at the front of the input; also in `requests` */
     mqtt_held *held;
+    struct mqtt_shares *shares; /* NULL before the first shared subscription */
     const char *close_text;
     uint64_t seen_ms; /* when the client was last heard; before CONNECT: when it came */
     uint64_t publisher;
@@ -198,6 +203,7 @@ struct weir_mqtt_session {
     bool blocked : 1;
     bool ending : 1;
     bool subscriber_closed : 1;
+    bool orderly : 1; /* its end is no failure of those who hold its records */
 };
 
 /* ---- session.c ------------------------------------------------------------------------------- */
@@ -244,6 +250,11 @@ weir_err weir_mqtt_subscribe_take(weir_mqtt_session *session, const weir_mqtt_pa
 weir_err weir_mqtt_subscribe_complete(weir_mqtt_session *session, const weir_completion *completion,
                                       weir_buffer *out);
 void weir_mqtt_subscribe_fini(weir_mqtt_session *session);
+/* The code of a filter that is refused so, in the session's version. */
+uint8_t weir_mqtt_subscribe_code(const weir_mqtt_session *session, weir_err err);
+/* A shared subscription's answer to the filter that `asked`; text: why not, borrowed. */
+weir_err weir_mqtt_subscribe_answer(weir_mqtt_session *session, uint64_t asked, uint8_t code,
+                                    const char *text, weir_buffer *out);
 const mqtt_subscription *weir_mqtt_slot(const weir_mqtt_session *session, uint32_t slot);
 
 /* ---- deliver.c ------------------------------------------------------------------------------- */
@@ -254,7 +265,36 @@ weir_err weir_mqtt_deliver_acked(weir_mqtt_session *session, uint16_t id, weir_b
 /* The first credit of a subscriber. `acknowledged`: a filter with QoS 1 is among the first. */
 void weir_mqtt_credit_begin(weir_mqtt_session *session, bool acknowledged);
 weir_err weir_mqtt_credit_flush(weir_mqtt_session *session, bool drained);
+/* Sends what waits for packet ids, after one became free. */
+weir_err weir_mqtt_deliver_held(weir_mqtt_session *session, weir_buffer *out);
+/* The client's Receive Maximum, or in_flight_max; and how many ids can be taken for certain. */
+uint32_t weir_mqtt_window_size(const weir_mqtt_session *session);
+uint32_t weir_mqtt_ids_free(const weir_mqtt_session *session);
 void weir_mqtt_deliver_fini(weir_mqtt_session *session);
+
+/* ---- share.c, share_lease.c: shared subscriptions -------------------------------------------- */
+
+bool weir_mqtt_filter_is_share(weir_bytes filter); /* "$share/..." or "$queue/..." */
+/* Breaks the rules for shared subscriptions: a protocol error in 5.0. */
+bool weir_mqtt_share_is_malformed(weir_bytes filter);
+bool weir_mqtt_share_filter_is_valid(weir_bytes filter);
+/* Begins to join; subscribe_answer comes. AGAIN, NO_MEMORY, and other codes for the filter. */
+weir_err weir_mqtt_share_open(weir_mqtt_session *session, weir_bytes filter, uint32_t slot,
+                              uint64_t asked, struct mqtt_share **share);
+bool weir_mqtt_share_is_asked(const struct mqtt_share *share); /* its answer has not come */
+/* Unsubscribed; its slot is no more. */
+void weir_mqtt_share_close(weir_mqtt_session *session, struct mqtt_share *share);
+weir_err weir_mqtt_share_complete(weir_mqtt_session *session, weir_completion *completion,
+                                  weir_buffer *out);
+/* A PUBACK came. NOT_FOUND: the id is no share's. AGAIN: nothing changed. */
+weir_err weir_mqtt_share_acked(weir_mqtt_session *session, const weir_mqtt_packet *packet,
+                               weir_buffer *out);
+/* Whatever is due and can be. drained: more may be taken. out may be NULL. AGAIN, NO_MEMORY. */
+weir_err weir_mqtt_shares_work(weir_mqtt_session *session, bool drained, weir_buffer *out);
+weir_err weir_mqtt_shares_end(weir_mqtt_session *session); /* AGAIN: call again */
+uint64_t weir_mqtt_shares_deadline_ms(const weir_mqtt_session *session);
+size_t weir_mqtt_shares_memory_bytes(const weir_mqtt_session *session);
+void weir_mqtt_shares_fini(weir_mqtt_session *session);
 
 /* ---- wire_cache.c: runs of records as packets ------------------------------------------------ */
 

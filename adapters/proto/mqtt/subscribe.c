@@ -142,6 +142,7 @@ static void request_destroy(weir_mqtt_session *session, mqtt_request *request)
         link = &(*link)->next;
     }
     *link = request->next;
+    free(request->text);
     free(request);
 }
 
@@ -159,7 +160,13 @@ static weir_err request_finish(weir_mqtt_session *session, mqtt_request *request
     if (request->type == WEIR_MQTT_SUBSCRIBE || session->version == WEIR_MQTT_5) {
         packet.payload = (weir_bytes){codes, request->count};
     }
-    weir_err err = weir_mqtt_packet_write(session, &packet, NULL, 0, out);
+    weir_mqtt_property why = {.name = WEIR_MQTT_REASON_STRING,
+                              .text = weir_bytes_of(request->text)};
+    bool told = request->text != NULL && session->problem_texts; /* [MQTT-3.1.2-29] */
+    weir_err err = weir_mqtt_packet_write(session, &packet, &why, told, out);
+    if (err == WEIR_TOO_LARGE && told) { /* [MQTT-3.9.2-1] */
+        err = weir_mqtt_packet_write(session, &packet, NULL, 0, out);
+    }
     request_destroy(session, request);
     return err == WEIR_TOO_LARGE ? weir_mqtt_close(session, WEIR_MQTT_PACKET_TOO_LARGE,
                                                    "The client's Maximum Packet Size is too small "
@@ -167,13 +174,15 @@ static weir_err request_finish(weir_mqtt_session *session, mqtt_request *request
                                  : err;
 }
 
-static uint8_t code_of(const weir_mqtt_session *session, weir_err err)
+uint8_t weir_mqtt_subscribe_code(const weir_mqtt_session *session, weir_err err)
 {
     if (session->version < WEIR_MQTT_5) {
         return CODE_REFUSED_3_1_1;
     }
     switch (err) {
     case WEIR_NAME_INVALID:
+    case WEIR_NOT_FOUND: /* of a shared subscription: no such group, or another */
+    case WEIR_EXISTS:
         return WEIR_MQTT_FILTER_INVALID;
     case WEIR_LIMIT:
     case WEIR_NO_MEMORY:
@@ -189,11 +198,6 @@ static uint8_t code_of(const weir_mqtt_session *session, weir_err err)
 
 /* ---- One filter of a SUBSCRIBE --------------------------------------------------------------- */
 
-static bool filter_is_shared(weir_bytes filter)
-{
-    return filter.len >= 7 && memcmp(filter.ptr, "$share/", 7) == 0;
-}
-
 static uint32_t levels_of(weir_bytes filter)
 {
     uint32_t levels = 1;
@@ -207,26 +211,24 @@ static uint32_t levels_of(weir_bytes filter)
 static uint8_t filter_refusal(weir_mqtt_session *session, weir_bytes filter)
 {
     const weir_limits *limits = session->context->limits;
-    if (filter_is_shared(filter)) {
-        return session->version == WEIR_MQTT_5 ? WEIR_MQTT_SHARED_NOT_SUPPORTED
-                                               : CODE_REFUSED_3_1_1;
-    }
+    bool valid = weir_mqtt_filter_is_share(filter) ? weir_mqtt_share_filter_is_valid(filter)
+                                                   : weir_filter_check(filter) == WEIR_OK;
     if (filter.len > limits->name_bytes_max) {
         session->context->stats.refused_name++;
-        return code_of(session, WEIR_NAME_INVALID);
+        return weir_mqtt_subscribe_code(session, WEIR_NAME_INVALID);
     }
     if (levels_of(filter) > limits->levels_max) {
         session->context->stats.refused_levels++;
-        return code_of(session, WEIR_NAME_INVALID);
+        return weir_mqtt_subscribe_code(session, WEIR_NAME_INVALID);
     }
-    if (weir_filter_check(filter) != WEIR_OK) { /* [MQTT-4.7.1-1], [MQTT-4.7.1-2] */
-        return code_of(session, WEIR_NAME_INVALID);
+    if (!valid) { /* [MQTT-4.7.1-1], [MQTT-4.7.1-2] */
+        return weir_mqtt_subscribe_code(session, WEIR_NAME_INVALID);
     }
     const mqtt_subscriptions *table = session->subscriptions;
     if (table != NULL && table->count >= limits->subscriptions_max &&
         slot_find(session, filter) == SLOT_NONE) {
         session->context->stats.refused_subscriptions++;
-        return code_of(session, WEIR_LIMIT);
+        return weir_mqtt_subscribe_code(session, WEIR_LIMIT);
     }
     return 0;
 }
@@ -290,11 +292,54 @@ static weir_err filter_submit(weir_mqtt_session *session, mqtt_request *request,
     return WEIR_OK;
 }
 
-/* The session's subscriber, opened with its first SUBSCRIBE. */
+/* A shared filter joins its group; one that is there takes the new options. AGAIN: nothing changed. */
+static weir_err share_submit(weir_mqtt_session *session, mqtt_request *request, weir_bytes filter,
+                             uint8_t options, uint32_t identifier)
+{
+    mqtt_request_filter *entry = &request->filters[request->submitted];
+    uint64_t asked = request->number << TOKEN_INDEX_BITS | request->submitted;
+    uint32_t index = slot_find(session, filter);
+    if (index != SLOT_NONE) {
+        mqtt_subscription *slot = &session->subscriptions->slots[index];
+        if (weir_mqtt_share_is_asked(slot->share)) {
+            return WEIR_AGAIN; /* the same is being joined: its answer comes first */
+        }
+        slot->options = options_of(options, identifier);
+        entry->code = slot->options.qos;
+        return WEIR_OK;
+    }
+    weir_err err = slot_take(session, filter, &index);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    mqtt_subscription *slot = &session->subscriptions->slots[index];
+    err = weir_mqtt_share_open(session, filter, index, asked, &slot->share);
+    if (err != WEIR_OK) {
+        slot_settle(session, index);
+        return err;
+    }
+    entry->slot = index;
+    entry->waiting = true;
+    slot->options = options_of(options, identifier);
+    slot->pending++;
+    request->waiting++;
+    entry->code = slot->options.qos;
+    return WEIR_OK;
+}
+
+/* The session's subscriber, opened with the first SUBSCRIBE of a filter that is not shared. */
 static weir_err subscriber_need(weir_mqtt_session *session, const weir_mqtt_packet *packet)
 {
     const weir_mqtt_context *context = session->context;
-    if (session->subscriber != NULL) {
+    weir_bytes rest = packet->payload, filter;
+    uint8_t options = 0, every = 0;
+    bool plain = false;
+    while (weir_mqtt_filter_next(&rest, true, &filter, &options)) {
+        bool shared = weir_mqtt_filter_is_share(filter);
+        every |= shared ? 0 : options & WEIR_MQTT_OPTION_QOS;
+        plain = plain || !shared;
+    }
+    if (session->subscriber != NULL || !plain) {
         return WEIR_OK;
     }
     weir_err err =
@@ -302,17 +347,28 @@ static weir_err subscriber_need(weir_mqtt_session *session, const weir_mqtt_pack
     if (err != WEIR_OK) {
         return err;
     }
-    weir_bytes rest = packet->payload, filter;
-    uint8_t options = 0, every = 0;
-    while (weir_mqtt_filter_next(&rest, true, &filter, &options)) {
-        every |= options & WEIR_MQTT_OPTION_QOS;
-    }
     weir_mqtt_credit_begin(session, every != 0);
     (void)weir_mqtt_credit_flush(session, true); /* AGAIN: drained() will try again */
     return WEIR_OK;
 }
 
 /* ---- One filter of an UNSUBSCRIBE ------------------------------------------------------------ */
+
+/* Nothing new comes from now on; what is with the client stays until it is acknowledged. AGAIN: it
+ * is being joined. */
+static weir_err share_withdraw(weir_mqtt_session *session, uint32_t index)
+{
+    mqtt_subscription *slot = &session->subscriptions->slots[index];
+    struct mqtt_share *share = slot->share;
+    if (weir_mqtt_share_is_asked(share)) {
+        return WEIR_AGAIN;
+    }
+    slot->share = NULL;
+    slot->live = false;
+    slot_settle(session, index);
+    weir_mqtt_share_close(session, share);
+    return WEIR_OK;
+}
 
 static weir_err filter_withdraw(weir_mqtt_session *session, mqtt_request *request,
                                 weir_bytes filter)
@@ -323,6 +379,9 @@ static weir_err filter_withdraw(weir_mqtt_session *session, mqtt_request *reques
     if (index == SLOT_NONE) {
         entry->code = WEIR_MQTT_NO_SUBSCRIPTION_EXISTED; /* [MQTT-3.10.4-5] */
         return WEIR_OK;
+    }
+    if (session->subscriptions->slots[index].share != NULL) {
+        return share_withdraw(session, index);
     }
     weir_err err = context->ops->unsubscribe(
         context->port, session->subscriber, filter, session->user,
@@ -350,14 +409,16 @@ static weir_err filter_take(weir_mqtt_session *session, mqtt_request *request, w
     } else {
         entry->code = filter_refusal(session, filter);
         if (entry->code == 0) {
-            err = filter_submit(session, request, filter, options, identifier);
+            err = weir_mqtt_filter_is_share(filter)
+                      ? share_submit(session, request, filter, options, identifier)
+                      : filter_submit(session, request, filter, options, identifier);
         }
     }
     if (err == WEIR_AGAIN) {
         return err;
     }
     if (err != WEIR_OK) {
-        entry->code = code_of(session, err);
+        entry->code = weir_mqtt_subscribe_code(session, err);
     }
     request->submitted++;
     return WEIR_OK;
@@ -377,10 +438,17 @@ static weir_err packet_check(weir_mqtt_session *session, const weir_mqtt_packet 
     weir_bytes rest = packet->payload, filter;
     uint8_t options = 0;
     while (weir_mqtt_filter_next(&rest, subscribe, &filter, &options)) {
-        if ((options & WEIR_MQTT_OPTION_NO_LOCAL) != 0 && filter_is_shared(filter)) {
+        bool shared = subscribe && weir_mqtt_filter_is_share(filter);
+        if (shared && (options & WEIR_MQTT_OPTION_NO_LOCAL) != 0) {
             stats->protocol_errors++; /* [MQTT-3.8.3-4] */
             return weir_mqtt_fail(session, WEIR_MQTT_PROTOCOL_ERROR,
                                   "No Local was set on a shared subscription.", out);
+        }
+        if (shared && session->version == WEIR_MQTT_5 && weir_mqtt_share_is_malformed(filter)) {
+            stats->protocol_errors++; /* [MQTT-4.8.2-1], [MQTT-4.8.2-2] */
+            return weir_mqtt_fail(session, WEIR_MQTT_PROTOCOL_ERROR,
+                                  "A shared subscription is $share/NAME/FILTER, NAME without + #.",
+                                  out);
         }
     }
     return WEIR_OK;
@@ -442,7 +510,7 @@ static void subscribe_settle(weir_mqtt_session *session, mqtt_request_filter *en
     if (err == WEIR_OK) {
         slot->live = true;
     } else {
-        entry->code = code_of(session, err);
+        entry->code = weir_mqtt_subscribe_code(session, err);
         if (slot->pending == 0) {
             slot->options = entry->previous;
         }
@@ -460,21 +528,58 @@ static void unsubscribe_settle(weir_mqtt_session *session, mqtt_request_filter *
     }
 }
 
-weir_err weir_mqtt_subscribe_complete(weir_mqtt_session *session, const weir_completion *completion,
-                                      weir_buffer *out)
+/* The filter, of a request, that waits for an answer: no longer. */
+static mqtt_request *answered(weir_mqtt_session *session, uint64_t value,
+                              mqtt_request_filter **entry)
 {
-    uint64_t value = completion->token & (((uint64_t)1 << TOKEN_KIND_SHIFT) - 1);
     uint32_t index = (uint32_t)(value & ((1u << TOKEN_INDEX_BITS) - 1));
     mqtt_request *request = session->requests;
     while (request != NULL && request->number != value >> TOKEN_INDEX_BITS) {
         request = request->next;
     }
     WEIR_ASSERT(request != NULL && index < request->submitted); /* one completion for each: [S2] */
-    mqtt_request_filter *entry = &request->filters[index];
-    WEIR_ASSERT(entry->waiting);
-    entry->waiting = false;
+    *entry = &request->filters[index];
+    WEIR_ASSERT((*entry)->waiting);
+    (*entry)->waiting = false;
     request->waiting--;
-    session->subscriptions->slots[entry->slot].pending--;
+    session->subscriptions->slots[(*entry)->slot].pending--;
+    return request;
+}
+
+/* The first that is told. No memory: it goes without. */
+static void text_keep(mqtt_request *request, const char *text)
+{
+    size_t bytes = text != NULL ? strlen(text) + 1 : 0;
+    if (bytes > 0 && request->text == NULL) {
+        request->text = malloc(bytes);
+        if (request->text != NULL) {
+            memcpy(request->text, text, bytes);
+        }
+    }
+}
+
+weir_err weir_mqtt_subscribe_answer(weir_mqtt_session *session, uint64_t asked, uint8_t code,
+                                    const char *text, weir_buffer *out)
+{
+    mqtt_request_filter *entry = NULL;
+    mqtt_request *request = answered(session, asked, &entry);
+    mqtt_subscription *slot = &session->subscriptions->slots[entry->slot];
+    slot->live = code == 0;
+    if (code != 0) {
+        slot->share = NULL;
+        entry->code = code;
+        text_keep(request, text);
+        slot_settle(session, entry->slot);
+    }
+    return request_finish(session, request, out);
+}
+
+weir_err weir_mqtt_subscribe_complete(weir_mqtt_session *session, const weir_completion *completion,
+                                      weir_buffer *out)
+{
+    uint64_t value = completion->token & (((uint64_t)1 << TOKEN_KIND_SHIFT) - 1);
+    mqtt_request_filter *entry = NULL;
+    mqtt_request *request = answered(session, value, &entry);
     if (request->type == WEIR_MQTT_SUBSCRIBE) {
         subscribe_settle(session, entry, completion->err);
     } else {

@@ -42,6 +42,8 @@ typedef struct weir_v1_place {
 
 void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,
                           const weir_record *record);
+/* ,"key":".." or ,"key_base64":".."; nothing when it is null. */
+void weir_v1_write_key(weir_v1_writer *writer, weir_bytes key);
 
 /* ---- In ---------------------------------------------------------------------------------------
  */

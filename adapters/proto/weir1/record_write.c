@@ -163,6 +163,13 @@ static void write_lease(weir_v1_writer *writer, const weir_v1_place *place)
     }
 }
 
+void weir_v1_write_key(weir_v1_writer *writer, weir_bytes key)
+{
+    if (key.ptr != NULL) {
+        write_text_or_base64(writer, key, ",\"key\":", ",\"key_base64\":");
+    }
+}
+
 void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,
                           const weir_record *record)
 {
@@ -179,8 +186,8 @@ void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,
         weir_v1_write_raw(writer, "\"live\":true,");
     }
     write_name(writer, place->topic, record->key);
-    if (place->topic.len > 0 && record->key.ptr != NULL) {
-        write_text_or_base64(writer, record->key, ",\"key\":", ",\"key_base64\":");
+    if (place->topic.len > 0) {
+        weir_v1_write_key(writer, record->key);
     }
     weir_v1_write_raw(writer, ",\"time\":");
     weir_v1_write_integer(writer, record->timestamp_ms);

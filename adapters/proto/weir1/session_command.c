@@ -331,8 +331,17 @@ static weir_err settings_decode(const weir_v1_node *command, weir_topic_options 
     for (size_t i = 0; i < count; i++) {
         const weir_v1_node *node = weir_v1_node_member(command, rows[i].name);
         int64_t value = 0;
-        if (node != NULL &&
-            (!weir_v1_node_integer(node, &value) || !weir_topic_setting_fits(&rows[i], value))) {
+        char word[16] = "";
+        if (node != NULL && weir_topic_setting_word(&rows[i], rows[i].least) != NULL) {
+            if (weir_v1_node_text(node, &text) && text.len < sizeof(word)) {
+                memcpy(word, text.ptr, text.len);
+            }
+            if (weir_topic_setting_parse(&rows[i], word, &value) != WEIR_OK) {
+                return weir_v1_refuse(reason, WEIR_INVALID, rows[i].name,
+                                      "Give %s as expire or keep.", rows[i].name);
+            }
+        } else if (node != NULL && (!weir_v1_node_integer(node, &value) ||
+                                    !weir_topic_setting_fits(&rows[i], value))) {
             return weir_v1_refuse(reason, WEIR_INVALID, rows[i].name,
                                   "Give %s as a whole number of %s from %lld to %lld%s.",
                                   rows[i].name, rows[i].unit, (long long)rows[i].least,

@@ -222,7 +222,13 @@ static void write_settings(weir_v1_writer *writer, const weir_topic_options *opt
         weir_v1_write_raw(writer, ",\"");
         weir_v1_write_raw(writer, rows[i].name);
         weir_v1_write_raw(writer, "\":");
-        weir_v1_write_integer(writer, weir_topic_setting_get(options, &rows[i]));
+        int64_t value = weir_topic_setting_get(options, &rows[i]);
+        const char *word = weir_topic_setting_word(&rows[i], value);
+        if (word != NULL) {
+            weir_v1_write_string(writer, weir_bytes_of(word));
+        } else {
+            weir_v1_write_integer(writer, value);
+        }
     }
 }
 
@@ -241,6 +247,12 @@ static void write_topic(weir_v1_writer *writer, const weir_topic_info *topic)
     weir_v1_write_raw(writer, ",\"partition_levels\":");
     weir_v1_write_unsigned(writer, topic->options.partition_levels);
     write_settings(writer, &topic->options);
+    if (topic->held_bytes > 0) {
+        weir_v1_write_raw(writer, ",\"held_bytes\":");
+        weir_v1_write_unsigned(writer, topic->held_bytes);
+        weir_v1_write_raw(writer, ",\"held_by\":");
+        weir_v1_write_string(writer, weir_bytes_of(topic->held_by));
+    }
     if (topic->partitions != NULL) {
         write_bounds(writer, topic, false);
     }

@@ -663,30 +663,79 @@ static void write_line(weir_v1_writer *writer, const weir_fate_line *line)
     weir_v1_write_raw(writer, "}");
 }
 
+static void write_standing(weir_v1_writer *writer, const weir_standing *standing)
+{
+    weir_v1_write_raw(writer, "{\"state\":");
+    weir_v1_write_string(writer, weir_bytes_of(weir_standing_name(standing->kind)));
+    put_text(writer, "group", standing->group);
+    put_text(writer, "member", standing->member);
+    put_text(writer, "origin", standing->origin);
+    if (standing->kind == WEIR_STANDING_LEASED || standing->kind == WEIR_STANDING_DELAYED) {
+        put_integer(writer, "until", standing->until_ms);
+    }
+    if (standing->kind == WEIR_STANDING_WAITING) {
+        put_amount(writer, "before", standing->before);
+    }
+    put_amount(writer, "leased", standing->leased);
+    put_amount(writer, "failed", standing->failed);
+    weir_v1_write_raw(writer, "}");
+}
+
+static void write_head(weir_v1_writer *writer, const weir_record_head *record)
+{
+    put_name(writer, "record");
+    if (!record->there) {
+        weir_v1_write_raw(writer, "null");
+        return;
+    }
+    weir_v1_write_raw(writer, "{\"stored\":");
+    weir_v1_write_integer(writer, record->stored_ms);
+    weir_v1_write_key(writer, record->key);
+    put_amount(writer, "bytes", record->value_bytes);
+    put_amount(writer, "headers", record->headers);
+    weir_v1_write_raw(writer, "}");
+}
+
+static void write_story(weir_v1_writer *writer, const weir_why *why)
+{
+    weir_v1_write_raw(writer, ",\"lines\":[");
+    for (uint32_t i = 0; i < why->count; i++) {
+        weir_v1_write_raw(writer, i > 0 ? "," : "");
+        write_line(writer, &why->lines[i]);
+    }
+    weir_v1_write_raw(writer, "],\"groups\":[");
+    for (uint32_t i = 0; i < why->standing_count; i++) {
+        weir_v1_write_raw(writer, i > 0 ? "," : "");
+        write_standing(writer, &why->standings[i]);
+    }
+    weir_v1_write_raw(writer, "]");
+    write_head(writer, &why->record);
+    put_integer(writer, "from", why->from_ms);
+    put_amount(writer, "left_out", why->left_out);
+    if (why->damaged) {
+        weir_v1_write_raw(writer, ",\"damaged\":true");
+    }
+}
+
 void weir_v1_why_told(weir_v1_session *session, const weir_v1_op *op,
                       const weir_completion *completion)
 {
-    const weir_why *why = &completion->why;
     if (completion->err != WEIR_OK) {
         weir_v1_reason reason;
         const char *text = weir_err_text(completion->err);
         if (completion->err == WEIR_NOT_FOUND) {
-            text = "No such topic, partition, record or group is there: look with topic offsets "
-                   "and group list.";
+            text = "No such topic, partition or group is there, and no story of it is kept: look "
+                   "with topic offsets and group list.";
+        } else if (completion->err == WEIR_OFFSET_OUT_OF_RANGE) {
+            text = "No record has this offset yet: look with topic offsets.";
         } else if (completion->err == WEIR_NOT_OFFERED) {
-            text = "This gateway keeps no stories of records: group info counts their fates.";
+            text = "This gateway keeps no stories of these records.";
         }
         weir_v1_refuse(&reason, completion->err, NULL, "%s", text);
         weir_v1_reply_error(session, &op->call, &reason);
         return;
     }
     weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
-    weir_v1_write_raw(&writer, ",\"lines\":[");
-    for (uint32_t i = 0; i < why->count; i++) {
-        weir_v1_write_raw(&writer, i > 0 ? "," : "");
-        write_line(&writer, &why->lines[i]);
-    }
-    weir_v1_write_raw(&writer, "]");
-    put_integer(&writer, "from", why->from_ms);
+    write_story(&writer, &completion->why);
     weir_v1_reply_end(session, &writer, &op->call);
 }

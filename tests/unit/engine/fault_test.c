@@ -1,6 +1,7 @@
 /* Every storage call fails once, in turn, and then for good: what was acknowledged is there
  * afterwards, and nothing of ours ends in an assertion. */
 #include "tests/unit/engine/support.h"
+#include "tests/unit/folder.h"
 
 #include "weir/group.h"
 
@@ -97,8 +98,7 @@ static uint64_t one_life(uint64_t countdown, bool for_good, weir_err err, int *a
     memset(&f, 0, sizeof(f));
     assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
     assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
+    unit_folder_make(f.dir, sizeof(f.dir), "engine");
     f.config.env = faulty;
     f.config.sync = WEIR_SYNC_INLINE;
     f.config.journal_file_bytes = 64 << 10;
@@ -187,8 +187,7 @@ static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
     gate_ops = *gate_below;
     gate_ops.file_allocate = allocate_behind_gate;
     d->faulty->ops = &gate_ops;
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    unit_folder_make(f->dir, sizeof(f->dir), "engine");
     f->config.env = d->faulty;
     f->config.sync = sync;
     f->config.journal_file_bytes = 64 << 10;

@@ -1,8 +1,10 @@
 /* tests/unit/engine/group_queue_random_test.c - long random lives of a queue group, with kills, clean
  * stops and checkpoints in between: what was settled never comes again, the counts of every record
- * are right each time it is given out, and a start has all that was there before.
+ * are right each time it is given out, a start has all that was there before, and every record's story
+ * has each thing that happened to it once [G6].
  *
  * The seed is printed; WEIR_SEED sets the first one. */
+#include "tests/unit/engine/group_fates.h"
 #include "tests/unit/engine/group_queue.h"
 
 enum { RECORDS = 12000, PARTS = 2, MEMBERS = 3, STEPS = 300, SEEDS = 4 };
@@ -14,9 +16,15 @@ typedef struct known {
     fate_known fate;
 } known;
 
+/* What happened to it, over all resets. */
+typedef struct happened {
+    uint32_t leased, accepted, rejected, back;
+} happened;
+
 typedef struct life {
     fixture f;
     known records[PARTS][RECORDS];
+    happened stories[PARTS][RECORDS];
     int64_t ends[PARTS];
     weir_member *members[MEMBERS];
     struct held { /* what was given and not answered */
@@ -75,10 +83,13 @@ static void note_given(life *l, const weir_completion *done)
             assert_int_equal(run->leased, is->taken);
             assert_true(run->failed < run->leased);
             l->given++;
+            happened *its = &l->stories[partition][record.offset];
             if (l->mode == WEIR_MODE_AT_MOST_ONCE) {
                 is->fate = SETTLED;
+                its->accepted++;
                 continue;
             }
+            its->leased++;
             l->held[l->held_count++] = (struct held){.offset = record.offset,
                                                      .lease = run->lease,
                                                      .epoch = done->taken.epoch,
@@ -121,7 +132,11 @@ static void settle_one(life *l, weir_member *member, weir_verb verb)
     known *is = &l->records[held.partition][held.offset];
     if (done.err == WEIR_OK) {
         assert_int_equal(done.settled.records, 1);
+        happened *its = &l->stories[held.partition][held.offset];
         assert_int_not_equal(is->fate, SETTLED);
+        its->accepted += verb == WEIR_VERB_ACCEPT ? 1 : 0;
+        its->rejected += verb == WEIR_VERB_REJECT ? 1 : 0;
+        its->back += verb == WEIR_VERB_RELEASE ? 1 : 0;
         is->fate = verb == WEIR_VERB_ACCEPT || verb == WEIR_VERB_REJECT ? SETTLED : OPEN;
     } else {
         assert_true(done.err == WEIR_LEASE_LOST || done.err == WEIR_NOT_OFFERED);
@@ -199,6 +214,32 @@ static void same_told(const weir_completion *before, const weir_completion *afte
     }
 }
 
+/* [G6] of some records. */
+static void stories_hold(life *l, uint32_t records)
+{
+    for (uint32_t i = 0; i < records; i++) {
+        uint32_t partition = (uint32_t)chance(l, PARTS);
+        if (l->ends[partition] == 0) {
+            continue;
+        }
+        int64_t offset = (int64_t)chance(l, (uint64_t)l->ends[partition]);
+        const happened *its = &l->stories[partition][offset];
+        weir_completion done = why_begin(l->f.port, "q", partition, offset, "g");
+        assert_int_equal(done.err, WEIR_OK);
+        assert_int_equal(story_events(&done.why, "leased"), its->leased);
+        assert_int_equal(story_events(&done.why, "accepted"), its->accepted);
+        assert_int_equal(story_events(&done.why, "rejected"), its->rejected);
+        assert_int_equal(story_events(&done.why, "released") + story_events(&done.why, "failed"),
+                         its->back);
+        weir_standing_kind kind = done.why.standings[0].kind;
+        if (l->records[partition][offset].fate == SETTLED) {
+            assert_true(kind == WEIR_STANDING_SETTLED || kind == WEIR_STANDING_BEFORE);
+        }
+        assert_false(done.why.damaged);
+        weir_completion_drop(&done);
+    }
+}
+
 static void start_again(life *l)
 {
     bool clean = chance(l, 3) == 0;
@@ -217,6 +258,7 @@ static void start_again(life *l)
     same_told(&before, &after);
     weir_completion_drop(&before);
     weir_completion_drop(&after);
+    stories_hold(l, 40);
     memset(l->members, 0, sizeof(l->members));
     l->kills++;
 }

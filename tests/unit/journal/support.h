@@ -24,6 +24,7 @@
 #include "core/env/env.h"
 #include "core/journal/block.h"
 #include "core/journal/journal.h"
+#include "tests/unit/folder.h"
 
 enum { TEST_FILE_BYTES = 64 * 1024, TEST_PATH_MAX = 512, TEST_ENGINE_MS = 1700000000 };
 
@@ -34,10 +35,7 @@ typedef struct folder {
 
 static inline void folder_make(folder *f)
 {
-    const char *base = getenv("TMPDIR");
-    (void)snprintf(f->path, sizeof(f->path), "%.90s/weir-journal-XXXXXX",
-                   base != NULL ? base : "/tmp");
-    assert_non_null(mkdtemp(f->path));
+    unit_folder_make(f->path, sizeof(f->path), "journal");
     (void)snprintf(f->journal, sizeof(f->journal), "%s/journal", f->path);
 }
 

@@ -21,6 +21,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/folder.h"
+
 enum { BASE = 1000, READ_MAX = 64 };
 
 typedef struct fixture {
@@ -35,8 +37,7 @@ typedef struct fixture {
 static int setup(void **state)
 {
     fixture *f = calloc(1, sizeof(*f));
-    (void)snprintf(f->dir, sizeof(f->dir), "/tmp/weir-segment-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    unit_folder_make(f->dir, sizeof(f->dir), "segment");
     (void)snprintf(f->log_path, sizeof(f->log_path), "%s/%020d.log", f->dir, BASE);
     (void)snprintf(f->heads_path, sizeof(f->heads_path), "%s/%020d.heads", f->dir, BASE);
     assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);

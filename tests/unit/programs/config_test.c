@@ -348,7 +348,7 @@ static void a_file_declares_groups_and_queues(void **state)
     (void)state;
     load(&own, "topics:\n"
                "  - {name: jobs, kind: queue, partitions: 2}\n"
-               "  - {name: orders, kind: log}\n"
+               "  - {name: orders, kind: log, retention_unsettled: keep}\n"
                "  - name: dead\n"
                "groups:\n"
                "  - {name: billing, topics: [orders, dead], mode: at-most-once, start: end}\n"
@@ -360,6 +360,7 @@ static void a_file_declares_groups_and_queues(void **state)
     assert_int_equal(own.config.topics[0].options.kind, WEIR_KIND_QUEUE);
     assert_int_equal(own.config.topics[1].options.kind, WEIR_KIND_LOG);
     assert_int_equal(own.config.topics[2].options.kind, WEIR_KIND_DEFAULT);
+    assert_int_equal(own.config.topics[1].options.retention_unsettled, WEIR_UNSETTLED_KEEP);
     assert_int_equal(own.config.group_count, 3);
     const weir_group_options *billing = &own.config.groups[0].options;
     assert_int_equal(billing->topic_count, 2);
@@ -408,6 +409,7 @@ static void what_no_group_can_be_is_told_with_its_place(void **state)
     refused_at("groups:\n  - {name: g, topics: [a], session_ms: 1}\n", 2, 40, "1000");
     refused_at("groups:\n  - {name: g, model: queue, topics: [a], overflow: 2}\n", 2, 52,
                "drop-oldest");
+    refused_at("topics:\n  - {name: t, retention_unsettled: 2}\n", 2, 36, "expire or keep");
     refused_at("groups:\n  - {name: g, topics: [a], start: error}\n", 2, 35, "beginning or end");
     refused_at("groups:\n  - {name: g, topics: [a], filter: '#'}\n", 2, 5, "one of them");
     refused_at("groups:\n  - name: g\n", 2, 5, "one of them");

@@ -30,6 +30,12 @@ typedef enum fake_kind {
     FAKE_SUBSCRIBE,
     FAKE_UNSUBSCRIBE,
     FAKE_CREDIT,
+    FAKE_GROUPS,
+    FAKE_JOIN,
+    FAKE_LEAVE,
+    FAKE_TAKE,
+    FAKE_SETTLE,
+    FAKE_CARE, /* a beat, or a take that is cancelled */
 } fake_kind;
 
 typedef struct fake_op {
@@ -44,6 +50,8 @@ typedef struct fake_op {
     bool has_key;
     weir_publish publish;     /* spans invalid */
     weir_subscribe subscribe; /* the same */
+    weir_take take;
+    weir_settle settle; /* the same */
     uint64_t records;
     uint64_t bytes;
 } fake_op;
@@ -68,8 +76,10 @@ typedef struct rig {
     int claims;
     int releases;
     char claimed[FAKE_TEXT_MAX];
-    int quiet; /* its address is quiet_user */
-    int user;  /* its address is user */
+    weir_group_info group; /* that the fake port tells of */
+    uint64_t leases;       /* that it gave */
+    int quiet;             /* its address is quiet_user */
+    int user;              /* its address is user */
 } rig;
 
 /* ---- The port -------------------------------------------------------------------------------- */
@@ -184,8 +194,76 @@ FAKE_INLINE weir_err fake_credit(weir_port *port, weir_subscriber *subscriber, u
     return WEIR_OK;
 }
 
+FAKE_INLINE weir_err fake_done(const fake_op *op)
+{
+    return op != NULL ? WEIR_OK : WEIR_AGAIN;
+}
+
+FAKE_INLINE weir_err fake_groups(weir_port *port, weir_bytes name, void *user, uint64_t token)
+{
+    fake_op *op = fake_op_new(port, FAKE_GROUPS, user, token);
+    if (op != NULL) {
+        fake_copy(op->name, name);
+    }
+    return fake_done(op);
+}
+
+FAKE_INLINE weir_err fake_join(weir_port *port, const weir_join *join, void *user, uint64_t token)
+{
+    fake_op *op = fake_op_new(port, FAKE_JOIN, user, token);
+    if (op != NULL) {
+        fake_copy(op->name, join->group);
+        fake_copy(op->key, join->name);
+        fake_copy(op->value, join->origin);
+    }
+    return fake_done(op);
+}
+
+FAKE_INLINE weir_err fake_leave(weir_port *port, weir_member *member, bool orderly, void *user,
+                                uint64_t token)
+{
+    fake_op *op = fake_op_new(port, FAKE_LEAVE, user, token);
+    assert_ptr_equal(member, port);
+    if (op != NULL) {
+        op->records = orderly;
+    }
+    return fake_done(op);
+}
+
+FAKE_INLINE weir_err fake_beat(weir_port *port, weir_member *member)
+{
+    assert_ptr_equal(member, port);
+    return fake_done(fake_op_new(port, FAKE_CARE, NULL, 0));
+}
+
+FAKE_INLINE weir_err fake_take(weir_port *port, weir_member *member, const weir_take *take,
+                               void *user, uint64_t token)
+{
+    fake_op *op = fake_op_new(port, FAKE_TAKE, user, token);
+    assert_ptr_equal(member, port);
+    if (op != NULL) {
+        op->take = *take;
+    }
+    return fake_done(op);
+}
+
+FAKE_INLINE weir_err fake_settle(weir_port *port, weir_member *member, const weir_settle *settle,
+                                 void *user, uint64_t token)
+{
+    fake_op *op = fake_op_new(port, FAKE_SETTLE, user, token);
+    assert_ptr_equal(member, port);
+    assert_true(settle->range_count > 0);
+    if (op != NULL) {
+        op->settle = *settle;
+        fake_copy(op->value, settle->reason);
+    }
+    return fake_done(op);
+}
+
 static const weir_mqtt_port_ops fake_ops __attribute__((unused)) = {
-    fake_publish, fake_open, fake_close, fake_subscribe, fake_unsubscribe, fake_credit};
+    fake_publish, fake_open,   fake_close, fake_subscribe, fake_unsubscribe,
+    fake_credit,  fake_groups, fake_join,  fake_leave,     fake_beat,
+    fake_take,    fake_beat,   fake_settle};
 
 /* ---- The hooks ------------------------------------------------------------------------------- */
 
@@ -254,6 +332,28 @@ FAKE_INLINE weir_err rig_complete(rig *r, const fake_op *op, weir_err err, int l
         completion.type = WEIR_COMPLETION_UNSUBSCRIBE;
         completion.existed = true;
         break;
+    case FAKE_GROUPS:
+        completion.type = WEIR_COMPLETION_GROUPS;
+        completion.groups.groups = &r->group;
+        completion.groups.count = err == WEIR_OK;
+        break;
+    case FAKE_JOIN:
+        completion.type = WEIR_COMPLETION_MEMBER;
+        completion.joined = (weir_joined){.member = (weir_member *)(void *)&r->port,
+                                          .model = WEIR_MODEL_QUEUE,
+                                          .mode = WEIR_MODE_AT_LEAST_ONCE,
+                                          .lease_ms = 30000,
+                                          .session_ms = 45000};
+        break;
+    case FAKE_LEAVE:
+        completion.type = WEIR_COMPLETION_LEFT;
+        break;
+    case FAKE_TAKE:
+        completion.type = WEIR_COMPLETION_TAKEN;
+        break;
+    case FAKE_SETTLE:
+        completion.type = WEIR_COMPLETION_SETTLED;
+        break;
     default:
         completion.type = WEIR_COMPLETION_CLOSED;
         break;
@@ -265,6 +365,8 @@ FAKE_INLINE weir_err rig_complete(rig *r, const fake_op *op, weir_err err, int l
 FAKE_INLINE bool fake_is_answered(const fake_op *op)
 {
     return op->kind == FAKE_SUBSCRIBE || op->kind == FAKE_UNSUBSCRIBE || op->kind == FAKE_CLOSE ||
+           op->kind == FAKE_GROUPS || op->kind == FAKE_JOIN || op->kind == FAKE_LEAVE ||
+           op->kind == FAKE_TAKE || (op->kind == FAKE_SETTLE && !op->settle.no_confirm) ||
            (op->kind == FAKE_PUBLISH && !op->publish.no_confirm);
 }
 
@@ -494,6 +596,25 @@ FAKE_INLINE weir_err rig_deliver(rig *r, weir_chunk *chunk, uint32_t first, uint
                                           .slot = slot,
                                           .slots = slots,
                                           .retained = retained};
+    weir_err err = weir_mqtt_session_complete(r->session, &completion, &r->out);
+    weir_completion_drop(&completion);
+    return err;
+}
+
+/* Answers a take with a chunk's first records, under one lease. */
+FAKE_INLINE weir_err rig_take(rig *r, const fake_op *op, weir_chunk *chunk, uint32_t count)
+{
+    weir_completion completion = {
+        .type = WEIR_COMPLETION_TAKEN, .user = op->user, .token = op->token};
+    count = count < op->take.records_max ? count : op->take.records_max;
+    completion.taken = (weir_taken){.runs = malloc(sizeof(weir_handed)),
+                                    .run_count = 1,
+                                    .epoch = 1,
+                                    .lease_ms = 30000,
+                                    .mode = WEIR_MODE_AT_LEAST_ONCE};
+    assert_non_null(completion.taken.runs);
+    completion.taken.runs[0] = (weir_handed){
+        .chunk = weir_chunk_keep(chunk), .count = count, .lease = ++r->leases, .leased = 1};
     weir_err err = weir_mqtt_session_complete(r->session, &completion, &r->out);
     weir_completion_drop(&completion);
     return err;

@@ -14,7 +14,7 @@ static void connect_is_answered_with_what_is_not_offered(void **state)
     const weir_mqtt_properties *p = &packet.properties;
     assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_MAXIMUM_QOS, 9), 1);
     assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_SESSION_EXPIRY, 9), 0);
-    assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_SHARED_AVAILABLE, 9), 0);
+    assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_SHARED_AVAILABLE, 1), 1);
     assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_RECEIVE_MAXIMUM, 9), 1024);
     assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_MAXIMUM_PACKET_SIZE, 9), 1114112);
     assert_int_equal(weir_mqtt_number(p, WEIR_MQTT_TOPIC_ALIAS_MAXIMUM, 9), 64);

@@ -63,7 +63,7 @@ static void the_first_credit_is_the_window_for_qos_1_and_bytes_for_qos_0(void **
 
 static void each_filter_gets_its_own_code(void **state)
 {
-    static const char *const filters[] = {"a", "b/#", "bad/#/x", "$share/g/a", "ok"};
+    static const char *const filters[] = {"a", "b/#", "bad/#/x", "$share/g/a/#/b", "ok"};
     static const uint8_t options[] = {0, 1, 0, 0, 2};
     (void)state;
     for (uint8_t version = 4; version <= 5; version++) {
@@ -79,7 +79,7 @@ static void each_filter_gets_its_own_code(void **state)
                                  WEIR_OK);
             }
         }
-        expect_suback(r, 3, version == 5 ? "\x00\x87\x8f\x9e\x01" : "\x00\x80\x80\x80\x01", 5);
+        expect_suback(r, 3, version == 5 ? "\x00\x87\x8f\x8f\x01" : "\x00\x80\x80\x80\x01", 5);
         rig_close(r);
     }
 }

@@ -768,7 +768,23 @@ static void the_story_of_a_record_is_told_line_by_line(void **state)
                            .origin = WEIR_TEXT("nng"),
                            .leased = 2,
                            .failed = 1};
-    const weir_completion why = {.why = {&line, 1, 5}};
+    weir_standing standing = {.group = WEIR_TEXT("g"),
+                              .kind = WEIR_STANDING_LEASED,
+                              .until_ms = 99,
+                              .member = WEIR_TEXT("m"),
+                              .origin = WEIR_TEXT("nng"),
+                              .leased = 2,
+                              .failed = 1};
+    const weir_completion why = {.why = {.lines = &line,
+                                         .count = 1,
+                                         .from_ms = 5,
+                                         .left_out = 3,
+                                         .standings = &standing,
+                                         .standing_count = 1,
+                                         .record = {.there = true,
+                                                    .stored_ms = 16,
+                                                    .key = {(const uint8_t *)"\xff", 1},
+                                                    .value_bytes = 7}}};
     talk *t = talk_greeted();
     (void)state;
     (void)talk_ask(t, "{\"cmd\":\"why\",\"id\":1,\"topic\":\"t\",\"partition\":2,\"offset\":3,"
@@ -780,7 +796,16 @@ static void the_story_of_a_record_is_told_line_by_line(void **state)
     assert_string_equal(talk_said(t),
                         "{\"id\":1,\"ok\":true,\"lines\":[{\"time\":17,\"group\":\"g\","
                         "\"event\":\"accepted\",\"fate\":\"accepted\",\"member\":\"m\","
-                        "\"origin\":\"nng\",\"leased\":2,\"failed\":1}],\"from\":5}\n");
+                        "\"origin\":\"nng\",\"leased\":2,\"failed\":1}],"
+                        "\"groups\":[{\"state\":\"leased\",\"group\":\"g\",\"member\":\"m\","
+                        "\"origin\":\"nng\",\"until\":99,\"leased\":2,\"failed\":1}],"
+                        "\"record\":{\"stored\":16,\"key_base64\":\"/w==\",\"bytes\":7,"
+                        "\"headers\":0},\"from\":5,\"left_out\":3}\n");
+    (void)talk_ask(t, "{\"cmd\":\"why\",\"id\":1,\"topic\":\"t\",\"offset\":3}");
+    talk_complete(t, talk_last(t), WEIR_OK, &(weir_completion){.why = {.damaged = true}});
+    assert_string_equal(talk_said(t), "{\"id\":1,\"ok\":true,\"lines\":[],\"groups\":[],"
+                                      "\"record\":null,\"from\":0,\"left_out\":0,"
+                                      "\"damaged\":true}\n");
     assert_refused(t, "{\"cmd\":\"why\",\"topic\":\"t\"}", "invalid", "offset");
     (void)talk_ask(t, "{\"cmd\":\"why\",\"topic\":\"t\",\"offset\":3}");
     talk_complete(t, talk_last(t), WEIR_NOT_OFFERED, NULL);

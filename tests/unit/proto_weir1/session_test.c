@@ -695,7 +695,11 @@ static void topic_commands_reach_the_port_and_are_answered(void **state)
                                         .partition_levels = 1,
                                         .cleanup = WEIR_CLEANUP_COMPACT,
                                         .retention_ms = -1,
-                                        .min_compaction_lag_ms = 7},
+                                        .min_compaction_lag_ms = 7,
+                                        .retention_unsettled = WEIR_UNSETTLED_KEEP,
+                                        .retention_unsettled_bytes = 9},
+                            .held_bytes = 5,
+                            .held_by = "g",
                             .partitions = partitions};
     const weir_completion one = {.topics = {&info, 1}};
     talk *t = talk_greeted();
@@ -712,7 +716,9 @@ static void topic_commands_reach_the_port_and_are_answered(void **state)
                              "\"durability\":\"os\",\"nested\":true,\"partition_levels\":1,"
                              "\"cleanup\":\"compact\",\"retention_ms\":-1,\"retention_bytes\":0,"
                              "\"segment_bytes\":0,\"segment_ms\":0,\"delete_retention_ms\":0,"
-                             "\"min_compaction_lag_ms\":7,\"offsets\":"
+                             "\"min_compaction_lag_ms\":7,\"retention_unsettled\":\"keep\","
+                             "\"retention_unsettled_bytes\":9,\"held_bytes\":5,"
+                             "\"held_by\":\"g\",\"offsets\":"
                              "[{\"partition\":0,\"start\":1,\"end\":5},");
     (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"create\",\"topic\":\"t\"}");
     assert_int_equal(talk_last(t)->options.partitions, 1);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,6 +39,8 @@ typedef struct server {
     atomic_ulong sent;       /* lines of the flood */
     atomic_ulong most_input; /* the longest input given at once */
     atomic_uint sips;
+    atomic_uint late;
+    int peer;         /* that goes in the middle of a turn */
     bool gated;       /* connections get the gate below */
     atomic_bool open; /* it takes everything, else nothing */
 } server;
@@ -81,6 +84,12 @@ static void line_do(echo *self, weir_bytes line)
     } else if (weir_bytes_equal(line, WEIR_TEXT("drip\n"))) {
         static const uint8_t kilobyte[1024] = {'d'};
         (void)weir_conn_write(&self->conn, WEIR_BYTES(kilobyte)); /* whatever waits already */
+    } else if (weir_bytes_equal(line, WEIR_TEXT("go\n"))) {
+        assert_int_equal(send(self->server->peer, "late\n", 5, 0), 5);
+        assert_int_equal(close(self->server->peer), 0); /* a reset: there is something unread */
+        (void)weir_conn_write(&self->conn, line);
+    } else if (weir_bytes_equal(line, WEIR_TEXT("late\n"))) {
+        self->server->late++;
     } else if (weir_bytes_equal(line, WEIR_TEXT("flood\n"))) {
         self->flooding = true;
         flood(self);
@@ -395,6 +404,23 @@ static void a_reset_of_one_leaves_the_others(void **state)
     server_stop(&self);
 }
 
+static void what_a_peer_said_before_it_went_is_read_though_it_cannot_be_written_to(void **state)
+{
+    server s;
+    const int at_once = 1;
+    char byte = 0;
+    (void)state;
+    server_start(&s, 1, 10);
+    s.peer = client_open(&s);
+    assert_int_equal(setsockopt(s.peer, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once)), 0);
+    client_say(s.peer, "unread\n");
+    assert_int_equal(recv(s.peer, &byte, 1, MSG_PEEK), 1);
+    client_say(s.peer, "go\n");
+    wait_until(&s.closed, 1);
+    assert_int_equal(s.late, 1);
+    server_stop(&s);
+}
+
 static void a_paused_connection_keeps_its_input_and_gives_it_when_resumed(void **state)
 {
     server self;
@@ -699,6 +725,7 @@ int main(void)
         cmocka_unit_test(a_line_cut_anywhere_comes_back_whole),
         cmocka_unit_test(what_was_written_before_a_close_arrives_and_nothing_after_it),
         cmocka_unit_test(a_reset_of_one_leaves_the_others),
+        cmocka_unit_test(what_a_peer_said_before_it_went_is_read_though_it_cannot_be_written_to),
         cmocka_unit_test(a_paused_connection_keeps_its_input_and_gives_it_when_resumed),
         cmocka_unit_test(kept_input_stays_bounded_however_often_reading_is_resumed),
         cmocka_unit_test(an_owner_that_writes_to_a_choked_socket_is_told_that_it_is_full),

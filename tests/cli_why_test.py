@@ -1,0 +1,107 @@
+#!/usr/bin/python3
+"""`weir why`: the story of one record, as a person reads it, over kills and restarts of a gateway.
+
+    cli_why_test.py WEIR
+"""
+import json
+import os
+import re
+import signal
+import sys
+import unittest
+
+import cli_test
+from cli_test import NOT_FOUND, REFUSED, USAGE
+
+
+class Why(cli_test.Case):
+    def setUp(self):
+        super().setUp()
+        self.gateway = self.serve().ready()
+
+    def group(self, *arguments):
+        self.weir("group", *arguments, "--data", self.gateway.data)
+
+    def story(self, offset, *arguments, topic="orders"):
+        out, _ = self.weir("why", topic, "0", str(offset), "--json", *arguments)
+        return json.loads(out)
+
+    def events(self, offset, group):
+        return [(line["event"], line["member"]) for line in self.story(offset, "--group", group)["lines"]]
+
+    def orders(self, count):
+        self.weir("topic", "create", "orders")
+        self.group("create", "mail", "--topic", "orders", "--model", "queue", "--delivery-limit", "2")
+        self.weir("pub", "orders/k", "-l", stdin="".join(f"{i}\n" for i in range(count)))
+
+    def test_an_accepted_record_names_who_accepted_it_also_after_a_kill(self):
+        self.orders(3)
+        self.group("join", "mail", "--name", "worker-1", "-C", "1")
+        for _ in range(2):
+            story = self.story(0)
+            last = story["lines"][-1]
+            self.assertEqual((last["event"], last["fate"]), ("accepted", "accepted"))
+            self.assertEqual((last["member"], last["origin"], last["group"]), ("worker-1", "local", "mail"))
+            self.assertEqual((story["record"]["key"], story["record"]["bytes"]), ("k", 1))
+            self.assertEqual((story["from_ms"], story["left_out"], story["damaged"]), (0, 0, False))
+            self.assertEqual([group["state"] for group in story["groups"]], ["settled"])
+            self.gateway.end(signal.SIGKILL)
+            self.gateway = self.serve().ready()
+        self.assertEqual(self.story(2)["groups"][0]["before"], 1)
+
+    def test_the_table_tells_it_line_by_line(self):
+        self.orders(2)
+        self.group("join", "mail", "--name", "worker-1", "-C", "2", "-x", "exit 3")
+        out, _ = self.weir("why", "orders", "0", "0")
+        lines = out.splitlines()
+        self.assertRegex(lines[0], r'^orders partition 0 offset 0: stored \d{4}-.*Z, key "k", 1 bytes, 0 headers$')
+        self.assertEqual(
+            re.split(r"  +", lines[2]),
+            ["time", "group", "event", "fate", "member", "origin", "leased", "failed", "reason"],
+        )
+        self.assertIn("exit code 3", out)
+        self.assertEqual(lines[-1], "mail: settled")
+        events = [event for event, _ in self.events(0, "mail")]
+        self.assertEqual(events, ["leased", "failed", "leased", "dropped"])
+        rows = [json.loads(row) for row in self.weir("why", "orders", "0", "0", "-o", "ndjson")[0].splitlines()]
+        self.assertEqual([row["event"] for row in rows], events)
+        self.assertEqual(rows[-1]["reason"], "delivery-limit")
+
+    def test_a_record_that_is_gone_has_its_story_still(self):
+        self.orders(2)
+        self.group("join", "mail", "--name", "worker-1", "-C", "1")
+        self.weir("topic", "trim", "orders", "--before", "end")
+        story = self.story(0)
+        self.assertIsNone(story["record"])
+        self.assertEqual([line["event"] for line in story["lines"]], ["leased", "accepted"])
+        self.assertEqual(self.events(1, "mail"), [("expired", None)])
+        self.weir("topic", "rm", "orders")
+        self.assertEqual(self.events(1, "mail"), [("expired", None)])
+
+    def test_what_makes_no_sense_says_what_to_do(self):
+        self.orders(1)
+        _, err = self.weir("why", "orders", "0", "1", code=REFUSED)
+        self.assertIn("weir topic info orders", err)
+        _, err = self.weir("why", "nothing", "0", "0", code=NOT_FOUND)
+        self.assertIn("weir topic ls", err)
+        _, err = self.weir("why", "orders", "0", "0", "--group", "nobody", code=NOT_FOUND)
+        self.assertIn("weir group ls", err)
+        self.weir("why", "orders", "x", "0", code=USAGE)
+        self.weir("why", "orders", "0", code=USAGE)
+
+    def test_the_topic_of_stories_is_nobody_elses(self):
+        self.orders(1)
+        self.group("join", "mail", "-C", "1")
+        self.assertNotIn("__fates", self.weir("topic", "ls")[0])
+        self.assertIn("604800000", self.weir("topic", "describe", "__fates")[0])
+        self.weir("topic", "alter", "__fates", "--retention-ms", "3600000")
+        self.assertIn("3600000", self.weir("topic", "describe", "__fates")[0])
+        self.weir("topic", "rm", "__fates", code=REFUSED)
+        self.weir("pub", "__fates", "-m", "x", code=REFUSED)
+        self.weir("sub", "__fates", "-W", "1", code=REFUSED)
+        self.assertIn("__", self.weir("topic", "create", "__other", code=REFUSED)[1])
+
+
+if __name__ == "__main__":
+    cli_test.WEIR = os.path.abspath(sys.argv[1])
+    unittest.main(argv=[sys.argv[0], "-v"] + sys.argv[2:])

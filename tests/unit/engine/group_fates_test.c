@@ -1,0 +1,403 @@
+/* tests/unit/engine/group_fates_test.c - the story of a record: every event of its groups is a line of
+ * it, once, in the unit that did it; and how it stands now. */
+#include "tests/unit/engine/group_fates.h"
+#include "tests/unit/engine/group_queue.h"
+
+static void begin(fixture *f, weir_group_options options)
+{
+    queue_begin(f);
+    queue_with(f, options);
+}
+
+static void an_accepted_record_names_its_member_and_front_end(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 5000});
+    publish_many(f.port, "q/k", 3);
+    weir_member *member = join(&f, "billing-1");
+    take(&f, member, 2, &g);
+    assert_int_equal(settle_some(&f, member, &g, 0, 1, WEIR_VERB_ACCEPT), WEIR_OK);
+    for (int round = 0; round < 2; round++) {
+        weir_completion done = why_of(f.port, "q", 0);
+        const weir_fate_line *line = &done.why.lines[1];
+        assert_int_equal(done.why.count, 2);
+        assert_true(weir_bytes_equal(line->event, WEIR_TEXT("accepted")));
+        assert_int_equal(line->fate, WEIR_FATE_ACCEPTED);
+        assert_true(weir_bytes_equal(line->member, WEIR_TEXT("billing-1")));
+        assert_true(weir_bytes_equal(line->origin, WEIR_TEXT("local")));
+        assert_true(weir_bytes_equal(line->group, WEIR_TEXT("g")));
+        assert_int_equal(line->leased, 1);
+        assert_true(done.why.record.there);
+        assert_true(weir_bytes_equal(done.why.record.key, WEIR_TEXT("k")));
+        assert_int_equal(done.why.record.value_bytes, 1);
+        assert_true(done.why.record.stored_ms <= done.why.lines[0].time_ms);
+        assert_int_equal(done.why.from_ms, 0);
+        weir_completion_drop(&done);
+        restart_from_copy(&f);
+    }
+    queue_end(&f);
+}
+
+static void a_record_stands_where_it_is(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 5000});
+    publish_many(f.port, "q/k", 6);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 3, &g);
+    settle_some(&f, member, &g, 0, 1, WEIR_VERB_ACCEPT);
+    weir_settle later = {.verb = WEIR_VERB_RELEASE, .delay_ms = 60000};
+    assert_int_equal(settle_with(&f, member, &g, 1, 2, later).err, WEIR_OK);
+    story_is(f.port, "q", 0, "leased/m@local accepted/m@local ", "settled");
+    story_is(f.port, "q", 1, "leased/m@local released/m@local ", "delayed");
+    weir_completion done = why_of(f.port, "q", 2);
+    assert_int_equal(done.why.standings[0].kind, WEIR_STANDING_LEASED);
+    assert_true(weir_bytes_equal(done.why.standings[0].member, WEIR_TEXT("m")));
+    assert_true(weir_bytes_equal(done.why.standings[0].origin, WEIR_TEXT("local")));
+    assert_int_equal(done.why.standings[0].until_ms - done.why.lines[0].time_ms, 5000);
+    weir_completion_drop(&done);
+    done = why_of(f.port, "q", 5);
+    assert_int_equal(done.why.count, 0);
+    assert_int_equal(done.why.standings[0].kind, WEIR_STANDING_WAITING);
+    assert_int_equal(done.why.standings[0].before, 2);
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void failures_and_dead_letters_are_told_in_order(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    declare(f.port, "dead", WEIR_LEVEL_OS);
+    queue_with(&f, (weir_group_options){.lease_ms = 1000,
+                                        .session_ms = 3600000,
+                                        .delivery_limit = 3,
+                                        .dead_letter = WEIR_TEXT("dead")});
+    publish_ok(f.port, "q/k", "v");
+    weir_member *member = join(&f, "m");
+    take(&f, member, 1, &g);
+    pass_ms(&f, 1100); /* its lease is over */
+    take(&f, member, 1, &g);
+    fail_all(&f, member, &g);
+    weir_member *other = join(&f, "other");
+    take(&f, other, 1, &g);
+    leave(&f, other, false);
+    for (int i = 0; fate_of(&f, WEIR_FATE_DEAD_LETTERED) == 0; i++) {
+        assert_true(i < 10000);
+        weir_port_step(f.port);
+    }
+    const char *text = "leased/m@local lease-expired/@ leased/m@local failed/m@local "
+                       "leased/other@local connection-lost/other@local dead-lettered/@ ";
+    story_is(f.port, "q", 0, text, "settled");
+    weir_completion done = why_of(f.port, "q", 0);
+    const weir_fate_line *last = &done.why.lines[done.why.count - 1];
+    assert_true(weir_bytes_equal(last->reason, WEIR_TEXT("delivery-limit")));
+    assert_int_equal(last->leased, 3);
+    assert_int_equal(last->failed, 3);
+    weir_completion_drop(&done);
+    restart_from_copy(&f);
+    story_is(f.port, "q", 0, text, "settled");
+    queue_end(&f);
+}
+
+static void the_reason_of_a_reject_is_kept(void **state)
+{
+    static char reason[2000];
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 5000});
+    publish_many(f.port, "q/k", 2);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 2, &g);
+    memset(reason, 'x', sizeof(reason) - 1);
+    weir_settle shortly = {.verb = WEIR_VERB_REJECT, .reason = WEIR_TEXT("no such customer")};
+    weir_settle longer = {.verb = WEIR_VERB_REJECT, .reason = weir_bytes_of(reason)};
+    assert_int_equal(settle_with(&f, member, &g, 0, 1, shortly).err, WEIR_OK);
+    assert_int_equal(settle_with(&f, member, &g, 1, 2, longer).err, WEIR_OK);
+    weir_completion done = why_of(f.port, "q", 0);
+    assert_true(weir_bytes_equal(done.why.lines[1].reason, WEIR_TEXT("no such customer")));
+    weir_completion_drop(&done);
+    done = why_of(f.port, "q", 1);
+    assert_int_equal(done.why.lines[1].reason.len, 256); /* cut */
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void at_most_once_is_accepted_at_hand_over(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.mode = WEIR_MODE_AT_MOST_ONCE});
+    publish_ok(f.port, "q/k", "v");
+    take(&f, join(&f, "m"), 1, &g);
+    story_is(f.port, "q", 0, "accepted/m@local ", "settled");
+    queue_end(&f);
+}
+
+static void a_reset_and_a_deleted_topic_are_told(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_many(f.port, "q/k", 5);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 2, &g);
+    settle_some(&f, member, &g, 0, 1, WEIR_VERB_ACCEPT);
+    weir_reset end = {.group = WEIR_TEXT("g"), .partition = -1, .kind = WEIR_RESET_END};
+    assert_int_equal(group_reset(f.port, &end), WEIR_OK);
+    story_is(f.port, "q", 0, "leased/m@local accepted/m@local ", "before");
+    story_is(f.port, "q", 1, "leased/m@local skipped/@ ", "before");
+    story_is(f.port, "q", 4, "skipped/@ ", "before");
+    assert_int_equal(fate_of(&f, WEIR_FATE_SKIPPED), 4);
+    publish_many(f.port, "q/k", 2);
+    assert_int_equal(topic_delete(f.port, "q"), WEIR_OK);
+    story_is(f.port, "q", 5, "topic-deleted/@ ", "");
+    story_is(f.port, "q", 0, "leased/m@local accepted/m@local ", "");
+    restart_from_copy(&f);
+    story_is(f.port, "q", 6, "topic-deleted/@ ", "");
+    weir_completion done = why_begin(f.port, "q", 0, 7, NULL);
+    assert_int_equal(done.err, WEIR_NOT_FOUND);
+    queue_end(&f);
+}
+
+static void what_retention_removes_is_told(void **state)
+{
+    fixture f;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    assert_int_equal(group_create(f.port, "s", "q", WEIR_MODEL_STREAM), WEIR_OK);
+    publish_many(f.port, "q/k", 4);
+    assert_int_equal(topic_trim(f.port, "q", 3), WEIR_OK);
+    pass_ms(&f, 1);
+    weir_completion done = why_of(f.port, "q", 1);
+    assert_int_equal(done.why.count, 2); /* of both groups */
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(done.why.lines[i].fate, WEIR_FATE_EXPIRED);
+        assert_true(weir_bytes_equal(done.why.lines[i].reason, WEIR_TEXT("retention")));
+    }
+    assert_false(done.why.record.there);
+    weir_completion_drop(&done);
+    done = why_begin(f.port, "q", 0, 1, "s");
+    assert_int_equal(done.why.count, 1);
+    assert_int_equal(done.why.standing_count, 1);
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void questions_that_make_no_sense_are_refused(void **state)
+{
+    fixture f;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_ok(f.port, "q/k", "v");
+    assert_int_equal(why_begin(f.port, "q", 0, 1, NULL).err, WEIR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(why_begin(f.port, "q", 0, -1, NULL).err, WEIR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(why_begin(f.port, "q", 7, 0, NULL).err, WEIR_NOT_FOUND);
+    assert_int_equal(why_begin(f.port, "none", 0, 0, NULL).err, WEIR_NOT_FOUND);
+    assert_int_equal(why_begin(f.port, "q", 0, 0, "nobody").err, WEIR_NOT_FOUND);
+    assert_int_equal(why_begin(f.port, "__fates", 0, 0, NULL).err, WEIR_NOT_FOUND);
+    queue_end(&f);
+}
+
+static void a_record_of_a_topic_that_no_group_reads_has_a_head_and_no_story(void **state)
+{
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    publish_ok(f.port, "written/a", "value");
+    weir_completion done = why_of(f.port, "written", 0);
+    assert_int_equal(done.why.count + done.why.standing_count, 0);
+    assert_int_equal(done.why.record.value_bytes, 5);
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void what_is_not_of_the_filter_is_said_to_be_so(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    declare(f.port, "q", WEIR_LEVEL_OS);
+    assert_int_equal(group_create_filter(f.port, "g", "q/+/red", WEIR_MODEL_QUEUE), WEIR_OK);
+    publish_ok(f.port, "q/a/blue", "v");
+    publish_ok(f.port, "q/a/red", "v");
+    take(&f, join(&f, "m"), 5, &g);
+    story_is(f.port, "q", 0, "", "unmatched");
+    story_is(f.port, "q", 1, "leased/m@local ", "leased");
+    queue_end(&f);
+}
+
+/* ---- `__fates` ----------------------------------------------------------------------------------- */
+
+static void lines_become_records_and_all_are_found(void **state)
+{
+    enum { RECORDS = 4000 };
+    fixture f;
+    static given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_many(f.port, "q/k", RECORDS);
+    weir_member *member = join(&f, "m");
+    for (int64_t at = 0; at < RECORDS; at += g.count) { /* a unit or two for each record */
+        take(&f, member, 1, &g);
+        assert_int_equal(g.count, 1);
+        assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_OK);
+    }
+    weir_completion done = fetch(f.port, "__fates", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_NOT_OFFERED); /* not by a plain fetch */
+    for (int round = 0; round < 3; round++) {
+        for (int64_t offset = 0; offset < RECORDS; offset += 333) {
+            story_is(f.port, "q", offset, "leased/m@local accepted/m@local ", "settled");
+        }
+        if (round == 0) {
+            restart_from_copy(&f);
+        } else {
+            restart(&f, false);
+        }
+    }
+    weir_stats stats;
+    weir_engine_stats(f.engine, &stats);
+    assert_int_equal(stats.fate_lines_lost, 0);
+    queue_end(&f);
+}
+
+static void nobody_else_touches_the_topic_of_fates(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_ok(f.port, "q/k", "v");
+    take(&f, join(&f, "m"), 1, &g);
+    weir_publish record = {.name = WEIR_TEXT("__fates"), .value = WEIR_TEXT("v")};
+    assert_int_equal(publish_record(f.port, &record).err, WEIR_NOT_OFFERED);
+    assert_int_equal(topic_delete(f.port, "__fates"), WEIR_NOT_OFFERED);
+    assert_int_equal(topic_trim(f.port, "__fates", 0), WEIR_NOT_OFFERED);
+    assert_int_equal(group_create(f.port, "x", "__fates", WEIR_MODEL_QUEUE), WEIR_INVALID);
+    assert_int_equal(group_create_filter(f.port, "all", "#", WEIR_MODEL_QUEUE), WEIR_OK);
+    weir_completion done = group_of(f.port, "all");
+    assert_int_equal(done.groups.groups[0].partition_count, 2); /* of written and q */
+    weir_completion_drop(&done);
+    weir_topic_options topic = {.partitions = 1};
+    assert_int_equal(declare_with(f.port, "__mine", topic), WEIR_NAME_INVALID);
+    assert_int_equal(weir_port_topics(f.port, WEIR_BYTES_NULL, NULL, 1), WEIR_OK);
+    done = next_of(f.port, WEIR_COMPLETION_TOPICS);
+    for (uint32_t i = 0; i < done.topics.count; i++) {
+        assert_string_not_equal(done.topics.topics[i].name, "__fates");
+    }
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void how_long_fates_are_kept_can_be_set(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_ok(f.port, "q/k", "v");
+    take(&f, join(&f, "m"), 1, &g);
+    weir_topic_options change = {.retention_ms = 3600000};
+    assert_int_equal(weir_port_topic_alter(f.port, WEIR_TEXT("__fates"), &change, NULL, 1),
+                     WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.topics.topics[0].options.retention_ms, 3600000);
+    assert_int_equal(done.topics.topics[0].options.retention_bytes, 1 << 30);
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void a_story_longer_than_the_limit_says_what_it_left_out(void **state)
+{
+    enum { ROUNDS = 700 };
+    fixture f;
+    given g;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_ok(f.port, "q/k", "v");
+    weir_member *member = join(&f, "m");
+    for (int i = 0; i < ROUNDS; i++) {
+        take(&f, member, 1, &g);
+        assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_RELEASE), WEIR_OK);
+    }
+    take(&f, member, 1, &g);
+    weir_completion done = why_of(f.port, "q", 0);
+    assert_int_equal(done.why.count, WEIR_STORY_LINES_MAX);
+    assert_int_equal(done.why.left_out, 2 * ROUNDS + 1 - WEIR_STORY_LINES_MAX);
+    assert_int_equal(done.why.lines[done.why.count - 1].leased, ROUNDS + 1); /* the newest */
+    weir_completion_drop(&done);
+    queue_end(&f);
+}
+
+static void what_is_not_kept_any_more_is_said(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    fixture_close(&f);
+    f.config.cleanup_every_ms = 1;
+    fixture_open(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 3600000, .session_ms = 3600000});
+    publish_many(f.port, "q/k", 4000);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 1, &g);
+    settle_all(&f, member, &g, WEIR_VERB_ACCEPT);
+    weir_topic_options change = {.retention_ms = 1000, .segment_bytes = 65536, .segment_ms = 1000};
+    assert_int_equal(weir_port_topic_alter(f.port, WEIR_TEXT("__fates"), &change, NULL, 1),
+                     WEIR_OK);
+    weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+    bool gone = false;
+    for (int i = 1; i < 4000 && !gone; i++) {
+        take(&f, member, 1, &g);
+        settle_all(&f, member, &g, WEIR_VERB_ACCEPT);
+        if (i % 500 == 0) {
+            pass_ms(&f, 5000);
+            restart(&f, false); /* what is in memory goes to segments, which grow old */
+            member = join(&f, "m");
+            pass_ms(&f, 5000);
+            done = why_of(f.port, "q", 0);
+            gone = done.why.count == 0;
+            assert_true(!gone || done.why.from_ms > done.why.record.stored_ms);
+            assert_int_equal(done.why.standings[0].kind, WEIR_STANDING_SETTLED);
+            weir_completion_drop(&done);
+        }
+    }
+    assert_true(gone);
+    queue_end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_accepted_record_names_its_member_and_front_end),
+        cmocka_unit_test(a_record_stands_where_it_is),
+        cmocka_unit_test(failures_and_dead_letters_are_told_in_order),
+        cmocka_unit_test(the_reason_of_a_reject_is_kept),
+        cmocka_unit_test(at_most_once_is_accepted_at_hand_over),
+        cmocka_unit_test(a_reset_and_a_deleted_topic_are_told),
+        cmocka_unit_test(what_retention_removes_is_told),
+        cmocka_unit_test(questions_that_make_no_sense_are_refused),
+        cmocka_unit_test(a_record_of_a_topic_that_no_group_reads_has_a_head_and_no_story),
+        cmocka_unit_test(what_is_not_of_the_filter_is_said_to_be_so),
+        cmocka_unit_test(lines_become_records_and_all_are_found),
+        cmocka_unit_test(nobody_else_touches_the_topic_of_fates),
+        cmocka_unit_test(how_long_fates_are_kept_can_be_set),
+        cmocka_unit_test(a_story_longer_than_the_limit_says_what_it_left_out),
+        cmocka_unit_test(what_is_not_kept_any_more_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
