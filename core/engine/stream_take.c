@@ -57,10 +57,18 @@ static bool waits_for_mode(const weir_group_part *part, weir_mode mode)
            weir_stream_place(part) < part->handed;
 }
 
+/* Its place was removed, and that is not settled yet; altering the group to go on from the beginning
+ * settles it, too. */
+static bool is_lost(const taking *t, const weir_group_part *part)
+{
+    return part->lost && t->group->options.removed != WEIR_PLACE_BEGINNING;
+}
+
 static bool takeable(const taking *t, const weir_group_part *part)
 {
     return part->told && part->asked_generation == 0 && part->target == t->member &&
-           part->partition != NULL && !part->lost && !waits_for_mode(part, t->group->options.mode);
+           part->partition != NULL && !is_lost(t, part) &&
+           !waits_for_mode(part, t->group->options.mode);
 }
 
 static bool any_lost(const weir_member *member)

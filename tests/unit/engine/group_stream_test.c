@@ -1007,6 +1007,24 @@ static void a_removed_place_is_an_error_until_a_reset(void **state)
     group_end(&g);
 }
 
+static void a_removed_place_is_an_error_until_the_group_is_altered(void **state)
+{
+    joined_member a;
+    char text[64];
+    weir_group_options change = {.removed = WEIR_PLACE_BEGINNING};
+    (void)state;
+    begin_removed(WEIR_PLACE_ERROR);
+    assert_int_equal(topic_trim(g.b.port, "t", 3), WEIR_OK);
+    group_kill(&g);
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    member_take_send(&a, 1, 1000);
+    assert_int_equal(member_taken(&a, text, sizeof(text)), WEIR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(group_alter(g.b.port, "g", &change), WEIR_OK);
+    member_takes(&a, 1, "0:3=3 ");
+    group_end(&g);
+}
+
 /* ---- Starts ----------------------------------------------------------------------------------- */
 
 static void a_static_member_has_its_partitions_again_after_a_kill(void **state)
@@ -1137,6 +1155,7 @@ int main(void)
         cmocka_unit_test(a_removed_place_goes_to_the_earliest_left),
         cmocka_unit_test(a_removed_place_goes_to_the_end),
         cmocka_unit_test(a_removed_place_is_an_error_until_a_reset),
+        cmocka_unit_test(a_removed_place_is_an_error_until_the_group_is_altered),
         cmocka_unit_test(a_static_member_has_its_partitions_again_after_a_kill),
         cmocka_unit_test(the_generation_rises_over_a_kill),
         cmocka_unit_test(a_checkpoint_has_commits_and_generation),
