@@ -217,7 +217,7 @@ static void renew_range(answering *a, weir_group_part *part, const weir_settle_r
 static weir_err one_range(answering *a, const weir_settle_range *range)
 {
     weir_group_part *part = part_of(a, range);
-    uint64_t records = (uint64_t)(range->last - range->first) + 1;
+    uint64_t records = weir_settle_range_records(part, range);
     uint64_t good = 0;
     weir_err err = WEIR_OK;
     if (part != a->part || range->first <= a->collected) { /* or what is named twice counts twice */
@@ -232,7 +232,7 @@ static weir_err one_range(answering *a, const weir_settle_range *range)
             err = settle_range(a, part, range, &good);
         }
     }
-    a->settled->refused += records - good;
+    a->settled->refused += records > good ? records - good : 0;
     return err;
 }
 
