@@ -10,8 +10,8 @@
  * A start that replays the journal flushes on its own thread: a partition as soon as it has 4 MiB,
  * while they are still in the processor's cache, and everything when memory has no room for more.
  *
- * [F1] Of the two only the latter can fail a start: what an early flush could not write is left to
- *      the first turn, which tells. */
+ * [F1] Of the two only the latter can fail a start: what an early flush could not write stays
+ *      unflushed, and whoever flushes it next tells. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -417,10 +417,10 @@ weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partitio
     if (engine->unflushed_bytes > engine->limits.tail_bytes_max / 2) {
         return weir_flush_inline(engine, 0);
     }
-    bool early = partition->unflushed_bytes >= REPLAYED_BYTES && engine->retry_ns == 0;
+    bool early = partition->unflushed_bytes >= REPLAYED_BYTES && !engine->flush.early_failed;
     if (early && !engine->looks &&
         weir_flush_inline(engine, weir_unflushed_class(partition)) != WEIR_OK) {
-        engine->retry_ns = 1;
+        engine->flush.early_failed = true; /* once is enough */
     }
     return WEIR_OK;
 }
