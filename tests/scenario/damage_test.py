@@ -16,7 +16,6 @@ import mqtt_wire
 import support
 
 ERROR, NOT_FOUND, REFUSED = 1, 3, 4  # exit codes of programs/commands.h
-PAGE = 4096
 ROUNDS, EACH = 12, 5
 NOT_DATA = re.compile(r"(weir\.sock|owner|owner\.lock|lock-[0-9a-f]{16}|volume|.*\.spare|.*\.new)$")
 
@@ -44,13 +43,12 @@ def files(folder):
 
 
 def damage(gateway):
-    """Wrecks a block in the middle of the journal, which has records; the file, and where."""
-    folder = os.path.join(gateway.data, "journal")
-    path = os.path.join(folder, sorted(name for name in os.listdir(folder) if name.endswith(".wal"))[0])
+    """Wrecks a block in the middle of the journal's first file, one that has records; the file, and where."""
+    rows = [row for row in dumped(gateway) if row["type"] == "batch"]
+    first = min(row["file"] for row in rows)
+    positions = sorted({row["position"] for row in rows if row["file"] == first})
+    path, position = os.path.join(gateway.data, first), positions[len(positions) // 2]
     with open(path, "r+b") as file:
-        content = file.read()
-        blocks = [at for at in range(PAGE, len(content), PAGE) if content[at:at + 4] == b"WBLK"]
-        position = blocks[len(blocks) // 2]
         file.seek(position + 80)
         file.write(b"\xa5" * 64)
     return path, position

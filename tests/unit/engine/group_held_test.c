@@ -85,7 +85,7 @@ static void an_hour(fixture *f, int64_t records, bool tenth)
     weir_member *members[1 + WORKERS];
     static given first;
     for (int i = 0; i <= WORKERS; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "m%d", i);
         members[i] = join(f, name);
     }
