@@ -443,7 +443,9 @@ static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *t
     return engine->flush_going || engine->straight.flush_wanted;
 }
 
-/* Nothing to write was found: what waits for the journal's sync, or nothing at all. */
+/* Nothing to write was found: what waits for the journal's sync, or nothing at all. A write that is
+ * under way on its lane brings the next turn by itself: asking for one would be turning until it
+ * ends, on a processor that others want. */
 static void flush_found_nothing(weir_engine *engine, uint64_t target)
 {
     uint64_t durable = weir_journal_durable(engine->journal);
@@ -451,7 +453,7 @@ static void flush_found_nothing(weir_engine *engine, uint64_t target)
     bool waits = last > durable && target > durable;
     engine->flush_empty = !waits;
     engine->disk_wanted |= waits;
-    engine->more_work |= waits;
+    engine->more_work |= waits && !weir_journal_busy(engine->journal);
 }
 
 void weir_flush_work(weir_engine *engine)
