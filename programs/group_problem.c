@@ -9,7 +9,7 @@
 #include "programs/connect.h"
 #include "programs/group.h"
 
-#include "core/base/letters.h"
+#include "programs/letters.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -133,7 +133,7 @@ static bool letters_told(problem *own, bool queue)
 {
     weir_group_options all = own->info != NULL ? own->info->options : *own->asked;
     all.dead_letter = own->asked->dead_letter;
-    if ((queue && all.topic_count == 0) || !weir_letters_return(&all)) {
+    if ((queue && all.topic_count == 0) || !weir_letters_among_topics(&all)) {
         return false;
     }
     add(&own->out,

@@ -23,8 +23,6 @@
 #include "programs/say.h"
 #include "programs/topic.h"
 
-#include "core/base/letters.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -231,8 +229,7 @@ static weir_err group_refused(const gateway *own, const weir_group_entry *group,
         err == WEIR_EXISTS      ? "it exists with other settings; `weir group` tells which: "
                                   "make the file say what is there"
         : err == WEIR_NOT_FOUND ? "a topic that it names is not declared; put it under topics:"
-        : err == WEIR_INVALID && weir_letters_return(&group->options) ? WEIR_LETTERS_RETURN_TEXT
-                                                                      : weir_err_text(err);
+                                : weir_err_text(err);
     return weir_fault_fill(fault, err, own->config.file, group->place.line, group->place.column,
                            "group \"%.128s\" could not be declared: %s", group->name, why);
 }

@@ -8,7 +8,7 @@
  * place. What no single entry can tell is looked at in config.c. */
 #include "programs/yaml.h"
 
-#include "core/base/letters.h"
+#include "programs/letters.h"
 
 #include "programs/say.h"
 
@@ -177,7 +177,7 @@ static weir_err letters_check(const reading *from, const weir_group_entry *group
         of_queue.topics = &name;
         of_queue.topic_count = 1;
     }
-    if (of_queue.topic_count == 0 || !weir_letters_return(&of_queue)) {
+    if (of_queue.topic_count == 0 || !weir_letters_among_topics(&of_queue)) {
         return WEIR_OK;
     }
     return weir_fault_fill(from->fault, WEIR_INVALID, from->config->file, place.line, place.column,
