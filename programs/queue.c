@@ -52,7 +52,17 @@ weir_exit weir_run_queue_create(const weir_arguments *arguments)
         return code;
     }
     if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
-        !weir_group_words_read(arguments, &words) || !weir_connect(arguments, &client, &code)) {
+        !weir_group_words_read(arguments, &words)) {
+        return code;
+    }
+    if (weir_bytes_equal(words.options.dead_letter, weir_bytes_of(arguments->operands[0]))) {
+        weir_say(
+            "--dead-letter %s: the queue cannot take its own dead letters, they would come back "
+            "to it for ever; name another topic",
+            arguments->operands[0]);
+        return code;
+    }
+    if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
     topic.partitions = (uint32_t)partitions;

@@ -294,6 +294,18 @@ class Groups(cli_test.Case):
         _, err = self.weir("group", "create", "g", "--topic", "dead", "--model", "queue", "--max-records", "9", code=REFUSED)
         self.assertIn("drop-oldest", err)
 
+    def test_a_group_that_would_read_its_own_dead_letters_is_refused(self):
+        self.client("topic", "create", "jobs-dead")
+        _, err = self.weir("queue", "create", "selfdl", "--dead-letter", "selfdl", code=USAGE)
+        self.assertIn("its own dead letters", err)
+        self.client("topic", "describe", "selfdl", code=NOT_FOUND)
+        self.weir("queue", "create", "selfdl")
+        _, err = self.weir("group", "alter", "selfdl", "--dead-letter", "selfdl", code=REFUSED)
+        self.assertIn("selfdl reads selfdl itself", err)
+        for reads in (("--topic", "jobs-dead"), ("--filter", "#")):
+            _, err = self.weir("group", "create", "loop", *reads, "--model", "queue", "--dead-letter", "jobs-dead", code=REFUSED)
+            self.assertIn("dead letters would come back", err)
+
     def test_a_topic_keeps_what_groups_have_not_settled(self):
         self.client("topic", "create", "kept", "--retention-unsettled", "keep", "--retention-unsettled-bytes", "1000000")
         self.client("topic", "create", "plain")
