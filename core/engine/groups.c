@@ -530,7 +530,8 @@ uint64_t weir_groups_deadline(const weir_engine *engine)
     return deadline;
 }
 
-/* What is counted for ever is shown from the beginning; empty groups have their full time again. */
+/* What these groups counted is shown from the beginning, without what deleted ones did; empty groups
+ * have their full time again. */
 void weir_groups_started(weir_engine *engine)
 {
     uint64_t fates[WEIR_FATE_COUNT] = {0};
