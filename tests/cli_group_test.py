@@ -444,7 +444,48 @@ class Groups(cli_test.Case):
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assertEqual(done.stdout.splitlines()[:len(printed)], printed)
 
+    def test_why_of_the_read_me_tells_of_the_record_that_it_published(self):
+        page = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "README.md")
+        with open(page, encoding="utf-8") as file:
+            block = file.read().split("## Five minutes")[1].split("## ")[0]
+        lines = [line[6:].split("#")[0].split() for line in block.splitlines() if line.startswith("    $ weir ")]
+        commands = {tuple(words[1:3]): [word.strip("'") for word in words[1:]] for words in lines}
+        self.client(*commands["topic", "create"])
+        _, err = self.client(*commands["pub", "site/dev1/temp"])
+        partition, offset = commands["why", "site"][2:4]
+        self.assertIn(f"partition {partition}", err)
+        out, _ = self.weir(*commands["why", "site"])
+        self.assertIn(f'site partition {partition} offset {offset}: stored', out)
+        self.assertIn('key "dev1/temp"', out)
+
     # ---- what is wrong
+
+    def test_a_queue_that_is_there_is_never_changed_by_create(self):
+        self.weir("queue", "create", "jobs", "--lease-ms", "60000")
+        before = self.info("jobs")
+        for arguments in (["jobs"], ["jobs", "--lease-ms", "60000"]):
+            self.assertEqual(self.weir("queue", "create", *arguments)[1], "weir: jobs: is there already\n")
+        for arguments, words in (
+            (["jobs", "--lease-ms", "5000"], "its lease_ms is 60000, not 5000. `weir group alter jobs --lease-ms 5000`"),
+            (["jobs", "--max-records", "7"], "`weir group alter jobs --max-records 7` changes it"),
+            (["jobs", "--partitions", "3"], "partitions 1 (asked: 3); `weir topic alter jobs`"),
+            (["jobs", "--durability", "os"], "durability disk (asked: os)"),
+        ):
+            self.assertIn(words, self.weir("queue", "create", *arguments, code=REFUSED)[1])
+        self.assertIn("as a queue and not a topic of kind log", self.client("topic", "create", "jobs", code=REFUSED)[1])
+        self.assertEqual(self.info("jobs"), before)
+        self.assertIn("declared", self.client("topic", "create", "jobs", "--kind", "queue")[1])
+
+    def test_a_member_whose_group_was_deleted_says_so(self):
+        self.orders(1)
+        for model in ("stream", "queue"):
+            self.weir("group", "create", model, "--topic", "orders", "--model", model)
+            member = self.member(model)
+            self.joined(model, 1)
+            self.weir("group", "delete", model, "--force")
+            _, err = member.communicate(timeout=DEADLINE_S)
+            self.assertIn("this member is out: the group was deleted", err)
+            self.assertEqual(member.returncode, ERROR)
 
     def test_groups_are_made_changed_listed_and_deleted(self):
         self.orders(1)
@@ -486,6 +527,8 @@ class Groups(cli_test.Case):
             (["queue", "info", "orders"], NOT_FOUND, "queue create orders"),
             (["queue", "peek", "nosuch"], NOT_FOUND, "queue ls"),
             (["queue", "create", "orders"], REFUSED, "topic describe orders"),
+            (["group", "join", "g", "--topic", "orders", "--exec", ""], USAGE, "--exec needs a command"),
+            (["group", "join", "g", "--topic", "orders", "--exec", " "], USAGE, "--exec needs a command"),
         ):
             with self.subTest(arguments=arguments):
                 out, err = self.weir(*arguments, code=code)
