@@ -460,6 +460,51 @@ class Groups(cli_test.Case):
 
     # ---- what is wrong
 
+    def test_dead_letters_that_cannot_be_moved_say_where_they_are(self):
+        self.orders(1)
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "letters")
+        self.weir("queue", "create", "jobs", "--dead-letter", "letters")
+        self.weir("queue", "create", "bills", "--dead-letter", "dead")
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--dead-letter", "dead")
+        self.assertIn("`weir group join letters` takes them",
+                      self.weir("queue", "dead", "replay", "jobs", code=REFUSED)[1])
+        self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
+        self.assertIn("its dead letters are in the topic dead",
+                      self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)[1])
+        self.client("sub", "dead", "--from", "beginning", "-e", "-o", "ndjson")
+        _, err = self.client("topic", "rm", "dead")
+        self.assertIn("dead was the dead-letter topic of bills", err)
+        self.assertIn("dead was the dead-letter topic of mail", err)
+        for action in ("ls", "replay"):
+            self.assertIn("`weir topic create dead` makes it anew",
+                          self.weir("queue", "dead", action, "bills", code=NOT_FOUND)[1])
+
+    def test_members_say_who_is_active_and_for_whom_partitions_are_kept(self):
+        self.orders(1)
+        self.weir("group", "create", "one", "--topic", "orders", "--model", "queue", "--single-active", "yes")
+        for count in (1, 2):
+            member = self.member("one")
+            self.joined("one", count)
+        self.assertTrue(self.info("one")["members"][1]["member"].endswith(f"-{member.pid}"))
+        out, _ = self.weir("group", "info", "one")
+        active = [row for row in out.splitlines() if row.rstrip().endswith(" active")]
+        self.assertEqual((out.count("stands by: another"), len(active)), (1, 1), out)
+        self.weir("group", "create", "kept", "--topic", "orders")
+        member = self.member("kept", "--instance", "i1")
+        wait_for(lambda: [row["partitions"] for row in self.info("kept")["members"]] == [1], "it owns the partition")
+        self.kill(member)
+        wait_for(lambda: "partitions are kept for instance i1" in self.weir("group", "info", "kept")[0], "they are kept")
+
+    def test_words_that_are_none_of_the_verbs_of_queue_name_those_that_do_it(self):
+        for verb in ("alter", "rm"):
+            _, err = super().weir("queue", verb, "jobs", code=USAGE)
+            self.assertIn("`weir group alter NAME` changes a queue, `weir topic rm NAME` removes it", err)
+        self.orders(1)
+        self.weir("group", "join", "mail", "--topic", "orders", "--model", "queue", "-C", "1")
+        for arguments in (["topic", "rm", "__fates"], ["sub", "__fates"]):
+            self.assertIn("__fates is the gateway's own", self.client(*arguments, code=REFUSED)[1])
+
     def test_a_queue_that_is_there_is_never_changed_by_create(self):
         self.weir("queue", "create", "jobs", "--lease-ms", "60000")
         before = self.info("jobs")
