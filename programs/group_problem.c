@@ -277,6 +277,14 @@ static void words_differ(differences *all, const weir_group_options *asked,
     }
 }
 
+bool weir_group_agrees(const weir_group_options *asked, const weir_group_options *is)
+{
+    differences all = {.fixed = false};
+    words_differ(&all, asked, is);
+    settings_differ(&all, asked, is);
+    return all.told.len == 0;
+}
+
 static bool queue_of_its_own(const problem *own)
 {
     bool queue = false;

@@ -126,6 +126,10 @@ static weir_err settings_read(const reading *from, const weir_raw_group *raw,
             if (weir_group_setting_parse(&rows[i], weir_bytes_of(texts[i]), &value) != WEIR_OK) {
                 return refuse(from, rows[i].name, texts[i], "refuse, drop-oldest or dead-letter");
             }
+        } else if (rows[i].least == 1 && rows[i].most == 2) {
+            if (!number_read(texts[i], &value) || value < 1 || value > 2) {
+                return refuse(from, rows[i].name, texts[i], "1 (yes) or 2 (no)");
+            }
         } else if (!number_read(texts[i], &value) || !weir_group_setting_fits(&rows[i], value)) {
             return weir_fault_fill(
                 from->fault, WEIR_INVALID, from->config->file, place.line, place.column,
