@@ -228,6 +228,16 @@ class Groups(cli_test.Case):
 
     # ---- resets
 
+    def test_a_reset_of_a_queue_group_counts_what_is_settled(self):
+        self.orders(10)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        self.weir("group", "join", "mail", "-C", "9", "--exec", 'read x; [ "$x" = 1 ] && exit 75; exit 0')
+        settled = self.info("mail")["fates"]["accepted"]
+        self.assertLess(self.info("mail")["partitions"][0]["committed"], settled)  # the released one is before them
+        for to, again, skipped in (("beginning", settled, 0), ("end", 0, 10 - settled)):
+            out, _ = self.weir("group", "reset", "mail", "--to", to, "--dry-run", "-o", "ndjson")
+            self.assertEqual((json.loads(out)["again"], json.loads(out)["skipped"]), (again, skipped), out)
+
     def test_a_reset_is_shown_first_and_then_done(self):
         self.orders(10)
         self.weir("group", "join", "billing", "--topic", "orders", "-C", "8")
