@@ -10,8 +10,9 @@
  *
  * Between two powers of two there are four sizes, so that at most a fifth of a chunk is nobody's; what
  * is larger than the last class comes from malloc and goes back to it at once. An idle chunk was last
- * touched long ago: while one is taken, the processor is told to fetch the one behind it. Threads that give back only push, and the owner takes the whole stack by one exchange,
- * so there is no pop that could meet a stale next pointer.
+ * touched long ago: while one is taken, the processor is told to fetch the one behind it. Threads that
+ * give back only push, and the owner takes the whole stack by one exchange, so there is no pop that
+ * could meet a stale next pointer.
  *
  * A pool is counted by its owner and by every chunk that is out. After destroy, what comes home is
  * freed; who takes the last count frees what was pushed in between, and the pool.
