@@ -358,7 +358,7 @@ weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_qu
         return WEIR_LIMIT;
     }
     bool makes = topic == NULL && partitions > 0;
-    return makes ? weir_engine_unit(engine, bytes) : weir_engine_unit_reserve(engine, bytes);
+    return makes ? weir_engine_unit(engine, bytes) : weir_engine_unit_last(engine, bytes);
 }
 
 void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t before)

@@ -386,7 +386,7 @@ void weir_group_delete(weir_engine *engine, weir_group *group)
 
 static weir_err delete_now(weir_engine *engine, weir_group *group)
 {
-    weir_err err = weir_engine_unit_reserve(engine, 32);
+    weir_err err = weir_engine_unit_last(engine, 32); /* what retention held back for it may go */
     if (err == WEIR_OK) {
         weir_group_delete(engine, group);
     }

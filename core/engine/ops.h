@@ -141,9 +141,12 @@ void weir_group_completion_drop(weir_completion *completion); /* what one of gro
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
 void weir_engine_unit_end(weir_engine *engine); /* the open one; its batches are closed */
-/* The same for what only settles, commits, moves on, trims, alters or deletes: it goes on when the disk
- * is full, as long as the journal's reserve lasts. */
+/* The same for what only settles, commits, moves on or alters: it goes on when the disk is full, as
+ * long as the journal's reserve lasts, but for its last part. */
 weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes);
+/* The same for what frees disk: it has the last part as well, so that settling cannot use up what
+ * trimming needs. */
+weir_err weir_engine_unit_last(weir_engine *engine, uint64_t bytes);
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
 uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
