@@ -490,6 +490,9 @@ void weir_fates_forget(weir_engine *engine, const weir_partition *partition); /*
 weir_err weir_dead_letter_room(weir_engine *engine, const weir_group *group,
                                const weir_chunk *chunk, uint32_t index);
 /* What it takes of a unit, its head in the journal included. */
+/* Whether it has been a dead letter so often that it ends here: dropped, by WEIR_DEAD_LETTER_LOOP. */
+bool weir_dead_letter_loops(const weir_chunk *chunk, uint32_t index);
+#define WEIR_DEAD_LETTER_LOOP "dead-letter-loop"
 uint64_t weir_dead_letter_bytes(const weir_chunk *chunk, uint32_t index);
 void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
                             uint32_t index, const char *reason_code, weir_bytes reason,
