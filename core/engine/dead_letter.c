@@ -105,9 +105,10 @@ static void letter_number(letter *to, const char *name, int64_t value)
     letter_text(to, name, weir_bytes_of(text));
 }
 
-void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
-                            uint32_t index, const char *reason_code, weir_bytes reason,
-                            const weir_member *member, uint32_t leased, uint32_t failed)
+weir_letter weir_dead_letter_write(weir_engine *engine, const weir_group_part *part,
+                                   weir_chunk *chunk, uint32_t index, const char *reason_code,
+                                   weir_bytes reason, const weir_member *member, uint32_t leased,
+                                   uint32_t failed)
 {
     const weir_group *group = part->group;
     weir_topic *topic = weir_topics_find(engine, group->options.dead_letter);
@@ -140,9 +141,11 @@ void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, we
     WEIR_ASSERT(rest != NULL);
     weir_record_rest_encode(record.value, to.headers, to.count, rest);
     uint8_t attributes = record.attributes & WEIR_RECORD_QOS_MASK; /* it retains nothing there */
-    weir_err err =
-        weir_produce_own(engine, topic, attributes, record.key, (weir_bytes){rest, bytes});
+    weir_letter where = {.topic = {topic->ref->name, topic->ref->name_bytes}};
+    weir_err err = weir_produce_own(engine, topic, attributes, record.key,
+                                    (weir_bytes){rest, bytes}, &where.partition, &where.offset);
     WEIR_ASSERT(err == WEIR_OK);
     free(rest);
     free(to.headers);
+    return where;
 }

@@ -463,13 +463,14 @@ typedef struct weir_fate_note {
     weir_bytes reason;
     const weir_member *member; /* NULL: nobody's */
     uint32_t leased, failed;
+    weir_letter letter; /* that it became; the group has a dead-letter topic */
 } weir_fate_note;
 void weir_fate_write(weir_engine *engine, const weir_fate_note *note);
 /* The line alone: whoever calls counts. */
 void weir_fate_tell(weir_engine *engine, const weir_fate_note *note);
-/* The same for all that is pending of the part below `to`; before it is applied. */
+/* The same for all that is pending of the part below `to`; before it is applied. why: NULL. */
 void weir_fates_tell_between(weir_engine *engine, const weir_group_part *part, int64_t to,
-                             weir_fate_event event, weir_fate fate);
+                             weir_fate_event event, weir_fate fate, const char *why);
 /* Bytes to ask of a unit for so many notes of one part, member and reason (null: none); and
  * weir_engine_unit for them and `bytes` besides: then they are told for sure [G6]. */
 uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member, weir_bytes reason,
@@ -489,14 +490,16 @@ void weir_fates_forget(weir_engine *engine, const weir_partition *partition); /*
  * why. Decided before: room (weir_dead_letter_room), topic there. */
 weir_err weir_dead_letter_room(weir_engine *engine, const weir_group *group,
                                const weir_chunk *chunk, uint32_t index);
-/* What it takes of a unit, its head in the journal included. */
 /* Whether it has been a dead letter so often that it ends here: dropped, by WEIR_DEAD_LETTER_LOOP. */
 bool weir_dead_letter_loops(const weir_chunk *chunk, uint32_t index);
 #define WEIR_DEAD_LETTER_LOOP "dead-letter-loop"
+/* What it takes of a unit, its head in the journal included. */
 uint64_t weir_dead_letter_bytes(const weir_chunk *chunk, uint32_t index);
-void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
-                            uint32_t index, const char *reason_code, weir_bytes reason,
-                            const weir_member *member, uint32_t leased, uint32_t failed);
+/* Returns where it will stand; the topic's name is the topic's. */
+weir_letter weir_dead_letter_write(weir_engine *engine, const weir_group_part *part,
+                                   weir_chunk *chunk, uint32_t index, const char *reason_code,
+                                   weir_bytes reason, const weir_member *member, uint32_t leased,
+                                   uint32_t failed);
 
 /* why.c */
 void weir_why_op(weir_engine *engine, weir_port *port, const weir_op *op);

@@ -400,7 +400,7 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
                 weir_part_told told =
                     weir_group_part_told(part, end, weir_group_part_pending(part, end));
                 weir_fates_tell_between(engine, part, end, WEIR_TOLD_TOPIC_DELETED,
-                                        WEIR_FATE_TOPIC_DELETED);
+                                        WEIR_FATE_TOPIC_DELETED, NULL);
                 weir_group_parts_tell(engine, group, topic->id, i, 1, WEIR_PART_ENDS, &told);
                 had = true;
             }

@@ -263,9 +263,10 @@ void weir_routes_fini(weir_engine *engine);
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an entry */
-/* Appends a record of the engine's own, in the open unit: the caller asked for its room. NO_MEMORY. */
+/* Appends a record of the engine's own, in the open unit: the caller asked for its room. *where is its
+ * partition, *offset the one that it will have. NO_MEMORY. */
 weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attributes,
-                          weir_bytes key, weir_bytes rest);
+                          weir_bytes key, weir_bytes rest, uint32_t *where, int64_t *offset);
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);

@@ -137,8 +137,8 @@ weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk 
     return err;
 #else
     if (err == WEIR_OK) {
-        weir_dead_letter_write(engine, part, chunk, index, why, reason, member, item->leased,
-                               item->failed);
+        settling.letter = weir_dead_letter_write(engine, part, chunk, index, why, reason, member,
+                                                 item->leased, item->failed);
         weir_queue_tell_now(engine, part, &settling, item, 1);
     }
     return err;

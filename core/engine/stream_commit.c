@@ -165,6 +165,7 @@ static void note(weir_engine *engine, const weir_stream_commit *commit, int64_t 
                                .fate = (weir_fate)kind,
                                .event = event_of((weir_fate)kind),
                                .reason = last ? commit->reason : WEIR_BYTES_NULL,
+                               .letter = last ? commit->letter : (weir_letter){.offset = 0},
                                .member = handed ? commit->member : NULL,
                                .leased = handed ? 1 : 0};
         weir_fate_write(engine, &fate);
@@ -467,12 +468,12 @@ static int64_t commit_to(const weir_group_part *part, int64_t next)
     return next;
 }
 
-static void move_dead_letter(const settling *s, const judged *one)
+static weir_letter move_dead_letter(const settling *s, const judged *one)
 {
-    if (one->chunk != NULL) {
-        weir_dead_letter_write(s->engine, one->part, one->chunk, one->index, "rejected",
-                               s->settle->reason, s->member, 1, 0);
-    }
+    return one->chunk == NULL
+               ? (weir_letter){.offset = 0}
+               : weir_dead_letter_write(s->engine, one->part, one->chunk, one->index, "rejected",
+                                        s->settle->reason, s->member, 1, 0);
 }
 
 static uint64_t run_commit(const settling *s, const judged *one, int64_t next, uint8_t *metadata)
@@ -489,7 +490,7 @@ static uint64_t run_commit(const settling *s, const judged *one, int64_t next, u
     if (commit.to < one->part->committed) {
         commit.to = one->part->committed; /* a range before it went further */
     }
-    move_dead_letter(s, one); /* [G4] */
+    commit.letter = move_dead_letter(s, one); /* [G4] */
     s->engine->stats.dead_letter_loops += one->loops ? 1 : 0;
     uint64_t done = weir_stream_commit_run(s->engine, &commit);
     weir_group_ready(one->part->group, one->part); /* it may have waited for this */
