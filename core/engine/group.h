@@ -193,10 +193,10 @@ typedef struct weir_op_why {
 enum {
     WEIR_ENTRY_GROUP_CREATE = 20,
     WEIR_ENTRY_GROUP_CHANGE = 21,
-    WEIR_ENTRY_GROUP_DELETE = 22,
-    WEIR_ENTRY_GROUP_PART = 23, /* a part begins, or is reset: its start, with the fate of what it
+    WEIR_ENTRY_GROUP_DELETE = 22, /* version 2: with what the group counted */
+    WEIR_ENTRY_GROUP_PART = 23,   /* a part begins, or is reset: its start, with the fate of what it
                                  * passed over */
-    WEIR_ENTRY_GENERATION = 24, /* members and assignment as they are now */
+    WEIR_ENTRY_GENERATION = 24,   /* members and assignment as they are now */
     WEIR_ENTRY_COMMIT = 25,
     WEIR_ENTRY_ACQUIRE = 26,
     WEIR_ENTRY_SETTLE = 27,
@@ -333,7 +333,16 @@ weir_err weir_group_make(weir_engine *engine, uint32_t id, weir_bytes name,
 weir_err weir_group_retell(weir_engine *engine, weir_group *group,
                            const weir_group_options *options);
 void weir_group_remove(weir_engine *engine, weir_group *group); /* its parts first, then itself */
-void weir_group_delete(weir_engine *engine, weir_group *group); /* with its entry: 16 bytes */
+/* With its entry, for which so much room was asked: what the group counted stays in the sums. */
+void weir_group_delete(weir_engine *engine, weir_group *group);
+enum {
+    WEIR_GROUP_SUMS_BYTES = 8 * (WEIR_FATE_COUNT + 1), /* of each fate, leased, failed */
+    WEIR_GROUP_DELETE_BYTES = 16 + WEIR_GROUP_SUMS_BYTES
+};
+void weir_group_sums_of(const weir_group *group, weir_group_sums *sums);
+void weir_group_sums_add(weir_group_sums *to, const weir_group_sums *sums);
+void weir_group_sums_encode(const weir_group_sums *sums, uint8_t *at);
+void weir_group_sums_decode(const uint8_t *at, weir_group_sums *sums);
 
 /* group_save.c */
 /* Its fields as entries 20 and 21 have them. NO_MEMORY. */

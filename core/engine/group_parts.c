@@ -343,7 +343,7 @@ weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_qu
                                 const weir_topic *topic, uint32_t partitions, uint64_t bytes)
 {
     uint64_t parts = engine->groups.part_count;
-    bytes += topic != NULL ? 32 : 0; /* a queue topic's group goes with it */
+    bytes += topic != NULL ? WEIR_GROUP_DELETE_BYTES : 0; /* a queue topic's group goes with it */
     for (weir_link *at = engine->groups.all.next; partitions > 0 && at != &engine->groups.all;
          at = at->next) {
         const weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
