@@ -43,7 +43,8 @@ void weir_engine_unit_end(weir_engine *engine)
     weir_journal_end(engine->journal);
 }
 
-static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
+static weir_err unit_open(weir_engine *engine, uint64_t bytes,
+                          weir_err (*room)(weir_journal *journal, uint64_t bytes))
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
@@ -51,8 +52,7 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
         weir_engine_unit_end(engine);
     }
     uint64_t need = engine->unit_bytes + bytes + 64;
-    weir_err err = reserve ? weir_journal_room_reserve(engine->journal, need)
-                           : weir_journal_room(engine->journal, need);
+    weir_err err = room(engine->journal, need);
     if (err != WEIR_OK) {
         return err;
     }
@@ -67,12 +67,17 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
 
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
 {
-    return unit_open(engine, bytes, false);
+    return unit_open(engine, bytes, weir_journal_room);
 }
 
 weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes)
 {
-    return unit_open(engine, bytes, true);
+    return unit_open(engine, bytes, weir_journal_room_reserve);
+}
+
+weir_err weir_engine_unit_last(weir_engine *engine, uint64_t bytes)
+{
+    return unit_open(engine, bytes, weir_journal_room_last);
 }
 
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len)

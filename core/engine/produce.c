@@ -437,7 +437,7 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
  * --------------------------------------------------------------------------------------- */
 
 weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attributes,
-                          weir_bytes key, weir_bytes rest)
+                          weir_bytes key, weir_bytes rest, uint32_t *where, int64_t *offset)
 {
     static const weir_route nobody; /* of a key that names another topic: no filter is asked */
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
@@ -451,6 +451,11 @@ weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attrib
     weir_note note = {own ? route : &nobody, NULL};
     weir_err err = add_record(engine, topic->partitions[index], attributes, key, rest, note);
     engine->stats.records_stored += err == WEIR_OK ? 1 : 0;
+    if (err == WEIR_OK) { /* nothing comes before what the open batch has */
+        const weir_partition *partition = topic->partitions[index];
+        *where = index;
+        *offset = partition->next_offset + partition->builder.count - 1;
+    }
     if (mine != NULL) {
         weir_produce_close_all(engine); /* its notes point to the route */
         weir_route_drop(engine, mine);

@@ -89,6 +89,7 @@ typedef struct weir_settling {
     const weir_member *member; /* who said so; live */
     weir_bytes reason;
     const char *why; /* in place of a reason; NULL: none */
+    weir_letter letter;
 } weir_settling;
 
 /* A range that is to go to the dead-letter topic. */

@@ -322,7 +322,8 @@ void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_
                                           .reason = why_of(settling),
                                           .member = settling->member,
                                           .leased = items[i].leased,
-                                          .failed = items[i].failed + (settling->failed ? 1 : 0)});
+                                          .failed = items[i].failed + (settling->failed ? 1 : 0),
+                                          .letter = settling->letter});
     }
 }
 

@@ -9,7 +9,8 @@
  * are waited for by nobody; but at-most-once accepts in that entry, and the records leave when its
  * unit has the level of their topic [G5].
  *
- * A record that lies on disk only is read by a job; the take gives what it has, or waits. */
+ * A record that lies on disk only is read by a job; the take gives what it has, or waits. On a full
+ * disk, when the journal's reserve is used up as well, it is answered at once, and says so. */
 #include "core/engine/queue.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ typedef struct taking {
     uint32_t given;
     bool keys;  /* one record of a key at a time */
     bool waits; /* a read was begun, or memory is short: no more in this take */
+    bool full;  /* the disk: what it would hand out cannot be written down */
 } taking;
 
 /* ---- Headers that say when --------------------------------------------------------------------- */
@@ -292,8 +294,10 @@ static bool part_end(taking *t, uint32_t handed_before, uint32_t given_before)
     if (t->queue->items.count == 0) {
         return true;
     }
-    if (acquire(t) != WEIR_OK) {
+    weir_err err = acquire(t);
+    if (err != WEIR_OK) {
         forget_handed(t->queue, handed_before);
+        t->full |= err == WEIR_DISK_FULL;
         t->given = given_before;
         t->waits = true;
         if (t->keys) {
@@ -437,6 +441,10 @@ bool weir_queue_take(weir_engine *engine, weir_member *member)
             weir_link_append(&group->ready, at); /* others first */
             end = end == NULL ? at : end;
         }
+    }
+    if (t.queue->handed_count == 0 && t.full) { /* waiting would help nobody, and say nothing */
+        weir_member_give_err(engine, member, WEIR_DISK_FULL);
+        return true;
     }
     if (t.queue->handed_count == 0) {
         if (t.examined > 0 && !t.waits) {

@@ -631,6 +631,13 @@ typedef struct weir_saving {
 /* ---- Consumer groups (group.h) -----------------------------------------------------------------
  */
 
+/* What one group, or many, counted for ever. */
+typedef struct weir_group_sums {
+    uint64_t fates[WEIR_FATE_COUNT];
+    uint64_t leased;
+    uint64_t failed;
+} weir_group_sums;
+
 typedef struct weir_group_table {
     weir_map by_name;
     weir_map by_id; /* key: the id in the group itself */
@@ -638,10 +645,12 @@ typedef struct weir_group_table {
     weir_link busy;   /* with members, or leases or delays that end: weir_group_busy */
     weir_link resets; /* reads: to a time, which was found in this turn */
     uint32_t id_next;
-    uint64_t part_count; /* of all groups */
-    uint64_t looked_ns;  /* when expiry was last looked for */
-    bool due;            /* a take may be answered now: another turn follows at once */
-    uint32_t untold;     /* members that are out and were not told */
+    uint64_t part_count;     /* of all groups */
+    uint64_t looked_ns;      /* when expiry was last looked for */
+    bool due;                /* a take may be answered now: another turn follows at once */
+    uint32_t untold;         /* members that are out and were not told */
+    weir_group_sums deleted; /* what groups that were deleted had counted */
+    uint64_t deleted_unit;   /* of a checkpoint: all up to this unit is in `deleted` */
 } weir_group_table;
 
 /* Lines of records' stories that stand in no record of `__fates` yet (fates.c). */

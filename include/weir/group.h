@@ -179,6 +179,9 @@ typedef struct weir_fate_line {
     weir_bytes origin; /* its front end: "mqtt", "websocket", "nng", "local", "port" */
     uint32_t leased;   /* times so far */
     uint32_t failed;
+    weir_bytes letter_topic; /* of a dead letter: where it stands; null: it is none */
+    uint32_t letter_partition;
+    int64_t letter_offset;
 } weir_fate_line;
 
 /* X(NAME, wire name, sentence). How one record stands in one group now. */

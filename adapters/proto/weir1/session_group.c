@@ -717,6 +717,13 @@ static void write_line(weir_v1_writer *writer, const weir_fate_line *line)
     put_text(writer, "origin", line->origin);
     put_amount(writer, "leased", line->leased);
     put_amount(writer, "failed", line->failed);
+    if (line->letter_topic.ptr != NULL) {
+        weir_v1_write_raw(writer, ",\"letter\":{\"topic\":");
+        weir_v1_write_string(writer, line->letter_topic);
+        put_amount(writer, "partition", line->letter_partition);
+        put_integer(writer, "offset", line->letter_offset);
+        weir_v1_write_raw(writer, "}");
+    }
     weir_v1_write_raw(writer, "}");
 }
 
