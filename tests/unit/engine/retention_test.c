@@ -295,6 +295,38 @@ static void files_go_only_when_no_start_can_want_them(void **state)
     life_end(&l);
 }
 
+static weir_err unlink_but_of_the_first(weir_env *env, const char *path)
+{
+    return strstr(path, "/00000000000000000000.log") != NULL ? WEIR_IO
+                                                             : life_own->unlink(env, path);
+}
+
+static void a_segment_that_cannot_be_removed_keeps_no_other(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    declare(l.f.port, "t", WEIR_LEVEL_DISK);
+    life_fill(&l, "t/a", 40, 1000, &number);
+    life_checkpoints(&l, 1);
+    life_segments(&l, 1, 5);
+    for (int i = 0; i < 3; i++) { /* what a start sweeps is swept */
+        life_fill(&l, "t/a", 1, 1000, &number);
+        life_checkpoints(&l, 1);
+    }
+    life_ops.unlink = unlink_but_of_the_first;
+    assert_int_equal(life_trim(&l, "t", 40), WEIR_OK);
+    for (int i = 0; i < 1000 && life_files(&l, 1, 0, ".log") > 3; i++) {
+        life_turn_clock(2000);
+        (void)weir_port_wait(l.f.port, 5);
+    }
+    assert_true(life_files(&l, 1, 0, ".log") <= 3); /* this one, and what came in later */
+    assert_int_equal(life_files(&l, 1, 0, "00000000000000000000.log"), 1);
+    life_ops.unlink = life_own->unlink;
+    life_end(&l);
+}
+
 static void leftovers_of_a_killed_run_are_swept(void **state)
 {
     life_fixture l;
@@ -461,6 +493,7 @@ int main(void)
         cmocka_unit_test(one_that_begins_below_the_start_of_an_emptied_topic_is_told),
         cmocka_unit_test(an_owed_run_below_the_start_is_told_as_dropped),
         cmocka_unit_test(files_go_only_when_no_start_can_want_them),
+        cmocka_unit_test(a_segment_that_cannot_be_removed_keeps_no_other),
         cmocka_unit_test(leftovers_of_a_killed_run_are_swept),
         cmocka_unit_test(a_wall_clock_that_jumped_ahead_expires_nothing_at_a_start),
         cmocka_unit_test(nothing_expires_while_the_wall_clock_is_far_behind),
