@@ -26,6 +26,7 @@ enum {
     STEP_NS_MAX = 200 * 1000,        /* and how long they may take */
     ROOM_LEAST_BYTES = 4096,         /* with less room than this for a unit the disk is full */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
+    UNASKED_NS = 1000 * 1000, /* what nobody waits for is written so long after, at the latest */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
     COMPARE_NS = 10 * 1000 * 1000, /* the term is compared this often in turns that write nothing */
@@ -89,6 +90,7 @@ uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t versio
 {
     uint8_t *at = weir_journal_entry_add(engine->journal, type, version, len);
     WEIR_ASSERT(at != NULL); /* room was asked before anything changed */
+    engine->unit_asked |= type != WEIR_ENTRY_ACQUIRE;
     return at;
 }
 
@@ -356,34 +358,45 @@ static void unit_end(weir_engine *engine)
     }
 }
 
-/* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are
- * due. */
+/* Since when there is something written that no sync covers. */
+static void turn_uncovered(weir_engine *engine)
+{
+    const weir_journal *journal = engine->journal;
+    uint64_t covered = weir_journal_covered(journal);
+    bool all = covered >= weir_journal_written(journal);
+    if (all || weir_journal_state(journal) == WEIR_READ_ONLY) {
+        engine->os_since_ns = 0;
+    } else if (engine->os_since_ns == 0 || covered > engine->os_covered) {
+        engine->os_since_ns = engine->now_ns; /* a sync that begins covers all that was written */
+    }
+    engine->os_covered = covered;
+}
+
+/* Ends the unit and writes what waits. It is synced when somebody waits for the disk; records at `os`
+ * are when they are due, and then nobody waits for that. */
 static void turn_write(weir_engine *engine)
 {
     weir_journal *journal = engine->journal;
     unit_end(engine);
+    turn_uncovered(engine);
     uint64_t last = weir_journal_last(journal);
-    uint64_t durable = weir_journal_durable(journal);
     uint64_t interval_ns = (uint64_t)engine->config.os_sync_every_ms * 1000000;
 #ifdef WEIR_PLANT_NO_INTERVAL /* a bug on purpose, by which the simulation is tested */
     interval_ns = UINT64_MAX;
 #endif
     bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >= interval_ns;
-    bool sync = last > durable && (engine->disk_wanted || due);
+    bool sync = last > weir_journal_durable(journal) && engine->disk_wanted;
     weir_err state = WEIR_OK;
-    if (last > weir_journal_written(journal) || sync) {
+    if (sync || (!due && last > weir_journal_written(journal))) {
         state = weir_journal_flush(journal, sync);
     } else {
-        state = weir_journal_poll(journal);
+        state = due ? weir_journal_sync_trailing(journal) : weir_journal_poll(journal);
     }
+    engine->unasked_ns = 0;
     turn_term(engine);
     turn_health(engine, state);
-    if (weir_journal_durable(journal) >= last) {
-        engine->disk_wanted = false;
-        engine->os_since_ns = 0;
-    } else if (engine->os_since_ns == 0) {
-        engine->os_since_ns = engine->now_ns;
-    }
+    engine->disk_wanted = engine->disk_wanted && weir_journal_durable(journal) < last;
+    turn_uncovered(engine);
 }
 
 static void turn_jobs(weir_engine *engine)
@@ -408,17 +421,22 @@ static void turn_jobs(weir_engine *engine)
     }
 }
 
-/* Takes that wait get what this turn showed. Nobody waits for what they acquire: it is written by the
- * next turn, which comes at once, behind the answers. */
+/* Takes that wait get what this turn showed. What is decided here is written by the next turn, which
+ * comes at once, behind the answers. Nobody waits for a mere lease: it goes with what the next turn
+ * writes, most often its settlement, or in a moment alone. */
 static void turn_takes(weir_engine *engine)
 {
     if (!engine->groups.due) {
         return;
     }
     engine->groups.due = false;
+    engine->unit_asked = false;
     weir_members_work(engine);
     weir_produce_close_all(engine);
-    engine->more_work |= engine->unit_open;
+    if (engine->unit_open && !engine->unit_asked) {
+        engine->unasked_ns = engine->now_ns + UNASKED_NS;
+    }
+    engine->more_work |= engine->unit_open && engine->unit_asked;
     unit_end(engine);
 }
 
@@ -493,6 +511,9 @@ static void set_deadline(weir_engine *engine)
     for (weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
         weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);
         deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
+    }
+    if (engine->unasked_ns != 0 && engine->unasked_ns < deadline) {
+        deadline = engine->unasked_ns;
     }
     if (engine->mark_due_ns != 0 && engine->mark_due_ns < deadline) {
         deadline = engine->mark_due_ns;

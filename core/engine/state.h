@@ -739,7 +739,10 @@ struct weir_engine {
     uint64_t durable_compared; /* after this one was synced, */
     uint64_t compared_ns;      /* and at this time */
     bool disk_wanted;          /* something of the units not yet synced waits for the disk */
-    uint64_t os_since_ns;      /* when the oldest unsynced os unit was written; 0: none */
+    uint64_t os_since_ns;      /* when the oldest unit was written that no sync covers; 0: none */
+    uint64_t os_covered;       /* through which units one did when that was last looked at */
+    uint64_t unasked_ns;       /* when units that nobody waits for are to be written; 0: none */
+    bool unit_asked;           /* somebody waits for an entry that was made since takes are given */
     weir_link open_partitions;
     weir_link hidden;
     weir_link unflushed[WEIR_UNFLUSHED_CLASSES]; /* by how much they have */

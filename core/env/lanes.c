@@ -116,6 +116,10 @@ static bool lane_start(lane_state *lane)
         return false;
     }
     (void)pthread_setname_np(lane->thread, lane->thread_name);
+    /* Nobody waits for one sync more than for the next record: it takes no processor from a loop. */
+    if (lane == &lane->lanes->lane[WEIR_LANE_SYNC]) {
+        (void)pthread_setschedparam(lane->thread, SCHED_BATCH, &(struct sched_param){0});
+    }
     lane->started = true;
     return true;
 }
@@ -124,6 +128,7 @@ weir_err weir_lanes_create(weir_lanes **lanes)
 {
     static const char *const names[WEIR_LANE_COUNT] = {
         [WEIR_LANE_JOURNAL] = "weir-journal",
+        [WEIR_LANE_SYNC] = "weir-sync",
         [WEIR_LANE_BACKGROUND] = "weir-background",
         [WEIR_LANE_READ] = "weir-read",
     };
@@ -156,12 +161,14 @@ void weir_lanes_submit(weir_lanes *lanes, weir_lane which, weir_job *job)
     }
     lane->last = job;
     lanes->pending++;
-    if (lane->started || lane_start(lane)) {
-        (void)pthread_cond_signal(&lane->filled);
-    } else if (!lane->busy) {
+    bool threaded = lane->started || lane_start(lane);
+    if (!threaded && !lane->busy) {
         lane_run_queue(lane);
     }
     unlock(lanes);
+    if (threaded) { /* not before: who is woken would wait for the mutex */
+        (void)pthread_cond_signal(&lane->filled);
+    }
 }
 
 void weir_lanes_drain(weir_lanes *lanes)
