@@ -216,13 +216,29 @@ static load_of_part *load_make(const weir_group_part *part)
     return load;
 }
 
+static void load_free(load_of_part *load)
+{
+    free(load->blocks);
+    free(load);
+}
+
 void weir_overflow_forget(weir_queue_part *own)
 {
     if (own->load != NULL) {
-        free(own->load->blocks);
-        free(own->load);
+        load_free(own->load);
         own->load = NULL;
     }
+}
+
+int64_t weir_overflow_bytes(const weir_group_part *part)
+{
+    load_of_part *kept = part->queue->load;
+    load_of_part *load = kept == NULL && part->partition != NULL ? load_make(part) : kept;
+    int64_t bytes = load != NULL ? (int64_t)load->bytes : -1;
+    if (load != NULL && load != kept) {
+        load_free(load); /* it costs memory for each block, and no limit asked for it */
+    }
+    return bytes;
 }
 
 /* ---- How much there is -------------------------------------------------------------------------- */
