@@ -202,6 +202,8 @@ static void partition_take(piece *memory, const weir_v1_node *node, weir_group_p
         .lag_ms = weir_client_integer(node, "lag_ms"),
         .leased = (uint64_t)weir_client_integer(node, "leased"),
         .delayed = (uint64_t)weir_client_integer(node, "delayed"),
+        .bytes =
+            weir_v1_node_member(node, "bytes") != NULL ? weir_client_integer(node, "bytes") : -1,
         .owner = -1,
         .metadata = metadata,
     };
