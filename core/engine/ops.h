@@ -261,6 +261,8 @@ void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
 /* produce.c */
+enum { WEIR_TOGETHER_MAX = 16 }; /* operations that look ahead together */
+void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count);
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an entry */

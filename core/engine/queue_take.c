@@ -418,6 +418,7 @@ static bool give(taking *t, weir_level level)
     once = false;
 #endif
     if (once) {
+        t->engine->unit_asked = true;
         t->engine->disk_wanted |= level == WEIR_LEVEL_DISK;
         weir_member_give(t->engine, t->member, runs, count, weir_engine_unit_now(t->engine), level);
     } else {

@@ -546,6 +546,19 @@ weir_err weir_stream_settle(weir_engine *engine, weir_member *member, const weir
     }
     settled->level = s.level;
     err = err == WEIR_OK ? room(&s, all) : err;
+#ifdef WEIR_PLANT_TWO_UNITS_STREAM /* a bug on purpose, by which the simulation is tested */
+    static int64_t letters[64];    /* of a member: behind the record whose letter went out alone */
+    int64_t *alone = &letters[member->number % 64];
+    if (err == WEIR_OK && settle->range_count == 1 && all[0].chunk != NULL) {
+        bool settles = *alone == settle->ranges[0].first + 1;
+        *alone = settles ? 0 : settle->ranges[0].first + 1;
+        if (!settles) {
+            move_dead_letter(&s, &all[0]);
+            err = WEIR_MORE;
+        }
+        all[0].chunk = NULL;
+    }
+#endif
     for (uint32_t i = 0; i < settle->range_count && err == WEIR_OK; i++) {
         run_one(&s, &all[i], &settle->ranges[i], &metadata[i], settled);
     }

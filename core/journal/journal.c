@@ -189,7 +189,7 @@ weir_err weir_journal_close(weir_journal *journal)
         return WEIR_OK;
     }
     weir_err err = weir_journal_flush(journal, true);
-    while (journal->busy) {
+    while (weir_journal_busy(journal)) {
         journal->env->ops->lanes_drain(journal->env);
         err = weir_journal_poll(journal);
     }
@@ -424,9 +424,16 @@ uint64_t weir_journal_durable(const weir_journal *journal)
     return journal->durable;
 }
 
+uint64_t weir_journal_covered(const weir_journal *journal)
+{
+    const weir_journal_trailing *trailing = &journal->trailing;
+    return trailing->running && trailing->unit > journal->durable ? trailing->unit
+                                                                  : journal->durable;
+}
+
 bool weir_journal_busy(const weir_journal *journal)
 {
-    return journal->busy;
+    return journal->busy || journal->trailing.running;
 }
 
 weir_err weir_journal_state(const weir_journal *journal)
