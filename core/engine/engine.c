@@ -179,6 +179,7 @@ static void run_op(weir_engine *engine, weir_port *port, const weir_op *op)
     case WEIR_OP_GROUP_DELETE:
     case WEIR_OP_GROUP_RESET:
     case WEIR_OP_GROUPS:
+    case WEIR_OP_GROUP_SUMS:
         weir_groups_op(engine, port, op);
         break;
     case WEIR_OP_MEMBER_JOIN:

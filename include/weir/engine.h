@@ -141,6 +141,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(refused_producers, "weir_refused_producers_total",                                           \
       "Limits producers_max, producer_partitions_max, publishing_names_max.")                      \
     X(groups, "weir_groups", "gauge: consumer groups.")                                            \
+    X(groups_left_out, "weir_consumer_groups_left_out",                                            \
+      "gauge: groups without series of their own: limit metrics_groups_max.")                      \
     X(members, "weir_group_members", "gauge: members of consumer groups.")                         \
     X(leased, "weir_group_leased_total", "Records handed out under leases.")                       \
     X(failed, "weir_group_failed_total", "Failures of records handed out under leases.")           \
