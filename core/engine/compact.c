@@ -1,4 +1,4 @@
-/* core/engine/compact.c - compaction in the engine: which partition, when, and the swap.
+/* core/engine/compact.c - segments that others take the place of: compaction by key, and of queues.
  *
  *   walk --half of it is dirty, or tombstones are due--> candidate
  *   candidate --> slice --> pause --> slice --> ... --> swap --> next candidate
@@ -14,8 +14,12 @@
  * due. A crash before that checkpoint leaves the old segments in force and the new ones as
  * leftovers (sweep.c).
  *
+ * Segments of a queue topic in which little is owed go the same way (sparse.c): some in the midst of
+ * the list, by what its group has not settled instead of by key.
+ *
  * [X1] Only closed segments whose records are all visible, and older than min_compaction_lag_ms.
- * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them. */
+ * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them.
+ * [X3] A queue owes nothing of its sources that is not in what took their place. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -39,6 +43,10 @@ struct weir_compaction_work {
     weir_compactor *compactor;
     weir_segment **sources; /* kept by the compactor */
     uint32_t source_count;
+    uint32_t first; /* where they stand in the partition's list */
+    bool by_range;  /* of a queue topic */
+    weir_kept_range *kept;
+    uint32_t kept_count;
     uint64_t took_ns;
     weir_err err;
     bool done;
@@ -47,14 +55,18 @@ struct weir_compaction_work {
 /* ---- Choosing
  * ------------------------------------------------------------------------------------ */
 
+static uint32_t closed_count(const weir_partition *partition)
+{
+    /* What was on its way to the last one when it was closed is still written to it. */
+    bool grows = !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
+    return partition->segment_count - (partition->segment_count > 0 && grows ? 1 : 0);
+}
+
 /* [X1] */
 static uint32_t sources_ready(const weir_engine *engine, const weir_partition *partition,
                               const weir_topic_options *options, uint64_t *bytes, uint64_t *dirty)
 {
-    uint32_t closed = partition->segment_count;
-    /* What was on its way to the last one when it was closed is still written to it. */
-    bool grows = !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
-    closed -= closed > 0 && grows ? 1 : 0;
+    uint32_t closed = closed_count(partition);
     uint32_t count = 0;
     *bytes = 0;
     *dirty = 0;
@@ -72,21 +84,52 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
     return count;
 }
 
+static void remember(weir_engine *engine, weir_partition *partition, uint64_t gain)
+{
+    weir_compaction *compaction = &engine->compaction;
+    if (compaction->next_partition == NULL || (int64_t)gain > compaction->next_dirty) {
+        compaction->next_partition = partition;
+        compaction->next_dirty = (int64_t)gain;
+    }
+}
+
+/* What two looks in a row find: what goes at the pace of a queue that works is gone by then. */
+static void look_sparse(weir_engine *engine, weir_partition *partition)
+{
+    uint32_t first = 0, count = 0;
+    uint64_t bytes = weir_sparse_find(partition, closed_count(partition), &first, &count,
+                                      &partition->sparse_next);
+    int64_t seen = partition->sparse_seen;
+    partition->sparse_seen = 0;
+    if (count > 0) {
+        weir_segment_state state;
+        weir_segment_state_of(partition->segments[first], &state);
+        partition->sparse_next = state.base_offset;
+        partition->sparse_seen = state.base_offset + 1;
+        if (partition->sparse_seen == seen) {
+            remember(engine, partition, bytes);
+        }
+    }
+}
+
 void weir_compact_look(weir_engine *engine, weir_partition *partition,
                        const weir_topic_options *options)
 {
-    weir_compaction *compaction = &engine->compaction;
+    bool compacts = (options->cleanup & WEIR_CLEANUP_COMPACT) != 0;
     uint64_t bytes, dirty;
-    if ((options->cleanup & WEIR_CLEANUP_COMPACT) == 0 || engine->old_alive ||
-        partition == compaction->partition || engine->now_ns < partition->compact_after_ns ||
-        sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
+    if (engine->old_alive || partition == engine->compaction.partition ||
+        engine->now_ns < partition->compact_after_ns) {
         return;
     }
-    bool due =
-        (dirty > 0 && dirty >= bytes / 2) || partition->tombstones_due_ms <= engine->engine_ms;
-    if (due && (compaction->next_partition == NULL || (int64_t)dirty > compaction->next_dirty)) {
-        compaction->next_partition = partition;
-        compaction->next_dirty = (int64_t)dirty;
+    if (weir_topic_is_queue(options)) {
+        look_sparse(engine, partition);
+        return;
+    }
+    if (!compacts || sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
+        return;
+    }
+    if ((dirty > 0 && dirty >= bytes / 2) || partition->tombstones_due_ms <= engine->engine_ms) {
+        remember(engine, partition, dirty);
     }
 }
 
@@ -134,6 +177,7 @@ static void work_free(weir_compaction *compaction)
     if (compaction->work != NULL) {
         weir_compactor_destroy(compaction->work->compactor);
         free(compaction->work->sources);
+        free(compaction->work->kept);
         free(compaction->work);
     }
     compaction->work = NULL;
@@ -149,8 +193,7 @@ void weir_compact_fini(weir_engine *engine)
  * ----------------------------------------------------------------------------------- */
 
 static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
-                               const weir_topic_options *options, uint32_t count,
-                               weir_compactor **out)
+                               const weir_topic_options *options, struct weir_compaction_work *work)
 {
     char dir[PATH_BYTES];
     char parent[PATH_BYTES];
@@ -166,8 +209,8 @@ static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
         .env = engine->env,
         .topic = partition->topic->ref,
         .partition = partition->index,
-        .sources = partition->segments,
-        .source_count = count,
+        .sources = work->sources,
+        .source_count = work->source_count,
         .start_offset = partition->start_offset,
         .dirty_from = partition->clean_offset,
         .now_ms = engine->engine_ms,
@@ -177,8 +220,39 @@ static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
         .dir = dir,
         .parent = parent,
         .term = term,
+        .by_range = work->by_range,
+        .kept = work->kept,
+        .kept_count = work->kept_count,
     };
-    return weir_compactor_create(&plan, out);
+    return weir_compactor_create(&plan, &work->compactor);
+}
+
+/* [begin, end) of the sources. */
+static void span_of(const struct weir_compaction_work *work, int64_t *begin, int64_t *end)
+{
+    weir_segment_state state;
+    weir_segment_state_of(work->sources[0], &state);
+    *begin = state.base_offset;
+    weir_segment_state_of(work->sources[work->source_count - 1], &state);
+    *end = state.end_offset;
+}
+
+static weir_err work_fill(weir_engine *engine, weir_partition *partition,
+                          const weir_topic_options *options, struct weir_compaction_work *work)
+{
+    int64_t begin, end;
+    weir_err err = WEIR_OK;
+    work->sources = malloc(work->source_count * sizeof(weir_segment *));
+    if (work->sources == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    memcpy(work->sources, partition->segments + work->first,
+           work->source_count * sizeof(weir_segment *));
+    if (work->by_range) {
+        span_of(work, &begin, &end);
+        err = weir_sparse_ranges(partition, begin, end, &work->kept, &work->kept_count);
+    }
+    return err == WEIR_OK ? compactor_make(engine, partition, options, work) : err;
 }
 
 static bool begin(weir_engine *engine, weir_partition *partition)
@@ -186,7 +260,14 @@ static bool begin(weir_engine *engine, weir_partition *partition)
     weir_compaction *compaction = &engine->compaction;
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     uint64_t bytes, dirty;
-    uint32_t count = sources_ready(engine, partition, &options, &bytes, &dirty);
+    uint32_t first = 0, count = 0;
+    bool by_range = weir_topic_is_queue(&options);
+    if (by_range) {
+        (void)weir_sparse_find(partition, closed_count(partition), &first, &count,
+                               &partition->sparse_next);
+    } else {
+        count = sources_ready(engine, partition, &options, &bytes, &dirty);
+    }
     if (count == 0 || weir_link_in(&partition->trimmed_link)) {
         return false; /* it has changed since it was chosen, or is about to */
     }
@@ -195,14 +276,13 @@ static bool begin(weir_engine *engine, weir_partition *partition)
         return false;
     }
     compaction->work = work;
-    work->sources = malloc(count * sizeof(weir_segment *));
-    if (work->sources == NULL ||
-        compactor_make(engine, partition, &options, count, &work->compactor) != WEIR_OK) {
+    work->first = first;
+    work->source_count = count;
+    work->by_range = by_range;
+    if (work_fill(engine, partition, &options, work) != WEIR_OK) {
         work_free(compaction);
         return false;
     }
-    memcpy(work->sources, partition->segments, count * sizeof(weir_segment *));
-    work->source_count = count;
     compaction->partition = partition;
     return true;
 }
@@ -210,29 +290,68 @@ static bool begin(weir_engine *engine, weir_partition *partition)
 /* ---- The swap
  * ------------------------------------------------------------------------------------ */
 
-/* The new list, when the old one still begins with the sources. */
-static weir_err list_make(const weir_partition *partition, const weir_compactor_result *result,
-                          weir_segment ***list, uint32_t *count)
+/* The new list, when the sources still stand in the old one. */
+static weir_err list_make(const weir_partition *partition, uint32_t first,
+                          const weir_compactor_result *result, weir_segment ***list,
+                          uint32_t *count)
 {
-    uint32_t rest = partition->segment_count - result->source_count;
-    *count = result->segment_count + rest;
+    uint32_t behind = first + result->source_count;
+    uint32_t rest = partition->segment_count - behind;
+    *count = first + result->segment_count + rest;
     *list = malloc(*count * sizeof(weir_segment *));
     if (*list == NULL) {
         return WEIR_NO_MEMORY;
     }
+    memcpy(*list, partition->segments, first * sizeof(weir_segment *));
     for (uint32_t i = 0; i < result->segment_count; i++) {
-        (*list)[i] = weir_segment_keep(result->segments[i]);
+        (*list)[first + i] = weir_segment_keep(result->segments[i]);
     }
-    memcpy(*list + result->segment_count, partition->segments + result->source_count,
+    memcpy(*list + first + result->segment_count, partition->segments + behind,
            rest * sizeof(weir_segment *));
     return WEIR_OK;
 }
 
 static bool sources_stand(const weir_partition *partition, const struct weir_compaction_work *work)
 {
-    return partition->segment_count >= work->source_count &&
-           memcmp(partition->segments, work->sources,
+    return partition->segment_count >= work->first + work->source_count &&
+           memcmp(partition->segments + work->first, work->sources,
                   work->source_count * sizeof(weir_segment *)) == 0; /* [X2] */
+}
+
+/* [X3] */
+static bool still_covers(const weir_partition *partition, const struct weir_compaction_work *work)
+{
+    int64_t begin, end;
+    span_of(work, &begin, &end);
+    return !work->by_range ||
+           weir_sparse_covers(partition, begin, end, work->kept, work->kept_count);
+}
+
+static uint64_t bytes_of(weir_segment *const *segments, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_segment_state state;
+        weir_segment_state_of(segments[i], &state);
+        bytes += state.bytes;
+    }
+    return bytes;
+}
+
+static void swap_count(weir_engine *engine, weir_partition *partition,
+                       const struct weir_compaction_work *work, const weir_compactor_result *result)
+{
+    if (work->by_range) {
+        uint64_t before = bytes_of(work->sources, result->source_count);
+        uint64_t behind = bytes_of(result->segments, result->segment_count);
+        engine->stats.segments_rewritten += result->source_count;
+        engine->stats.segments_freed_bytes += before > behind ? before - behind : 0;
+        return;
+    }
+    partition->clean_offset = result->clean_to;
+    partition->tombstones_due_ms = result->tombstones_due_ms;
+    engine->stats.compactions++;
+    engine->stats.records_compacted += result->records_removed;
 }
 
 static weir_err swap(weir_engine *engine, weir_partition *partition,
@@ -242,18 +361,19 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     weir_segment **list = NULL;
     uint32_t count = 0;
     weir_compactor_result_of(work->compactor, &result);
-    weir_err err = sources_stand(partition, work) ? WEIR_OK : WEIR_AGAIN;
+    bool stands = sources_stand(partition, work) && still_covers(partition, work);
+    weir_err err = stands ? WEIR_OK : WEIR_AGAIN;
     err = err == WEIR_OK ? weir_life_obsolete_reserve(engine, result.source_count) : err;
     err = err == WEIR_OK ? weir_life_note(engine, partition) : err;
-    err = err == WEIR_OK ? list_make(partition, &result, &list, &count) : err;
+    err = err == WEIR_OK ? list_make(partition, work->first, &result, &list, &count) : err;
     if (err != WEIR_OK) {
         return err;
     }
     for (uint32_t i = 0; i < result.source_count; i++) {
-        (void)weir_life_obsolete(engine, partition->segments[i], weir_engine_unit_now(engine),
+        (void)weir_life_obsolete(engine, work->sources[i], weir_engine_unit_now(engine),
                                  true); /* room was reserved */
     }
-    if (result.source_count == partition->segment_count) {
+    if (work->first + result.source_count == partition->segment_count) {
         partition->segment_continues = false; /* what comes next begins a segment of its own */
         partition->segment_closed = true;
     }
@@ -261,11 +381,8 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     partition->segments = list;
     partition->segment_count = count;
     partition->segment_capacity = count;
-    partition->clean_offset = result.clean_to;
-    partition->tombstones_due_ms = result.tombstones_due_ms;
+    swap_count(engine, partition, work, &result);
     weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
-    engine->stats.compactions++;
-    engine->stats.records_compacted += result.records_removed;
     return WEIR_OK;
 }
 

@@ -5,6 +5,8 @@
 
 #include "core/engine/state.h"
 
+#include "core/log/compactor.h"
+
 typedef enum weir_op_type {
     WEIR_OP_PUBLISH = 1,
     WEIR_OP_BATCH,
@@ -232,6 +234,19 @@ bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partiti
 void weir_sweep_work(weir_engine *engine);
 void weir_sweep_finished(weir_engine *engine);
 void weir_sweep_fini(weir_engine *engine);
+
+/* sparse.c */
+bool weir_sparse_rewritten(const weir_segment_state *state); /* its records are not counted */
+/* The first neighbours among the `closed` first segments, from offset *next on, in which little is
+ * owed: their bytes; *count 0: none. *next: where to look next time. */
+uint64_t weir_sparse_find(const weir_partition *partition, uint32_t closed, uint32_t *first,
+                          uint32_t *count, int64_t *next);
+/* What is owed of [begin, end), the caller's to free. NO_MEMORY; AGAIN: too much. */
+weir_err weir_sparse_ranges(const weir_partition *partition, int64_t begin, int64_t end,
+                            weir_kept_range **ranges, uint32_t *count);
+/* Whether all that is owed of [begin, end) now is in them. */
+bool weir_sparse_covers(const weir_partition *partition, int64_t begin, int64_t end,
+                        const weir_kept_range *ranges, uint32_t count);
 
 /* compact.c */
 /* Whether the partition is worth a compaction: it is remembered as the next one then. */

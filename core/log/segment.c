@@ -450,6 +450,16 @@ void weir_segment_refer(weir_segment *segment, uint64_t unit)
     segment->referred = unit > segment->referred ? unit : segment->referred;
 }
 
+void weir_segment_records_add(weir_segment *segment, uint32_t records)
+{
+    segment->records += records;
+}
+
+uint64_t weir_segment_records(const weir_segment *segment)
+{
+    return segment->records;
+}
+
 uint64_t weir_segment_referred(const weir_segment *segment)
 {
     return segment->referred;

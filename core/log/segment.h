@@ -61,6 +61,9 @@ weir_err weir_segment_sync_log(weir_segment *segment); /* the .log alone */
 /* The newest unit that refers to a batch of it; 0: none since it was opened. The engine's owner. */
 void weir_segment_refer(weir_segment *segment, uint64_t unit);
 uint64_t weir_segment_referred(const weir_segment *segment);
+/* What a compactor wrote to it, told before others have it; 0: nobody counted since it was opened. */
+void weir_segment_records_add(weir_segment *segment, uint32_t records);
+uint64_t weir_segment_records(const weir_segment *segment);
 /* What was appended so far (thread-safe snapshot; bytes and offsets move together). */
 void weir_segment_state_of(const weir_segment *segment, weir_segment_state *state);
 
