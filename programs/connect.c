@@ -103,6 +103,11 @@ void weir_problem_text(weir_err err, weir_subject subject, const char *what, con
             "no topic \"%.200s\" is declared; `weir topic ls` lists those that are, `weir topic "
             "create %.200s` declares it",
             what, what);
+    } else if (err == WEIR_NOT_OFFERED && strncmp(what, "__", 2) == 0) {
+        snprintf(text, WEIR_PROBLEM_MAX,
+                 "%.200s is the gateway's own: `weir why` tells what is in __fates, `weir topic "
+                 "alter __fates --retention-ms MS` how long that is kept",
+                 what);
     } else if (err == WEIR_NESTED && of_topic) {
         snprintf(
             text, WEIR_PROBLEM_MAX,

@@ -78,15 +78,44 @@ static void group_name(letters *own)
 /* ---- Where they are ---------------------------------------------------------------------------
  */
 
-/* Which topic they go to. False, with the sentence printed, when it cannot be had. */
-static bool letters_find(letters *own, weir_exit *code)
+/* NOT_FOUND: it is not declared. */
+static weir_err topic_kind(weir_client *client, const char *name, weir_topic_kind *kind)
+{
+    weir_client_topics topics = {0};
+    weir_err err = weir_client_topic_list(client, weir_bytes_of(name), &topics);
+    *kind = topics.count == 1 ? topics.topics[0].options.kind : WEIR_KIND_DEFAULT;
+    weir_client_topics_free(&topics);
+    return err;
+}
+
+/* A group of that name is there, and is no queue's: says where its dead letters are. */
+static bool group_told(const letters *own)
 {
     weir_client_groups groups = {0};
-    weir_client_topics topics = {0};
-    weir_err err = weir_client_topic_list(own->client, weir_bytes_of(own->queue), &topics);
-    bool queue =
-        err == WEIR_OK && topics.count == 1 && topics.topics[0].options.kind == WEIR_KIND_QUEUE;
-    weir_client_topics_free(&topics);
+    bool there =
+        weir_client_group_list(own->client, weir_bytes_of(own->queue), &groups) == WEIR_OK &&
+        groups.count == 1;
+    weir_bytes topic = there ? groups.groups[0].options.dead_letter : WEIR_BYTES_NULL;
+    if (there && topic.len == 0) {
+        weir_say("%.200s is a group and no queue, and has no dead-letter topic", own->queue);
+    } else if (there) {
+        weir_say(
+            "%.200s is a group and no queue: its dead letters are in the topic %.*s, and `weir "
+            "sub %.*s --from beginning -e -o ndjson` shows them",
+            own->queue, (int)topic.len, (const char *)topic.ptr, (int)topic.len,
+            (const char *)topic.ptr);
+    }
+    weir_client_groups_free(&groups);
+    return there;
+}
+
+/* Which topic they go to. False, with the sentence printed, when it cannot be had. */
+static bool letters_find(letters *own, bool moves, weir_exit *code)
+{
+    weir_client_groups groups = {0};
+    weir_topic_kind kind;
+    weir_err err = topic_kind(own->client, own->queue, &kind);
+    bool queue = err == WEIR_OK && kind == WEIR_KIND_QUEUE;
     if (queue) {
         err = weir_client_group_list(own->client, weir_bytes_of(own->queue), &groups);
     }
@@ -96,6 +125,9 @@ static bool letters_find(letters *own, weir_exit *code)
     group_name(own);
     weir_client_groups_free(&groups);
     *code = WEIR_EXIT_NOT_FOUND;
+    if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND) && group_told(own)) {
+        return false;
+    }
     if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND)) {
         weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are",
                  own->queue);
@@ -106,6 +138,16 @@ static bool letters_find(letters *own, weir_exit *code)
             "%.200s has no dead-letter topic: what fails too often is dropped; `weir group alter "
             "%.200s --dead-letter TOPIC` gives it one",
             own->queue, own->queue);
+    } else if (topic_kind(own->client, own->topic, &kind) == WEIR_NOT_FOUND) {
+        weir_say("the dead-letter topic of %.200s, %.200s, is not there any more: what fails too "
+                 "often is dropped; `weir topic create %.200s` makes it anew",
+                 own->queue, own->topic, own->topic);
+    } else if (moves && kind == WEIR_KIND_QUEUE) {
+        *code = WEIR_EXIT_REFUSED;
+        weir_say("the dead letters of %.200s are in the queue %.200s, which has one group, its "
+                 "own: `weir group join %.200s` takes them; replay and discard are for dead-letter "
+                 "topics of kind log",
+                 own->queue, own->topic, own->topic);
     } else {
         return true;
     }
@@ -317,7 +359,7 @@ weir_exit weir_run_queue_dead(const weir_arguments *arguments)
         !weir_connect(arguments, &own.client, &code)) {
         return code;
     }
-    if (letters_find(&own, &code)) {
+    if (letters_find(&own, !list, &code)) {
         code = list ? letters_list(&own, output)
                     : letters_move(&own, replay, weir_may_talk(arguments));
     }

@@ -358,7 +358,25 @@ static bool reset_read(const weir_arguments *arguments, weir_reset *reset)
     return true;
 }
 
-/* How many offsets come again, and how many are passed over. What is not moved is not shown. */
+/* How many offsets come again, and how many are passed over. A queue group has settled some behind the
+ * first that it has not: what it owes is counted, not how far it is. Between its two ends it is told the
+ * most that it can be. */
+static void reset_counts(const weir_group_partition *before, bool queue, int64_t to, int64_t *again,
+                         int64_t *skipped)
+{
+    int64_t from = before->committed;
+    int64_t owed = (int64_t)before->lag;
+    int64_t given = before->handed > to ? before->handed - to : 0;
+    *again = to < from ? from - to : 0;
+    *skipped = to > from ? to - from : 0;
+    if (queue) {
+        *again = to <= from ? before->end - to - owed : given;
+        *again = *again > 0 ? *again : 0;
+        *skipped = *skipped < owed ? *skipped : owed;
+    }
+}
+
+/* What is not moved is not shown. */
 static void reset_rows(weir_rows *rows, const weir_reset *reset, const weir_group_info *before,
                        const weir_group_info *after)
 {
@@ -366,6 +384,8 @@ static void reset_rows(weir_rows *rows, const weir_reset *reset, const weir_grou
         const weir_group_partition *part = &after->partitions[i];
         char topic[WEIR_GROUP_FILTER_BYTES_MAX];
         int64_t from = before->partitions[i].committed;
+        int64_t again = 0;
+        int64_t skipped = 0;
         char texts[5][24];
         const char *cells[] = {topic, texts[0], texts[1], texts[2], texts[3], texts[4]};
         if ((reset->topic.ptr != NULL && !weir_bytes_equal(reset->topic, part->topic)) ||
@@ -376,10 +396,10 @@ static void reset_rows(weir_rows *rows, const weir_reset *reset, const weir_grou
         snprintf(texts[0], sizeof(texts[0]), "%" PRIu32, part->partition);
         snprintf(texts[1], sizeof(texts[1]), "%" PRId64, from);
         snprintf(texts[2], sizeof(texts[2]), "%" PRId64, part->committed);
-        snprintf(texts[3], sizeof(texts[3]), "%" PRId64,
-                 part->committed < from ? from - part->committed : 0);
-        snprintf(texts[4], sizeof(texts[4]), "%" PRId64,
-                 part->committed > from ? part->committed - from : 0);
+        reset_counts(&before->partitions[i], before->options.model == WEIR_MODEL_QUEUE,
+                     part->committed, &again, &skipped);
+        snprintf(texts[3], sizeof(texts[3]), "%" PRId64, again);
+        snprintf(texts[4], sizeof(texts[4]), "%" PRId64, skipped);
         weir_rows_add(rows, cells);
     }
 }

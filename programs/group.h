@@ -40,6 +40,9 @@ typedef enum weir_group_doing {
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
                              const weir_group_options *asked, weir_group_doing doing);
 
+/* Whether a group that is so is all that was asked; what was not asked for agrees. */
+bool weir_group_agrees(const weir_group_options *asked, const weir_group_options *is);
+
 /* One line a group; one line a partition; everything about one. */
 void weir_groups_print(const weir_client_groups *groups, weir_output output);
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output);

@@ -136,12 +136,47 @@ void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
     weir_rows_destroy(rows);
 }
 
+/* Somebody's partitions have no owner: they are on their way, or kept for a static member. */
+static bool any_ownerless(const weir_group_info *group)
+{
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        if (group->partitions[i].owner < 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a member does or why it does nothing. In the order of joining, so the first is active. */
+static const char *state_of(const weir_group_info *group, uint32_t index, char text[TEXT_MAX])
+{
+    const weir_group_member *member = &group->members[index];
+    int64_t left_ms = group->options.session_ms - member->silent_ms;
+    if (group->options.model == WEIR_MODEL_QUEUE) {
+        return group->options.single_active != 1 ? ""
+               : index == 0                      ? "active"
+                                                 : "stands by: another is the single active one";
+    }
+    if (member->partitions > 0) {
+        return "";
+    }
+    if (group->partition_count == 0) {
+        return "idle: the group has no partitions: no topic that it reads is there";
+    }
+    if (member->instance.len == 0 || !any_ownerless(group)) {
+        return "idle: no partition is left for it";
+    }
+    snprintf(text, TEXT_MAX, "partitions are kept for instance %.*s, for %" PRId64 " s more",
+             member->instance.len > 200 ? 200 : (int)member->instance.len,
+             (const char *)member->instance.ptr, left_ms > 0 ? (left_ms + 999) / 1000 : 0);
+    return text;
+}
+
 /* The members, also when there are none. */
 static void members_print(const weir_group_info *group)
 {
     static const char *const columns[] = {"member",  "instance",  "origin", "partitions#",
                                           "leased#", "silent_s#", "state"};
-    bool stream = group->options.model == WEIR_MODEL_STREAM;
     weir_rows *rows = weir_rows_create(columns, 7);
     for (uint32_t i = 0; i < group->member_count; i++) {
         const weir_group_member *member = &group->members[i];
@@ -149,14 +184,12 @@ static void members_print(const weir_group_info *group)
         char name[TEXT_MAX];
         char instance[TEXT_MAX];
         char origin[TEXT_MAX];
+        char state[TEXT_MAX];
         const char *cells[] = {
-            text_of(name, member->name),
-            text_of(instance, member->instance),
-            text_of(origin, member->origin),
-            count(numbers[0], member->partitions),
-            count(numbers[1], member->leased),
-            seconds(numbers[2], member->silent_ms),
-            stream && member->partitions == 0 ? "idle: no partition is left for it" : ""};
+            text_of(name, member->name),       text_of(instance, member->instance),
+            text_of(origin, member->origin),   count(numbers[0], member->partitions),
+            count(numbers[1], member->leased), seconds(numbers[2], member->silent_ms),
+            state_of(group, i, state)};
         weir_rows_add(rows, cells);
     }
     weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);

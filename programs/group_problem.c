@@ -9,6 +9,8 @@
 #include "programs/connect.h"
 #include "programs/group.h"
 
+#include "programs/letters.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
@@ -126,7 +128,22 @@ static bool missing_told(problem *own, weir_bytes name, const char *what)
     return true;
 }
 
-/* Topics that are not there, that are queues, that are named twice. */
+/* Dead letters that would come back; `queue`: their topic is one. */
+static bool letters_told(problem *own, bool queue)
+{
+    weir_group_options all = own->info != NULL ? own->info->options : *own->asked;
+    all.dead_letter = own->asked->dead_letter;
+    if ((queue && all.topic_count == 0) || !weir_letters_among_topics(&all)) {
+        return false;
+    }
+    add(&own->out,
+        "%s reads %.*s itself: its dead letters would come back to it for ever; name another topic "
+        "with --dead-letter",
+        own->group, width(all.dead_letter), chars(all.dead_letter));
+    return true;
+}
+
+/* Topics that are not there, that are queues, that are named twice; letters that come back. */
 static bool topics_told(problem *own)
 {
     for (uint32_t i = 0; i < own->asked->topic_count; i++) {
@@ -151,8 +168,10 @@ static bool topics_told(problem *own)
     }
     weir_bytes dead = own->asked->dead_letter;
     bool queue = false;
-    return dead.len > 0 && topic_look(own, dead, &queue) == WEIR_NOT_FOUND &&
-           missing_told(own, dead, "for its dead letters, ");
+    if (dead.len > 0 && topic_look(own, dead, &queue) == WEIR_NOT_FOUND) {
+        return missing_told(own, dead, "for its dead letters, ");
+    }
+    return dead.len > 0 && letters_told(own, queue);
 }
 
 /* ---- What is in force and differs ------------------------------------------------------------ */
@@ -256,6 +275,14 @@ static void words_differ(differences *all, const weir_group_options *asked,
         differ(all, "its dead_letter is", names[0][0] != '\0' ? names[0] : "none", names[1],
                "dead-letter");
     }
+}
+
+bool weir_group_agrees(const weir_group_options *asked, const weir_group_options *is)
+{
+    differences all = {.fixed = false};
+    words_differ(&all, asked, is);
+    settings_differ(&all, asked, is);
+    return all.told.len == 0;
 }
 
 static bool queue_of_its_own(const problem *own)

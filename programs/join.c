@@ -35,7 +35,8 @@ enum {
     EXIT_AGAIN = 75,       /* EX_TEMPFAIL */
     SIGNALLED = 128,       /* a shell tells of a signal by its number above this */
     TOPIC_BYTES_MAX = 256,
-    OWNED_TEXT_MAX = 400
+    OWNED_TEXT_MAX = 400,
+    NAME_MAX_BYTES = 96
 };
 
 typedef struct joining {
@@ -365,6 +366,18 @@ static void joined_say(const joining *own)
              doing_of(own));
 }
 
+static void nothing_owned_say(const joining *own, uint64_t generation)
+{
+    weir_client_groups groups = {0};
+    bool none =
+        weir_client_group_list(own->client, weir_bytes_of(own->group), &groups) == WEIR_OK &&
+        groups.count == 1 && groups.groups[0].partition_count == 0;
+    weir_client_groups_free(&groups);
+    weir_say("%s: generation %" PRIu64 ": owns nothing: %s", own->group, generation,
+             none ? "no topic that the group reads is there"
+                  : "every partition has another owner, or is kept for one");
+}
+
 /* "orders 0, 1; bills 0", cut where it grows too long. */
 static void owned_say(const joining *own, const weir_client_assigned *assigned)
 {
@@ -383,8 +396,7 @@ static void owned_say(const joining *own, const weir_client_assigned *assigned)
         last = one->topic;
     }
     if (assigned->owned_count == 0) {
-        weir_say("%s: generation %" PRIu64 ": owns nothing: every partition has another owner",
-                 own->group, assigned->generation);
+        nothing_owned_say(own, assigned->generation);
     } else {
         weir_say("%s: generation %" PRIu64 ": owns %s%s", own->group, assigned->generation, text,
                  len < sizeof(text) ? "" : " ...");
@@ -447,6 +459,21 @@ static weir_err batch_take(joining *own)
     return err;
 }
 
+/* Why the gateway knows the member no more. */
+static void out_say(joining *own)
+{
+    weir_client_groups groups = {0};
+    if (weir_client_group_list(own->client, weir_bytes_of(own->group), &groups) == WEIR_NOT_FOUND) {
+        weir_say("%s: this member is out: the group was deleted", own->group);
+    } else {
+        weir_say("%s: this member is out: it said nothing for session_ms (%" PRId64
+                 "), another of its --instance came, or the group was deleted and made again; join "
+                 "again",
+                 own->group, own->joined.session_ms);
+    }
+    weir_client_groups_free(&groups);
+}
+
 static weir_exit consume(joining *own)
 {
     weir_err err = WEIR_OK;
@@ -464,9 +491,7 @@ static weir_exit consume(joining *own)
         return WEIR_EXIT_ERROR; /* it was told */
     }
     if (err == WEIR_LEASE_LOST) {
-        weir_say("%s: this member is out: it said nothing for session_ms (%" PRId64
-                 "), or another of its --instance came; join again",
-                 own->group, own->joined.session_ms);
+        out_say(own);
         return WEIR_EXIT_ERROR;
     }
     return stopped ? WEIR_EXIT_DONE
@@ -487,6 +512,10 @@ static bool joining_read(const weir_arguments *arguments, joining *own)
     own->newline = !weir_arguments_has(arguments, "no-newline");
     own->talk = weir_may_talk(arguments);
     const char *wrong = own->format == NULL ? NULL : weir_format_check(own->format);
+    if (wrong == NULL && own->command != NULL &&
+        own->command[strspn(own->command, " \t\n")] == '\0') {
+        wrong = "--exec needs a command: an empty one would settle every record unseen";
+    }
     if (wrong != NULL) {
         weir_say("%s", wrong);
     }
@@ -515,6 +544,17 @@ static weir_exit join_refused(weir_client *client, weir_err err, const char *gro
     return weir_exit_of(err);
 }
 
+/* A member that is not named is called by its host and process. */
+static const char *name_make(char name[NAME_MAX_BYTES])
+{
+    char host[65] = "";
+    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') {
+        snprintf(host, sizeof(host), "weir");
+    }
+    snprintf(name, NAME_MAX_BYTES, "%s-%ld", host, (long)getpid());
+    return name;
+}
+
 weir_exit weir_run_group_join(const weir_arguments *arguments)
 {
     weir_group_words words;
@@ -524,8 +564,10 @@ weir_exit weir_run_group_join(const weir_arguments *arguments)
         !weir_connect(arguments, &own.client, &code)) {
         return code;
     }
+    const char *name = weir_arguments_text(arguments, "name");
+    char made[NAME_MAX_BYTES];
     const weir_client_join join = {.group = weir_bytes_of(own.group),
-                                   .name = weir_bytes_of(weir_arguments_text(arguments, "name")),
+                                   .name = weir_bytes_of(name != NULL ? name : name_make(made)),
                                    .instance =
                                        weir_bytes_of(weir_arguments_text(arguments, "instance")),
                                    .options = words.given ? &words.options : NULL};

@@ -20,7 +20,11 @@ static weir_exit unknown(const char *word)
 {
     char verbs[256];
     if (weir_command_verbs(word, verbs, sizeof(verbs)) > 0) {
-        weir_say("weir %s takes one of: %s. See: weir help %s", word, verbs, word);
+        weir_say("weir %s takes one of: %s%s. See: weir help %s", word, verbs,
+                 strcmp(word, "queue") != 0 ? ""
+                                            : "; `weir group alter NAME` changes a queue, `weir "
+                                              "topic rm NAME` removes it",
+                 word);
     } else {
         weir_say("there is no command \"%s\". See: weir help", word);
     }

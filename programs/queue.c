@@ -2,10 +2,11 @@
  * group that is named like it.
  *
  * Happy path: the topic is declared, which makes its group; the group's settings follow. Records
- * are taken with `weir group join NAME`. */
+ * are taken with `weir group join NAME`. What is there already is never changed by `create`. */
 #include "programs/connect.h"
 #include "programs/format.h"
 #include "programs/group.h"
+#include "programs/topic.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,17 +16,54 @@ enum { PARTITIONS_MAX = 16384, PEEK_BYTES_MAX = 1048576, CELLS = 7 };
 /* ---- Creating ---------------------------------------------------------------------------------
  */
 
+/* A topic of that name is there: it is what was asked, or the sentence tells what differs. Nothing
+ * is changed. */
+static weir_exit there_already(const weir_arguments *arguments, weir_client *client,
+                               const weir_topic_options *is, const weir_topic_options *asked,
+                               const weir_group_words *words)
+{
+    const char *name = arguments->operands[0];
+    char text[WEIR_TOPIC_DIFFERENCE_MAX];
+    weir_client_groups groups = {0};
+    if (is->kind != WEIR_KIND_QUEUE) {
+        weir_say("%s is there as a topic of kind log, which a queue cannot take the place of: see "
+                 "`weir topic describe %s`; `weir group create GROUP --model queue --topic %s` "
+                 "hands its records out as a queue does",
+                 name, name, name);
+        return WEIR_EXIT_REFUSED;
+    }
+    weir_topic_difference(is, asked, text);
+    if (text[0] != '\0') {
+        weir_say("%s is there already, with other settings: %s; `weir topic alter %s` changes "
+                 "durability, and partitions to more",
+                 name, text, name);
+        return WEIR_EXIT_REFUSED;
+    }
+    weir_err err = weir_client_group_list(client, weir_bytes_of(name), &groups);
+    bool same = groups.count == 1 && weir_group_agrees(&words->options, &groups.groups[0].options);
+    weir_client_groups_free(&groups);
+    if (err == WEIR_OK && !same) {
+        return weir_group_refused(client, WEIR_EXISTS, name, &words->options, WEIR_GROUP_CREATES);
+    }
+    if (err == WEIR_OK && weir_may_talk(arguments)) {
+        weir_say("%s: is there already", name);
+    }
+    return weir_group_outcome(client, err, name);
+}
+
 static weir_exit create(const weir_arguments *arguments, weir_client *client,
                         const weir_topic_options *topic, const weir_group_words *words)
 {
     const char *name = arguments->operands[0];
-    weir_err err = weir_client_topic_create(client, weir_bytes_of(name), topic);
-    if (err == WEIR_EXISTS) {
-        weir_say("%s: a topic of this name is there with other settings; see `weir topic describe "
-                 "%s`",
-                 name, name);
-        return weir_exit_of(err);
+    weir_client_topics topics = {0};
+    weir_err err = weir_client_topic_list(client, weir_bytes_of(name), &topics);
+    if (err == WEIR_OK && topics.count == 1) {
+        weir_exit code = there_already(arguments, client, &topics.topics[0].options, topic, words);
+        weir_client_topics_free(&topics);
+        return code;
     }
+    weir_client_topics_free(&topics);
+    err = weir_client_topic_create(client, weir_bytes_of(name), topic);
     if (err != WEIR_OK) {
         return weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, name);
     }
@@ -52,7 +90,17 @@ weir_exit weir_run_queue_create(const weir_arguments *arguments)
         return code;
     }
     if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
-        !weir_group_words_read(arguments, &words) || !weir_connect(arguments, &client, &code)) {
+        !weir_group_words_read(arguments, &words)) {
+        return code;
+    }
+    if (weir_bytes_equal(words.options.dead_letter, weir_bytes_of(arguments->operands[0]))) {
+        weir_say(
+            "--dead-letter %s: the queue cannot take its own dead letters, they would come back "
+            "to it for ever; name another topic",
+            arguments->operands[0]);
+        return code;
+    }
+    if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
     topic.partitions = (uint32_t)partitions;

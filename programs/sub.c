@@ -187,7 +187,9 @@ static weir_exit subscribe_refused(weir_client *client, weir_err err, const char
         return weir_exit_of(err);
     }
     if (err == WEIR_NOT_OFFERED) {
-        weir_say("%s: %s", filter, problem);
+        char text[WEIR_PROBLEM_MAX];
+        weir_problem_text(err, WEIR_SUBJECT_FILTER, filter, problem, text);
+        weir_say("%s", text);
         return weir_exit_of(err);
     }
     return weir_client_outcome(client, err, WEIR_SUBJECT_FILTER, filter);

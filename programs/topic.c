@@ -178,6 +178,21 @@ static bool difference_say(weir_client *client, const char *name, const weir_top
     return told;
 }
 
+/* A queue of that name is there, and no kind was said: it is no log topic. */
+static bool queue_say(weir_client *client, const char *name)
+{
+    weir_client_topics topics = {0};
+    bool queue = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
+                 topics.count == 1 && topics.topics[0].options.kind == WEIR_KIND_QUEUE;
+    if (queue) {
+        weir_say("%s is there already, as a queue and not a topic of kind log; `weir queue info "
+                 "%s` shows it",
+                 name, name);
+    }
+    weir_client_topics_free(&topics);
+    return queue;
+}
+
 weir_exit weir_run_topic_create(const weir_arguments *arguments)
 {
     weir_topic_options options = {.nested = weir_arguments_has(arguments, "nested")};
@@ -196,6 +211,10 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     options.partition_levels = (uint32_t)levels;
     if (!weir_connect(arguments, &client, &code)) {
         return code;
+    }
+    if (options.kind != WEIR_KIND_QUEUE && queue_say(client, arguments->operands[0])) {
+        weir_client_close(client);
+        return WEIR_EXIT_REFUSED;
     }
     err = weir_client_topic_create(client, weir_bytes_of(arguments->operands[0]), &options);
     if (err == WEIR_EXISTS && difference_say(client, arguments->operands[0], &options)) {
@@ -300,6 +319,22 @@ weir_exit weir_run_topic_trim(const weir_arguments *arguments)
     return done(arguments, client, err, "trimmed");
 }
 
+/* Whose dead letters went to a topic that is deleted now. */
+static void letters_say(weir_client *client, const char *name)
+{
+    weir_client_groups groups = {0};
+    weir_err err = weir_client_group_list(client, WEIR_BYTES_NULL, &groups);
+    for (uint32_t i = 0; err == WEIR_OK && i < groups.count; i++) {
+        const weir_group_info *group = &groups.groups[i];
+        if (weir_bytes_equal(group->options.dead_letter, weir_bytes_of(name))) {
+            weir_say("%s was the dead-letter topic of %.*s: what fails too often there is dropped "
+                     "until a topic of this name is created",
+                     name, (int)group->name.len, (const char *)group->name.ptr);
+        }
+    }
+    weir_client_groups_free(&groups);
+}
+
 weir_exit weir_run_topic_rm(const weir_arguments *arguments)
 {
     weir_client *client = NULL;
@@ -309,6 +344,9 @@ weir_exit weir_run_topic_rm(const weir_arguments *arguments)
         return code;
     }
     err = weir_client_topic_delete(client, weir_bytes_of(arguments->operands[0]));
+    if (err == WEIR_OK && weir_may_talk(arguments)) {
+        letters_say(client, arguments->operands[0]);
+    }
     return done(arguments, client, err, "deleted, with its records");
 }
 

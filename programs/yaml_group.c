@@ -8,6 +8,8 @@
  * place. What no single entry can tell is looked at in config.c. */
 #include "programs/yaml.h"
 
+#include "programs/letters.h"
+
 #include "programs/say.h"
 
 #include <errno.h>
@@ -124,6 +126,10 @@ static weir_err settings_read(const reading *from, const weir_raw_group *raw,
             if (weir_group_setting_parse(&rows[i], weir_bytes_of(texts[i]), &value) != WEIR_OK) {
                 return refuse(from, rows[i].name, texts[i], "refuse, drop-oldest or dead-letter");
             }
+        } else if (rows[i].least == 1 && rows[i].most == 2) {
+            if (!number_read(texts[i], &value) || value < 1 || value > 2) {
+                return refuse(from, rows[i].name, texts[i], "1 (yes) or 2 (no)");
+            }
         } else if (!number_read(texts[i], &value) || !weir_group_setting_fits(&rows[i], value)) {
             return weir_fault_fill(
                 from->fault, WEIR_INVALID, from->config->file, place.line, place.column,
@@ -165,6 +171,25 @@ static weir_err texts_keep(const weir_raw_group *raw, weir_group_entry *group)
     return whole ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
+/* A filter may pass the topic by, when it is a queue: then it is the engine's to say. */
+static weir_err letters_check(const reading *from, const weir_group_entry *group)
+{
+    weir_place place = weir_yaml_place(weir_yaml_get(from->document, from->node, "dead_letter"));
+    weir_group_options of_queue = group->options;
+    weir_bytes name = weir_bytes_of(group->name);
+    if (of_queue.topic_count == 0 && of_queue.filter.ptr == NULL) { /* named like its topic */
+        of_queue.topics = &name;
+        of_queue.topic_count = 1;
+    }
+    if (of_queue.topic_count == 0 || !weir_letters_among_topics(&of_queue)) {
+        return WEIR_OK;
+    }
+    return weir_fault_fill(from->fault, WEIR_INVALID, from->config->file, place.line, place.column,
+                           "dead_letter: \"%.64s\" is a topic that the group itself reads, and its "
+                           "dead letters would come back for ever; name another topic",
+                           group->dead_letter);
+}
+
 weir_err weir_yaml_group_take(weir_config *config, const weir_raw_group *raw,
                               yaml_document_t *document, const yaml_node_t *node,
                               weir_group_entry *group, weir_fault *fault)
@@ -176,5 +201,5 @@ weir_err weir_yaml_group_take(weir_config *config, const weir_raw_group *raw,
     if (err == WEIR_OK && texts_keep(raw, group) != WEIR_OK) {
         err = weir_fault_fill(fault, WEIR_NO_MEMORY, config->file, 0, 0, "memory ran out");
     }
-    return err;
+    return err == WEIR_OK ? letters_check(&from, group) : err;
 }

@@ -228,6 +228,16 @@ class Groups(cli_test.Case):
 
     # ---- resets
 
+    def test_a_reset_of_a_queue_group_counts_what_is_settled(self):
+        self.orders(10)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        self.weir("group", "join", "mail", "-C", "9", "--exec", 'read x; [ "$x" = 1 ] && exit 75; exit 0')
+        settled = self.info("mail")["fates"]["accepted"]
+        self.assertLess(self.info("mail")["partitions"][0]["committed"], settled)  # the released one is before them
+        for to, again, skipped in (("beginning", settled, 0), ("end", 0, 10 - settled)):
+            out, _ = self.weir("group", "reset", "mail", "--to", to, "--dry-run", "-o", "ndjson")
+            self.assertEqual((json.loads(out)["again"], json.loads(out)["skipped"]), (again, skipped), out)
+
     def test_a_reset_is_shown_first_and_then_done(self):
         self.orders(10)
         self.weir("group", "join", "billing", "--topic", "orders", "-C", "8")
@@ -293,6 +303,18 @@ class Groups(cli_test.Case):
         self.assertIn("drop-oldest", self.weir("queue", "info", "jobs")[0])
         _, err = self.weir("group", "create", "g", "--topic", "dead", "--model", "queue", "--max-records", "9", code=REFUSED)
         self.assertIn("drop-oldest", err)
+
+    def test_a_group_that_would_read_its_own_dead_letters_is_refused(self):
+        self.client("topic", "create", "jobs-dead")
+        _, err = self.weir("queue", "create", "selfdl", "--dead-letter", "selfdl", code=USAGE)
+        self.assertIn("its own dead letters", err)
+        self.client("topic", "describe", "selfdl", code=NOT_FOUND)
+        self.weir("queue", "create", "selfdl")
+        _, err = self.weir("group", "alter", "selfdl", "--dead-letter", "selfdl", code=REFUSED)
+        self.assertIn("selfdl reads selfdl itself", err)
+        for reads in (("--topic", "jobs-dead"), ("--filter", "#")):
+            _, err = self.weir("group", "create", "loop", *reads, "--model", "queue", "--dead-letter", "jobs-dead", code=REFUSED)
+            self.assertIn("dead letters would come back", err)
 
     def test_a_topic_keeps_what_groups_have_not_settled(self):
         self.client("topic", "create", "kept", "--retention-unsettled", "keep", "--retention-unsettled-bytes", "1000000")
@@ -444,7 +466,93 @@ class Groups(cli_test.Case):
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assertEqual(done.stdout.splitlines()[:len(printed)], printed)
 
+    def test_why_of_the_read_me_tells_of_the_record_that_it_published(self):
+        page = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "README.md")
+        with open(page, encoding="utf-8") as file:
+            block = file.read().split("## Five minutes")[1].split("## ")[0]
+        lines = [line[6:].split("#")[0].split() for line in block.splitlines() if line.startswith("    $ weir ")]
+        commands = {tuple(words[1:3]): [word.strip("'") for word in words[1:]] for words in lines}
+        self.client(*commands["topic", "create"])
+        _, err = self.client(*commands["pub", "site/dev1/temp"])
+        partition, offset = commands["why", "site"][2:4]
+        self.assertIn(f"partition {partition}", err)
+        out, _ = self.weir(*commands["why", "site"])
+        self.assertIn(f'site partition {partition} offset {offset}: stored', out)
+        self.assertIn('key "dev1/temp"', out)
+
     # ---- what is wrong
+
+    def test_dead_letters_that_cannot_be_moved_say_where_they_are(self):
+        self.orders(1)
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "letters")
+        self.weir("queue", "create", "jobs", "--dead-letter", "letters")
+        self.weir("queue", "create", "bills", "--dead-letter", "dead")
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--dead-letter", "dead")
+        self.assertIn("`weir group join letters` takes them",
+                      self.weir("queue", "dead", "replay", "jobs", code=REFUSED)[1])
+        self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
+        self.assertIn("its dead letters are in the topic dead",
+                      self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)[1])
+        self.client("sub", "dead", "--from", "beginning", "-e", "-o", "ndjson")
+        _, err = self.client("topic", "rm", "dead")
+        self.assertIn("dead was the dead-letter topic of bills", err)
+        self.assertIn("dead was the dead-letter topic of mail", err)
+        for action in ("ls", "replay"):
+            self.assertIn("`weir topic create dead` makes it anew",
+                          self.weir("queue", "dead", action, "bills", code=NOT_FOUND)[1])
+
+    def test_members_say_who_is_active_and_for_whom_partitions_are_kept(self):
+        self.orders(1)
+        self.weir("group", "create", "one", "--topic", "orders", "--model", "queue", "--single-active", "yes")
+        for count in (1, 2):
+            member = self.member("one")
+            self.joined("one", count)
+        self.assertTrue(self.info("one")["members"][1]["member"].endswith(f"-{member.pid}"))
+        out, _ = self.weir("group", "info", "one")
+        active = [row for row in out.splitlines() if row.rstrip().endswith(" active")]
+        self.assertEqual((out.count("stands by: another"), len(active)), (1, 1), out)
+        self.weir("group", "create", "kept", "--topic", "orders")
+        member = self.member("kept", "--instance", "i1")
+        wait_for(lambda: [row["partitions"] for row in self.info("kept")["members"]] == [1], "it owns the partition")
+        self.kill(member)
+        wait_for(lambda: "partitions are kept for instance i1" in self.weir("group", "info", "kept")[0], "they are kept")
+
+    def test_words_that_are_none_of_the_verbs_of_queue_name_those_that_do_it(self):
+        for verb in ("alter", "rm"):
+            _, err = super().weir("queue", verb, "jobs", code=USAGE)
+            self.assertIn("`weir group alter NAME` changes a queue, `weir topic rm NAME` removes it", err)
+        self.orders(1)
+        self.weir("group", "join", "mail", "--topic", "orders", "--model", "queue", "-C", "1")
+        for arguments in (["topic", "rm", "__fates"], ["sub", "__fates"]):
+            self.assertIn("__fates is the gateway's own", self.client(*arguments, code=REFUSED)[1])
+
+    def test_a_queue_that_is_there_is_never_changed_by_create(self):
+        self.weir("queue", "create", "jobs", "--lease-ms", "60000")
+        before = self.info("jobs")
+        for arguments in (["jobs"], ["jobs", "--lease-ms", "60000"]):
+            self.assertEqual(self.weir("queue", "create", *arguments)[1], "weir: jobs: is there already\n")
+        for arguments, words in (
+            (["jobs", "--lease-ms", "5000"], "its lease_ms is 60000, not 5000. `weir group alter jobs --lease-ms 5000`"),
+            (["jobs", "--max-records", "7"], "`weir group alter jobs --max-records 7` changes it"),
+            (["jobs", "--partitions", "3"], "partitions 1 (asked: 3); `weir topic alter jobs`"),
+            (["jobs", "--durability", "os"], "durability disk (asked: os)"),
+        ):
+            self.assertIn(words, self.weir("queue", "create", *arguments, code=REFUSED)[1])
+        self.assertIn("as a queue and not a topic of kind log", self.client("topic", "create", "jobs", code=REFUSED)[1])
+        self.assertEqual(self.info("jobs"), before)
+        self.assertIn("declared", self.client("topic", "create", "jobs", "--kind", "queue")[1])
+
+    def test_a_member_whose_group_was_deleted_says_so(self):
+        self.orders(1)
+        for model in ("stream", "queue"):
+            self.weir("group", "create", model, "--topic", "orders", "--model", model)
+            member = self.member(model)
+            self.joined(model, 1)
+            self.weir("group", "delete", model, "--force")
+            _, err = member.communicate(timeout=DEADLINE_S)
+            self.assertIn("this member is out: the group was deleted", err)
+            self.assertEqual(member.returncode, ERROR)
 
     def test_groups_are_made_changed_listed_and_deleted(self):
         self.orders(1)
@@ -486,6 +594,8 @@ class Groups(cli_test.Case):
             (["queue", "info", "orders"], NOT_FOUND, "queue create orders"),
             (["queue", "peek", "nosuch"], NOT_FOUND, "queue ls"),
             (["queue", "create", "orders"], REFUSED, "topic describe orders"),
+            (["group", "join", "g", "--topic", "orders", "--exec", ""], USAGE, "--exec needs a command"),
+            (["group", "join", "g", "--topic", "orders", "--exec", " "], USAGE, "--exec needs a command"),
         ):
             with self.subTest(arguments=arguments):
                 out, err = self.weir(*arguments, code=code)

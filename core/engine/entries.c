@@ -261,9 +261,7 @@ static weir_err replay_chunk(weir_engine *engine, weir_partition *partition, wei
         return WEIR_DAMAGED;
     }
     weir_produce_apply(engine, partition, chunk, NULL, retained);
-    return engine->unflushed_bytes > engine->limits.tail_bytes_max / 2
-               ? weir_flush_inline(engine, 0)
-               : WEIR_OK;
+    return weir_flush_replayed(engine, partition);
 }
 
 /* Where a batch goes; *partition NULL: its topic is no more, of which *name is left when the

@@ -1,7 +1,8 @@
 /* core/engine/fates.c - what became of records, in every group: the counters, and the lines of `__fates`.
  *
- * A fate is counted where it is applied, live and in recovery alike; the sums are metrics that go on
- * where they were before a start. What happened is told live, in lines of ranges (fate_lines.h):
+ * A fate is counted where it is applied, live and in recovery alike; the sums are metrics that
+ * begin, at a start, with those of the groups that are there: a deleted group's stay in them until
+ * then. What happened is told live, in lines of ranges (fate_lines.h):
  *
  *   note --> engine.fates.lines  [ of units that are closed | of the open unit ]
  *                 |                                              |  a unit closes: entry 28

@@ -5,7 +5,13 @@
  * A flush appends whole chunks of many partitions in one job and advances `flushed`. It begins when
  * memory holds much that no segment has, and ends with half of that; or when a checkpoint asks for
  * it (save.c). Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
- * tried again; any other error stops writing, and a restart recovers from the journal. */
+ * tried again; any other error stops writing, and a restart recovers from the journal.
+ *
+ * A start that replays the journal flushes on its own thread: a partition as soon as it has 4 MiB,
+ * while they are still in the processor's cache, and everything when memory has no room for more.
+ *
+ * [F1] Of the two only the latter can fail a start: what an early flush could not write stays
+ *      unflushed, and whoever flushes it next tells. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -20,6 +26,7 @@ enum {
     FLUSH_ITEMS_MAX = 256,        /* partitions of one job */
     FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
     FLUSH_BYTES_LEAST = 48 << 20, /* unflushed bytes that start one, */
+    REPLAYED_BYTES = 4 << 20,     /* of one partition: they are in the processor's cache yet */
     FLUSH_PARTS = 4, /* of which it takes one: the fullest, so that a segment gets much at once */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
@@ -404,6 +411,20 @@ weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least)
     return err;
 }
 
+/* [F1] */
+weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partition)
+{
+    if (engine->unflushed_bytes > engine->limits.tail_bytes_max / 2) {
+        return weir_flush_inline(engine, 0);
+    }
+    bool early = partition->unflushed_bytes >= REPLAYED_BYTES && !engine->flush.early_failed;
+    if (early && !engine->looks &&
+        weir_flush_inline(engine, weir_unflushed_class(partition)) != WEIR_OK) {
+        engine->flush.early_failed = true; /* once is enough */
+    }
+    return WEIR_OK;
+}
+
 /* ---- What there is to do
  * -----------------------------------------------------------------------------------------------
  */
@@ -422,7 +443,9 @@ static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *t
     return engine->flush_going || engine->straight.flush_wanted;
 }
 
-/* Nothing to write was found: what waits for the journal's sync, or nothing at all. */
+/* Nothing to write was found: what waits for the journal's sync, or nothing at all. A write that is
+ * under way on its lane brings the next turn by itself: asking for one would be turning until it
+ * ends, on a processor that others want. */
 static void flush_found_nothing(weir_engine *engine, uint64_t target)
 {
     uint64_t durable = weir_journal_durable(engine->journal);
@@ -430,7 +453,7 @@ static void flush_found_nothing(weir_engine *engine, uint64_t target)
     bool waits = last > durable && target > durable;
     engine->flush_empty = !waits;
     engine->disk_wanted |= waits;
-    engine->more_work |= waits;
+    engine->more_work |= waits && !weir_journal_busy(engine->journal);
 }
 
 void weir_flush_work(weir_engine *engine)

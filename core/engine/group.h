@@ -245,6 +245,17 @@ void weir_groups_shown(weir_engine *engine, weir_partition *partition); /* visib
 void weir_groups_work(weir_engine *engine); /* once a turn: expiry, sessions, leases, takes */
 /* It has members, leases or delays: weir_groups_work looks after it until it has none of them. */
 void weir_group_busy(weir_engine *engine, weir_group *group);
+/* How many records a range of a settle names, none of which may be there: what is beyond the end counts
+ * for nothing, and a range counts for one at least. */
+static inline uint64_t weir_settle_range_records(const weir_group_part *part,
+                                                 const weir_settle_range *range)
+{
+    int64_t end =
+        part == NULL || part->partition == NULL ? range->first + 1 : part->partition->next_offset;
+    end = end < range->last + 1 ? end : range->last + 1;
+    return end > range->first ? (uint64_t)(end - range->first) : 1;
+}
+
 /* Another turn follows this one at once: a take may be answered. */
 static inline void weir_groups_due(weir_engine *engine)
 {

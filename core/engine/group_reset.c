@@ -131,6 +131,10 @@ static weir_err apply(weir_engine *engine, weir_group *group, const weir_part_to
     if (err == WEIR_OK) {
         weir_group_busy(engine, group);
     }
+    if (err == WEIR_OK &&
+        group->queue != NULL) { /* what comes again may be more than it may have */
+        weir_overflow_altered(engine, group);
+    }
     return err;
 }
 

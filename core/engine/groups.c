@@ -10,6 +10,7 @@
  * (group_parts.c). The group of a queue topic is made and deleted in the topic's unit. */
 #include "core/engine/group.h"
 
+#include "core/base/letters.h"
 #include "core/base/trie.h"
 #include "core/base/varint.h"
 
@@ -166,16 +167,23 @@ static weir_err topic_check(const weir_engine *engine, weir_bytes name, bool rea
     return refused ? WEIR_INVALID : WEIR_OK;
 }
 
+/* A declared topic, and none that gives the letters back to the group. */
+static weir_err letters_check(const weir_engine *engine, const weir_group_options *options)
+{
+    const weir_topic *topic = weir_topics_find(engine, options->dead_letter);
+    bool passed_by = topic != NULL && options->topic_count == 0 && /* filters pass queues by */
+                     weir_topic_is_queue(&topic->options);
+    weir_err err = topic_check(engine, options->dead_letter, false);
+    return err == WEIR_OK && !passed_by && weir_letters_return(options) ? WEIR_INVALID : err;
+}
+
 static weir_err topics_check(const weir_engine *engine, const weir_group_options *options)
 {
     weir_err err = WEIR_OK;
     for (uint32_t i = 0; i < options->topic_count && err == WEIR_OK; i++) {
         err = topic_check(engine, options->topics[i], true);
     }
-    if (err == WEIR_OK && options->dead_letter.len > 0) {
-        err = topic_check(engine, options->dead_letter, false);
-    }
-    return err;
+    return err == WEIR_OK && options->dead_letter.len > 0 ? letters_check(engine, options) : err;
 }
 
 /* Each topic that the options read, in the order of the map. */
@@ -264,6 +272,10 @@ static weir_err create(weir_engine *engine, weir_bytes name, const weir_group_op
         weir_group_entry(engine, WEIR_ENTRY_GROUP_CREATE, id, false, weir_buffer_bytes(&fields));
         weir_group_changed(engine, group);
         parts_begin(engine, group, told);
+        if (group->queue != NULL) { /* there may be more at once than it may have */
+            weir_group_busy(engine, group);
+            weir_overflow_altered(engine, group);
+        }
         *out = group;
     }
     weir_buffer_fini(&fields);
@@ -348,9 +360,7 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
     weir_group_options merged = group->options;
     weir_err err = weir_group_options_merge(&merged, change);
     err = err == WEIR_OK ? weir_overflow_check(&merged, group->of_queue_topic) : err;
-    err = err == WEIR_OK && change->dead_letter.len > 0
-              ? topic_check(engine, change->dead_letter, false)
-              : err;
+    err = err == WEIR_OK && change->dead_letter.len > 0 ? letters_check(engine, &merged) : err;
     err = err == WEIR_OK ? weir_group_encode(engine, name_of(group), &merged, &fields) : err;
     err = err == WEIR_OK ? weir_engine_unit_reserve(engine, fields.len + 64) : err;
     err = err == WEIR_OK ? weir_group_retell(engine, group, &merged) : err;
@@ -520,7 +530,8 @@ uint64_t weir_groups_deadline(const weir_engine *engine)
     return deadline;
 }
 
-/* What is counted for ever is shown from the beginning; empty groups have their full time again. */
+/* What these groups counted is shown from the beginning, without what deleted ones did; empty groups
+ * have their full time again. */
 void weir_groups_started(weir_engine *engine)
 {
     uint64_t fates[WEIR_FATE_COUNT] = {0};

@@ -293,6 +293,7 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
 /* unflushed.c: what no segment has yet */
 /* The chunk is in the tail, and in no segment. */
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
+uint32_t weir_unflushed_class(const weir_partition *partition);
 uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
 /* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
  * it any more. */
@@ -468,6 +469,8 @@ weir_err
 weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
 /* Recovery, and the clean stop: all of this class and above (unflushed.c), on this thread. */
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
+/* While the journal is replayed, behind a batch of this partition: writes what there is much of. */
+weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partition);
 /* What an error of background work means: a full disk is tried again, anything else stops writing. */
 void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
 void weir_unsynced_add(weir_engine *engine, weir_partition *partition);

@@ -29,7 +29,7 @@
 enum {
     BLOCK_RECORDS = 64, /* of which a block begins another; a batch is never divided */
     BLOCKS_LEAST = 16,
-    PIECES_MAX = 512, /* dead letters, or entries, of one turn and group */
+    PIECES_MAX = 64, /* dead letters, or entries, of one turn and group */
 };
 
 /* Of offsets from where the block before it ends. */
@@ -286,7 +286,6 @@ weir_err weir_overflow_decide(weir_engine *engine, weir_partition *partition, ui
     sum then = {queue->sum_records + records, queue->sum_bytes + bytes};
     sum over = over_of(&group->options, &then);
     if (over.records > 0 || over.bytes > 0) {
-        engine->stats.refused_queue += records;
         return WEIR_QUEUE_FULL;
     }
     queue->sum_records = then.records;
@@ -341,6 +340,9 @@ static bool next_of(const weir_group_part *part, int64_t at, weir_queue_item *it
     int64_t fresh = weir_settlement_fresh(part->settlement);
     int64_t visible = part->partition->visible_offset;
     weir_settlement_run run;
+    if (weir_settlement_unsettled(part->settlement) == weir_settlement_leased(part->settlement)) {
+        at = at > fresh ? at : fresh; /* members have all before it */
+    }
     for (; weir_settlement_next(part->settlement, at, &run); at = run.last + 1) {
         if (run.state == WEIR_RECORD_WAITING && run.until != WEIR_QUEUE_MOVING) {
             *item = (weir_queue_item){.first = run.first,

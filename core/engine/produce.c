@@ -209,6 +209,15 @@ static weir_bytes publishing_of(const weir_op *op, uint64_t *id)
     return (weir_bytes){at + sizeof(*id), op->publish.producer_bytes};
 }
 
+/* Whether a queue takes what is published; refusals are counted. */
+static weir_err queue_room(weir_engine *engine, weir_partition *partition, uint64_t records,
+                           uint64_t bytes)
+{
+    weir_err err = weir_overflow_decide(engine, partition, records, bytes);
+    engine->stats.refused_queue += err == WEIR_QUEUE_FULL ? records : 0;
+    return err;
+}
+
 static weir_err publish_stored(weir_engine *engine, publishing *p)
 {
     const weir_op *op = p->op;
@@ -219,7 +228,7 @@ static weir_err publish_stored(weir_engine *engine, publishing *p)
         err = weir_retained_decide(engine, name, op->publish.value_bytes);
     }
     if (err == WEIR_OK) {
-        err = weir_overflow_decide(engine, partition, 1, p->key.len + p->rest.len);
+        err = queue_room(engine, partition, 1, p->key.len + p->rest.len);
     }
     if (err == WEIR_OK) {
         uint64_t entries = partition->open == NULL ? 128 : 0;
@@ -477,9 +486,7 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
             return err;
         }
     }
-    err = err == WEIR_OK
-              ? weir_overflow_decide(engine, partition, op->batch.record_count, batch.len)
-              : err;
+    err = err == WEIR_OK ? queue_room(engine, partition, op->batch.record_count, batch.len) : err;
     err = err == WEIR_OK ? weir_engine_unit(engine, batch.len + 128) : err;
     err = err == WEIR_OK ? weir_tail_reserve(&partition->tail) : err;
     weir_bytes plain = {batch.ptr + batch.len, op->batch.plain_bytes};

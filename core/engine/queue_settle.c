@@ -6,10 +6,16 @@
  * An answer is good as long as the record is under the lease that it names, whoever shows it: a
  * member that lost its connection and joined again settles what it has. What came too late changes
  * nothing [G2]. What is settled is in the open unit when this returns; its confirmation waits for
- * the topic's level. */
+ * the topic's level.
+ *
+ * Ranges may be wide and lie over each other: one answer looks at RUNS_MAX runs of records at most, or
+ * is refused (LIMIT) before any of it happens. Only when it cuts runs into pieces that its later
+ * ranges look at again may what came before stand, as when the disk is full. */
 #include "core/engine/queue.h"
 
 #include <string.h>
+
+enum { RUNS_MAX = 1 << 20 }; /* about 0.1 s: nobody else is served meanwhile */
 
 typedef struct answering {
     weir_engine *engine;
@@ -25,6 +31,7 @@ typedef struct answering {
     weir_bytes topic_name;
     const weir_topic *topic;
     weir_lease lease;
+    uint32_t runs; /* looked at */
 } answering;
 
 static weir_group_part *part_of(answering *a, const weir_settle_range *range)
@@ -41,7 +48,7 @@ static weir_group_part *part_of(answering *a, const weir_settle_range *range)
 static bool lease_good(answering *a, const weir_group_part *part, uint64_t number)
 {
 #ifdef WEIR_PLANT_LATE_LEASE /* a bug on purpose, by which the simulation is tested */
-    a->lease = (weir_lease){.number = number};
+    a->lease = (weir_lease){.number = number, .last = INT64_MAX};
     return part != NULL;
 #else
     return weir_settlement_lease(part->settlement, number, &a->lease) &&
@@ -167,43 +174,56 @@ static weir_err collect(answering *a, const weir_settlement_run *run, int64_t fi
     return err;
 }
 
+/* The range's next records under the lease, from *at on, and behind them *at. EMPTY: no more. LIMIT. */
+static weir_err range_next(answering *a, const weir_group_part *part,
+                           const weir_settle_range *range, int64_t *at, weir_settlement_run *run)
+{
+    int64_t end = range->last < a->lease.last ? range->last : a->lease.last;
+    *at = *at > a->lease.first ? *at : a->lease.first;
+    while (*at <= end && weir_settlement_next(part->settlement, *at, run) && run->first <= end) {
+        run->first = run->first > *at ? run->first : *at;
+        run->last = run->last < end ? run->last : end;
+        *at = run->last + 1;
+        if (++a->runs > RUNS_MAX) {
+            return WEIR_LIMIT;
+        }
+        if (is_under(run, range->lease)) {
+            return WEIR_OK;
+        }
+    }
+    return WEIR_EMPTY;
+}
+
 /* *good: its records that are under the lease, and were collected. */
 static weir_err settle_range(answering *a, weir_group_part *part, const weir_settle_range *range,
                              uint64_t *good)
 {
     weir_settlement_run run;
-    weir_err err = WEIR_OK;
     int64_t at = range->first;
-    while (err == WEIR_OK && at <= range->last &&
-           weir_settlement_next(part->settlement, at, &run) && run.first <= range->last) {
-        int64_t first = run.first > at ? run.first : at;
-        int64_t last = run.last < range->last ? run.last : range->last;
-        at = last + 1;
-        if (!is_under(&run, range->lease)) {
-            continue;
-        }
+    weir_err err = range_next(a, part, range, &at, &run);
+    while (err == WEIR_OK) {
         if (a->queue->items.count >= WEIR_QUEUE_ITEMS_MAX) {
             err = flush(a); /* the lease still has these */
         }
-        err = err == WEIR_OK ? collect(a, &run, first, last) : err;
-        *good += err == WEIR_OK ? (uint64_t)(last - first + 1) : 0;
+        err = err == WEIR_OK ? collect(a, &run, run.first, run.last) : err;
+        if (err == WEIR_OK) {
+            *good += (uint64_t)(run.last - run.first + 1);
+            err = range_next(a, part, range, &at, &run);
+        }
     }
-    return err;
+    return err == WEIR_EMPTY ? WEIR_OK : err;
 }
 
 /* The lease of these records begins anew, with all that is under it: in memory alone. */
-static void renew_range(answering *a, weir_group_part *part, const weir_settle_range *range,
-                        uint64_t *good)
+static weir_err renew_range(answering *a, weir_group_part *part, const weir_settle_range *range,
+                            uint64_t *good)
 {
     weir_settlement_run run;
+    weir_err err = WEIR_OK;
     int64_t at = range->first;
     int64_t lease_ms = part->group->options.lease_ms;
-    while (at <= range->last && weir_settlement_lease_next(part->settlement, &a->lease, at, &run) &&
-           run.first <= range->last) {
-        int64_t first = run.first > range->first ? run.first : range->first;
-        int64_t last = run.last < range->last ? run.last : range->last;
-        *good += (uint64_t)(last - first + 1);
-        at = run.last + 1;
+    while ((err = range_next(a, part, range, &at, &run)) == WEIR_OK) {
+        *good += (uint64_t)(run.last - run.first + 1);
     }
     if (*good > 0) {
         int64_t deadline = lease_ms < 0 ? INT64_MAX : a->engine->engine_ms + lease_ms;
@@ -212,27 +232,55 @@ static void renew_range(answering *a, weir_group_part *part, const weir_settle_r
         a->settled->lease_ms = lease_ms;
         a->settled->records += *good;
     }
+    return err == WEIR_EMPTY ? WEIR_OK : err;
+}
+
+/* Whether the range is one of this group's, and its lease is held. */
+static bool range_good(answering *a, const weir_group_part *part, const weir_settle_range *range)
+{
+    return part != NULL && part->partition != NULL && lease_good(a, part, range->lease);
+}
+
+/* LIMIT: as it is now, all of it would look at more runs than one answer may. So many records cannot
+ * be more runs: most answers are not even looked at. */
+static weir_err ranges_few(answering *a)
+{
+    uint64_t records = 0;
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < a->settle->range_count && records <= RUNS_MAX; i++) {
+        const weir_settle_range *range = &a->settle->ranges[i];
+        records += (uint64_t)(range->last - range->first) + 1;
+    }
+    for (uint32_t i = 0; records > RUNS_MAX && i < a->settle->range_count && err != WEIR_LIMIT;
+         i++) {
+        const weir_settle_range *range = &a->settle->ranges[i];
+        const weir_group_part *part = part_of(a, range);
+        weir_settlement_run run;
+        int64_t at = range->first;
+        err = range_good(a, part, range) ? WEIR_OK : WEIR_EMPTY;
+        while (err == WEIR_OK) {
+            err = range_next(a, part, range, &at, &run);
+        }
+    }
+    a->runs = 0;
+    return err == WEIR_LIMIT ? err : WEIR_OK;
 }
 
 static weir_err one_range(answering *a, const weir_settle_range *range)
 {
     weir_group_part *part = part_of(a, range);
-    uint64_t records = (uint64_t)(range->last - range->first) + 1;
+    uint64_t records = weir_settle_range_records(part, range);
     uint64_t good = 0;
     weir_err err = WEIR_OK;
     if (part != a->part || range->first <= a->collected) { /* or what is named twice counts twice */
         err = flush(a);
         a->part = part;
     }
-    if (err == WEIR_OK && part != NULL && part->partition != NULL &&
-        lease_good(a, part, range->lease)) {
-        if (a->settle->verb == WEIR_VERB_RENEW) {
-            renew_range(a, part, range, &good);
-        } else {
-            err = settle_range(a, part, range, &good);
-        }
+    if (err == WEIR_OK && range_good(a, part, range)) {
+        err = a->settle->verb == WEIR_VERB_RENEW ? renew_range(a, part, range, &good)
+                                                 : settle_range(a, part, range, &good);
     }
-    a->settled->refused += records - good;
+    a->settled->refused += records > good ? records - good : 0;
     return err;
 }
 
@@ -270,6 +318,7 @@ weir_err weir_queue_settle(weir_engine *engine, weir_member *member, const weir_
                    .settled = settled,
                    .collected = -1};
     weir_err err = ranges_sound(settle) ? WEIR_OK : WEIR_INVALID;
+    err = err == WEIR_OK ? ranges_few(&a) : err;
     a.queue->items.count = 0;
     for (uint32_t i = 0; i < settle->range_count && err == WEIR_OK; i++) {
         err = one_range(&a, &settle->ranges[i]);

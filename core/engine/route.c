@@ -276,6 +276,7 @@ static weir_route *route_encoded(weir_engine *engine, weir_topic *topic, weir_by
         route->topics_generation = engine->topics_generation;
         route->topic = topic;
         route->partition = partition_of(topic, key);
+        route->err = weir_topic_is_own(topic) ? WEIR_NOT_OFFERED : WEIR_OK;
         route_matches(engine, route);
     }
     return route;

@@ -372,7 +372,7 @@ static void work_ready(weir_engine *engine)
         save_submit(engine, WEIR_SAVE_WRITE);
     } else {
         engine->disk_wanted = true;
-        engine->more_work = true;
+        engine->more_work |= !weir_journal_busy(engine->journal); /* else its end brings a turn */
     }
 }
 

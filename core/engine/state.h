@@ -496,6 +496,7 @@ typedef struct weir_flush {
     weir_job job;
     weir_engine *engine;
     bool running;
+    bool early_failed; /* while the journal was replayed: [F1] */
     weir_flush_item *items;
     uint32_t item_count;
     uint64_t bytes;

@@ -489,7 +489,7 @@ static void run_one(const settling *s, const judged *one, const weir_settle_rang
 {
     switch (one->what) {
     case JUDGED_REFUSED:
-        settled->refused += (uint64_t)(range->last - range->first) + 1;
+        settled->refused += weir_settle_range_records(one->part, range);
         break;
     case JUDGED_REWIND:
         one->part->handed =

@@ -28,6 +28,11 @@ static uint32_t class_of(const weir_partition *partition, uint64_t bytes)
     return class < WEIR_UNFLUSHED_CLASSES ? class : WEIR_UNFLUSHED_CLASSES - 1;
 }
 
+uint32_t weir_unflushed_class(const weir_partition *partition)
+{
+    return class_of(partition, partition->unflushed_bytes);
+}
+
 uint64_t weir_unflushed_class_end(uint32_t class)
 {
     return class < WEIR_UNFLUSHED_CLASSES - 1 ? UINT64_C(1) << (CLASS_SHIFT + class) : UINT64_MAX;

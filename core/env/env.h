@@ -5,7 +5,7 @@
  * that can fail returns a weir_err and, on failure, leaves the operating system's reason in errno.
  *
  * Threads: clock, chance, wake and job_submit from any thread; a file from one thread at a time,
- * except file_read, which any number of threads may call on one open file. */
+ * except file_read and file_read_stream, which any number of threads may call on one open file. */
 #ifndef WEIR_CORE_ENV_ENV_H
 #define WEIR_CORE_ENV_ENV_H
 
@@ -55,6 +55,10 @@ typedef struct weir_env_ops {
     /* Reads up to len bytes at offset; *got < len only at the end of the file. EINTR is retried. */
     weir_err (*file_read)(weir_env *env, weir_file *file, void *out, size_t len, uint64_t offset,
                           size_t *got);
+    /* The same for bytes that are read once: the system may forget them again, so that they take no
+     * memory from others. */
+    weir_err (*file_read_stream)(weir_env *env, weir_file *file, void *out, size_t len,
+                                 uint64_t offset, size_t *got);
     /* Writes all of iov at offset, short writes continued. DISK_FULL, IO: how much was written is
      * unknown. iov is not kept. */
     weir_err (*file_write)(weir_env *env, weir_file *file, const struct iovec *iov, int count,

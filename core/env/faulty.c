@@ -97,6 +97,15 @@ static weir_err faulty_file_read(weir_env *env, weir_file *file, void *out, size
                           : below(env)->ops->file_read(below(env), file, out, len, offset, got);
 }
 
+static weir_err faulty_file_read_stream(weir_env *env, weir_file *file, void *out, size_t len,
+                                        uint64_t offset, size_t *got)
+{
+    weir_err err = call_enter(env, WEIR_CALL_READ);
+    return err != WEIR_OK
+               ? err
+               : below(env)->ops->file_read_stream(below(env), file, out, len, offset, got);
+}
+
 static weir_err faulty_file_write(weir_env *env, weir_file *file, const struct iovec *iov,
                                   int count, uint64_t offset)
 {
@@ -293,6 +302,7 @@ static const weir_env_ops FAULTY_OPS = {
     .file_open = faulty_file_open,
     .file_close = faulty_file_close,
     .file_read = faulty_file_read,
+    .file_read_stream = faulty_file_read_stream,
     .file_write = faulty_file_write,
     .file_write_stream = faulty_file_write_stream,
     .file_sync = faulty_file_sync,

@@ -41,14 +41,15 @@ enum {
     NS_PER_MS = 1000000,
     MS_PER_SECOND = 1000,
     PAGE_BYTES = 4096,
-    STREAM_SPANS_MAX = 64,
-    WRITE_DONTCACHE = 0x80, /* RWF_DONTCACHE, since Linux 6.14; libc may not name it yet */
+    STREAM_SPANS_MAX = 1024, /* a flush of single records has a span for each */
+    RW_DONTCACHE = 0x80,     /* RWF_DONTCACHE, since Linux 6.14; libc may not name it yet */
 };
 
 typedef struct posix_env {
     weir_env env;
     weir_lanes *lanes;
-    atomic_bool drops_nothing; /* the file system, or the kernel, has no uncached writes */
+    atomic_bool
+        drops_nothing; /* the file system, or the kernel, has no uncached reads and writes */
 } posix_env;
 
 struct weir_file {
@@ -180,13 +181,19 @@ static void posix_file_close(weir_env *env, weir_file *file)
     }
 }
 
-static weir_err posix_file_read(weir_env *env, weir_file *file, void *out, size_t len,
-                                uint64_t offset, size_t *got)
+/* *drops: asks for it, and forgets that when it cannot be had. */
+static weir_err read_all(weir_file *file, void *out, size_t len, uint64_t offset, size_t *got,
+                         bool *drops)
 {
-    (void)env;
     size_t sum = 0;
     while (sum < len) {
-        ssize_t part = pread(file->fd, (uint8_t *)out + sum, len - sum, (off_t)(offset + sum));
+        const struct iovec rest = {(uint8_t *)out + sum, len - sum};
+        ssize_t part =
+            preadv2(file->fd, &rest, 1, (off_t)(offset + sum), *drops ? RW_DONTCACHE : 0);
+        if (part < 0 && errno == EOPNOTSUPP && *drops) {
+            *drops = false;
+            continue;
+        }
         if (part < 0 && errno != EINTR) {
             return err_of_errno(errno);
         }
@@ -197,6 +204,26 @@ static weir_err posix_file_read(weir_env *env, weir_file *file, void *out, size_
     }
     *got = sum;
     return WEIR_OK;
+}
+
+static weir_err posix_file_read(weir_env *env, weir_file *file, void *out, size_t len,
+                                uint64_t offset, size_t *got)
+{
+    (void)env;
+    bool drops = false;
+    return read_all(file, out, len, offset, got, &drops);
+}
+
+static weir_err posix_file_read_stream(weir_env *env, weir_file *file, void *out, size_t len,
+                                       uint64_t offset, size_t *got)
+{
+    posix_env *posix = (posix_env *)env;
+    bool drops = !atomic_load(&posix->drops_nothing), asked = drops;
+    weir_err err = read_all(file, out, len, offset, got, &drops);
+    if (asked && !drops) {
+        atomic_store(&posix->drops_nothing, true);
+    }
+    return err;
 }
 
 /* Where a write stands: spans before `index` are written, and `done` bytes of that one. */
@@ -287,8 +314,7 @@ static weir_err posix_file_write_stream(weir_env *env, weir_file *file, const st
         struct iovec spans[STREAM_SPANS_MAX];
         bool drops = at.offset < whole && !atomic_load(&posix->drops_nothing);
         int used = write_spans(iov, count, &at, at.offset < whole ? whole : end, spans);
-        ssize_t part =
-            pwritev2(file->fd, spans, used, (off_t)at.offset, drops ? WRITE_DONTCACHE : 0);
+        ssize_t part = pwritev2(file->fd, spans, used, (off_t)at.offset, drops ? RW_DONTCACHE : 0);
         if (part < 0 && errno == EOPNOTSUPP && drops) {
             atomic_store(&posix->drops_nothing, true);
             continue;
@@ -582,6 +608,7 @@ static const weir_env_ops POSIX_OPS = {
     .file_open = posix_file_open,
     .file_close = posix_file_close,
     .file_read = posix_file_read,
+    .file_read_stream = posix_file_read_stream,
     .file_write = posix_file_write,
     .file_write_stream = posix_file_write_stream,
     .file_sync = posix_file_sync,

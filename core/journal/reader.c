@@ -11,6 +11,7 @@
 #include "core/base/varint.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { WINDOW_BYTES = 1 << 20, BLOCK_ID_AT = 24 };
 
@@ -61,23 +62,34 @@ static weir_err window_grow(weir_journal_reader *reader, size_t len)
     return WEIR_OK;
 }
 
+/* To `want` bytes from position on, fewer only at the end of the file; reads what it does not have. */
+static weir_err window_move(weir_journal_reader *reader, uint64_t position, size_t want)
+{
+    weir_env *env = reader->dir->env;
+    size_t got = 0;
+    weir_err err = window_grow(reader, want);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    bool inside = position >= reader->start && position < reader->start + reader->len;
+    size_t skip = inside ? (size_t)(position - reader->start) : reader->len;
+    size_t kept = reader->len - skip;
+    memmove(reader->ptr, reader->ptr + skip, kept);
+    err = env->ops->file_read_stream(env, reader->file, reader->ptr + kept, want - kept,
+                                     position + kept, &got);
+    reader->start = position;
+    reader->len = err == WEIR_OK ? kept + got : 0;
+    return err;
+}
+
 weir_err weir_journal_reader_span(weir_journal_reader *reader, uint64_t position, size_t len,
                                   weir_bytes *bytes)
 {
     if (position < reader->start || position + len > reader->start + reader->len) {
-        size_t want = len > WINDOW_BYTES ? len : WINDOW_BYTES;
-        weir_err err = window_grow(reader, want);
+        weir_err err = window_move(reader, position, len > WINDOW_BYTES ? len : WINDOW_BYTES);
         if (err != WEIR_OK) {
             return err;
         }
-        reader->len = 0;
-        err = reader->dir->env->ops->file_read(reader->dir->env, reader->file, reader->ptr, want,
-                                               position, &reader->len);
-        if (err != WEIR_OK) {
-            reader->len = 0;
-            return err;
-        }
-        reader->start = position;
     }
     size_t skip = (size_t)(position - reader->start);
     size_t have = reader->len - skip;

@@ -1,11 +1,14 @@
 /* core/log/tail.c - the newest chunks of a partition: a ring that is pushed at one end, popped at
  * the other.
  *
- *   chunks   [ . . o o o o . . ]      capacity a power of two, indexes masked
+ *   slots    [ . . o o o o . . ]      capacity a power of two, indexes masked
  *                  ^head     ^head + count
  *                  oldest ... newest, offsets rising
  *
- * Readers are mostly at the newest chunk, which is tried first; others are found by binary search.
+ * A slot has the offset that its chunk ends at beside it: with many partitions a chunk is seldom in
+ * the processor's cache, and a search that had to read it would wait for memory at every step.
+ * Readers are mostly at the newest chunks: a search goes back from there in doubling steps, then by
+ * halves.
  *
  * [T1] Offsets rise: each chunk begins at or after the end of the one before it.
  * [T2] The tail has one count of each chunk in it, and `bytes` is the sum of their memory. */
@@ -18,9 +21,9 @@
 
 enum { CAPACITY_MIN = 8 };
 
-static int64_t last_offset(const weir_chunk *chunk)
+static weir_tail_slot *slot_at(const weir_tail *tail, uint32_t index)
 {
-    return weir_chunk_end(chunk) - 1;
+    return &tail->slots[(tail->head + index) & (tail->capacity - 1)];
 }
 
 void weir_tail_fini(weir_tail *tail)
@@ -29,14 +32,14 @@ void weir_tail_fini(weir_tail *tail)
     while ((chunk = weir_tail_pop(tail)) != NULL) {
         weir_chunk_drop(chunk);
     }
-    free(tail->chunks);
+    free(tail->slots);
     *tail = (weir_tail){0};
 }
 
 weir_chunk *weir_tail_at(const weir_tail *tail, uint32_t index)
 {
     WEIR_ASSERT(index < tail->count);
-    return tail->chunks[(tail->head + index) & (tail->capacity - 1)];
+    return slot_at(tail, index)->chunk;
 }
 
 weir_err weir_tail_reserve(weir_tail *tail)
@@ -48,15 +51,15 @@ weir_err weir_tail_reserve(weir_tail *tail)
         return WEIR_NO_MEMORY;
     }
     uint32_t capacity = tail->capacity == 0 ? CAPACITY_MIN : tail->capacity * 2;
-    weir_chunk **chunks = malloc(capacity * sizeof(weir_chunk *));
-    if (chunks == NULL) {
+    weir_tail_slot *slots = malloc(capacity * sizeof(*slots));
+    if (slots == NULL) {
         return WEIR_NO_MEMORY;
     }
     for (uint32_t i = 0; i < tail->count; i++) {
-        chunks[i] = weir_tail_at(tail, i);
+        slots[i] = *slot_at(tail, i);
     }
-    free(tail->chunks);
-    tail->chunks = chunks;
+    free(tail->slots);
+    tail->slots = slots;
     tail->capacity = capacity;
     tail->head = 0;
     return WEIR_OK;
@@ -66,8 +69,8 @@ void weir_tail_push(weir_tail *tail, weir_chunk *chunk)
 {
     WEIR_ASSERT(tail->count < tail->capacity);
     WEIR_ASSERT(tail->count == 0 ||
-                chunk->base_offset > last_offset(weir_tail_at(tail, tail->count - 1))); /* [T1] */
-    tail->chunks[(tail->head + tail->count) & (tail->capacity - 1)] = chunk;
+                chunk->base_offset >= slot_at(tail, tail->count - 1)->end_offset); /* [T1] */
+    *slot_at(tail, tail->count) = (weir_tail_slot){weir_chunk_end(chunk), chunk};
     tail->count++;
     tail->bytes += chunk->memory_bytes; /* [T2] */
 }
@@ -86,10 +89,15 @@ weir_chunk *weir_tail_pop(weir_tail *tail)
 
 uint32_t weir_tail_index_of(const weir_tail *tail, int64_t offset)
 {
-    uint32_t low = 0, high = tail->count;
+    uint32_t high = tail->count, step = 1;
+    while (step <= high && slot_at(tail, high - step)->end_offset > offset) {
+        high -= step;
+        step *= 2;
+    }
+    uint32_t low = step <= high ? high - step + 1 : 0;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (last_offset(weir_tail_at(tail, middle)) < offset) {
+        if (slot_at(tail, middle)->end_offset <= offset) {
             low = middle + 1;
         } else {
             high = middle;
@@ -100,13 +108,10 @@ uint32_t weir_tail_index_of(const weir_tail *tail, int64_t offset)
 
 weir_chunk *weir_tail_find(const weir_tail *tail, int64_t offset)
 {
-    if (tail->count == 0) {
+    uint32_t index = weir_tail_index_of(tail, offset);
+    if (index == tail->count) {
         return NULL;
     }
-    weir_chunk *newest = weir_tail_at(tail, tail->count - 1);
-    if (offset >= newest->base_offset) {
-        return offset <= last_offset(newest) ? newest : NULL;
-    }
-    weir_chunk *found = weir_tail_at(tail, weir_tail_index_of(tail, offset));
+    weir_chunk *found = weir_tail_at(tail, index);
     return offset >= found->base_offset ? found : NULL; /* between two, or before the first */
 }

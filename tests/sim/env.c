@@ -644,6 +644,7 @@ static const weir_env_ops OPS = {
     .file_open = env_file_open,
     .file_close = env_file_close,
     .file_read = env_file_read,
+    .file_read_stream = env_file_read,
     .file_write = env_file_write,
     .file_write_stream = env_file_write, /* what a cut leaves of a write is any part of it anyway */
     .file_sync = env_file_sync,

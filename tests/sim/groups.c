@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { DELAY_MS_MAX = 400 };
 
@@ -106,7 +107,7 @@ void world_group_create(sim_world *w)
 void world_group_make(sim_world *w, weir_model model)
 {
     uint64_t token = 0;
-    char filter[16];
+    char filter[16] = "";
     uint32_t index = world_any_group(w, GROUP_NO);
     uint32_t topic = world_any_topic(w, TOPIC_YES);
     uint32_t port = (uint32_t)below(w, MODEL_PORTS);
@@ -140,7 +141,8 @@ void world_group_make(sim_world *w, weir_model model)
         options.topic_count = topic != other ? 2 : 1;
     }
     kind_choose(w, group, &options);
-    if (one_in(w, 2)) {
+    bool letters = one_in(w, 2); /* of "#" they would come back to the group itself */
+    if (letters && (options.topic_count > 0 || strcmp(filter, "#") != 0)) {
         dead_topic(w, port);
         options.dead_letter = weir_bytes_of(DEAD);
     }

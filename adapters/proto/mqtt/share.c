@@ -305,9 +305,12 @@ static void text_undeclared(const mqtt_share *share, char text[SHARE_TEXT_BYTES]
     share_words group = words_of(weir_mqtt_share_group(share), "NAME");
     share_words filter = words_of(weir_mqtt_share_filter(share), "FILTER");
     if (share->queue) {
-        snprintf(text, SHARE_TEXT_BYTES,
-                 "No queue topic \"%.*s\" is declared. Declare it: weir queue create '%.*s'",
-                 group.len, group.ptr, group.len, group.ptr);
+        snprintf(
+            text, SHARE_TEXT_BYTES,
+            "No queue topic \"%.*s\" is declared. Declare it: weir queue create '%.*s'. Over a "
+            "log topic: weir group create NAME --model queue --topic TOPIC, and subscribe to "
+            "$share/NAME/TOPIC",
+            group.len, group.ptr, group.len, group.ptr);
         return;
     }
     snprintf(text, SHARE_TEXT_BYTES,

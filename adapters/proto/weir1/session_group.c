@@ -9,6 +9,8 @@
  * is submitted, so that AGAIN is answered by running the command again. */
 #include "adapters/proto/weir1/session_private.h"
 
+#include "core/base/letters.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,8 +321,55 @@ static weir_err submit(weir_v1_session *session, group_action action, const grou
     }
 }
 
-/* The sentence that tells what to do about the error of an operation on a group. */
-static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset)
+/* Settings of queues. */
+static bool is_of_queues(const weir_group_options *options)
+{
+    size_t count;
+    const weir_group_setting *rows = weir_group_settings(&count);
+    bool is = false;
+    for (size_t i = 0; i < count; i++) {
+        is = is || (rows[i].models == 2 && weir_group_setting_get(options, &rows[i]) != 0);
+    }
+    return is;
+}
+
+/* Why a group that is made so would be refused, as far as what is asked tells; NULL: it does not. */
+static const char *cannot_be(const weir_group_options *options)
+{
+    bool limits = options->max_records > 0 || options->max_bytes > 0;
+    bool letters = options->overflow == WEIR_OVERFLOW_DEAD_LETTER;
+    if (options->model != WEIR_MODEL_QUEUE && is_of_queues(options)) {
+        return "This group cannot be so: settings of queues need model queue.";
+    }
+    if (letters && options->dead_letter.len == 0) {
+        return "This group cannot be so: overflow dead-letter needs dead_letter, the topic that "
+               "takes what is too much.";
+    }
+    if (limits && options->topic_count == 0) {
+        return "This group cannot be so: a filter with max_records or max_bytes is not offered; "
+               "name topics instead.";
+    }
+    if (limits && !letters && options->overflow != WEIR_OVERFLOW_DROP_OLDEST) {
+        return "This group cannot be so: limits over a log topic need overflow drop-oldest or "
+               "dead-letter; only queue topics refuse a publish.";
+    }
+    return weir_letters_return(options) ? WEIR_LETTERS_RETURN_TEXT : NULL;
+}
+
+/* The group of a queue topic is named like it. Others that are changed tell not what they read. */
+static const char *cannot_change(const group_request *request)
+{
+    const weir_group_options *options = &request->words.options;
+    weir_group_options of_queue = *options;
+    of_queue.topics = &request->name;
+    of_queue.topic_count = 1;
+    return options->topic_count == 0 && weir_letters_return(&of_queue) ? WEIR_LETTERS_RETURN_TEXT
+                                                                       : NULL;
+}
+
+/* The sentence that tells what to do about the error of an operation on a group. `cannot`: of INVALID,
+ * when it is known. */
+static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset, const char *cannot)
 {
     const char *text = weir_err_text(err);
     switch (err) {
@@ -338,15 +387,19 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset)
                        "change it with group alter, or delete it with force.";
         break;
     case WEIR_INVALID:
-        text = "This group cannot be so: model and topics never change; settings of queues need "
-               "model queue; limits over a log topic need overflow drop-oldest or dead-letter.";
+        text = cannot != NULL
+                   ? cannot
+                   : "This group cannot be so: model and topics never change; settings of queues "
+                     "need model queue; limits over a log topic need overflow drop-oldest or "
+                     "dead-letter; dead_letter is a topic that the group does not read.";
         break;
     case WEIR_LIMIT:
         text = "Too many groups, or too many partitions that groups read (limits groups_max, "
                "group_parts_max): delete groups that are not needed.";
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
-        text = "Reset within the bounds that topic offsets tells.";
+        text = "Reset each partition within its bounds, or name one by topic and partition: topic "
+               "offsets tells them.";
         break;
     default:
         break;
@@ -366,10 +419,14 @@ static weir_err group_run(weir_v1_session *session, group_action action,
         return WEIR_NO_MEMORY;
     }
     op->offset = action == ACTION_RESET;
+    op->cannot = action == ACTION_CREATE  ? cannot_be(&request->words.options)
+                 : action == ACTION_ALTER ? cannot_change(request)
+                                          : NULL;
     weir_err err = submit(session, action, request, weir_v1_op_token(op));
     if (err != WEIR_OK) {
+        const char *cannot = op->cannot;
         weir_v1_op_end(session, op);
-        return err == WEIR_AGAIN ? err : refuse(reason, err, action == ACTION_RESET);
+        return err == WEIR_AGAIN ? err : refuse(reason, err, action == ACTION_RESET, cannot);
     }
     session->submitted = true;
     return WEIR_OK;
@@ -591,7 +648,7 @@ void weir_v1_groups_told(weir_v1_session *session, const weir_v1_op *op,
     if (completion->err != WEIR_OK) {
         weir_v1_reason reason;
         bool reset = op->offset != 0;
-        (void)refuse(&reason, completion->err, reset);
+        (void)refuse(&reason, completion->err, reset, op->cannot);
         if (completion->err == WEIR_EXISTS && op->kind == WEIR_V1_OP_GROUP && !reset) {
             exists_refuse(&reason, groups);
         }

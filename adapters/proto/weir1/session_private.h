@@ -80,8 +80,9 @@ typedef struct weir_v1_op {
     struct weir_v1_subscription *subscription;
     struct weir_v1_member *member; /* JOIN to COMMIT */
     int64_t offset;                /* FETCH: asked for; OFFSETS: 1 when by time */
-    uint32_t bytes_max;            /* FETCH: of session->fetch_bytes */
-    char *held_topic; /* FETCH: held, to be fetched again from here; NULL: it is in the port */
+    const char *cannot; /* GROUP: why what was asked would be INVALID; NULL: not seen from it */
+    uint32_t bytes_max; /* FETCH: of session->fetch_bytes */
+    char *held_topic;   /* FETCH: held, to be fetched again from here; NULL: it is in the port */
     uint32_t held_partition;
     bool again; /* FETCH: in the port once more, after it was held */
 } weir_v1_op;

@@ -162,6 +162,28 @@ static weir_err allocate_behind_gate(weir_env *env, weir_file *file, uint64_t of
     return gate_below->file_allocate(env, file, offset, bytes);
 }
 
+/* A journal's lane that begins nothing before it is told to. */
+static bool journal_lane_shut;
+static weir_job *journal_job;
+
+static void submit_behind_gate(weir_env *env, weir_lane lane, weir_job *job)
+{
+    if (lane == WEIR_LANE_JOURNAL && journal_lane_shut) {
+        assert_null(journal_job);
+        journal_job = job;
+    } else {
+        gate_below->job_submit(env, lane, job);
+    }
+}
+
+static void journal_lane_open(weir_env *env)
+{
+    journal_lane_shut = false;
+    assert_non_null(journal_job);
+    gate_below->job_submit(env, WEIR_LANE_JOURNAL, journal_job);
+    journal_job = NULL;
+}
+
 static void gate_set(bool shut)
 {
     pthread_mutex_lock(&gate_lock);
@@ -177,7 +199,7 @@ typedef struct disk_fixture {
     weir_env *faulty;
 } disk_fixture;
 
-static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
+static fixture *disk_begin_with(disk_fixture *d, weir_sync_mode sync, uint64_t tail_bytes_max)
 {
     fixture *f = &d->f;
     memset(d, 0, sizeof(*d));
@@ -186,6 +208,7 @@ static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
     gate_below = d->faulty->ops;
     gate_ops = *gate_below;
     gate_ops.file_allocate = allocate_behind_gate;
+    gate_ops.job_submit = submit_behind_gate;
     d->faulty->ops = &gate_ops;
     unit_folder_make(f->dir, sizeof(f->dir), "engine");
     f->config.env = d->faulty;
@@ -193,11 +216,18 @@ static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
     f->config.journal_file_bytes = 64 << 10;
     f->config.limits = (weir_limits)WEIR_LIMITS_DEFAULT;
     f->config.limits.port_bytes_max = 64 << 20;
+    f->config.limits.tail_bytes_max =
+        tail_bytes_max != 0 ? tail_bytes_max : f->config.limits.tail_bytes_max;
     fixture_open(f);
     declare(f->port, "t", WEIR_LEVEL_DISK);
     assert_int_equal(publish_ok(f->port, "t/x", "kept"), 0);
     reserve_made(f);
     return f;
+}
+
+static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
+{
+    return disk_begin_with(d, sync, 0);
 }
 
 static void disk_end(disk_fixture *d)
@@ -331,6 +361,39 @@ static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
     disk_end(&d);
 }
 
+static uint64_t flushed_bytes(const fixture *f)
+{
+    weir_stats stats;
+    weir_engine_stats(f->engine, &stats);
+    return stats.segment_bytes;
+}
+
+/* The end of the sync brings the next turn; turning until then would take a processor from others. */
+static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **state)
+{
+    enum { RECORDS = 12, TAIL_BYTES = 16 << 20 }; /* 3/8 of it outside segments: a flush is due */
+    static uint8_t large[1000000];
+    const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    disk_fixture d;
+    fixture *f = disk_begin_with(&d, WEIR_SYNC_THREAD, TAIL_BYTES);
+    (void)state;
+    journal_lane_shut = true;
+    for (int i = 0; i < RECORDS; i++) {
+        assert_int_equal(weir_port_publish(f->port, &record, NULL, 7), WEIR_OK);
+        weir_port_step(f->port);
+    }
+    for (int i = 0; i < WAIT_MS / 5 && flushed_bytes(f) == 0; i++) {
+        weir_port_wait(f->port, 5); /* "kept" is all that is synced */
+    }
+    assert_int_not_equal(flushed_bytes(f), 0);
+    assert_int_not_equal(weir_port_next_ms(f->port), 0);
+    journal_lane_open(d.faulty);
+    for (int i = 0; i < RECORDS; i++) {
+        assert_int_equal(next_of(f->port, WEIR_COMPLETION_PUBLISH).err, WEIR_OK);
+    }
+    disk_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +402,7 @@ int main(void)
         cmocka_unit_test(what_a_full_disk_holds_up_is_answered_once_nobody_waits),
         cmocka_unit_test(a_member_whose_join_ended_in_an_error_is_told_nothing),
         cmocka_unit_test(a_blocked_journal_that_is_full_holds_back_no_reads),
+        cmocka_unit_test(a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

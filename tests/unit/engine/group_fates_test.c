@@ -281,6 +281,11 @@ static void nobody_else_touches_the_topic_of_fates(void **state)
     take(&f, join(&f, "m"), 1, &g);
     weir_publish record = {.name = WEIR_TEXT("__fates"), .value = WEIR_TEXT("v")};
     assert_int_equal(publish_record(f.port, &record).err, WEIR_NOT_OFFERED);
+    weir_publish keyed = {
+        .topic = WEIR_TEXT("__fates"), .key = WEIR_TEXT("k"), .value = WEIR_TEXT("v")};
+    assert_int_equal(publish_record(f.port, &keyed).err, WEIR_NOT_OFFERED);
+    keyed.key = WEIR_BYTES_NULL;
+    assert_int_equal(publish_record(f.port, &keyed).err, WEIR_NOT_OFFERED);
     assert_int_equal(topic_delete(f.port, "__fates"), WEIR_NOT_OFFERED);
     assert_int_equal(topic_trim(f.port, "__fates", 0), WEIR_NOT_OFFERED);
     assert_int_equal(group_create(f.port, "x", "__fates", WEIR_MODEL_QUEUE), WEIR_INVALID);

@@ -146,6 +146,38 @@ static void limits_that_cannot_be_are_refused(void **state)
     queue_end(&f);
 }
 
+/* A group that cannot have its own topic's letters: made or changed. */
+static void letters_that_would_come_back_are_refused(void **state)
+{
+    weir_bytes topics[] = {WEIR_TEXT("log"), WEIR_TEXT("dead")};
+    weir_group_options options = {.model = WEIR_MODEL_QUEUE,
+                                  .topics = topics,
+                                  .topic_count = 2,
+                                  .dead_letter = WEIR_TEXT("dead")};
+    weir_group_options own = {.dead_letter = WEIR_TEXT("q")};
+    weir_group_options log = {.dead_letter = WEIR_TEXT("log")};
+    fixture f;
+    (void)state;
+    limited_begin(&f, 1, (weir_group_options){.max_records = 3});
+    declare(f.port, "log", WEIR_LEVEL_OS);
+    assert_int_equal(group_alter(f.port, "q", &own), WEIR_INVALID);
+    assert_int_equal(group_create_with(f.port, "g", &options), WEIR_INVALID);
+    options.model = WEIR_MODEL_STREAM;
+    assert_int_equal(group_create_with(f.port, "g", &options), WEIR_INVALID);
+    options.topic_count = 1;
+    assert_int_equal(group_create_with(f.port, "g", &options), WEIR_OK);
+    assert_int_equal(group_alter(f.port, "g", &log), WEIR_INVALID);
+    weir_group_options filtered = {.filter = WEIR_TEXT("#"), .dead_letter = WEIR_TEXT("dead")};
+    assert_int_equal(group_create_with(f.port, "h", &filtered), WEIR_INVALID);
+    filtered.dead_letter = WEIR_TEXT("q"); /* filters pass queues by */
+    assert_int_equal(group_create_with(f.port, "h", &filtered), WEIR_OK);
+    assert_int_equal(group_alter(f.port, "h", &log), WEIR_INVALID);
+    filtered.filter = WEIR_TEXT("log/#");
+    filtered.dead_letter = WEIR_TEXT("dead");
+    assert_int_equal(group_create_with(f.port, "i", &filtered), WEIR_OK);
+    queue_end(&f);
+}
+
 /* ---- Dropped ------------------------------------------------------------------------------------ */
 
 static void the_oldest_that_no_member_has_are_dropped(void **state)
@@ -353,6 +385,51 @@ static void a_full_queue_of_dead_letters_holds_them_up(void **state)
     queue_end(&f);
 }
 
+static uint64_t pending_of(fixture *f, const char *group)
+{
+    return group_fate(f->port, group, WEIR_FATE_PENDING);
+}
+
+static void wait_pending_of(fixture *f, const char *group, uint64_t count)
+{
+    for (int i = 0; pending_of(f, group) != count; i++) {
+        if (i > 10000) {
+            fail_msg("%d of %s are pending", (int)pending_of(f, group), group);
+        }
+        weir_port_step(f->port);
+    }
+}
+
+static void a_group_that_finds_too_much_begins_to_drop_at_once(void **state)
+{
+    weir_bytes topics[] = {WEIR_TEXT("log")};
+    weir_group_options options = {.model = WEIR_MODEL_QUEUE,
+                                  .topics = topics,
+                                  .topic_count = 1,
+                                  .max_records = 2,
+                                  .overflow = WEIR_OVERFLOW_DROP_OLDEST,
+                                  .dead_letter = WEIR_TEXT("dead")};
+    weir_reset again = {.group = WEIR_TEXT("g"), .partition = -1, .kind = WEIR_RESET_BEGINNING};
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    declare(f.port, "log", WEIR_LEVEL_OS);
+    declare(f.port, "dead", WEIR_LEVEL_OS);
+    publish_many(f.port, "log", 6);
+    assert_int_equal(group_create_with(f.port, "g", &options), WEIR_OK);
+    wait_pending_of(&f, "g", 2);
+    assert_int_equal(group_fate(f.port, "g", WEIR_FATE_DROPPED), 4);
+    assert_int_equal(group_reset(f.port, &again), WEIR_OK);
+    wait_pending_of(&f, "g", 2);
+    options.overflow = WEIR_OVERFLOW_DEAD_LETTER;
+    assert_int_equal(group_create_with(f.port, "h", &options), WEIR_OK);
+    wait_pending_of(&f, "h", 2);
+    assert_int_equal(group_fate(f.port, "h", WEIR_FATE_DEAD_LETTERED), 4);
+    restart(&f, true);
+    assert_int_equal(pending_of(&f, "h"), 2);
+    queue_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +437,8 @@ int main(void)
         cmocka_unit_test(publishes_of_one_turn_are_counted_as_they_come),
         cmocka_unit_test(bytes_are_given_back_by_what_is_settled),
         cmocka_unit_test(limits_that_cannot_be_are_refused),
+        cmocka_unit_test(letters_that_would_come_back_are_refused),
+        cmocka_unit_test(a_group_that_finds_too_much_begins_to_drop_at_once),
         cmocka_unit_test(the_oldest_that_no_member_has_are_dropped),
         cmocka_unit_test(what_is_given_back_beyond_the_limit_is_dropped_then),
         cmocka_unit_test(of_several_partitions_the_one_with_most_gives),

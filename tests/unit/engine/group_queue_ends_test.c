@@ -288,6 +288,67 @@ static void more_keys_than_are_remembered_wait_and_all_go_in_order(void **state)
     queue_end(&f);
 }
 
+/* Every second of [1, 2048] is under one lease still, and 0 and 2049 are under another (*wide). */
+static weir_member *many_runs(fixture *f, given *wide)
+{
+    static given one, many;
+    static weir_settle_range ranges[1024];
+    queue_with(f, (weir_group_options){.leased_max = 10000});
+    publish_many(f->port, "q", 2050);
+    weir_member *member = join(f, "m");
+    assert_int_equal(take(f, member, 1, &one), 1);
+    take_in_all(f, member, 2048, &many);
+    for (uint32_t i = 0; i < 1024; i++) {
+        ranges[i] = (weir_settle_range){.topic = WEIR_TEXT("q"),
+                                        .first = many.offsets[2 * i],
+                                        .last = many.offsets[2 * i],
+                                        .lease = many.leases[2 * i]};
+    }
+    weir_settle settle = {
+        .verb = WEIR_VERB_ACCEPT, .ranges = ranges, .range_count = 1024, .epoch = many.epoch};
+    assert_int_equal(answer(f, member, &settle).settled.records, 1024);
+    assert_int_equal(settle_all(f, member, &one, WEIR_VERB_RELEASE), WEIR_OK);
+    take_in_all(f, member, 2, wide);
+    assert_int_equal(wide->offsets[0], 0);
+    assert_int_equal(wide->offsets[1], 2049);
+    assert_int_equal(wide->leases[0], wide->leases[1]);
+    return member;
+}
+
+/* The first range is of record 0; `count` more lie over all that others have. */
+static weir_completion settle_wide(fixture *f, weir_member *member, const given *wide,
+                                   weir_verb verb, uint32_t count)
+{
+    static weir_settle_range ranges[2001];
+    for (uint32_t i = 0; i <= count; i++) {
+        ranges[i] = (weir_settle_range){.topic = WEIR_TEXT("q"),
+                                        .first = i == 0 ? 0 : 1,
+                                        .last = i == 0 ? 0 : 2048,
+                                        .lease = wide->leases[0]};
+    }
+    weir_settle settle = {
+        .verb = verb, .ranges = ranges, .range_count = count + 1, .epoch = wide->epoch};
+    return answer(f, member, &settle);
+}
+
+static void an_answer_that_would_look_at_too_much_is_refused_and_changes_nothing(void **state)
+{
+    static given wide;
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    weir_member *member = many_runs(&f, &wide);
+    assert_int_equal(settle_wide(&f, member, &wide, WEIR_VERB_ACCEPT, 2000).err, WEIR_LIMIT);
+    assert_int_equal(settle_wide(&f, member, &wide, WEIR_VERB_RENEW, 2000).err, WEIR_LIMIT);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 1024);
+    weir_completion done = settle_wide(&f, member, &wide, WEIR_VERB_ACCEPT, 500);
+    assert_int_equal(done.err, WEIR_LEASE_LOST);
+    assert_int_equal(done.settled.records, 1);
+    assert_int_equal(settle_some(&f, member, &wide, 1, 2, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 1026);
+    queue_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +362,7 @@ int main(void)
         cmocka_unit_test(of_a_key_one_record_is_out_at_a_time_and_in_order),
         cmocka_unit_test(after_a_kill_keys_are_in_order_still),
         cmocka_unit_test(more_keys_than_are_remembered_wait_and_all_go_in_order),
+        cmocka_unit_test(an_answer_that_would_look_at_too_much_is_refused_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

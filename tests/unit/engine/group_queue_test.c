@@ -612,9 +612,34 @@ static void one_of_many_is_active_and_the_next_takes_its_place(void **state)
     queue_end(&f);
 }
 
+static void offsets_that_are_not_there_are_not_counted_as_refused(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 50000});
+    weir_member *member = join(&f, "m");
+    publish_ok(f.port, "q/k", "v");
+    take(&f, member, 1, &g);
+    weir_settle_range ranges[3];
+    for (int i = 0; i < 3; i++) {
+        ranges[i] = (weir_settle_range){
+            .topic = WEIR_TEXT("q"), .last = INT64_MAX - 1, .lease = g.leases[0] + 9};
+    }
+    ranges[2].first = 1000;
+    weir_settle settle = {
+        .verb = WEIR_VERB_ACCEPT, .ranges = ranges, .range_count = 3, .epoch = g.epoch};
+    weir_completion done = answer(&f, member, &settle);
+    assert_int_equal(done.err, WEIR_LEASE_LOST);
+    assert_int_equal(done.settled.refused, 3);
+    queue_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(offsets_that_are_not_there_are_not_counted_as_refused),
         cmocka_unit_test(each_record_goes_to_one_member),
         cmocka_unit_test(a_take_that_waits_gets_the_next_record),
         cmocka_unit_test(records_that_were_there_before_the_group_are_given_out),

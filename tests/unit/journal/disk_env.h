@@ -432,6 +432,7 @@ static const weir_env_ops DISK_OPS = {
     .file_open = disk_file_open,
     .file_close = disk_file_close,
     .file_read = disk_file_read,
+    .file_read_stream = disk_file_read,
     .file_write = disk_file_write,
     .file_write_stream = disk_file_write,
     .file_sync = disk_file_sync,
