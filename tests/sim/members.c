@@ -772,6 +772,9 @@ void world_groups_drain(sim_world *w)
     if (w->model.gaps || w->sync_lost || !list_now(w)) {
         return;
     }
+    if (!world_queues_within(w)) {
+        return;
+    }
     w->draining = true;
     for (int round = 0; round < DRAIN_ROUNDS && world_up(w) && owes(w); round++) {
         for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
@@ -785,7 +788,7 @@ void world_groups_drain(sim_world *w)
         }
     }
     w->drained = true;
-    if (world_up(w) && world_letters_check(w)) {
+    if (world_up(w) && world_letters_check(w) && world_queues_freed(w)) {
         (void)list_now(w);
         (void)world_settle(w, 2000000000);
     }
