@@ -36,6 +36,8 @@ enum {
     SOURCES_MAX = 4096, /* of one compaction: the rest waits for the next */
     FAILED_NS = 600,    /* seconds until a partition that failed is tried again */
     PATH_BYTES = 4096,
+    SMALL_SHARE = 4,           /* of a queue's segments: one of less than segment_bytes / 4, */
+    SMALL_BYTES_MAX = 1 << 20, /* and no more than this, goes along with a sparse one */
 };
 
 /* What a slice and its owner share; the slice's alone while it runs. */
@@ -93,21 +95,32 @@ static void remember(weir_engine *engine, weir_partition *partition, uint64_t ga
     }
 }
 
-/* What two looks in a row find: what goes at the pace of a queue that works is gone by then. */
-static void look_sparse(weir_engine *engine, weir_partition *partition)
+static weir_sparse_look look_for_sparse(const weir_partition *partition,
+                                        const weir_topic_options *options)
 {
-    uint32_t first = 0, count = 0;
-    uint64_t bytes = weir_sparse_find(partition, closed_count(partition), &first, &count,
-                                      &partition->sparse_next);
+    uint64_t small = (uint64_t)options->segment_bytes / SMALL_SHARE;
+    weir_sparse_look look = {.closed = closed_count(partition),
+                             .small_bytes = small < SMALL_BYTES_MAX ? small : SMALL_BYTES_MAX,
+                             .next = partition->sparse_next};
+    weir_sparse_find(partition, &look);
+    return look;
+}
+
+/* What two looks in a row find: what goes at the pace of a queue that works is gone by then. */
+static void look_sparse(weir_engine *engine, weir_partition *partition,
+                        const weir_topic_options *options)
+{
+    weir_sparse_look look = look_for_sparse(partition, options);
     int64_t seen = partition->sparse_seen;
     partition->sparse_seen = 0;
-    if (count > 0) {
+    partition->sparse_next = look.next;
+    if (look.count > 0) {
         weir_segment_state state;
-        weir_segment_state_of(partition->segments[first], &state);
+        weir_segment_state_of(partition->segments[look.first], &state);
         partition->sparse_next = state.base_offset;
         partition->sparse_seen = state.base_offset + 1;
         if (partition->sparse_seen == seen) {
-            remember(engine, partition, bytes);
+            remember(engine, partition, look.bytes);
         }
     }
 }
@@ -122,7 +135,7 @@ void weir_compact_look(weir_engine *engine, weir_partition *partition,
         return;
     }
     if (weir_topic_is_queue(options)) {
-        look_sparse(engine, partition);
+        look_sparse(engine, partition, options);
         return;
     }
     if (!compacts || sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
@@ -147,6 +160,36 @@ void weir_compact_forget(weir_engine *engine, const weir_topic *topic)
 /* ---- Slices (background lane)
  * -------------------------------------------------------------------- */
 
+static uint64_t bytes_of(weir_segment *const *segments, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_segment_state state;
+        weir_segment_state_of(segments[i], &state);
+        bytes += state.bytes;
+    }
+    return bytes;
+}
+
+/* What is rewritten is written plain: of compressed batches it may be more than it was. */
+static bool gains(const struct weir_compaction_work *work)
+{
+    weir_compactor_result result;
+    weir_compactor_result_of(work->compactor, &result);
+    return !work->by_range || bytes_of(result.segments, result.segment_count) <
+                                  bytes_of(work->sources, work->source_count);
+}
+
+/* From now on their files may be closed as those of others are. */
+static void made_join(const weir_compaction *compaction)
+{
+    weir_compactor_result result;
+    weir_compactor_result_of(compaction->work->compactor, &result);
+    for (uint32_t i = 0; i < result.segment_count; i++) {
+        weir_segment_files_join(compaction->engine->files, result.segments[i]);
+    }
+}
+
 static void slice_run(weir_job *job)
 {
     weir_compaction *compaction = WEIR_OWNER_OF(job, weir_compaction, job);
@@ -156,6 +199,10 @@ static void slice_run(weir_job *job)
     work->err = weir_owner_compare(compaction->engine->owner_file);
     if (work->err == WEIR_OK) {
         work->err = weir_compactor_step(work->compactor, SLICE_BYTES, &work->done);
+        work->err = work->err == WEIR_OK && work->done && !gains(work) ? WEIR_AGAIN : work->err;
+    }
+    if (work->err == WEIR_OK && work->done) {
+        made_join(compaction);
     }
     if (work->err != WEIR_OK && work->err != WEIR_FENCED) {
         weir_compactor_discard(work->compactor);
@@ -260,14 +307,13 @@ static bool begin(weir_engine *engine, weir_partition *partition)
     weir_compaction *compaction = &engine->compaction;
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     uint64_t bytes, dirty;
-    uint32_t first = 0, count = 0;
     bool by_range = weir_topic_is_queue(&options);
+    weir_sparse_look look = {0};
     if (by_range) {
-        (void)weir_sparse_find(partition, closed_count(partition), &first, &count,
-                               &partition->sparse_next);
-    } else {
-        count = sources_ready(engine, partition, &options, &bytes, &dirty);
+        look = look_for_sparse(partition, &options);
     }
+    uint32_t count =
+        by_range ? look.count : sources_ready(engine, partition, &options, &bytes, &dirty);
     if (count == 0 || weir_link_in(&partition->trimmed_link)) {
         return false; /* it has changed since it was chosen, or is about to */
     }
@@ -276,7 +322,7 @@ static bool begin(weir_engine *engine, weir_partition *partition)
         return false;
     }
     compaction->work = work;
-    work->first = first;
+    work->first = look.first;
     work->source_count = count;
     work->by_range = by_range;
     if (work_fill(engine, partition, &options, work) != WEIR_OK) {
@@ -327,17 +373,6 @@ static bool still_covers(const weir_partition *partition, const struct weir_comp
            weir_sparse_covers(partition, begin, end, work->kept, work->kept_count);
 }
 
-static uint64_t bytes_of(weir_segment *const *segments, uint32_t count)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        weir_segment_state state;
-        weir_segment_state_of(segments[i], &state);
-        bytes += state.bytes;
-    }
-    return bytes;
-}
-
 static void swap_count(weir_engine *engine, weir_partition *partition,
                        const struct weir_compaction_work *work, const weir_compactor_result *result)
 {
@@ -386,9 +421,28 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     return WEIR_OK;
 }
 
-static void failed(weir_engine *engine, weir_partition *partition, weir_err err)
+/* It was made in vain: its files go as those of a trim do. */
+static void made_remove(weir_engine *engine, const struct weir_compaction_work *work)
 {
+    weir_compactor_result result;
+    weir_compactor_result_of(work->compactor, &result);
+    if (weir_life_obsolete_reserve(engine, result.segment_count) != WEIR_OK) {
+        return; /* the sweep of the next start finds them */
+    }
+    for (uint32_t i = 0; i < result.segment_count; i++) {
+        (void)weir_life_obsolete(engine, weir_segment_keep(result.segments[i]), 0, false);
+    }
+}
+
+static void failed(weir_engine *engine, weir_partition *partition,
+                   const struct weir_compaction_work *work, weir_err err)
+{
+    int64_t begin, end;
     partition->compact_after_ns = engine->now_ns + (uint64_t)FAILED_NS * 1000000000;
+    if (work->by_range) { /* others first, then */
+        span_of(work, &begin, &end);
+        partition->sparse_next = end;
+    }
     if (err != WEIR_FENCED && err != WEIR_AGAIN) {
         weir_log(
             WEIR_LOG_WARN, "engine",
@@ -415,8 +469,11 @@ static void take_in(weir_engine *engine)
         work_free(compaction); /* its topic is deleted, and the files go with it */
     } else if (work != NULL && (work->done || work->err != WEIR_OK)) {
         weir_err err = work->err != WEIR_OK ? work->err : swap(engine, partition, work);
+        if (err != WEIR_OK && work->err == WEIR_OK) {
+            made_remove(engine, work);
+        }
         if (err != WEIR_OK) {
-            failed(engine, partition, err);
+            failed(engine, partition, work, err);
         }
         work_free(compaction);
         engine->life.walk_ns = engine->now_ns; /* who is next? */

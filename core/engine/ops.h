@@ -237,10 +237,15 @@ void weir_sweep_fini(weir_engine *engine);
 
 /* sparse.c */
 bool weir_sparse_rewritten(const weir_segment_state *state); /* its records are not counted */
-/* The first neighbours among the `closed` first segments, from offset *next on, in which little is
- * owed: their bytes; *count 0: none. *next: where to look next time. */
-uint64_t weir_sparse_find(const weir_partition *partition, uint32_t closed, uint32_t *first,
-                          uint32_t *count, int64_t *next);
+typedef struct weir_sparse_look {
+    uint32_t closed;      /* in: so many segments of the list are closed; */
+    uint64_t small_bytes; /* one of so few bytes goes along with its neighbours; */
+    int64_t next;         /* from this offset on. Out: where to look next time. */
+    uint32_t first;       /* out: the first neighbours in which little is owed; */
+    uint32_t count;       /* 0: none */
+    uint64_t bytes;       /* that they have */
+} weir_sparse_look;
+void weir_sparse_find(const weir_partition *partition, weir_sparse_look *look);
 /* What is owed of [begin, end), the caller's to free. NO_MEMORY; AGAIN: too much. */
 weir_err weir_sparse_ranges(const weir_partition *partition, int64_t begin, int64_t end,
                             weir_kept_range **ranges, uint32_t *count);

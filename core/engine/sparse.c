@@ -5,6 +5,9 @@
  *   the same, a look later: the compactor writes what is owed of A and B beside them, and
  *   compact.c lets that take their place
  *
+ *   later             | ab | E: 0 of 900 | F: 1 of 900 | ...   ab is small, and goes along with E and F:
+ *                                                              else a piece would stay of each look
+ *
  * A segment whose records are settled goes with the floor of its group (life.c). One old record that
  * nobody settles would keep all behind it on disk; so what stands between such records is left out,
  * and offsets stay. Readers meet holes as compaction makes them, and nobody asks for what is settled.
@@ -20,10 +23,13 @@
 #include <stdlib.h>
 
 enum {
-    SEGMENTS_MAX = 4096, /* of one piece of work */
-    RANGES_MAX = 32768,  /* looked at, or copied, in one turn */
-    SHARE = 4,           /* sparse: less than one in four is owed */
+    SEGMENTS_MAX = 4096,  /* of one piece of work */
+    RANGES_MAX = 32768,   /* that it copies; */
+    LOOKED_MAX = 1 << 18, /* that one look goes over: half a millisecond */
+    SHARE = 4,            /* sparse: less than one in four is owed */
 };
+
+/* ---- What is owed ------------------------------------------------------------------------------- */
 
 /* The one group that a queue topic has. */
 static const weir_group_part *part_of(const weir_partition *partition)
@@ -36,20 +42,33 @@ static const weir_group_part *part_of(const weir_partition *partition)
     return part->settlement != NULL && part->group->of_queue_topic ? part : NULL;
 }
 
-/* The first owed range at or behind `at`, cut to [at, end). */
-static bool owed_next(const weir_group_part *part, int64_t at, int64_t end, weir_kept_range *range)
+typedef struct owed_walk {
+    const weir_settlement *settlement;
+    weir_settlement_walk walk;
+    int64_t fresh; /* from here on all is owed; the end: that was told */
+} owed_walk;
+
+static owed_walk owed_begin(const weir_group_part *part, int64_t begin, int64_t end)
 {
-    weir_settlement_run run;
+    owed_walk walk = {.settlement = part->settlement};
     int64_t fresh = weir_settlement_fresh(part->settlement);
-    if (weir_settlement_next(part->settlement, at, &run) && run.first < end) {
-        range->first = run.first > at ? run.first : at;
-        range->last = run.last < end ? run.last : end - 1;
+    walk.fresh = fresh > begin ? fresh : begin;
+    weir_settlement_walk_begin(part->settlement, begin, end, &walk.walk);
+    return walk;
+}
+
+static bool owed_next(owed_walk *walk, weir_kept_range *range)
+{
+    int64_t end = walk->walk.end;
+    if (weir_settlement_walk_next(walk->settlement, &walk->walk, &range->first, &range->last)) {
         return true;
     }
-    range->first = fresh > at ? fresh : at;
-    range->last = end - 1;
+    *range = (weir_kept_range){walk->fresh, end - 1};
+    walk->fresh = end;
     return range->first < end;
 }
+
+/* ---- Choosing ----------------------------------------------------------------------------------- */
 
 bool weir_sparse_rewritten(const weir_segment_state *state)
 {
@@ -67,38 +86,58 @@ static uint64_t records_of(const weir_segment *segment, const weir_segment_state
                                         : (uint64_t)(state->end_offset - state->base_offset);
 }
 
-/* `left`: of RANGES_MAX. False when it is not sparse, or *left came to 0. */
-static bool is_sparse(const weir_group_part *part, const weir_segment *segment,
-                      const weir_segment_state *state, uint32_t *left)
+typedef enum kind {
+    KIND_FULL,
+    KIND_SMALL, /* goes along */
+    KIND_SPARSE
+} kind;
+
+/* *ranges: of what is owed of it, when it is not full. *left: of LOOKED_MAX; 0: nobody knows. */
+static kind kind_of(const weir_group_part *part, const weir_segment *segment,
+                    const weir_segment_state *state, uint64_t small_bytes, uint32_t *left,
+                    uint32_t *ranges)
 {
-    weir_kept_range range;
+    owed_walk walk = owed_begin(part, state->base_offset, state->end_offset);
     uint64_t records = records_of(segment, state);
     uint64_t owed = 0;
-    int64_t at = state->base_offset;
-    while (records > SHARE * (owed + 1) && *left > 0) {
-        if (!owed_next(part, at, state->end_offset, &range)) {
-            return true;
+    bool small = state->bytes <= small_bytes;
+    weir_kept_range range;
+    *ranges = 0;
+    while (*left > 0 && (small || records > SHARE * (owed + 1))) {
+        (*left)--;
+        if (!owed_next(&walk, &range)) {
+            return records > SHARE * (owed + 1) ? KIND_SPARSE : KIND_SMALL;
         }
         owed += (uint64_t)(range.last - range.first) + 1;
-        at = range.last + 1;
-        (*left)--;
+        (*ranges)++;
     }
-    return false;
+    return KIND_FULL;
 }
 
-uint64_t weir_sparse_find(const weir_partition *partition, uint32_t closed, uint32_t *first,
-                          uint32_t *count, int64_t *next)
+/* Where the look goes on next time, when it could not end: behind a segment that alone is too much. */
+static int64_t resume_at(const weir_partition *partition, const weir_sparse_look *look, uint32_t at,
+                         uint32_t begun)
+{
+    weir_segment_state state;
+    weir_segment_state_of(partition->segments[look->count > 0 ? look->first : at], &state);
+    return look->count == 0 && at == begun ? state.end_offset : state.base_offset;
+}
+
+void weir_sparse_find(const weir_partition *partition, weir_sparse_look *look)
 {
     const weir_group_part *part = part_of(partition);
     int64_t fresh = part != NULL ? weir_settlement_fresh(part->settlement) : 0;
-    uint32_t left = RANGES_MAX;
-    uint64_t bytes = 0;
-    int64_t from = *next;
-    bool first_look = true;
-    *count = 0;
-    *next = 0; /* the list was seen to its end */
-    for (uint32_t i = 0; i < closed && *count < SEGMENTS_MAX; i++) {
+    int64_t from = look->next;
+    uint32_t left = LOOKED_MAX;
+    uint32_t begun = look->closed;
+    uint32_t all = 0;
+    bool worth = false;
+    look->count = 0;
+    look->bytes = 0;
+    look->next = 0; /* the list was seen to its end */
+    for (uint32_t i = 0; i < look->closed && look->count < SEGMENTS_MAX; i++) {
         weir_segment_state state;
+        uint32_t ranges = 0;
         weir_segment_state_of(partition->segments[i], &state);
         if (state.end_offset > fresh || state.end_offset > partition->visible_offset) {
             break; /* [Y1] */
@@ -106,20 +145,34 @@ uint64_t weir_sparse_find(const weir_partition *partition, uint32_t closed, uint
         if (state.base_offset < from) {
             continue;
         }
-        if (is_sparse(part, partition->segments[i], &state, &left)) {
-            *first = *count == 0 ? i : *first;
-            *count += 1;
-            bytes += state.bytes;
-        } else if (left == 0) {
-            *next = first_look ? state.end_offset : state.base_offset; /* it alone is too much */
-            break;
-        } else if (*count > 0) {
-            break;
+        begun = i < begun ? i : begun;
+        kind is = kind_of(part, partition->segments[i], &state, look->small_bytes, &left, &ranges);
+        if (left == 0 && !worth) {
+            look->next = resume_at(partition, look, i, begun);
+            look->count = 0;
+            return;
         }
-        first_look = false;
+        bool fits = is != KIND_FULL && all + ranges <= RANGES_MAX;
+        if (!fits && worth) {
+            return;
+        }
+        if (!fits || look->count == 0) { /* it begins here, or behind */
+            all = 0;
+            look->first = i;
+            look->count = 0;
+            look->bytes = 0;
+        }
+        if (is != KIND_FULL && ranges <= RANGES_MAX) {
+            all += ranges;
+            look->count++;
+            look->bytes += state.bytes;
+            worth |= is == KIND_SPARSE;
+        }
     }
-    return bytes;
+    look->count = worth ? look->count : 0;
 }
+
+/* ---- What is to stay ---------------------------------------------------------------------------- */
 
 weir_err weir_sparse_ranges(const weir_partition *partition, int64_t begin, int64_t end,
                             weir_kept_range **ranges, uint32_t *count)
@@ -131,7 +184,8 @@ weir_err weir_sparse_ranges(const weir_partition *partition, int64_t begin, int6
     if (made == NULL) {
         return part != NULL ? WEIR_NO_MEMORY : WEIR_AGAIN;
     }
-    for (int64_t at = begin; owed_next(part, at, end, &range); at = range.last + 1) {
+    owed_walk walk = owed_begin(part, begin, end);
+    while (owed_next(&walk, &range)) {
         if (used > 0 && made[used - 1].last + 1 == range.first) {
             made[used - 1].last = range.last;
         } else if (used < RANGES_MAX) {
@@ -155,7 +209,8 @@ bool weir_sparse_covers(const weir_partition *partition, int64_t begin, int64_t 
     if (part == NULL) {
         return false;
     }
-    for (int64_t at = begin; owed_next(part, at, end, &range); at = range.last + 1) {
+    owed_walk walk = owed_begin(part, begin, end);
+    while (owed_next(&walk, &range)) {
         while (i < count && ranges[i].last < range.first) {
             i++;
         }

@@ -526,3 +526,8 @@ weir_err weir_segment_remove(weir_segment *segment)
     }
     return err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
 }
+
+void weir_segment_folder_remove(const weir_segment *segment)
+{
+    (void)segment->env->ops->dir_remove(segment->env, segment->dir);
+}

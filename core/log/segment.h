@@ -85,6 +85,8 @@ weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t 
  * DISK_FULL. While nobody appends. */
 weir_err weir_segment_heads_remake(weir_segment *segment);
 
+/* The folder that it was in, when nothing is left there. */
+void weir_segment_folder_remove(const weir_segment *segment);
 /* Removes both files (kept handles still read). */
 weir_err weir_segment_remove(weir_segment *segment);
 

@@ -2,6 +2,7 @@
 #include "tests/unit/engine/group_queue.h"
 #include "tests/unit/engine/life.h"
 
+#include "core/engine/inspect.h"
 #include "core/env/failpoint.h"
 
 #include <sched.h>
@@ -103,6 +104,18 @@ static uint64_t disk_bytes(const life_fixture *l)
     return bytes;
 }
 
+static unsigned folders(const life_fixture *l)
+{
+    char command[256];
+    unsigned count = 0;
+    snprintf(command, sizeof(command), "find '%s/log/1/0' -mindepth 1 -type d | wc -l", l->f.dir);
+    FILE *lines = popen(command, "r");
+    assert_non_null(lines);
+    assert_int_equal(fscanf(lines, "%u", &count), 1);
+    pclose(lines);
+    return count;
+}
+
 /* What is owed is handed out, each once, with its own value; and then all is settled. */
 static void owed_comes_once(life_fixture *l)
 {
@@ -152,6 +165,105 @@ static void disk_falls_to_what_is_owed_and_that_comes_once(void **state)
     fixture_open(&l.f);
     assert_int_equal(group_fate(l.f.port, "q", WEIR_FATE_ACCEPTED), RECORDS);
     life_end(&l);
+}
+
+static void is_sound(const life_fixture *l, uint64_t records_most)
+{
+    weir_engine_config config = {.data_dir = l->f.dir};
+    weir_inspect_to to = {0};
+    weir_inspect_sum sum;
+    weir_fault fault;
+    assert_int_equal(weir_inspect_verify(&config, &to, &sum, &fault), WEIR_OK);
+    assert_int_equal(sum.damaged, 0);
+    assert_int_equal(sum.gaps, 0);
+    assert_in_range(sum.records, OWED, records_most);
+}
+
+static void what_was_rewritten_is_sound_and_leaves_no_other_files(void **state)
+{
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    long_queue(&l);
+    for (int i = 0; life_files(&l, 1, 0, ".log") > 6; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        life_steps(&l, 20);
+    }
+    assert_true(folders(&l) < 6); /* of the segments that they made in place of others */
+    fixture_close(&l.f);
+    is_sound(&l, 20 * OWED);
+    fixture_open(&l.f);
+    owed_comes_once(&l);
+    life_end(&l);
+}
+
+/* One record stays, and so many come and are settled. */
+static void settle_all_but_the_first(life_fixture *l, uint32_t count)
+{
+    static given all;
+    uint64_t rewritten = life_stats(l).segments_rewritten;
+    fill(l, (int)count);
+    weir_member *member = join_group(l->f.port, "q", "m");
+    take_in_all(&l->f, member, count + (life_bounds(l, "q", 0).end_offset > count ? 1 : 0), &all);
+    assert_int_equal(all.offsets[0], 0);
+    assert_int_equal(settle_some(&l->f, member, &all, 1, all.count, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(settle_some(&l->f, member, &all, 0, 1, WEIR_VERB_RELEASE), WEIR_OK);
+    leave(&l->f, member, true);
+    for (int i = 0; life_stats(l).segments_rewritten == rewritten; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        life_steps(l, 20);
+    }
+}
+
+static void what_is_left_of_many_rewritings_does_not_pile_up(void **state)
+{
+    enum { ROUNDS = 12 };
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    assert_int_equal(declare_queue(&l.f), WEIR_OK);
+    for (int round = 0; round < ROUNDS; round++) {
+        settle_all_but_the_first(&l, 500);
+    }
+    for (int i = 0; life_files(&l, 1, 0, ".log") > 5 || folders(&l) > 3; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        life_steps(&l, 20);
+    }
+    life_end(&l);
+}
+
+/* ---- What does not work out ---------------------------------------------------------------------- */
+
+static atomic_int full_times;
+
+static weir_err disk_is_full(void *arg, weir_failpoint point)
+{
+    (void)arg;
+    bool here = point == WEIR_FAILPOINT_compaction_appended;
+    return here && atomic_fetch_sub(&full_times, 1) > 0 ? WEIR_DISK_FULL : WEIR_OK;
+}
+
+static void a_full_disk_in_the_midst_of_it_costs_nothing(void **state)
+{
+    life_fixture l;
+    (void)state;
+    full_times = 1;
+    weir_failpoint_arm(disk_is_full, NULL);
+    life_begin(&l);
+    long_queue(&l);
+    for (int i = 0; full_times > 0; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        life_steps(&l, 1);
+    }
+    life_steps(&l, 5);
+    assert_int_equal(life_stats(&l).segments_rewritten, 0);
+    assert_int_equal(folders(&l), 0); /* nothing of it is left beside the segments' own */
+    assert_int_equal(weir_engine_health_of(l.f.engine), WEIR_HEALTH_OK);
+    life_turn_clock(601 * 1000); /* it is tried again */
+    until_rewritten(&l);
+    owed_comes_once(&l);
+    life_end(&l);
+    weir_failpoint_arm(NULL, NULL);
 }
 
 static void a_peek_passes_over_what_is_gone(void **state)
@@ -322,6 +434,7 @@ static void a_reset_in_the_midst_of_it_has_every_record_again(void **state)
     goes_on = true;
     life_steps(&l, 50);
     assert_int_equal(life_stats(&l).segments_rewritten, 0);
+    assert_int_equal(folders(&l), 0); /* what was made in vain is gone */
     weir_member *member = join_group(l.f.port, "q", "n");
     take_in_all(&l.f, member, RECORDS, &all);
     assert_offsets(&all, 0, RECORDS);
@@ -334,6 +447,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(disk_falls_to_what_is_owed_and_that_comes_once),
+        cmocka_unit_test(what_was_rewritten_is_sound_and_leaves_no_other_files),
+        cmocka_unit_test(what_is_left_of_many_rewritings_does_not_pile_up),
+        cmocka_unit_test(a_full_disk_in_the_midst_of_it_costs_nothing),
         cmocka_unit_test(a_peek_passes_over_what_is_gone),
         cmocka_unit_test(a_queue_that_is_not_settled_stays_as_it_is),
         cmocka_unit_test(a_kill_at_any_step_loses_nothing_that_is_owed),
