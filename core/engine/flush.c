@@ -11,7 +11,9 @@
  * while they are still in the processor's cache, and everything when memory has no room for more.
  *
  * [F1] Of the two only the latter can fail a start: what an early flush could not write stays
- *      unflushed, and whoever flushes it next tells. */
+ *      unflushed, and whoever flushes it next tells.
+ * [F2] A segment that a failed flush made and wrote nothing to goes at once: what it was made for may
+ *      be gone before there is room. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -169,6 +171,10 @@ static void flush_run(weir_job *job)
         if (left && !holds_nothing(current) && weir_segment_sync(current) != WEIR_OK) {
             item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins another one */
         }
+        bool made = item->made_count > 0 && current == item->made[item->made_count - 1];
+        if (left && made && holds_nothing(current)) {
+            (void)weir_segment_remove(current); /* [F2] */
+        }
     }
 }
 
@@ -297,7 +303,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     partition->straight_behind = partition->straight_wanted;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
-            weir_segment_drop(item->made[i]); /* the next one is made in its place */
+            weir_segment_drop(item->made[i]); /* [F2] */
         } else if (weir_partition_segment_add(partition, item->made[i]) != WEIR_OK) {
             weir_segment_drop(item->made[i]);
             err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written again */

@@ -233,12 +233,15 @@ static void remove_run(weir_job *job)
 {
     weir_life *life = WEIR_OWNER_OF(job, weir_life, job);
     life->err = weir_owner_compare(life->engine->owner_file);
-    for (uint32_t i = 0; i < life->removing_count && life->err == WEIR_OK; i++) {
-        life->err = weir_segment_remove(life->removing[i]);
-        life->err = life->err == WEIR_OK ? WEIR_FAILPOINT(segment_removed) : life->err;
-        if (life->err == WEIR_OK && of_compaction(life->removing[i])) {
+    bool owned = life->err == WEIR_OK;
+    /* One that cannot go keeps no other. */
+    for (uint32_t i = 0; i < life->removing_count && owned; i++) {
+        weir_err err = weir_segment_remove(life->removing[i]);
+        err = err == WEIR_OK ? WEIR_FAILPOINT(segment_removed) : err;
+        if (err == WEIR_OK && of_compaction(life->removing[i])) {
             weir_segment_folder_remove(life->removing[i]);
         }
+        life->err = err != WEIR_OK ? err : life->err;
     }
 }
 

@@ -478,7 +478,15 @@ static uint64_t run_commit(const settling *s, const judged *one, int64_t next, u
     if (commit.to < one->part->committed) {
         commit.to = one->part->committed; /* a range before it went further */
     }
-    move_dead_letter(s, one); /* [G4] */
+    move_dead_letter(s, one);      /* [G4] */
+#ifdef WEIR_PLANT_TWO_UNITS_STREAM /* a bug on purpose, by which the simulation is tested */
+    if (one->chunk != NULL) {
+        weir_produce_close_all(s->engine);
+        weir_engine_unit_end(s->engine);
+        (void)weir_fates_unit(s->engine, WEIR_COMMIT_BYTES_MAX + s->settle->metadata.len,
+                              weir_stream_commit_room(one->part, s->member, s->settle->reason));
+    }
+#endif
     uint64_t done = weir_stream_commit_run(s->engine, &commit);
     weir_group_ready(one->part->group, one->part); /* it may have waited for this */
     return done + (one->last != WEIR_FATE_ACCEPTED ? 1 : 0);

@@ -524,7 +524,8 @@ weir_err weir_segment_remove(weir_segment *segment)
     if (err == WEIR_OK) {
         err = file_forget(env, segment->heads_path);
     }
-    return err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
+    err = err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
+    return err == WEIR_NOT_FOUND ? WEIR_OK : err; /* a life before removed the folder, too */
 }
 
 void weir_segment_folder_remove(const weir_segment *segment)

@@ -740,6 +740,33 @@ static void queues(crash_run *run)
     groups_of(run, WEIR_MODEL_QUEUE);
 }
 
+/* Topics of kind queue: limits, members, dead letters, disk that is freed; one goes with all it owes, and
+ * is made again. */
+static void queue_topics(crash_run *run)
+{
+    static const sim_op_kind RARE[8] = {
+        SIM_OP_GROUP_ALTER, SIM_OP_GROUP_LEAVE, SIM_OP_GROUP_ALTER, SIM_OP_GROUP_DIE,
+        SIM_OP_GROUP_MODE,  SIM_OP_GROUP_ALTER, SIM_OP_GROUP_JOIN,  SIM_OP_GROUP_SETTLE_WRONG};
+    weir_topic_options first = {.kind = WEIR_KIND_QUEUE, .partitions = 2, .segment_bytes = 4096};
+    weir_topic_options second = {.kind = WEIR_KIND_QUEUE, .level = WEIR_LEVEL_OS};
+    topic_make(run, 0, first);
+    topic_make(run, 1, second);
+    settle(run);
+    for (int i = 0; i < 70 && world_up(&run->w); i++) {
+        if (i % 5 == 2) {
+            batch(run, (uint32_t)i % 2, 3, 900);
+        } else {
+            publish_any(run, (uint32_t)i % 2, 300);
+        }
+        members_do(run, i, RARE);
+        if (i == 30) {
+            topic_delete(run, 1);
+            topic_make(run, 1, second);
+            settle(run);
+        }
+    }
+}
+
 const crash_workload CRASH_WORKLOADS[] = {
     {"roll", NULL, roll},
     {"checkpoint", checkpoint_configure, checkpoint},
@@ -756,6 +783,7 @@ const crash_workload CRASH_WORKLOADS[] = {
     {"mixed", straight_configure, mixed},
     {"streams", checkpoint_configure, streams},
     {"queues", checkpoint_configure, queues},
+    {"queue-topics", checkpoint_configure, queue_topics},
 };
 
 uint32_t crash_workload_count(void)

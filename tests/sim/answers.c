@@ -322,6 +322,7 @@ static void answer_delete(sim_world *w, const sim_ask *ask, const weir_completio
     model_topic *topic = &w->model.topics[ask->topic];
     model_group *own = &w->groups[MODEL_FREE_GROUPS + ask->topic];
     if (done->err == WEIR_OK) {
+        w->events[SIM_EVENT_topic_deleted_under_group] += world_is_read(w, ask->topic) ? 1 : 0;
         world_queue_deleted(w, ask->topic);
         model_topic_deleted(&w->model, ask->topic);
         world_event(w, SIM_EVENT_topic_deleted);

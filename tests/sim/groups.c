@@ -65,6 +65,17 @@ uint32_t world_any_group(sim_world *w, group_exists exists)
     return MODEL_NONE;
 }
 
+bool world_is_read(const sim_world *w, uint32_t topic)
+{
+    bool read = false;
+    for (uint32_t i = 0; i < MODEL_FREE_GROUPS; i++) {
+        const group_log *log = &w->groups[i].logs[topic][0];
+        read |= w->groups[i].exists == GROUP_YES && log->reads &&
+                log->incarnation == w->model.topics[topic].incarnation;
+    }
+    return read;
+}
+
 /* ---- Groups ------------------------------------------------------------------------------------- */
 
 void world_group_settings(sim_world *w, const model_group *group, weir_group_options *options)
@@ -165,8 +176,8 @@ void world_group_make(sim_world *w, weir_model model)
         options.topic_count = topic != other ? 2 : 1;
     }
     kind_choose(w, group, &options);
-    bool letters = one_in(w, 2); /* of "#" they would come back to the group itself */
-    if (letters && (options.topic_count > 0 || strcmp(filter, "#") != 0)) {
+    bool letters = one_in(w, 2); /* of "#" and "+/KEY" they would come back to the group itself */
+    if (letters && (options.topic_count > 0 || (filter[0] != '#' && filter[0] != '+'))) {
         world_dead_topic(w, port);
         options.dead_letter = weir_bytes_of(DEAD);
     }

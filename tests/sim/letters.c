@@ -65,7 +65,7 @@ static void letter(sim_world *w, const weir_record *record)
         w->events[SIM_EVENT_overflow_letter] +=
             weir_bytes_equal(reason, WEIR_TEXT("overflow")) ? 1 : 0;
     }
-    w->letters.seen[send] |= bit;
+    w->letters.seen[send] |= again ? 0 : bit; /* one of a letter is none of the record */
     w->letters.of[index]++;
 }
 

@@ -171,6 +171,7 @@ typedef struct sim_op {
     X(live_published)                                                                              \
     X(topic_created)                                                                               \
     X(topic_deleted)                                                                               \
+    X(topic_deleted_under_group)                                                                   \
     X(topic_created_again)                                                                         \
     X(level_changed)                                                                               \
     X(partitions_added)                                                                            \
@@ -528,6 +529,7 @@ void world_named_crashed(sim_world *w);
 void world_named_recovered(sim_world *w); /* the model knows what is left */
 
 /* groups.c, members.c */
+bool world_is_read(const sim_world *w, uint32_t topic); /* by a group that reads others, too */
 void world_group_create(sim_world *w);
 void world_group_make(sim_world *w, weir_model model);
 void world_group_join(sim_world *w);

@@ -172,8 +172,12 @@ static void letters_that_would_come_back_are_refused(void **state)
     filtered.dead_letter = WEIR_TEXT("q"); /* filters pass queues by */
     assert_int_equal(group_create_with(f.port, "h", &filtered), WEIR_OK);
     assert_int_equal(group_alter(f.port, "h", &log), WEIR_INVALID);
-    filtered.filter = WEIR_TEXT("log/#");
     filtered.dead_letter = WEIR_TEXT("dead");
+    filtered.filter = WEIR_TEXT("+/b"); /* a letter keeps its key: dead/b */
+    assert_int_equal(group_create_with(f.port, "i", &filtered), WEIR_INVALID);
+    filtered.filter = WEIR_TEXT("dead/+");
+    assert_int_equal(group_create_with(f.port, "i", &filtered), WEIR_INVALID);
+    filtered.filter = WEIR_TEXT("log/#");
     assert_int_equal(group_create_with(f.port, "i", &filtered), WEIR_OK);
     queue_end(&f);
 }

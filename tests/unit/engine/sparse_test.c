@@ -167,10 +167,23 @@ static void disk_falls_to_what_is_owed_and_that_comes_once(void **state)
     life_end(&l);
 }
 
+static void file_seen(void *arg, const weir_inspect_file *file)
+{
+    (void)arg;
+    assert_true(file->verdict != WEIR_INSPECT_DAMAGED && file->verdict != WEIR_INSPECT_MISSING);
+}
+
+static void gap_seen(void *arg, const weir_inspect_gap *gap)
+{
+    (void)arg;
+    (void)gap;
+    fail();
+}
+
 static void is_sound(const life_fixture *l, uint64_t records_most)
 {
     weir_engine_config config = {.data_dir = l->f.dir};
-    weir_inspect_to to = {0};
+    weir_inspect_to to = {.file = file_seen, .gap = gap_seen};
     weir_inspect_sum sum;
     weir_fault fault;
     assert_int_equal(weir_inspect_verify(&config, &to, &sum, &fault), WEIR_OK);
