@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STRAIGHT_ROUNDS = 6 }; /* a flush makes the segment within */
+enum {
+    STRAIGHT_ROUNDS = 6, /* a flush makes the segment within */
+    CALM = 12,           /* so many rounds without a write: the mark is written */
+};
 
 static uint64_t below(sim_world *w, uint64_t bound)
 {
@@ -181,13 +184,19 @@ static void file_each(void *arg, const char *path, uint64_t bytes)
  * group, with no mark after it, it could not be told from a torn tail. */
 static bool all_marked(sim_world *w)
 {
+    weir_stats stats;
+    uint64_t writes = 0;
     if (w->faulted || !world_settle(w, 4000000000)) {
         return false;
     }
-    for (int round = 0; round < 12; round++) {
+    int calm = 0; /* rounds: retention may write once more, and its group wants a mark as well */
+    for (int round = 0; round < 20 * CALM && calm < CALM && world_up(w); round++) {
         world_on(w);
+        weir_engine_stats(w->engine, &stats);
+        calm = stats.journal_writes == writes ? calm + 1 : 0;
+        writes = stats.journal_writes;
     }
-    return world_up(w) && weir_engine_health_of(w->engine) == WEIR_HEALTH_OK;
+    return world_up(w) && calm == CALM && weir_engine_health_of(w->engine) == WEIR_HEALTH_OK;
 }
 
 void world_fault_flip(sim_world *w)

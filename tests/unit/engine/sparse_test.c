@@ -116,6 +116,14 @@ static unsigned folders(const life_fixture *l)
     return count;
 }
 
+static void until_no_folder(life_fixture *l)
+{
+    for (int i = 0; folders(l) > 0; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        (void)weir_port_wait(l->f.port, 5);
+    }
+}
+
 /* What is owed is handed out, each once, with its own value; and then all is settled. */
 static void owed_comes_once(life_fixture *l)
 {
@@ -268,9 +276,9 @@ static void a_full_disk_in_the_midst_of_it_costs_nothing(void **state)
         assert_true(i < LIFE_LOOKS_MAX);
         life_steps(&l, 1);
     }
-    life_steps(&l, 5);
-    assert_int_equal(life_stats(&l).segments_rewritten, 0);
-    assert_int_equal(folders(&l), 0); /* nothing of it is left beside the segments' own */
+    until_no_folder(&l);
+    assert_int_equal(life_stats(&l).segments_rewritten,
+                     0); /* nothing of it is left beside the segments' own */
     assert_int_equal(weir_engine_health_of(l.f.engine), WEIR_HEALTH_OK);
     life_turn_clock(601 * 1000); /* it is tried again */
     until_rewritten(&l);
@@ -447,7 +455,7 @@ static void a_reset_in_the_midst_of_it_has_every_record_again(void **state)
     goes_on = true;
     life_steps(&l, 50);
     assert_int_equal(life_stats(&l).segments_rewritten, 0);
-    assert_int_equal(folders(&l), 0); /* what was made in vain is gone */
+    until_no_folder(&l); /* what was made in vain goes */
     weir_member *member = join_group(l.f.port, "q", "n");
     take_in_all(&l.f, member, RECORDS, &all);
     assert_offsets(&all, 0, RECORDS);
