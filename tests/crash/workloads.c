@@ -11,6 +11,7 @@
 #include "core/base/varint.h"
 #include "core/batch/batch.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ enum {
     ATTRIBUTES_AT = 21,
     SETTLE_NS = 2000000000,
     MOVES = 8,
+    FIRST_WAITS_MS = 60000,
 };
 
 static uint64_t below(crash_run *run, uint64_t bound)
@@ -176,12 +178,13 @@ static void not_taken(crash_run *run, sim_ask *ask, uint32_t first, uint32_t cou
     world_ask_drop(&run->w, ask);
 }
 
-static void record_of(sim_world *w, uint32_t number, uint8_t *value, weir_header *header,
+/* `headers`: its number, and "delay" when it has one. */
+static void record_of(sim_world *w, uint32_t number, uint8_t *value, weir_header *headers,
                       weir_publish *record)
 {
     const model_send *send = &w->model.sends[number];
-    *record = (weir_publish){.headers = header,
-                             .header_count = 1,
+    *record = (weir_publish){.headers = headers,
+                             .header_count = send->waits_ms > 0 ? 2 : 1,
                              .attributes = send->attributes,
                              .publisher = send->port + 1u,
                              .topic = weir_bytes_of(w->model.topics[send->topic].name),
@@ -199,10 +202,13 @@ static void record_submit(crash_run *run, uint32_t number, bool named, sim_ask *
 {
     static uint8_t value[VALUE_MAX];
     sim_world *w = &run->w;
-    weir_header header = {WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}};
+    char delay[24];
+    (void)snprintf(delay, sizeof(delay), "%" PRId64, w->model.sends[number].waits_ms);
+    weir_header headers[2] = {{WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}},
+                              {WEIR_TEXT("delay"), weir_bytes_of(delay)}};
     weir_publish record;
     char name[16];
-    record_of(w, number, value, &header, &record);
+    record_of(w, number, value, headers, &record);
     if (named) {
         name_of(name, w->model.sends[number].port);
         record.producer = weir_bytes_of(name);
@@ -213,22 +219,26 @@ static void record_submit(crash_run *run, uint32_t number, bool named, sim_ask *
     }
 }
 
-static void publish(crash_run *run, uint32_t topic, uint8_t key, int32_t bytes, uint8_t attributes)
+static void publish_send(crash_run *run, model_send send)
 {
     sim_world *w = &run->w;
     uint64_t token = 0;
-    if (!world_up(w) || !topic_there(run, topic)) {
+    if (!world_up(w) || !topic_there(run, send.topic)) {
         return;
     }
-    model_send send = {.topic = (uint8_t)topic,
-                       .port = (uint8_t)below(run, MODEL_PORTS),
-                       .key = key,
-                       .value_bytes = bytes,
-                       .attributes = attributes};
     uint32_t number = model_sends(&w->model, send);
     sim_ask *ask = world_ask(w, ASK_SENDS, send.port, &token);
     ask->send = number;
     record_submit(run, number, false, ask, token);
+}
+
+static void publish(crash_run *run, uint32_t topic, uint8_t key, int32_t bytes, uint8_t attributes)
+{
+    publish_send(run, (model_send){.topic = (uint8_t)topic,
+                                   .port = (uint8_t)below(run, MODEL_PORTS),
+                                   .key = key,
+                                   .value_bytes = bytes,
+                                   .attributes = attributes});
 }
 
 static void publish_any(crash_run *run, uint32_t topic, uint64_t bytes_max)
@@ -767,6 +777,34 @@ static void queue_topics(crash_run *run)
     }
 }
 
+/* A queue whose first record waits, and nearly all behind it is settled: its segments are rewritten. */
+static void queue_sparse(crash_run *run)
+{
+    weir_stats stats = {0};
+    topic_make(run, 0, (weir_topic_options){.kind = WEIR_KIND_QUEUE, .segment_bytes = 4096});
+    settle(run);
+    publish_send(run, (model_send){.topic = 0, .value_bytes = 20, .waits_ms = FIRST_WAITS_MS});
+    settle(run);
+    for (int i = 0; i < 90 && world_up(&run->w); i++) {
+        if (i < 40) {
+            batch(run, 0, 4, 200);
+        }
+        op(run, i % 12 == 0 ? SIM_OP_GROUP_JOIN : SIM_OP_GROUP_TAKE);
+        op(run, SIM_OP_GROUP_SETTLE);
+        moves(run);
+        op(run, SIM_OP_GROUP_SETTLE);
+        if (i % 5 == 4) {
+            pass(run, 150);
+        }
+    }
+    if (world_up(&run->w)) {
+        weir_engine_stats(run->w.engine, &stats);
+        if (stats.segments_rewritten == 0) {
+            model_fail(&run->w.model, "no segment was rewritten");
+        }
+    }
+}
+
 const crash_workload CRASH_WORKLOADS[] = {
     {"roll", NULL, roll},
     {"checkpoint", checkpoint_configure, checkpoint},
@@ -784,6 +822,7 @@ const crash_workload CRASH_WORKLOADS[] = {
     {"streams", checkpoint_configure, streams},
     {"queues", checkpoint_configure, queues},
     {"queue-topics", checkpoint_configure, queue_topics},
+    {"queue-sparse", checkpoint_configure, queue_sparse},
 };
 
 uint32_t crash_workload_count(void)
