@@ -236,7 +236,7 @@ bool weir_settlement_walk_next(const weir_settlement *settlement, weir_settlemen
             const weir_settlement_cell *cell = &page->cells[walk->cell];
             int64_t from = page->number * WEIR_SETTLEMENT_PAGE + cell->first;
             int64_t to = page->number * WEIR_SETTLEMENT_PAGE + cell->last;
-            if (from >= walk->end) {
+            if (from >= walk->end || walk->at >= walk->end) {
                 return false;
             }
             if (to >= walk->at) {

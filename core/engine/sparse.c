@@ -195,6 +195,9 @@ weir_err weir_sparse_ranges(const weir_partition *partition, int64_t begin, int6
             return WEIR_AGAIN;
         }
     }
+#ifdef WEIR_PLANT_OWED_FORGOTTEN /* a bug on purpose, by which the simulation is tested */
+    used -= used > 1 ? 1 : 0;
+#endif
     *ranges = made;
     *count = used;
     return WEIR_OK;
@@ -214,9 +217,11 @@ bool weir_sparse_covers(const weir_partition *partition, int64_t begin, int64_t 
         while (i < count && ranges[i].last < range.first) {
             i++;
         }
+#ifndef WEIR_PLANT_OWED_FORGOTTEN
         if (i == count || ranges[i].first > range.first || ranges[i].last < range.last) {
             return false; /* a reset */
         }
+#endif
     }
     return true;
 }
