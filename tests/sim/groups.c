@@ -467,6 +467,8 @@ static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info
     if (info == NULL || w->model.failed) {
         if (settle && group->own) {
             world_queue_recovered(w, index, NULL);
+        } else if (settle) {
+            group_model_forget(group); /* the next of its name is another */
         }
         group->exists = settle ? GROUP_NO : group->exists;
         w->pending[index] = 0;
