@@ -98,10 +98,11 @@ static void remember(weir_engine *engine, weir_partition *partition, uint64_t ga
 static weir_sparse_look look_for_sparse(const weir_partition *partition,
                                         const weir_topic_options *options)
 {
+    const weir_sparse_place *place = weir_sparse_place_of(partition);
     uint64_t small = (uint64_t)options->segment_bytes / SMALL_SHARE;
     weir_sparse_look look = {.closed = closed_count(partition),
                              .small_bytes = small < SMALL_BYTES_MAX ? small : SMALL_BYTES_MAX,
-                             .next = partition->sparse_next};
+                             .next = place != NULL ? place->next : 0};
     weir_sparse_find(partition, &look);
     return look;
 }
@@ -110,16 +111,20 @@ static weir_sparse_look look_for_sparse(const weir_partition *partition,
 static void look_sparse(weir_engine *engine, weir_partition *partition,
                         const weir_topic_options *options)
 {
+    weir_sparse_place *place = weir_sparse_place_of(partition);
+    if (place == NULL) {
+        return;
+    }
     weir_sparse_look look = look_for_sparse(partition, options);
-    int64_t seen = partition->sparse_seen;
-    partition->sparse_seen = 0;
-    partition->sparse_next = look.next;
+    int64_t seen = place->seen;
+    place->seen = 0;
+    place->next = look.next;
     if (look.count > 0) {
         weir_segment_state state;
         weir_segment_state_of(partition->segments[look.first], &state);
-        partition->sparse_next = state.base_offset;
-        partition->sparse_seen = state.base_offset + 1;
-        if (partition->sparse_seen == seen) {
+        place->next = state.base_offset;
+        place->seen = state.base_offset + 1;
+        if (place->seen == seen) {
             remember(engine, partition, look.bytes);
         }
     }
@@ -439,9 +444,10 @@ static void failed(weir_engine *engine, weir_partition *partition,
 {
     int64_t begin, end;
     partition->compact_after_ns = engine->now_ns + (uint64_t)FAILED_NS * 1000000000;
-    if (work->by_range) { /* others first, then */
+    weir_sparse_place *place = work->by_range ? weir_sparse_place_of(partition) : NULL;
+    if (place != NULL) { /* others first, then */
         span_of(work, &begin, &end);
-        partition->sparse_next = end;
+        place->next = end;
     }
     if (err != WEIR_FENCED && err != WEIR_AGAIN) {
         weir_log(

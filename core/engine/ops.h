@@ -237,6 +237,13 @@ void weir_sweep_fini(weir_engine *engine);
 
 /* sparse.c */
 bool weir_sparse_rewritten(const weir_segment_state *state); /* its records are not counted */
+/* Of a partition of a queue topic. */
+typedef struct weir_sparse_place {
+    int64_t next; /* where the next look for such segments begins; */
+    int64_t seen; /* the last one found some from one before this offset on; 0: none */
+} weir_sparse_place;
+/* NULL: it has no group now. */
+weir_sparse_place *weir_sparse_place_of(const weir_partition *partition);
 typedef struct weir_sparse_look {
     uint32_t closed;      /* in: so many segments of the list are closed; */
     uint64_t small_bytes; /* one of so few bytes goes along with its neighbours; */

@@ -111,6 +111,7 @@ struct weir_queue_part {
     weir_link moving_link;  /* queue.moving */
     struct weir_keys *keys; /* NULL: not ordered by key */
     struct weir_load *load; /* overflow.c: the bytes of what is unsettled; NULL: nobody asked */
+    weir_sparse_place sparse;
 };
 typedef struct weir_queue_part weir_queue_part;
 

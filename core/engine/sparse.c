@@ -17,7 +17,7 @@
  *
  * [Y1] Only closed segments below what was never handed out, and sparse in two looks.
  * [Y2] What is made has every record that is owed when it takes the place of others. */
-#include "core/engine/group.h"
+#include "core/engine/queue.h"
 #include "core/engine/settlement.h"
 
 #include <stdlib.h>
@@ -40,6 +40,12 @@ static const weir_group_part *part_of(const weir_partition *partition)
     }
     const weir_group_part *part = WEIR_OWNER_OF(first, const weir_group_part, partition_link);
     return part->settlement != NULL && part->group->of_queue_topic ? part : NULL;
+}
+
+weir_sparse_place *weir_sparse_place_of(const weir_partition *partition)
+{
+    const weir_group_part *part = part_of(partition);
+    return part != NULL ? &part->queue->sparse : NULL;
 }
 
 typedef struct owed_walk {

@@ -124,8 +124,6 @@ struct weir_partition {
     int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
     int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
     uint64_t compact_after_ns; /* not before: it failed */
-    int64_t sparse_next;       /* of a queue topic: where the next look for such segments begins; */
-    int64_t sparse_seen;       /* the last one found some from one before this offset on; 0: none */
     weir_link trimmed_link;    /* engine.life.trimmed: there may be something below its start */
     uint32_t batch_bytes_guess;
     weir_chunk *open; /* the batch this turn builds, or NULL */
