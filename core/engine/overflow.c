@@ -176,14 +176,14 @@ static uint64_t unsettled_of(const weir_group_part *part, int64_t from, int64_t 
     return sum;
 }
 
+/* `all`: records that the piece has. */
 static void load_piece(load_of_part *load, const weir_group_part *part, int64_t base, int64_t end,
-                       uint64_t bytes)
+                       uint64_t bytes, uint64_t all)
 {
     int64_t from = base > load->begin ? base : load->begin;
     uint64_t records = end > from ? unsettled_of(part, from, end) : 0;
-    uint64_t all = end > base ? (uint64_t)(end - base) : 1;
     if (records > 0) {
-        double share = (double)records / (double)all;
+        double share = records < all ? (double)records / (double)all : 1;
         load_add(load, end, records, (uint64_t)((double)bytes * share));
     }
 }
@@ -206,12 +206,16 @@ static load_of_part *load_make(const weir_group_part *part)
     for (uint32_t i = 0; i < partition->segment_count; i++) {
         weir_segment_state state;
         weir_segment_state_of(partition->segments[i], &state);
-        load_piece(load, part, state.base_offset, state.end_offset, state.bytes);
+        uint64_t all = weir_sparse_rewritten(&state)
+                           ? state.head_count /* at least: it counts for more then */
+                           : (uint64_t)(state.end_offset - state.base_offset);
+        load_piece(load, part, state.base_offset, state.end_offset, state.bytes, all);
         at = state.end_offset > at ? state.end_offset : at;
     }
     for (uint32_t i = weir_tail_index_of(&partition->tail, at); i < partition->tail.count; i++) {
         const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
-        load_piece(load, part, chunk->base_offset, weir_chunk_end(chunk), chunk->batch_bytes);
+        load_piece(load, part, chunk->base_offset, weir_chunk_end(chunk), chunk->batch_bytes,
+                   chunk->count);
     }
     return load;
 }

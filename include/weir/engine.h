@@ -115,6 +115,10 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(records_trimmed, "weir_records_trimmed_total", "Offsets given up by retention or trim.")     \
     X(compactions, "weir_compactions_total", "Partitions compacted.")                              \
     X(records_compacted, "weir_records_compacted_total", "Records that compaction removed.")       \
+    X(segments_rewritten, "weir_segments_rewritten_total",                                         \
+      "Segments of queue topics rewritten without what was settled.")                              \
+    X(segments_freed_bytes, "weir_segments_rewritten_freed_bytes_total",                           \
+      "Bytes of disk that rewriting segments of queue topics frees.")                              \
     X(cold_reads, "weir_cold_reads_total", "Reads that went to disk.")                             \
     X(steps, "weir_engine_steps_total", "Turns of the engine.")                                    \
     X(operations, "weir_engine_operations_total", "Operations taken from ports.")                  \
