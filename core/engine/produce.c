@@ -217,6 +217,9 @@ static weir_err queue_room(weir_engine *engine, weir_partition *partition, uint6
                            uint64_t bytes)
 {
     weir_err err = weir_overflow_decide(engine, partition, records, bytes);
+    if (err == WEIR_QUEUE_FULL && weir_overflow_expire(engine, partition)) {
+        err = weir_overflow_decide(engine, partition, records, bytes);
+    }
     engine->stats.refused_queue += err == WEIR_QUEUE_FULL ? records : 0;
     return err;
 }

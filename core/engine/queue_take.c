@@ -67,6 +67,13 @@ static bool is_expired(const weir_record *record, int64_t now)
            now - record->timestamp_ms > seconds * 1000;
 }
 
+bool weir_queue_expired(const weir_chunk *chunk, uint32_t index, int64_t now)
+{
+    weir_record record;
+    weir_chunk_record(chunk, index, &record);
+    return record.header_count > 0 && is_expired(&record, now);
+}
+
 /* "deliver-at": Unix milliseconds; "delay": milliseconds from when it came. 0: at once. */
 static int64_t delayed_until(const weir_record *record, int64_t now)
 {
@@ -76,6 +83,13 @@ static int64_t delayed_until(const weir_record *record, int64_t now)
                                                                        : 0;
     }
     return at > now ? at : 0;
+}
+
+int64_t weir_queue_delayed(const weir_chunk *chunk, uint32_t index, int64_t now)
+{
+    weir_record record;
+    weir_chunk_record(chunk, index, &record);
+    return record.header_count > 0 ? delayed_until(&record, now) : 0;
 }
 
 /* ---- One record --------------------------------------------------------------------------------- */
