@@ -570,8 +570,8 @@ static void expiry_walk(weir_engine *engine, weir_group_part *part, int64_t *at,
     }
 }
 
-/* All that it looked at, as a take that gives nothing. */
-static bool expiry_tell(weir_engine *engine, weir_group_part *part)
+/* All that it looked at, as a take that gives nothing; *any: some expired. */
+static weir_err expiry_tell(weir_engine *engine, weir_group_part *part, bool *any)
 {
     weir_queue *queue = part->group->queue;
     const weir_acquisition nobody = {.member = &queue->spiller, /* live, and nobody's */
@@ -579,19 +579,20 @@ static bool expiry_tell(weir_engine *engine, weir_group_part *part)
                                      .lease = {.number = queue->lease_next,
                                                .epoch = engine->recovery_epoch,
                                                .mode = (uint8_t)part->group->options.mode}};
-    bool any = false;
-    for (uint32_t i = 0; i < queue->items.count; i++) {
-        any |= queue->items.items[i].kind == WEIR_ITEM_EXPIRED;
+    weir_err err = queue->items.count > 0 ? weir_queue_acquire(engine, part, &nobody, &queue->items)
+                                          : WEIR_EMPTY;
+    if (err != WEIR_OK) {
+        return err == WEIR_EMPTY ? WEIR_OK : err;
     }
-    if (weir_queue_acquire(engine, part, &nobody, &queue->items) != WEIR_OK) {
-        return false;
+    for (uint32_t i = 0; i < queue->items.count; i++) {
+        *any |= queue->items.items[i].kind == WEIR_ITEM_EXPIRED;
     }
     if (part->queue->keys != NULL) {
         weir_keys_forget(part->queue); /* they are learned anew */
     }
     weir_group_ready(part->group, part);
     weir_groups_due(engine);
-    return any;
+    return WEIR_OK;
 }
 
 bool weir_overflow_expire(weir_engine *engine, weir_partition *partition)
@@ -607,14 +608,15 @@ bool weir_overflow_expire(weir_engine *engine, weir_partition *partition)
     queue->expire_turn = engine->stats.steps;
     for (uint32_t i = 0; i < group->part_count && left > 0; i++) {
         weir_group_part *part = group->parts[i];
-        int64_t at = part->queue->expire_at;
+        int64_t fresh = weir_settlement_fresh(part->settlement);
+        int64_t at = part->queue->expire_at; /* a reset goes back behind it */
+        at = at < fresh ? at : fresh;        /* nothing fresh is passed over: it would be settled */
         queue->items.count = 0;
         if (part->partition != NULL) {
             expiry_walk(engine, part, &at, &left);
         }
-        if (queue->items.count == 0 || expiry_tell(engine, part)) {
+        if (expiry_tell(engine, part, &any) == WEIR_OK) {
             part->queue->expire_at = at;
-            any |= queue->items.count > 0;
         }
     }
     queue->items.count = 0;
