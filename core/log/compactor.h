@@ -4,8 +4,9 @@
  *   sources   [ a=1 b=1 a=2 ]  [ b=null c=1 a=3 ]         closed, oldest first
  *   made      [ b=null c=1 a=3 ]                           offsets stay; batches cover the gaps
  *
- * Or by ranges of offsets, for what a queue owes. By key, a record without a key stays. A tombstone stays until delete_retention_ms after the compaction
- * that first met it. The sources are only read. One thread at a time. */
+ * Or by ranges of offsets, for what a queue owes. By key, a record without a key stays, and a
+ * tombstone until delete_retention_ms after the compaction that first met it. The sources are only
+ * read. One thread at a time. */
 #ifndef WEIR_CORE_LOG_COMPACTOR_H
 #define WEIR_CORE_LOG_COMPACTOR_H
 

@@ -2,6 +2,10 @@
 #include "tests/unit/engine/group_queue.h"
 #include "tests/unit/engine/life.h"
 
+#include "core/base/hash.h"
+#include "core/base/varint.h"
+#include "core/batch/batch.h"
+#include "core/batch/wire.h"
 #include "core/engine/inspect.h"
 #include "core/env/failpoint.h"
 
@@ -9,6 +13,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zstd.h>
 
 enum { RECORDS = 3000, OWED_EVERY = 100, OWED = RECORDS / OWED_EVERY };
 enum { VALUE_BYTES = 60, AT_ONCE = 25, SEGMENTS = 30 };
@@ -287,6 +292,83 @@ static void a_full_disk_in_the_midst_of_it_costs_nothing(void **state)
     weir_failpoint_arm(NULL, NULL);
 }
 
+/* ---- Compressed batches ------------------------------------------------------------------------- */
+
+enum { PACKED = 100, PACKED_MAX = 64 << 10, ZSTD = 4 };
+
+static void produce_packed(life_fixture *l)
+{
+    static uint8_t plain[PACKED_MAX], out[PACKED_MAX];
+    uint8_t rest[256];
+    char value[151];
+    uint32_t position;
+    weir_batch_builder builder;
+    weir_batch_begin(&builder, plain, sizeof(plain));
+    memset(value, '.', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (int i = 0; i < PACKED; i++) {
+        size_t len = weir_record_rest_encode(weir_bytes_of(value), NULL, 0, rest);
+        assert_int_equal(
+            weir_batch_add(&builder, 0, WEIR_BYTES_NULL, (weir_bytes){rest, len}, &position),
+            WEIR_OK);
+    }
+    weir_bytes batch = weir_batch_finish(&builder, 0, 0, 1000);
+    size_t head = WEIR_BATCH_HEAD_BYTES;
+    size_t len =
+        head + ZSTD_compress(out + head, sizeof(out) - head, plain + head, batch.len - head, 3);
+    assert_true(len < batch.len);
+    memcpy(out, plain, head);
+    weir_put_u32(out + HEAD_LENGTH, (uint32_t)(len - HEAD_LENGTH_END));
+    out[HEAD_ATTRIBUTES + 1] |= ZSTD;
+    weir_put_u32(out + HEAD_CRC, weir_crc32c(0, out + HEAD_ATTRIBUTES, len - HEAD_ATTRIBUTES));
+    assert_int_equal(
+        weir_port_produce_batch(l->f.port, WEIR_TEXT("q"), 0, (weir_bytes){out, len}, NULL, 5),
+        WEIR_OK);
+    assert_int_equal(next_of(l->f.port, WEIR_COMPLETION_BATCH).err, WEIR_OK);
+}
+
+static atomic_int appended;
+
+static weir_err count_appended(void *arg, weir_failpoint point)
+{
+    (void)arg;
+    appended += point == WEIR_FAILPOINT_compaction_appended;
+    return WEIR_OK;
+}
+
+/* A tenth of each batch is owed: plain it is more than the whole batch was. */
+static void what_would_be_more_than_it_was_stays(void **state)
+{
+    enum { BATCHES = 60, LEFT = 10 };
+    static given all;
+    life_fixture l;
+    (void)state;
+    appended = 0;
+    weir_failpoint_arm(count_appended, NULL);
+    life_begin(&l);
+    l.f.config.limits.tail_bytes_max = 1 << 20;
+    assert_int_equal(declare_queue(&l.f), WEIR_OK);
+    weir_member *member = join_group(l.f.port, "q", "m");
+    for (int i = 0; i < BATCHES; i++) {
+        produce_packed(&l);
+        take_in_all(&l.f, member, PACKED, &all);
+        assert_int_equal(settle_some(&l.f, member, &all, LEFT, PACKED, WEIR_VERB_ACCEPT), WEIR_OK);
+    }
+    leave(&l.f, member, true); /* what it has goes back */
+    life_segments(&l, 1, 2);
+    for (int i = 0; appended == 0; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        life_steps(&l, 1);
+    }
+    until_no_folder(&l);
+    life_steps(&l, 20);
+    assert_int_equal(life_stats(&l).segments_rewritten, 0);
+    member = join_group(l.f.port, "q", "n");
+    take_in_all(&l.f, member, BATCHES * LEFT, &all);
+    life_end(&l);
+    weir_failpoint_arm(NULL, NULL);
+}
+
 static void a_peek_passes_over_what_is_gone(void **state)
 {
     life_fixture l;
@@ -471,6 +553,7 @@ int main(void)
         cmocka_unit_test(what_was_rewritten_is_sound_and_leaves_no_other_files),
         cmocka_unit_test(what_is_left_of_many_rewritings_does_not_pile_up),
         cmocka_unit_test(a_full_disk_in_the_midst_of_it_costs_nothing),
+        cmocka_unit_test(what_would_be_more_than_it_was_stays),
         cmocka_unit_test(a_peek_passes_over_what_is_gone),
         cmocka_unit_test(a_queue_that_is_not_settled_stays_as_it_is),
         cmocka_unit_test(a_kill_at_any_step_loses_nothing_that_is_owed),
