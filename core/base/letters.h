@@ -10,7 +10,7 @@
     "itself reads. Name another topic as dead_letter, which this group does not read."
 
 /* Whether a group of these options reads the topic that takes its dead letters: one of its topics, or
- * one whose name its filter matches. Filters pass queue topics by: ask this of log topics, or of
+ * one at or below whose name its filter matches something. Filters pass queue topics by: ask this of log topics, or of
  * groups with topics. No dead-letter topic: false. */
 bool weir_letters_return(const weir_group_options *options);
 

@@ -47,7 +47,8 @@ void weir_engine_unit_end(weir_engine *engine)
     weir_journal_end(engine->journal);
 }
 
-static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
+static weir_err unit_open(weir_engine *engine, uint64_t bytes,
+                          weir_err (*room)(weir_journal *journal, uint64_t bytes))
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
@@ -55,8 +56,7 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
         weir_engine_unit_end(engine);
     }
     uint64_t need = engine->unit_bytes + bytes + 64;
-    weir_err err = reserve ? weir_journal_room_reserve(engine->journal, need)
-                           : weir_journal_room(engine->journal, need);
+    weir_err err = room(engine->journal, need);
     if (err != WEIR_OK) {
         return err;
     }
@@ -71,12 +71,17 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
 
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
 {
-    return unit_open(engine, bytes, false);
+    return unit_open(engine, bytes, weir_journal_room);
 }
 
 weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes)
 {
-    return unit_open(engine, bytes, true);
+    return unit_open(engine, bytes, weir_journal_room_reserve);
+}
+
+weir_err weir_engine_unit_last(weir_engine *engine, uint64_t bytes)
+{
+    return unit_open(engine, bytes, weir_journal_room_last);
 }
 
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len)
@@ -201,7 +206,7 @@ static void run_op(weir_engine *engine, weir_port *port, const weir_op *op)
 static bool turn_held_back(weir_engine *engine)
 {
     if (engine->tail_bytes > engine->limits.tail_bytes_max &&
-        engine->unflushed_bytes > engine->limits.tail_bytes_max / 2 &&
+        engine->unflushed_bytes > engine->limits.tail_bytes_max / 8 * 7 &&
         atomic_load(&engine->health) == WEIR_HEALTH_OK) {
         engine->stats.refused_tail++;
         return true;
@@ -210,6 +215,22 @@ static bool turn_held_back(weir_engine *engine)
     return weir_journal_state(engine->journal) == WEIR_OK &&
            (weir_straight_behind(engine) ||
             weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES));
+}
+
+/* The next operations together; where they end. */
+static uint64_t look_ahead(const weir_engine *engine, const weir_port *port, uint64_t head,
+                           uint64_t tail)
+{
+    const weir_op *ops[WEIR_TOGETHER_MAX];
+    uint32_t count = 0;
+    while (head < tail && count < WEIR_TOGETHER_MAX) {
+        ops[count] = (const weir_op *)(const void *)(port->ring + (head - port->ring_base));
+        head += ops[count++]->bytes;
+    }
+    if (count > 1) {
+        weir_look_ahead(engine, ops, count);
+    }
+    return head;
 }
 
 static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t max)
@@ -222,8 +243,12 @@ static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t ma
     }
     uint64_t base = port->ring_base;
     uint64_t looked = head;
+    uint64_t ahead = head; /* up to here what operations look at has been asked for */
     while (head < tail && count < max) {
         const weir_op *op = (const weir_op *)(const void *)(port->ring + (head - base));
+        if (head == ahead) {
+            ahead = look_ahead(engine, port, head, tail);
+        }
         run_op(engine, port, op);
         head += op->bytes;
         count++;

@@ -21,6 +21,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    /* Who has just woken to a synced journal is let in before a segment's next write: a turn that waits
+     * for a processor makes every answer of its records wait. */
+    BACKGROUND_NICE = 10,
+};
 
 typedef struct lane_state {
     weir_lanes *lanes;
@@ -77,6 +85,10 @@ static void lane_run_queue(lane_state *lane)
 static void *lane_thread(void *arg)
 {
     lane_state *lane = arg;
+    if (lane == &lane->lanes->lane[WEIR_LANE_BACKGROUND]) {
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(),
+                          BACKGROUND_NICE); /* Linux: of this thread */
+    }
     lock(lane->lanes);
     for (;;) {
         if (!lane->busy) {

@@ -117,9 +117,13 @@ void weir_journal_abandon(weir_journal *journal);
  * READ_ONLY (a write or sync failed: for good); TOO_LARGE (more than may ever wait); NO_MEMORY.
  * `bytes` are bodies and 8 for each entry. Decide with this before anything changes. */
 weir_err weir_journal_room(weir_journal *journal, uint64_t bytes);
-/* The same for a unit that only settles, commits, trims, deletes or alters: on a full disk it may use
- * what the reserve has left. DISK_FULL: that is used up, too. */
+/* The same for a unit that only settles or commits: on a full disk it may use what the reserve has
+ * left, but for its last part. DISK_FULL: that is used up, too. */
 weir_err weir_journal_room_reserve(weir_journal *journal, uint64_t bytes);
+/* The same for a unit that frees disk (a trim, a deletion, settings that shorten what is kept): it may
+ * use the last part as well: a quarter of the reserve, at most WEIR_JOURNAL_LAST_BYTES_MAX. */
+weir_err weir_journal_room_last(weir_journal *journal, uint64_t bytes);
+enum { WEIR_JOURNAL_LAST_BYTES_MAX = 64 << 10 };
 /* What such units have left when the disk is full: of the reserve, and of the file it became. */
 uint64_t weir_journal_reserve_left(const weir_journal *journal);
 

@@ -52,8 +52,7 @@ static void pass(crash_run *run, uint64_t ms)
     moves(run);
 }
 
-/* ---- Topics
- * ------------------------------------------------------------------------------------------ */
+/* ---- Topics ---------------------------------------------------------------------------------- */
 
 static void topic_make(crash_run *run, uint32_t topic, weir_topic_options options)
 {
@@ -68,10 +67,7 @@ static void topic_make(crash_run *run, uint32_t topic, weir_topic_options option
     options.partitions = options.partitions > 0 ? options.partitions : 1;
     options.level = options.level > 0 ? options.level : WEIR_LEVEL_DISK;
     ask->options = options;
-    bool deletes = options.retention_bytes > 0 || options.retention_ms > 0;
-    w->model.topics[topic].exists = TOPIC_CREATING;
-    w->model.topics[topic].trims = deletes;
-    w->model.topics[topic].compacts = (options.cleanup & WEIR_CLEANUP_COMPACT) != 0;
+    world_topic_creating(w, topic, &options);
     (void)weir_port_topic_create(w->ports[0], weir_bytes_of(w->model.topics[topic].name), &options,
                                  NULL, token);
     (void)world_wait(w, ask);
@@ -87,8 +83,7 @@ static void topic_delete(crash_run *run, uint32_t topic)
     sim_ask *ask = world_ask(w, ASK_DELETE, 0, &token);
     ask->topic = (uint8_t)topic;
     ask->incarnation = w->model.topics[topic].incarnation;
-    w->model.topics[topic].exists = TOPIC_DELETING;
-    model_loosen(&w->model, topic);
+    world_topic_deleting(w, topic);
     (void)weir_port_topic_delete(w->ports[0], weir_bytes_of(w->model.topics[topic].name), NULL,
                                  token);
     (void)world_wait(w, ask);
@@ -160,6 +155,7 @@ static void topic_trim(crash_run *run, uint32_t topic, uint32_t partition)
     sim_ask *ask = plain_ask(w, &token);
     int64_t before = log->start + (int64_t)below(run, (uint64_t)(end - log->start));
     w->model.topics[topic].trims = true;
+    w->model.topics[topic].removes = true;
     (void)weir_port_topic_trim(w->ports[0], weir_bytes_of(w->model.topics[topic].name), partition,
                                before, NULL, token);
     answered(run, ask, "a trim");
@@ -170,8 +166,7 @@ static void topic_trim(crash_run *run, uint32_t topic, uint32_t partition)
     }
 }
 
-/* ---- Records
- * ----------------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 static void not_taken(crash_run *run, sim_ask *ask, uint32_t first, uint32_t count)
 {
@@ -317,8 +312,7 @@ static void batch(crash_run *run, uint32_t topic, uint32_t count, int32_t bytes)
                  (uint32_t)below(run, run->w.model.topics[topic].options.partitions));
 }
 
-/* ---- Producers
- * -------------------------------------------------------------------------------------- */
+/* ---- Producers ------------------------------------------------------------------------------- */
 
 static void producer_open(crash_run *run)
 {
@@ -440,8 +434,7 @@ void crash_appends(crash_run *run)
     }
 }
 
-/* ---- The workloads
- * ---------------------------------------------------------------------------------- */
+/* ---- The workloads --------------------------------------------------------------------------- */
 
 static void roll(crash_run *run)
 {
@@ -704,9 +697,27 @@ static void op(crash_run *run, sim_op_kind kind)
     }
 }
 
+/* What members do; now and then something that is rare. */
+static void members_do(crash_run *run, int i, const sim_op_kind rare[8])
+{
+    op(run, i % 9 < 2 ? SIM_OP_GROUP_JOIN : SIM_OP_GROUP_TAKE);
+    op(run, SIM_OP_GROUP_SETTLE);
+    moves(run);
+    op(run, SIM_OP_GROUP_SETTLE);
+    if (i % 4 == 3) {
+        op(run, rare[below(run, 8)]);
+    }
+    if (i % 10 == 9) {
+        pass(run, 400);
+    }
+}
+
 /* Groups of a model over the first two topics, and what their members do. */
 static void groups_of(crash_run *run, weir_model model)
 {
+    static const sim_op_kind RARE[8] = {
+        SIM_OP_GROUP_MODE,  SIM_OP_GROUP_RESET,        SIM_OP_GROUP_ALTER,  SIM_OP_GROUP_DIE,
+        SIM_OP_GROUP_LEAVE, SIM_OP_GROUP_SETTLE_WRONG, SIM_OP_GROUP_DELETE, SIM_OP_GROUP_CREATE};
     topic_make(run, 0, (weir_topic_options){.partitions = 2});
     topic_make(run, 1, (weir_topic_options){.partitions = 1, .level = WEIR_LEVEL_OS});
     for (int i = 0; i < 3 && world_up(&run->w); i++) {
@@ -714,21 +725,8 @@ static void groups_of(crash_run *run, weir_model model)
         settle(run);
     }
     for (int i = 0; i < 70 && world_up(&run->w); i++) {
-        static const sim_op_kind RARE[] = {SIM_OP_GROUP_MODE,   SIM_OP_GROUP_RESET,
-                                           SIM_OP_GROUP_ALTER,  SIM_OP_GROUP_DIE,
-                                           SIM_OP_GROUP_LEAVE,  SIM_OP_GROUP_SETTLE_WRONG,
-                                           SIM_OP_GROUP_DELETE, SIM_OP_GROUP_CREATE};
         publish_any(run, (uint32_t)i % 2, 300);
-        op(run, i % 9 < 2 ? SIM_OP_GROUP_JOIN : SIM_OP_GROUP_TAKE);
-        op(run, SIM_OP_GROUP_SETTLE);
-        moves(run);
-        op(run, SIM_OP_GROUP_SETTLE);
-        if (i % 4 == 3) {
-            op(run, RARE[below(run, sizeof(RARE) / sizeof(RARE[0]))]);
-        }
-        if (i % 10 == 9) {
-            pass(run, 400);
-        }
+        members_do(run, i, RARE);
     }
 }
 
@@ -740,6 +738,33 @@ static void streams(crash_run *run)
 static void queues(crash_run *run)
 {
     groups_of(run, WEIR_MODEL_QUEUE);
+}
+
+/* Topics of kind queue: limits, members, dead letters, disk that is freed; one goes with all it owes, and
+ * is made again. */
+static void queue_topics(crash_run *run)
+{
+    static const sim_op_kind RARE[8] = {
+        SIM_OP_GROUP_ALTER, SIM_OP_GROUP_LEAVE, SIM_OP_GROUP_ALTER, SIM_OP_GROUP_DIE,
+        SIM_OP_GROUP_MODE,  SIM_OP_GROUP_ALTER, SIM_OP_GROUP_JOIN,  SIM_OP_GROUP_SETTLE_WRONG};
+    weir_topic_options first = {.kind = WEIR_KIND_QUEUE, .partitions = 2, .segment_bytes = 4096};
+    weir_topic_options second = {.kind = WEIR_KIND_QUEUE, .level = WEIR_LEVEL_OS};
+    topic_make(run, 0, first);
+    topic_make(run, 1, second);
+    settle(run);
+    for (int i = 0; i < 70 && world_up(&run->w); i++) {
+        if (i % 5 == 2) {
+            batch(run, (uint32_t)i % 2, 3, 900);
+        } else {
+            publish_any(run, (uint32_t)i % 2, 300);
+        }
+        members_do(run, i, RARE);
+        if (i == 30) {
+            topic_delete(run, 1);
+            topic_make(run, 1, second);
+            settle(run);
+        }
+    }
 }
 
 const crash_workload CRASH_WORKLOADS[] = {
@@ -758,6 +783,7 @@ const crash_workload CRASH_WORKLOADS[] = {
     {"mixed", straight_configure, mixed},
     {"streams", checkpoint_configure, streams},
     {"queues", checkpoint_configure, queues},
+    {"queue-topics", checkpoint_configure, queue_topics},
 };
 
 uint32_t crash_workload_count(void)

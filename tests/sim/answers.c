@@ -74,11 +74,14 @@ static void answer_fetch(sim_world *w, sim_ask *ask, const weir_completion *done
     }
     switch (done->err) {
     case WEIR_OK:
+        w->events[SIM_EVENT_queue_peeked] += world_is_queue(w, ask->topic) ? 1 : 0;
+        world_start_told(w, ask->topic, ask->partition, fetched->start_offset);
         model_told(&w->model, ask->topic, ask->partition, fetched->start_offset,
                    fetched->end_offset, known_end(w, ask));
         fetched_runs(w, ask, fetched);
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
+        world_start_told(w, ask->topic, ask->partition, fetched->start_offset);
         model_told(&w->model, ask->topic, ask->partition, fetched->start_offset,
                    fetched->end_offset, known_end(w, ask));
         ask->next = fetched->start_offset > ask->offset ? fetched->start_offset : ask->offset;
@@ -171,6 +174,10 @@ static void delivered_record(sim_world *w, sim_reader *reader, const weir_delive
         return;
     }
     uint32_t partition = weir_chunk_partition(delivery->chunk);
+    if (world_is_queue(w, topic)) {
+        model_fail(&w->model, "[Q6] a reader gets offset %" PRId64 " of queue %s", record.offset,
+                   w->model.topics[topic].name);
+    }
     (void)model_seen(&w->model, topic, partition, &record);
     if (topic == reader->topic && topic < MODEL_TOPICS) {
         reader_order(w, reader, partition, record.offset);
@@ -293,21 +300,30 @@ static void answer_create(sim_world *w, const sim_ask *ask, const weir_completio
         }
         world_event(w, topic->incarnation > 0 ? SIM_EVENT_topic_created_again
                                               : SIM_EVENT_topic_created);
+        world_queue_created(w, ask);
     } else if (topic->exists == TOPIC_CREATING && did_not_happen(done->err)) {
         topic->exists = TOPIC_NO;
+        w->groups[MODEL_FREE_GROUPS + ask->topic].exists = GROUP_NO;
     }
 }
 
 static void answer_delete(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
     model_topic *topic = &w->model.topics[ask->topic];
+    model_group *own = &w->groups[MODEL_FREE_GROUPS + ask->topic];
     if (done->err == WEIR_OK) {
+        w->events[SIM_EVENT_topic_deleted_under_group] += world_is_read(w, ask->topic) ? 1 : 0;
+        world_queue_deleted(w, ask->topic);
         model_topic_deleted(&w->model, ask->topic);
         world_event(w, SIM_EVENT_topic_deleted);
     } else if (done->err == WEIR_NOT_FOUND) {
         model_fail(&w->model, "[P7] topic %s is to be deleted and not there", topic->name);
     } else if (did_not_happen(done->err)) {
         topic->exists = TOPIC_YES;
+        if (own->exists == GROUP_DELETING) {
+            own->exists = GROUP_YES;
+            own->strict = false; /* what was handed over meanwhile was not counted */
+        }
     }
 }
 
@@ -362,6 +378,7 @@ static void answer_offsets(sim_world *w, const sim_ask *ask, const weir_completi
         int64_t end = info->partitions[p].end_offset;
         bool moved = start > w->model.topics[ask->topic].logs[p].start;
         w->events[SIM_EVENT_start_moved] += moved ? 1 : 0;
+        world_start_told(w, ask->topic, p, start);
         if (ask->settle) {
             model_bounds(&w->model, ask->topic, p, start, end);
         } else {
@@ -371,14 +388,23 @@ static void answer_offsets(sim_world *w, const sim_ask *ask, const weir_completi
     }
 }
 
+static void kept_counted(sim_world *w, const weir_topics *topics)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        w->events[SIM_EVENT_unsettled_kept] += topics->topics[i].held_bytes > 0 ? 1 : 0;
+    }
+}
+
 static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
 {
     switch (ask->kind) {
     case ASK_SENDS:
         model_answered(&w->model, ask->send, done);
         sends_counted(w, ask, done);
+        world_queue_sent(w, ask, done);
         break;
     case ASK_ONCE:
+        world_queue_sent(w, ask, done);
         if (!ask->again) {
             model_answered(&w->model, ask->send, done);
         }
@@ -388,6 +414,7 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         world_producer_opened(w, ask, done);
         break;
     case ASK_NAMED:
+        world_queue_sent(w, ask, done);
         if (!ask->again) {
             model_answered(&w->model, ask->send, done);
         }
@@ -418,6 +445,7 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
         break;
     case ASK_TOPICS:
         if (done->err == WEIR_OK && !ask->stale) {
+            kept_counted(w, &done->topics);
             model_topics(&w->model, &done->topics, ask->settle);
         }
         break;
@@ -449,6 +477,9 @@ void world_answer(sim_world *w, uint32_t port, weir_completion *done)
         world_group_assigned(w, &done->assigned);
     } else if ((done->token & SIM_UNASKED) != 0) {
         model_refused(&w->model, (uint32_t)done->token, done);
+        if (done->err == WEIR_QUEUE_FULL) {
+            world_queue_refused(w, (uint32_t)done->token);
+        }
     } else {
         sim_ask *ask = &w->asks[done->token % SIM_ASKS];
         if (ask->kind == ASK_NONE) {

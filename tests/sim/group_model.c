@@ -10,7 +10,9 @@ void group_model_init(model_group *groups)
 {
     memset(groups, 0, MODEL_GROUPS * sizeof(*groups));
     for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
-        (void)snprintf(groups[i].name, sizeof(groups[i].name), "g%u", i);
+        groups[i].own = i >= MODEL_FREE_GROUPS;
+        (void)snprintf(groups[i].name, sizeof(groups[i].name), groups[i].own ? "t%u" : "g%u",
+                       groups[i].own ? i - MODEL_FREE_GROUPS : i);
     }
 }
 
@@ -219,6 +221,9 @@ void group_model_crashed(model_group *groups, weir_level survives)
         }
         groups[i].resets = 0;
         groups[i].modes_open = 0;
+        groups[i].limits_open = 0;
+        groups[i].limit_met = false;
+        groups[i].limit = 0; /* told by the start */
     }
 }
 
@@ -286,7 +291,9 @@ void group_model_told(model_group *group, sim_model *model, const weir_group_inf
         }
         uint32_t topic = model_topic_of(model, part->topic);
         if (topic != MODEL_NONE && part->partition < MODEL_PARTITIONS) {
-            log_of(group, model, topic, part->partition)->start = part->start;
+            group_log *log = log_of(group, model, topic, part->partition);
+            log->start = part->start;
+            log->reads = true;
         }
     }
 }
@@ -295,7 +302,7 @@ static void handed_all(model_group *group, sim_model *model, uint32_t topic,
                        const weir_group_partition *part)
 {
     const model_topic *of = &model->topics[topic];
-    for (int64_t offset = part->start; offset < part->end && !of->trims && !of->compacts;
+    for (int64_t offset = part->start; offset < part->end && !of->removes && !of->compacts;
          offset++) {
         uint32_t number = offset < of->logs[part->partition].count
                               ? of->logs[part->partition].slots[offset].send
@@ -334,6 +341,82 @@ uint64_t group_model_owed(const model_group *group, const sim_model *model,
         owed += number != MODEL_NONE && model->sends[number].key == group->key ? 1 : 0;
     }
     return owed;
+}
+
+/* Behind the last record that somebody may have committed. */
+static int64_t answered_to(const group_log *log)
+{
+    for (int64_t at = log->count; at > 0; at--) {
+        if (log->slots[at - 1].answered) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+static void start_check(const model_group *group, sim_model *model, uint32_t topic,
+                        uint32_t partition, int64_t from, int64_t to)
+{
+    const model_log *records = &model->topics[topic].logs[partition];
+    const group_log *log = &group->logs[topic][partition];
+    int64_t committed = group->model == WEIR_MODEL_STREAM ? answered_to(log) : 0;
+    for (int64_t at = from > committed ? from : committed; at < to && at < records->count; at++) {
+        uint32_t number = records->slots[at].send;
+        const model_send *send = number == MODEL_NONE ? NULL : &model->sends[number];
+        bool queue = group->model == WEIR_MODEL_QUEUE;
+        bool over = send == NULL || (queue && send->expires > 0) ||
+                    (queue && at < log->count && log->slots[at].answered);
+        if (!over) {
+            model_fail(model,
+                       "[%s] group %s: %s/%u begins at %" PRId64 ", began at %" PRId64
+                       ", and nobody settled %" PRId64,
+                       group->own ? "Q1" : "Q7", group->name, model->topics[topic].name, partition,
+                       to, from, at);
+            return;
+        }
+    }
+}
+
+void group_model_start_moved(model_group *groups, sim_model *model, uint32_t topic,
+                             uint32_t partition, int64_t from, int64_t to)
+{
+    const model_topic *of = &model->topics[topic];
+    bool queue = of->options.kind == WEIR_KIND_QUEUE;
+    if (to <= from || model->gaps || of->compacts || (queue ? of->removes : !of->keeps)) {
+        return;
+    }
+    for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
+        const model_group *group = &groups[i];
+        const group_log *log = &group->logs[topic][partition];
+        bool concerned = queue ? i == MODEL_FREE_GROUPS + topic
+                               : log->reads && log->incarnation == of->incarnation;
+        bool known = group->exists == GROUP_YES && group->strict && !group->may_drop &&
+                     group->key == 0 && group->resets == 0;
+        if (concerned && known) {
+            start_check(group, model, topic, partition, from > log->start ? from : log->start, to);
+        }
+    }
+}
+
+void group_model_limits(model_group *group, sim_model *model, const weir_group_info *info,
+                        uint32_t list)
+{
+    uint64_t pending = info->fates[WEIR_FATE_PENDING];
+    bool refuses = group->limit > 0 && group->limits_open == 0 && group->resets == 0 &&
+                   group->overflow == WEIR_OVERFLOW_REFUSE;
+    if (group->own && !group->may_drop && group->strict && !model->gaps &&
+        info->fates[WEIR_FATE_DROPPED] > 0) {
+        model_fail(model, "[Q5] queue %s dropped %" PRIu64 " records, and nothing may", group->name,
+                   info->fates[WEIR_FATE_DROPPED]);
+    }
+    if (!group->own || !refuses) {
+        return;
+    }
+    if (group->limit_met && pending > (uint64_t)group->limit) {
+        model_fail(model, "[Q4] queue %s has %" PRIu64 " records, of %" PRId64 " that it may have",
+                   group->name, pending, group->limit);
+    }
+    group->limit_met |= pending <= (uint64_t)group->limit && list >= group->limit_from;
 }
 
 void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info)

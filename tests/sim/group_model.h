@@ -17,13 +17,25 @@
  * [G11] Of a key one record is out at a time, in order; the first one's delay is that of the key.
  * [G12] Of a single active consumer's group the oldest member gets all.
  * [G13] What was committed, at a level that every crash since left alone, is committed after a start.
- * [G9] A record that is dead-lettered has one letter, and there are as many letters as such fates. */
+ * [G9] A record that is dead-lettered has one letter, and there are as many letters as such fates.
+ *
+ * Of topics of kind queue, which have one group each:
+ * [Q1] Its start moves over records that were settled, and over no others.
+ * [Q2] When all is settled its start reaches its end, and its segments go.
+ * [Q3] A publish is refused for want of room where there is a limit, and nowhere else.
+ * [Q4] Where publishes are refused there is never more than the limit, once there was no more.
+ * [Q5] Where the oldest are dropped, or become dead letters, there is at rest no more than the limit, but
+ *      for what members hold; nothing is dropped elsewhere.
+ * [Q6] Its records come to members alone.
+ * And of topics of kind log:
+ * [Q7] What retention keeps for groups goes when all of them have settled it. */
 #ifndef WEIR_TESTS_SIM_GROUP_MODEL_H
 #define WEIR_TESTS_SIM_GROUP_MODEL_H
 
 #include "tests/sim/model.h"
 
-enum { MODEL_GROUPS = 4 };
+/* Behind those that are made by themselves stands one for each topic: its own, while it is a queue. */
+enum { MODEL_FREE_GROUPS = 4, MODEL_GROUPS = MODEL_FREE_GROUPS + MODEL_TOPICS };
 
 typedef enum group_given { GIVEN_NOT, GIVEN_RELEASED, GIVEN_FAILED } group_given;
 
@@ -49,6 +61,7 @@ typedef struct group_log {
     uint64_t owned;       /* generation in which ... */
     uint64_t owner;       /* ... this member was told that it owns it; 0: nobody */
     int64_t start;        /* as told last */
+    bool reads;           /* it was told that the group reads it */
 } group_log;
 
 typedef enum group_exists { GROUP_NO, GROUP_YES, GROUP_CREATING, GROUP_DELETING } group_exists;
@@ -71,8 +84,16 @@ typedef struct model_group {
     bool lost;           /* takes are refused since its place was removed */
     uint8_t key;         /* of the records that it reads; 0: all */
     bool strict;         /* each record must be handed over */
-    uint32_t names;      /* that it had */
-    bool named_again;    /* one of its name was there before */
+    bool own;            /* it belongs to a topic, whose name it has */
+    bool may_refuse;     /* there was a limit, beyond which publishes are refused, */
+    bool may_drop;       /* or the oldest go */
+    int64_t limit;       /* in force; 0: none, or not known */
+    weir_overflow overflow;
+    uint32_t limits_open; /* changes that are not answered */
+    uint32_t limit_from;  /* lists from this one on were asked when that limit was in force */
+    bool limit_met;       /* there was no more since that limit is in force */
+    uint32_t names;       /* that it had */
+    bool named_again;     /* one of its name was there before */
     bool was_reset;
     group_log logs[MODEL_TOPICS][MODEL_PARTITIONS];
 } model_group;
@@ -111,6 +132,12 @@ void group_model_told(model_group *group, sim_model *model, const weir_group_inf
  * that it hands out is pending until a commit passes it, and owed to nobody. */
 uint64_t group_model_owed(const model_group *group, const sim_model *model,
                           const weir_group_partition *part);
+/* [Q1] [Q7] A topic that began at `from` begins at `to`. */
+void group_model_start_moved(model_group *groups, sim_model *model, uint32_t topic,
+                             uint32_t partition, int64_t from, int64_t to);
+/* [Q4] [Q5] `list`: its number. */
+void group_model_limits(model_group *group, sim_model *model, const weir_group_info *info,
+                        uint32_t list);
 /* [G6] */
 void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info);
 

@@ -14,6 +14,28 @@ enum { DELAY_MS_MAX = 400 };
 
 static const char DEAD[] = "dead";
 
+static uint32_t free_group(sim_world *w)
+{
+    uint32_t first = (uint32_t)below(w, MODEL_FREE_GROUPS);
+    for (uint32_t i = 0; i < MODEL_FREE_GROUPS; i++) {
+        uint32_t group = (first + i) % MODEL_FREE_GROUPS;
+        if (w->groups[group].exists == GROUP_NO) {
+            return group;
+        }
+    }
+    return MODEL_NONE;
+}
+
+/* Now and then of kind queue, which another group may not read. */
+static uint32_t topic_to_read(sim_world *w)
+{
+    uint32_t topic = world_any_topic(w, TOPIC_YES);
+    for (uint32_t i = 0; i < 4 && topic != MODEL_NONE && world_is_queue(w, topic); i++) {
+        topic = world_any_topic(w, TOPIC_YES);
+    }
+    return topic;
+}
+
 sim_ask *world_ask_group(sim_world *w, ask_kind kind, uint32_t group, uint32_t port,
                          uint64_t *token)
 {
@@ -43,9 +65,20 @@ uint32_t world_any_group(sim_world *w, group_exists exists)
     return MODEL_NONE;
 }
 
+bool world_is_read(const sim_world *w, uint32_t topic)
+{
+    bool read = false;
+    for (uint32_t i = 0; i < MODEL_FREE_GROUPS; i++) {
+        const group_log *log = &w->groups[i].logs[topic][0];
+        read |= w->groups[i].exists == GROUP_YES && log->reads &&
+                log->incarnation == w->model.topics[topic].incarnation;
+    }
+    return read;
+}
+
 /* ---- Groups ------------------------------------------------------------------------------------- */
 
-static void settings_choose(sim_world *w, const model_group *group, weir_group_options *options)
+void world_group_settings(sim_world *w, const model_group *group, weir_group_options *options)
 {
     options->session_ms = 1000 + (int64_t)below(w, one_in(w, 2) ? 2000 : 12000);
     if (group->model == WEIR_MODEL_QUEUE) {
@@ -55,7 +88,7 @@ static void settings_choose(sim_world *w, const model_group *group, weir_group_o
     }
 }
 
-static void dead_topic(sim_world *w, uint32_t port)
+void world_dead_topic(sim_world *w, uint32_t port)
 {
     uint64_t token = 0;
     weir_topic_options options = {.partitions = 1, .level = WEIR_LEVEL_OS};
@@ -108,8 +141,8 @@ void world_group_make(sim_world *w, weir_model model)
 {
     uint64_t token = 0;
     char filter[16] = "";
-    uint32_t index = world_any_group(w, GROUP_NO);
-    uint32_t topic = world_any_topic(w, TOPIC_YES);
+    uint32_t index = free_group(w);
+    uint32_t topic = topic_to_read(w);
     uint32_t port = (uint32_t)below(w, MODEL_PORTS);
     sim_ask *ask = index == MODEL_NONE || topic == MODEL_NONE
                        ? NULL
@@ -118,7 +151,7 @@ void world_group_make(sim_world *w, weir_model model)
         return;
     }
     model_group *group = &w->groups[index];
-    uint32_t other = world_any_topic(w, TOPIC_YES);
+    uint32_t other = topic_to_read(w);
     weir_bytes topics[] = {weir_bytes_of(w->model.topics[topic].name),
                            weir_bytes_of(w->model.topics[other].name)};
     weir_group_options options = {.mode = one_in(w, 3) ? WEIR_MODE_AT_MOST_ONCE
@@ -131,7 +164,9 @@ void world_group_make(sim_world *w, weir_model model)
     if (!group->named_again) {
         (void)snprintf(group->name, sizeof(group->name), "g%u.%u", index, group->names++);
     }
-    settings_choose(w, group, &options);
+    world_group_settings(w, group, &options);
+    group->may_drop = false;
+    group->limit = 0;
     group->key = 0;
     if (one_in(w, 3)) {
         filter_choose(w, group, topic, filter, sizeof(filter));
@@ -141,9 +176,9 @@ void world_group_make(sim_world *w, weir_model model)
         options.topic_count = topic != other ? 2 : 1;
     }
     kind_choose(w, group, &options);
-    bool letters = one_in(w, 2); /* of "#" they would come back to the group itself */
-    if (letters && (options.topic_count > 0 || strcmp(filter, "#") != 0)) {
-        dead_topic(w, port);
+    bool letters = one_in(w, 2); /* of "#" and "+/KEY" they would come back to the group itself */
+    if (letters && (options.topic_count > 0 || (filter[0] != '#' && filter[0] != '+'))) {
+        world_dead_topic(w, port);
         options.dead_letter = weir_bytes_of(DEAD);
     }
     group->strict = options.mode == WEIR_MODE_AT_LEAST_ONCE && options.delivery_limit <= 0;
@@ -176,7 +211,8 @@ void world_group_delete(sim_world *w)
         world_ask_drop(w, ask);
         return;
     }
-    group->exists = GROUP_DELETING;
+    /* That of a queue topic is there as long as the topic. */
+    group->exists = group->own ? GROUP_YES : GROUP_DELETING;
 }
 
 static void group_reset(sim_world *w, uint32_t index, weir_reset_kind kind, int64_t value)
@@ -256,12 +292,20 @@ void world_group_alter(sim_world *w)
     }
     model_group *group = &w->groups[index];
     weir_group_options change = {0};
-    settings_choose(w, group, &change);
+    world_group_settings(w, group, &change);
+    world_limits_choose(w, group, ask, &change);
     if (weir_port_group_alter(w->ports[port], name_of(group), &change, NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
         return;
     }
     group->strict &= change.delivery_limit <= 0;
+    if (change.overflow != WEIR_OVERFLOW_DEFAULT) {
+        group->limits_open++;
+        group->limit_met = false;
+        group->may_refuse |= change.overflow == WEIR_OVERFLOW_REFUSE;
+        group->may_drop |= change.overflow != WEIR_OVERFLOW_REFUSE;
+        group->strict &= !group->may_drop;
+    }
 }
 
 static bool groups_change(const sim_world *w)
@@ -289,6 +333,7 @@ sim_ask *world_group_list_ask(sim_world *w, uint32_t port)
     sim_ask *ask = world_ask(w, ASK_GROUP_LIST, port, &token);
     if (ask != NULL) {
         ask->stale = groups_change(w);
+        ask->send = ++w->lists;
         ask->end = lives(w);
     }
     if (ask != NULL && weir_port_groups(w->ports[port], WEIR_BYTES_NULL, NULL, token) != WEIR_OK) {
@@ -326,7 +371,11 @@ static void created(sim_world *w, const sim_ask *ask, const weir_completion *don
 static void deleted(sim_world *w, const sim_ask *ask, const weir_completion *done)
 {
     model_group *group = &w->groups[ask->topic];
-    if (done->err == WEIR_OK) {
+    if (group->own) {
+        if (done->err == WEIR_OK) {
+            model_fail(&w->model, "[G7] the group of queue %s is deleted", group->name);
+        }
+    } else if (done->err == WEIR_OK) {
         group_model_forget(group);
         group->made++;
         group->exists = GROUP_NO;
@@ -344,6 +393,8 @@ static void reset_done(sim_world *w, const sim_ask *ask, const weir_completion *
     model_group *group = &w->groups[ask->topic];
     group->resets -= group->resets > 0 ? 1 : 0;
     group_model_forget(group);
+    group->limit_met = false;
+    group->limit_from = w->lists + 1;
     w->events[SIM_EVENT_group_reset] += done->err == WEIR_OK ? 1 : 0;
 }
 
@@ -390,9 +441,22 @@ static void commits_check(sim_world *w, const model_group *group, const weir_gro
     }
 }
 
-static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info, bool settle)
+/* Of what no member holds. */
+static bool over_limit(const model_group *group, const weir_group_info *info)
+{
+    uint64_t leased = 0;
+    for (uint32_t i = 0; i < info->partition_count; i++) {
+        leased += info->partitions[i].leased;
+    }
+    uint64_t least = leased > (uint64_t)group->limit ? leased : (uint64_t)group->limit;
+    return group->overflow != WEIR_OVERFLOW_REFUSE && info->fates[WEIR_FATE_PENDING] > least;
+}
+
+static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info,
+                       const sim_ask *ask)
 {
     model_group *group = &w->groups[index];
+    bool settle = ask->settle;
     bool wrong = group->exists == GROUP_YES  ? info == NULL
                  : group->exists == GROUP_NO ? info != NULL
                                              : false;
@@ -401,9 +465,17 @@ static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info
                    info == NULL ? "gone" : "there, and was deleted or never created");
     }
     if (info == NULL || w->model.failed) {
+        if (settle && group->own) {
+            world_queue_recovered(w, index, NULL);
+        } else if (settle) {
+            group_model_forget(group); /* the next of its name is another */
+        }
         group->exists = settle ? GROUP_NO : group->exists;
         w->pending[index] = 0;
         return;
+    }
+    if (settle && group->own) {
+        world_queue_recovered(w, index, info);
     }
     if (settle) {
         group->strict &= group->exists != GROUP_DELETING;
@@ -413,6 +485,10 @@ static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info
     }
     if (group->exists == GROUP_YES) {
         group_model_told(group, &w->model, info);
+        group_model_limits(group, &w->model, info, ask->send);
+        w->events[SIM_EVENT_overflow_dropped] +=
+            group->may_drop && info->fates[WEIR_FATE_DROPPED] > 0 ? 1 : 0;
+        w->over[index] = group->limit > 0 && group->limits_open == 0 && over_limit(group, info);
         w->events[SIM_EVENT_record_expired] += info->fates[WEIR_FATE_EXPIRED] > 0 ? 1 : 0;
         w->events[SIM_EVENT_record_superseded] += info->fates[WEIR_FATE_SUPERSEDED] > 0 ? 1 : 0;
     }
@@ -437,7 +513,7 @@ static void listed(sim_world *w, const sim_ask *ask, const weir_completion *done
         return;
     }
     for (uint32_t i = 0; i < MODEL_GROUPS && !w->model.failed; i++) {
-        listed_one(w, i, info_of(&done->groups, &w->groups[i]), ask->settle);
+        listed_one(w, i, info_of(&done->groups, &w->groups[i]), ask);
     }
 }
 
@@ -458,6 +534,10 @@ void world_group_answered(sim_world *w, sim_ask *ask, const weir_completion *don
         break;
     case ASK_GROUP_ALTER:
         w->events[SIM_EVENT_group_altered] += done->err == WEIR_OK ? 1 : 0;
+        world_limits_answered(w, ask, done);
+        break;
+    case ASK_QUEUE_SET:
+        world_queue_set(w, ask, done);
         break;
     case ASK_GROUP_LIST:
         listed(w, ask, done);

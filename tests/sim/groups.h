@@ -25,7 +25,9 @@ sim_ask *world_ask_group(sim_world *w, ask_kind kind, uint32_t group, uint32_t p
                          uint64_t *token);
 bool world_ask_group_current(const sim_world *w, const sim_ask *ask);
 uint32_t world_any_group(sim_world *w, group_exists exists); /* MODEL_NONE: none */
-sim_ask *world_group_list_ask(sim_world *w, uint32_t port);  /* NULL: it could not be asked */
+void world_group_settings(sim_world *w, const model_group *group, weir_group_options *options);
+void world_dead_topic(sim_world *w, uint32_t port);
+sim_ask *world_group_list_ask(sim_world *w, uint32_t port); /* NULL: it could not be asked */
 
 /* Its place was removed, and it waits for somebody to say where it goes on. */
 void world_group_find_place(sim_world *w, uint32_t index);
@@ -36,5 +38,13 @@ void world_letters_fetched(sim_world *w, const weir_completion *done);
 
 /* members.c */
 void world_member_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+
+/* queues.c. How much a queue may have, and what happens beyond. */
+void world_limits_choose(sim_world *w, model_group *group, sim_ask *ask,
+                         weir_group_options *options);
+void world_limits_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
+void world_queue_set(sim_world *w, const sim_ask *ask, const weir_completion *done);
+/* The list of a start. */
+void world_queue_recovered(sim_world *w, uint32_t group, const weir_group_info *info);
 
 #endif

@@ -24,7 +24,8 @@ static weir_bytes header_of(const weir_record *record, const char *name)
 static bool reason_known(weir_bytes reason)
 {
     return weir_bytes_equal(reason, WEIR_TEXT("rejected")) ||
-           weir_bytes_equal(reason, WEIR_TEXT("delivery-limit"));
+           weir_bytes_equal(reason, WEIR_TEXT("delivery-limit")) ||
+           weir_bytes_equal(reason, WEIR_TEXT("overflow"));
 }
 
 static uint32_t group_of(const sim_world *w, weir_bytes name)
@@ -52,7 +53,7 @@ static void letter(sim_world *w, const weir_record *record)
         return;
     }
     const model_group *group = &w->groups[index];
-    uint8_t bit = (uint8_t)(1u << index);
+    uint16_t bit = (uint16_t)(1u << index);
     bool again = weir_bytes_equal(header_of(record, "weir-dead-topic"), weir_bytes_of(DEAD));
     if (!again && (w->letters.seen[send] & bit) != 0 && !group->named_again && !group->was_reset) {
         model_fail(&w->model, "[G9] group %s: record %u has a second letter, at %" PRId64,
@@ -61,8 +62,10 @@ static void letter(sim_world *w, const weir_record *record)
     if (record->offset >= w->letters.most) {
         w->letters.most = record->offset + 1;
         world_event(w, SIM_EVENT_dead_letter);
+        w->events[SIM_EVENT_overflow_letter] +=
+            weir_bytes_equal(reason, WEIR_TEXT("overflow")) ? 1 : 0;
     }
-    w->letters.seen[send] |= bit;
+    w->letters.seen[send] |= again ? 0 : bit; /* one of a letter is none of the record */
     w->letters.of[index]++;
 }
 
@@ -84,7 +87,7 @@ static bool read_all(sim_world *w)
 {
     int64_t from;
     memset(w->letters.of, 0, sizeof(w->letters.of));
-    memset(w->letters.seen, 0, w->model.send_count);
+    memset(w->letters.seen, 0, w->model.send_count * sizeof(*w->letters.seen));
     w->letters.next = 0;
     do {
         uint64_t token = 0;
@@ -151,7 +154,7 @@ bool world_letters_check(sim_world *w)
     if (w->model.gaps) {
         return true;
     }
-    w->letters.seen = calloc(w->model.send_count + 1, 1);
+    w->letters.seen = calloc(w->model.send_count + 1, sizeof(*w->letters.seen));
     if (w->letters.seen == NULL) {
         abort();
     }

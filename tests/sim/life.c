@@ -220,6 +220,7 @@ static void up(sim_world *w)
     w->sync_lost = false;
     w->starts++;
     world_event(w, SIM_EVENT_recovery);
+    world_segments_remember(w);
     if (world_audit(w, true)) {
         model_recovered(&w->model);
         world_named_recovered(w);
@@ -350,7 +351,7 @@ static bool ask_topics(sim_world *w, bool recovered)
     return world_wait(w, ask);
 }
 
-static bool ask_offsets(sim_world *w, uint32_t topic, bool recovered)
+bool world_offsets_ask(sim_world *w, uint32_t topic, bool recovered)
 {
     uint64_t token = 0;
     sim_ask *ask = world_ask(w, ASK_OFFSETS, 0, &token);
@@ -379,7 +380,8 @@ static int64_t fetch_from(sim_world *w, uint32_t topic, uint32_t partition, int6
     weir_fetch wanted = {.topic = weir_bytes_of(w->model.topics[topic].name),
                          .partition = partition,
                          .offset = offset,
-                         .bytes_max = AUDIT_BYTES};
+                         .bytes_max = AUDIT_BYTES,
+                         .peek = true};
     if (weir_port_fetch(w->ports[0], &wanted, NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);
         return -1;
@@ -456,7 +458,7 @@ bool world_audit(sim_world *w, bool recovered)
         if (of->exists != TOPIC_YES) {
             continue;
         }
-        if (!ask_offsets(w, topic, recovered)) {
+        if (!world_offsets_ask(w, topic, recovered)) {
             return false;
         }
         for (uint32_t p = 0; p < of->options.partitions; p++) {

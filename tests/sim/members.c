@@ -322,19 +322,21 @@ static void settle_items(sim_world *w, sim_member *member, const sim_settle *wit
     }
 }
 
-static weir_verb any_verb(sim_world *w)
+/* Of a stream most rejects are of what was committed past, and bury nothing: it has more of them. */
+static weir_verb any_verb(sim_world *w, const sim_member *member)
 {
+    bool stream = member != NULL && w->groups[member->group].model == WEIR_MODEL_STREAM;
     uint64_t which = below(w, 20);
-    return which < 13   ? WEIR_VERB_ACCEPT
-           : which < 16 ? WEIR_VERB_RELEASE
-           : which < 18 ? WEIR_VERB_REJECT
-                        : WEIR_VERB_RENEW;
+    return which < (stream ? 9 : 13)    ? WEIR_VERB_ACCEPT
+           : which < (stream ? 11 : 16) ? WEIR_VERB_RELEASE
+           : which < 18                 ? WEIR_VERB_REJECT
+                                        : WEIR_VERB_RENEW;
 }
 
 void world_group_settle(sim_world *w)
 {
-    sim_settle with = {.verb = any_verb(w)};
     sim_member *member = any_member(w, true);
+    sim_settle with = {.verb = any_verb(w, member)};
     if (member == NULL) {
         world_group_take(w);
         return;
@@ -359,8 +361,8 @@ void world_group_settle(sim_world *w)
 /* Under a lease that never was. */
 void world_group_settle_wrong(sim_world *w)
 {
-    sim_settle with = {.verb = any_verb(w), .count = 1};
     sim_member *member = any_member(w, true);
+    sim_settle with = {.verb = any_verb(w, member), .count = 1};
     if (member == NULL) {
         return;
     }
@@ -772,6 +774,9 @@ void world_groups_drain(sim_world *w)
     if (w->model.gaps || w->sync_lost || !list_now(w)) {
         return;
     }
+    if (!world_queues_within(w)) {
+        return;
+    }
     w->draining = true;
     for (int round = 0; round < DRAIN_ROUNDS && world_up(w) && owes(w); round++) {
         for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
@@ -785,7 +790,7 @@ void world_groups_drain(sim_world *w)
         }
     }
     w->drained = true;
-    if (world_up(w) && world_letters_check(w)) {
+    if (world_up(w) && world_letters_check(w) && world_queues_freed(w)) {
         (void)list_now(w);
         (void)world_settle(w, 2000000000);
     }

@@ -303,6 +303,8 @@ void model_topic_deleted(sim_model *model, uint32_t index)
     topic->grown = false;
     model->trims_gone |= topic->trims;
     topic->trims = false;
+    topic->removes = false;
+    topic->keeps = false;
     topic->compacts = false;
     for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
         log_reset(&topic->logs[p]);
@@ -373,12 +375,14 @@ static void topic_compare(sim_model *model, const model_topic *topic, const weir
         info->options.level == topic->options.level || info->options.level == topic->level_next;
     bool partitions = info->options.partitions == topic->options.partitions ||
                       info->options.partitions == topic->partitions_next;
-    if (!level || !partitions || info->id != topic->id) {
+    bool kind = info->options.kind == topic->options.kind;
+    if (!level || !partitions || !kind || info->id != topic->id) {
         model_fail(model,
-                   "[P7] topic %s is id %u level %d partitions %u, should be id %u level %d "
-                   "partitions %u",
-                   topic->name, info->id, info->options.level, info->options.partitions, topic->id,
-                   topic->options.level, topic->options.partitions);
+                   "[P7] topic %s is id %u kind %d level %d partitions %u, should be id %u kind %d "
+                   "level %d partitions %u",
+                   topic->name, info->id, info->options.kind, info->options.level,
+                   info->options.partitions, topic->id, topic->options.kind, topic->options.level,
+                   topic->options.partitions);
     }
 }
 

@@ -91,7 +91,9 @@ typedef struct model_topic {
     weir_level level_next; /* a change that is not answered; DEFAULT: none */
     uint32_t partitions_next;
     uint32_t changing; /* alterations and trims that are not answered: they go by its name */
-    bool trims;        /* retention may move its start */
+    bool trims;        /* its start may move: by retention, or since it is a queue */
+    bool removes;      /* records that nobody settled may go */
+    bool keeps;        /* not before each group has settled them */
     bool compacts;
     bool
         level_changed; /* since the last recovery: what is acknowledged may wait for older records */

@@ -289,6 +289,7 @@ static void op_fetch(sim_world *w)
                          .partition = ask->partition,
                          .offset = ask->offset,
                          .bytes_max = 1u << below(w, 18),
+                         .peek = true,
                          .wait_ms = one_in(w, 3) ? (uint32_t)below(w, 100) : 0};
     if (wanted.wait_ms > 0 && ask->offset >= ask->end) {
         world_event(w, SIM_EVENT_fetch_waited);
@@ -452,6 +453,7 @@ static sim_ask *ask_topic(sim_world *w, ask_kind kind, uint32_t topic, uint32_t 
 static void cleanup_choose(sim_world *w, weir_topic_options *options)
 {
     uint64_t how = below(w, 6);
+    bool queue = options->kind == WEIR_KIND_QUEUE;
     options->segment_bytes = one_in(w, 2) ? 4096 : 0;
     options->segment_ms = one_in(w, 3) ? 500 + (int64_t)below(w, 3000) : 0;
     if (how == 2 || how == 5) {
@@ -462,7 +464,7 @@ static void cleanup_choose(sim_world *w, weir_topic_options *options)
         options->retention_ms = 1000 + (int64_t)below(w, 20000);
         options->cleanup = WEIR_CLEANUP_DELETE;
     }
-    if (how >= 4) {
+    if (how >= 4 && !queue) {
         options->cleanup = how == 4 ? WEIR_CLEANUP_COMPACT : WEIR_CLEANUP_COMPACT_DELETE;
         options->delete_retention_ms = 1 + (int64_t)below(w, 5000);
     }
@@ -472,9 +474,41 @@ static void cleanup_choose(sim_world *w, weir_topic_options *options)
 static void cleanup_allow(sim_world *w, uint32_t topic, const weir_topic_options *options)
 {
     model_topic *of = &w->model.topics[topic];
-    of->trims |= options->retention_bytes > 0 || options->retention_ms > 0;
+    of->removes |= options->retention_bytes > 0 || options->retention_ms > 0;
+    of->trims |= of->removes || options->kind == WEIR_KIND_QUEUE;
     of->compacts |= (options->cleanup & WEIR_CLEANUP_COMPACT) != 0;
     w->events[SIM_EVENT_compacted_topic] += of->compacts ? 1 : 0;
+}
+
+void world_topic_creating(sim_world *w, uint32_t topic, const weir_topic_options *options)
+{
+    model_topic *of = &w->model.topics[topic];
+    of->exists = TOPIC_CREATING;
+    of->keeps = options->retention_unsettled == WEIR_UNSETTLED_KEEP &&
+                options->retention_unsettled_bytes == 0;
+    cleanup_allow(w, topic, options);
+    if (options->kind == WEIR_KIND_QUEUE) {
+        w->groups[MODEL_FREE_GROUPS + topic].exists = GROUP_CREATING;
+    }
+}
+
+void world_topic_deleting(sim_world *w, uint32_t topic)
+{
+    w->model.topics[topic].exists = TOPIC_DELETING;
+    model_loosen(&w->model, topic);
+    if (world_is_queue(w, topic)) {
+        w->groups[MODEL_FREE_GROUPS + topic].exists = GROUP_DELETING;
+    }
+}
+
+/* Retention leaves what groups have not settled: all of it, or little. */
+static void keep_choose(sim_world *w, weir_topic_options *options)
+{
+    bool removes = options->retention_bytes > 0 || options->retention_ms > 0;
+    if (options->kind == WEIR_KIND_LOG && removes && !one_in(w, 3)) {
+        options->retention_unsettled = WEIR_UNSETTLED_KEEP;
+        options->retention_unsettled_bytes = one_in(w, 3) ? 4096 + (int64_t)below(w, 20000) : 0;
+    }
 }
 
 static void op_create(sim_world *w)
@@ -488,14 +522,16 @@ static void op_create(sim_world *w)
     }
     ask->options = (weir_topic_options){.partitions = 1 + (uint32_t)below(w, 3),
                                         .level = (weir_level)(1 + below(w, 3))};
+    ask->options.kind = one_in(w, 3) ? WEIR_KIND_QUEUE : WEIR_KIND_LOG;
     cleanup_choose(w, &ask->options);
+    keep_choose(w, &ask->options);
     weir_err err = weir_port_topic_create(
         w->ports[port], weir_bytes_of(w->model.topics[topic].name), &ask->options, NULL, token);
-    world_say(w, "    topic %u level %d partitions %u: %s, ask %u", topic, ask->options.level,
+    world_say(w, "    topic %u%s level %d partitions %u: %s, ask %u", topic,
+              ask->options.kind == WEIR_KIND_QUEUE ? " a queue" : "", ask->options.level,
               ask->options.partitions, weir_err_name(err), (unsigned)token);
     if (err == WEIR_OK) {
-        w->model.topics[topic].exists = TOPIC_CREATING;
-        cleanup_allow(w, topic, &ask->options);
+        world_topic_creating(w, topic, &ask->options);
     } else {
         world_ask_drop(w, ask);
     }
@@ -536,8 +572,7 @@ static void op_delete(sim_world *w)
     }
     if (weir_port_topic_delete(w->ports[port], weir_bytes_of(w->model.topics[topic].name), NULL,
                                token) == WEIR_OK) {
-        w->model.topics[topic].exists = TOPIC_DELETING;
-        model_loosen(&w->model, topic);
+        world_topic_deleting(w, topic);
     } else {
         world_ask_drop(w, ask);
     }
@@ -579,6 +614,7 @@ static void op_alter(sim_world *w)
         ask->options.partitions = of->options.partitions + 1;
         of->partitions_next = ask->options.partitions;
     } else {
+        ask->options.kind = of->options.kind;
         cleanup_choose(w, &ask->options);
         cleanup_allow(w, topic, &ask->options);
     }
@@ -606,6 +642,8 @@ static void op_trim(sim_world *w)
     int64_t known = model_known_end(&w->model, topic, ask->partition) - log->start;
     ask->offset = log->start + (int64_t)below(w, (uint64_t)(known > 0 ? known : 0) + 1);
     of->trims = true;
+    of->removes = true;
+    of->keeps = false;
     if (weir_port_topic_trim(w->ports[port], weir_bytes_of(of->name), ask->partition, ask->offset,
                              NULL, token) != WEIR_OK) {
         world_ask_drop(w, ask);

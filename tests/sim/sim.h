@@ -26,7 +26,8 @@ enum {
     SIM_NAMED = 64,
     SIM_MEMBER_PORTS = 2, /* of members alone: they may close */
     SIM_PORTS = MODEL_PORTS + SIM_MEMBER_PORTS,
-    SIM_MEMBERS = 8,
+    SIM_MEMBERS = MODEL_GROUPS + 2, /* at the end each group has one */
+    SIM_SEGMENTS = 1024,
     SIM_HELD = 64,
     SIM_ITEMS = 12
 };
@@ -140,6 +141,20 @@ typedef struct sim_op {
     X(position_removed)                                                                            \
     X(client_committed)                                                                            \
     X(member_came_back)                                                                            \
+    X(queue_made)                                                                                  \
+    X(queue_made_again)                                                                            \
+    X(queue_deleted)                                                                               \
+    X(queue_deleted_owing)                                                                         \
+    X(queue_published)                                                                             \
+    X(queue_batch)                                                                                 \
+    X(queue_refused)                                                                               \
+    X(queue_peeked)                                                                                \
+    X(queue_start_moved)                                                                           \
+    X(queue_freed)                                                                                 \
+    X(overflow_dropped)                                                                            \
+    X(overflow_letter)                                                                             \
+    X(limit_kept)                                                                                  \
+    X(unsettled_kept)                                                                              \
     X(mode_changed)                                                                                \
     X(group_altered)                                                                               \
     X(group_drained)                                                                               \
@@ -154,6 +169,7 @@ typedef struct sim_op {
     X(live_published)                                                                              \
     X(topic_created)                                                                               \
     X(topic_deleted)                                                                               \
+    X(topic_deleted_under_group)                                                                   \
     X(topic_created_again)                                                                         \
     X(level_changed)                                                                               \
     X(partitions_added)                                                                            \
@@ -238,6 +254,7 @@ typedef enum ask_kind {
     ASK_GROUP_ALTER,
     ASK_GROUP_LIST,
     ASK_GROUP_DEAD,
+    ASK_QUEUE_SET, /* the group of a queue, before anybody joins it */
     ASK_LETTERS,
     ASK_JOIN,
     ASK_LEAVE,
@@ -381,7 +398,7 @@ typedef struct sim_member {
 /* What stands in the topic of dead letters: letters.c. */
 typedef struct sim_letters {
     uint64_t of[MODEL_GROUPS]; /* of the group as it is called now */
-    uint8_t *seen;             /* by send: a bit for each group */
+    uint16_t *seen;            /* by send: a bit for each group */
     int64_t next;
     int64_t most; /* so many were ever seen */
     bool missing; /* there is no such topic */
@@ -400,8 +417,12 @@ typedef struct sim_world {
     sim_member members[SIM_MEMBERS];
     sim_settle settles[SIM_ASKS]; /* by ask */
     bool draining;
-    bool drained;                        /* nothing may be pending */
-    uint64_t pending[MODEL_GROUPS];      /* as told last */
+    bool drained;                           /* nothing may be pending */
+    uint64_t pending[MODEL_GROUPS];         /* as told last */
+    uint64_t segments_before[SIM_SEGMENTS]; /* hashes of their paths at this life's start */
+    uint32_t segments_before_count;
+    uint32_t lists;                      /* of groups, that were asked for */
+    bool over[MODEL_GROUPS];             /* more than its limit, of what nobody holds */
     uint64_t letter_fates[MODEL_GROUPS]; /* the same; UINT64_MAX: not told */
     sim_letters letters;
     sim_ask asks[SIM_ASKS];
@@ -506,6 +527,7 @@ void world_named_crashed(sim_world *w);
 void world_named_recovered(sim_world *w); /* the model knows what is left */
 
 /* groups.c, members.c */
+bool world_is_read(const sim_world *w, uint32_t topic); /* by a group that reads others, too */
 void world_group_create(sim_world *w);
 void world_group_make(sim_world *w, weir_model model);
 void world_group_join(sim_world *w);
@@ -522,6 +544,21 @@ void world_group_alter(sim_world *w);
 void world_group_reset(sim_world *w);
 void world_group_delete(sim_world *w);
 void world_group_list(sim_world *w);
+/* queues.c: topics of kind queue. */
+static inline bool world_is_queue(const sim_world *w, uint32_t topic)
+{
+    return topic < MODEL_TOPICS && w->model.topics[topic].options.kind == WEIR_KIND_QUEUE;
+}
+void world_queue_created(sim_world *w, const sim_ask *ask); /* the topic */
+void world_queue_deleted(sim_world *w, uint32_t topic);
+void world_queue_sent(sim_world *w, const sim_ask *ask, const weir_completion *done);
+void world_queue_refused(sim_world *w, uint32_t send);
+void world_start_told(sim_world *w, uint32_t topic, uint32_t partition, int64_t start);
+void world_segments_remember(sim_world *w); /* at a start */
+bool world_queues_freed(sim_world *w);      /* [Q2]; false: it broke off */
+bool world_queues_within(sim_world *w);     /* [Q5] */
+/* What a topic of either kind may begin at now. */
+bool world_offsets_ask(sim_world *w, uint32_t topic, bool recovered);
 void world_group_answered(sim_world *w, sim_ask *ask, const weir_completion *done);
 void world_group_assigned(sim_world *w, const weir_assigned *assigned);
 void world_groups_forget(sim_world *w); /* the process is dead */
@@ -554,6 +591,9 @@ void world_fault_flip_journal(sim_world *w);
 void world_fault_heads(sim_world *w);
 
 /* ops.c */
+/* It was asked for. */
+void world_topic_creating(sim_world *w, uint32_t topic, const weir_topic_options *options);
+void world_topic_deleting(sim_world *w, uint32_t topic);
 /* A topic in that state, by chance; MODEL_NONE: there is none. */
 uint32_t world_any_topic(sim_world *w, model_exists exists);
 void world_batch_to(sim_world *w, uint32_t topic, uint32_t partition, uint32_t count,

@@ -295,6 +295,92 @@ static void files_go_only_when_no_start_can_want_them(void **state)
     life_end(&l);
 }
 
+static weir_err unlink_but_of_the_first(weir_env *env, const char *path)
+{
+    return strstr(path, "/00000000000000000000.log") != NULL ? WEIR_IO
+                                                             : life_own->unlink(env, path);
+}
+
+static void a_segment_that_cannot_be_removed_keeps_no_other(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    declare(l.f.port, "t", WEIR_LEVEL_DISK);
+    life_fill(&l, "t/a", 40, 1000, &number);
+    life_checkpoints(&l, 1);
+    life_segments(&l, 1, 5);
+    for (int i = 0; i < 3; i++) { /* what a start sweeps is swept */
+        life_fill(&l, "t/a", 1, 1000, &number);
+        life_checkpoints(&l, 1);
+    }
+    life_ops.unlink = unlink_but_of_the_first;
+    assert_int_equal(life_trim(&l, "t", 40), WEIR_OK);
+    for (int i = 0; i < 1000 && life_files(&l, 1, 0, ".log") > 3; i++) {
+        life_turn_clock(2000);
+        (void)weir_port_wait(l.f.port, 5);
+    }
+    assert_true(life_files(&l, 1, 0, ".log") <= 3); /* this one, and what came in later */
+    assert_int_equal(life_files(&l, 1, 0, "00000000000000000000.log"), 1);
+    life_ops.unlink = life_own->unlink;
+    life_end(&l);
+}
+
+/* A disk that has no room for what goes to segments. */
+static _Atomic(weir_file *) no_room_for;
+static _Atomic unsigned no_room_told;
+
+static weir_err open_segment(weir_env *env, const char *path, unsigned flags, weir_file **file)
+{
+    size_t len = strlen(path);
+    weir_err err = life_own->file_open(env, path, flags, file);
+    bool segment = strstr(path, "/log/") != NULL && strcmp(path + len - 4, ".log") == 0;
+    if (err == WEIR_OK && segment && (flags & WEIR_OPEN_CREATE) != 0) {
+        no_room_for = *file;
+    }
+    return err;
+}
+
+static weir_err write_without_room(weir_env *env, weir_file *file, const struct iovec *iov,
+                                   int count, uint64_t offset)
+{
+    if (file == no_room_for) {
+        no_room_told++;
+        return WEIR_DISK_FULL;
+    }
+    return life_own->file_write(env, file, iov, count, offset);
+}
+
+static void a_segment_that_found_no_room_leaves_no_file(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    no_room_for = NULL;
+    no_room_told = 0;
+    life_ops.file_open = open_segment;
+    life_ops.file_write = write_without_room;
+    life_ops.file_write_stream = write_without_room;
+    declare(l.f.port, "t", WEIR_LEVEL_DISK);
+    life_fill(&l, "t/a", 12, 1000, &number);
+    for (int i = 0; no_room_told == 0; i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        life_turn_clock(61000);
+        (void)weir_port_wait(l.f.port, 1);
+    }
+    for (int i = 0; i < 1000 && life_files(&l, 1, 0, "") > 1; i++) {
+        (void)weir_port_wait(l.f.port, 1);
+    }
+    assert_int_equal(life_files(&l, 1, 0, ""), 1); /* the folder alone */
+    life_ops.file_open = life_own->file_open;
+    life_ops.file_write = life_own->file_write;
+    life_ops.file_write_stream = life_own->file_write_stream;
+    life_segments(&l, 1, 3); /* there is room again */
+    life_end(&l);
+}
+
 static void leftovers_of_a_killed_run_are_swept(void **state)
 {
     life_fixture l;
@@ -461,6 +547,8 @@ int main(void)
         cmocka_unit_test(one_that_begins_below_the_start_of_an_emptied_topic_is_told),
         cmocka_unit_test(an_owed_run_below_the_start_is_told_as_dropped),
         cmocka_unit_test(files_go_only_when_no_start_can_want_them),
+        cmocka_unit_test(a_segment_that_cannot_be_removed_keeps_no_other),
+        cmocka_unit_test(a_segment_that_found_no_room_leaves_no_file),
         cmocka_unit_test(leftovers_of_a_killed_run_are_swept),
         cmocka_unit_test(a_wall_clock_that_jumped_ahead_expires_nothing_at_a_start),
         cmocka_unit_test(nothing_expires_while_the_wall_clock_is_far_behind),

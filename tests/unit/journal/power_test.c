@@ -332,6 +332,47 @@ static void units_that_make_room_fit_when_nothing_else_does(void **state)
     reserve_bytes = 0;
 }
 
+/* Settling alone must not use up what a trim needs to make room. */
+static void the_last_part_of_the_reserve_is_left_to_units_that_free_disk(void **state)
+{
+    (void)state;
+    reserve_bytes = TEST_FILE_BYTES;
+    for (int mode = WEIR_SYNC_INLINE; mode <= WEIR_SYNC_THREAD; mode++) {
+        disk_env *disk = disk_create(8);
+        promise p = {.kept_from = 1};
+        weir_journal *journal = reopen(disk, (weir_sync_mode)mode, 1, &p);
+        settle(disk, journal);
+        disk->capacity_bytes = disk_used(disk);
+        uint64_t added = 0;
+        while (weir_journal_room_reserve(journal, 300) == WEIR_OK) {
+            added = unit_add(journal, 100);
+            (void)weir_journal_flush(journal, true);
+            settle(disk, journal);
+        }
+        assert_int_equal(weir_journal_room(journal, 300), WEIR_DISK_FULL);
+        assert_int_equal(weir_journal_room_reserve(journal, 300), WEIR_DISK_FULL);
+        int last = 0;
+        while (weir_journal_room_last(journal, 300) == WEIR_OK) {
+            unit_force(journal, 100);
+            added = weir_journal_last(journal);
+            (void)weir_journal_flush(journal, true);
+            settle(disk, journal);
+            assert_int_equal(weir_journal_durable(journal), added);
+            last++;
+        }
+        assert_true(last >= 2); /* a quarter of 64 KiB, a page or two for each */
+        assert_int_equal(weir_journal_state(journal), WEIR_OK);
+        weir_journal_abandon(journal);
+        disk_restart(disk);
+        disk->capacity_bytes = 0;
+        journal = reopen(disk, (weir_sync_mode)mode, 2, &p);
+        assert_int_equal(weir_journal_last(journal), added);
+        weir_journal_abandon(journal);
+        disk_destroy(disk);
+    }
+    reserve_bytes = 0;
+}
+
 /* What was taken when nobody knew that the disk is full goes to the reserve; nothing after it does. */
 static void what_was_taken_already_does_not_wait_for_room(void **state)
 {
@@ -678,6 +719,7 @@ int main(void)
         cmocka_unit_test(a_failed_write_stops_writing_for_good),
         cmocka_unit_test(a_full_disk_refuses_waits_and_goes_on_by_itself),
         cmocka_unit_test(units_that_make_room_fit_when_nothing_else_does),
+        cmocka_unit_test(the_last_part_of_the_reserve_is_left_to_units_that_free_disk),
         cmocka_unit_test(what_was_taken_already_does_not_wait_for_room),
         cmocka_unit_test(a_power_cut_on_a_full_disk_with_a_reserve_loses_nothing_durable),
         cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),

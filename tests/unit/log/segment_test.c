@@ -334,6 +334,19 @@ static void a_removed_segment_is_read_by_who_keeps_it(void **test)
     weir_segment_drop(kept);
 }
 
+/* A start may find in the journal what a life before removed already, folder and all. */
+static void a_segment_whose_folder_is_gone_counts_as_removed(void **test)
+{
+    fixture *f = *test;
+    weir_segment *segment = made(f, 10);
+    assert_int_equal(unlink(f->log_path), 0);
+    assert_int_equal(unlink(f->heads_path), 0);
+    assert_int_equal(rmdir(f->dir), 0);
+    assert_int_equal(weir_segment_remove(segment), WEIR_OK);
+    weir_segment_drop(segment);
+    assert_int_equal(mkdir(f->dir, 0700), 0); /* teardown's */
+}
+
 /* Damage. */
 
 static uint8_t *file_load(const char *path, size_t *len)
@@ -915,6 +928,7 @@ int main(void)
         SEGMENT_TEST(bytes_behind_the_state_are_not_there_and_are_cut),
         SEGMENT_TEST(making_one_again_removes_what_was_there),
         SEGMENT_TEST(a_removed_segment_is_read_by_who_keeps_it),
+        SEGMENT_TEST(a_segment_whose_folder_is_gone_counts_as_removed),
         SEGMENT_TEST(a_damaged_byte_of_the_log_costs_its_batch_and_no_more),
         SEGMENT_TEST(a_damaged_byte_of_the_heads_costs_nothing),
         SEGMENT_TEST(files_cut_at_any_byte_lose_only_what_is_cut),
