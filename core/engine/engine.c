@@ -27,6 +27,9 @@ enum {
     ROOM_LEAST_BYTES = 4096,         /* with less room than this for a unit the disk is full */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     UNASKED_NS = 1000 * 1000, /* what nobody waits for is written so long after, at the latest */
+    SETTLED_NS = 1000 * 1000, /* how long settlements wait for a sync that others want */
+    SYNCS_SHARED_NS = 400 * 1000, /* while such syncs come at least so often */
+    MEAN_WEIGHT = 8,              /* one part in so many is the newest sample */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
     COMPARE_NS = 10 * 1000 * 1000, /* the term is compared this often in turns that write nothing */
@@ -373,6 +376,30 @@ static void turn_uncovered(weir_engine *engine)
     engine->os_covered = covered;
 }
 
+/* Whether settlements wait for the sync of a publish that will come in a moment, rather than have one
+ * of their own, for which that publish would have to wait. */
+static bool settled_waits(const weir_engine *engine)
+{
+    uint64_t since_ns = engine->now_ns - engine->disk_asked_ns;
+    return engine->disk_asked_mean < SYNCS_SHARED_NS && since_ns < 2 * engine->disk_asked_mean &&
+           engine->now_ns - engine->settled_ns < SETTLED_NS;
+}
+
+/* Whether a sync is wanted now by those that wait for the disk. */
+static bool turn_wants_sync(weir_engine *engine)
+{
+    bool durable = weir_journal_durable(engine->journal) >= weir_journal_last(engine->journal);
+    if (engine->disk_wanted && !durable) {
+        const uint64_t most_ns = 2 * SYNCS_SHARED_NS;
+        uint64_t since_ns = engine->now_ns - engine->disk_asked_ns;
+        uint64_t mean = engine->disk_asked_ns == 0 ? most_ns : engine->disk_asked_mean;
+        since_ns = since_ns < most_ns ? since_ns : most_ns;
+        engine->disk_asked_mean = mean - mean / MEAN_WEIGHT + since_ns / MEAN_WEIGHT;
+        engine->disk_asked_ns = engine->now_ns;
+    }
+    return !durable && (engine->disk_wanted || (engine->settled_ns != 0 && !settled_waits(engine)));
+}
+
 /* Ends the unit and writes what waits. It is synced when somebody waits for the disk; records at `os`
  * are when they are due, and then nobody waits for that. */
 static void turn_write(weir_engine *engine)
@@ -386,7 +413,7 @@ static void turn_write(weir_engine *engine)
     interval_ns = UINT64_MAX;
 #endif
     bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >= interval_ns;
-    bool sync = last > weir_journal_durable(journal) && engine->disk_wanted;
+    bool sync = turn_wants_sync(engine);
     weir_err state = WEIR_OK;
     if (sync || (!due && last > weir_journal_written(journal))) {
         state = weir_journal_flush(journal, sync);
@@ -396,7 +423,9 @@ static void turn_write(weir_engine *engine)
     engine->unasked_ns = 0;
     turn_term(engine);
     turn_health(engine, state);
-    engine->disk_wanted = engine->disk_wanted && weir_journal_durable(journal) < last;
+    bool durable = weir_journal_durable(journal) >= last;
+    engine->disk_wanted = engine->disk_wanted && !durable;
+    engine->settled_ns = durable ? 0 : engine->settled_ns;
     turn_uncovered(engine);
 }
 
@@ -512,6 +541,10 @@ static void set_deadline(weir_engine *engine)
     for (weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
         weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);
         deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
+    }
+    uint64_t settled = engine->settled_ns + SETTLED_NS;
+    if (engine->settled_ns != 0 && engine->now_ns < settled && settled < deadline) {
+        deadline = settled;
     }
     if (engine->unasked_ns != 0 && engine->unasked_ns < deadline) {
         deadline = engine->unasked_ns;
