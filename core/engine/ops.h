@@ -288,6 +288,12 @@ void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
 /* produce.c */
+/* turn_write.c */
+enum { WEIR_SETTLED_NS = 1000 * 1000 }; /* how long settlements wait for a sync that others want */
+void weir_turn_write(weir_engine *engine); /* no unit is open */
+void weir_turn_term(weir_engine *engine);  /* is this still our directory? */
+void weir_turn_mark(weir_engine *engine);  /* of an idle journal */
+
 enum { WEIR_TOGETHER_MAX = 16 }; /* operations that look ahead together */
 void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count);
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
