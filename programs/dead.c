@@ -28,7 +28,8 @@ enum {
     FETCH_BYTES = 1048576,
     WAIT_MS = 1000,
     NAME_MAX_BYTES = 768, /* a queue's name, each byte of it as three */
-    CELL_MAX = 300
+    CELL_MAX = 300,
+    WHY_MAX = 256 /* what a story keeps of a reason */
 };
 
 typedef struct letters {
@@ -263,14 +264,14 @@ static weir_exit letters_list(letters *own, weir_output output)
  */
 
 /* The record as it was, at the end of its queue. */
-static weir_err letter_publish(letters *own, const weir_client_record *record)
+static weir_err letter_publish(letters *own, const weir_client_record *record,
+                               weir_published *where)
 {
     weir_header *headers = calloc(record->header_count + 1, sizeof(*headers));
     weir_publish copy = {.topic = weir_bytes_of(own->queue),
                          .key = record->key,
                          .value = record->value,
                          .headers = headers};
-    weir_published where;
     if (headers == NULL) {
         return WEIR_NO_MEMORY;
     }
@@ -279,23 +280,45 @@ static weir_err letter_publish(letters *own, const weir_client_record *record)
             headers[copy.header_count++] = record->headers[i];
         }
     }
-    weir_err err = weir_client_publish(own->client, &copy, &where);
+    weir_err err = weir_client_publish(own->client, &copy, where);
     free(headers);
     return err;
 }
 
+/* Done with, in words that `weir why` tells of the letter. */
+static weir_err letter_accept(letters *own, const weir_client_record *record, const char *why)
+{
+    const weir_settle_range range = {.topic = record->topic,
+                                     .partition = record->partition,
+                                     .first = record->offset,
+                                     .last = record->offset,
+                                     .lease = record->lease};
+    const weir_settle settle = {.verb = WEIR_VERB_ACCEPT,
+                                .ranges = &range,
+                                .range_count = 1,
+                                .epoch = record->epoch,
+                                .reason = weir_bytes_of(why)};
+    return weir_client_settle(own->client, record->member, &settle, NULL);
+}
+
 static weir_err letter_settle(letters *own, uint32_t index, bool replay)
 {
+    char why[WHY_MAX] = "another queue's";
     weir_client_record record;
     weir_err err = weir_client_lease_record(own->client, index, &record);
     if (err == WEIR_OK && is_of(own, &record)) {
-        err = replay ? letter_publish(own, &record) : WEIR_OK;
+        weir_published where = {.offset = -1};
+        err = replay ? letter_publish(own, &record, &where) : WEIR_OK;
         own->done += err == WEIR_OK;
+        snprintf(why, sizeof(why), "discarded");
+        if (replay) {
+            snprintf(why, sizeof(why), "replayed: %.200s %" PRIu32 " %" PRId64, own->queue,
+                     where.partition, where.offset);
+        }
         /* its spans were valid until the publish */
         err = err == WEIR_OK ? weir_client_lease_record(own->client, index, &record) : err;
     }
-    return err == WEIR_OK ? weir_client_settle_record(own->client, &record, WEIR_VERB_ACCEPT, NULL)
-                          : err;
+    return err == WEIR_OK ? letter_accept(own, &record, why) : err;
 }
 
 /* Until nothing more comes: what is not in memory has WAIT_MS to be read. */

@@ -116,9 +116,11 @@ static bool setting_read(const weir_arguments *arguments, const weir_group_setti
                                        &value)) {
         return false;
     }
-    if (!weir_group_setting_fits(row, value)) {
-        weir_say("--%s: %lld is not from %lld to %lld %s", flag, value, (long long)row->least,
-                 (long long)row->most, row->unit);
+    bool zero = !words && value == 0 && row->least > 0 && weir_arguments_has(arguments, flag);
+    if (zero || !weir_group_setting_fits(row, value)) {
+        weir_say("--%s: %lld is not from %lld to %lld %s%s%s", flag, value, (long long)row->least,
+                 (long long)row->most, row->unit, row->endless ? ", or -1 for no limit" : "",
+                 zero ? "; leave it out for what is in force, or the default" : "");
         return false;
     }
     weir_group_setting_put(options, row, value);

@@ -101,12 +101,13 @@ void weir_groups_print(const weir_client_groups *groups, weir_output output)
 /* ---- Partitions and members -------------------------------------------------------------------
  */
 
-static void lag_rows(weir_rows *rows, const weir_group_info *group)
+/* `bytes`: in place of the owner, which queues do not have. */
+static void lag_rows(weir_rows *rows, const weir_group_info *group, bool bytes)
 {
     for (uint32_t i = 0; i < group->partition_count; i++) {
         const weir_group_partition *part = &group->partitions[i];
         bool owned = part->owner >= 0 && (uint32_t)part->owner < group->member_count;
-        number_text numbers[7];
+        number_text numbers[8];
         char name[TEXT_MAX];
         char topic[TEXT_MAX];
         char owner[TEXT_MAX];
@@ -119,7 +120,9 @@ static void lag_rows(weir_rows *rows, const weir_group_info *group)
                                seconds(numbers[4], part->lag_ms),
                                count(numbers[5], part->leased),
                                count(numbers[6], part->delayed),
-                               owned ? text_of(owner, group->members[part->owner].name) : NULL};
+                               bytes && part->bytes >= 0 ? number(numbers[7], part->bytes)
+                               : owned ? text_of(owner, group->members[part->owner].name)
+                                       : NULL};
         weir_rows_add(rows, cells);
     }
 }
@@ -130,9 +133,20 @@ void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
                                           "lag#",  "lag_s#", "leased#",    "delayed#",   "owner"};
     weir_rows *rows = weir_rows_create(columns, 10);
     for (uint32_t i = 0; i < groups->count; i++) {
-        lag_rows(rows, &groups->groups[i]);
+        lag_rows(rows, &groups->groups[i], false);
     }
     weir_rows_print(rows, output, stdout);
+    weir_rows_destroy(rows);
+}
+
+/* The same of one queue, with bytes. */
+static void queue_print(const weir_group_info *group)
+{
+    static const char *const columns[] = {"group", "topic",  "partition#", "committed#", "end#",
+                                          "lag#",  "lag_s#", "leased#",    "delayed#",   "bytes#"};
+    weir_rows *rows = weir_rows_create(columns, 10);
+    lag_rows(rows, group, true);
+    weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
     weir_rows_destroy(rows);
 }
 
@@ -373,6 +387,9 @@ static void json_partition(const weir_group_info *group, const weir_group_partit
     json_number("lag_ms", part->lag_ms);
     json_number("leased", (int64_t)part->leased);
     json_number("delayed", (int64_t)part->delayed);
+    if (part->bytes >= 0) {
+        json_number("bytes", part->bytes);
+    }
     json_text("owner", owned ? group->members[part->owner].name : WEIR_BYTES_NULL);
     json_text("metadata", part->metadata);
     json_fates(part->fates);
@@ -428,7 +445,11 @@ void weir_group_info_print(const weir_group_info *group, weir_output output)
     }
     settings_print(group);
     fputc('\n', stdout);
-    weir_groups_lag_print(&one, WEIR_OUTPUT_TABLE);
+    if (group->options.model == WEIR_MODEL_QUEUE) {
+        queue_print(group);
+    } else {
+        weir_groups_lag_print(&one, WEIR_OUTPUT_TABLE);
+    }
     fputc('\n', stdout);
     members_print(group);
     fputc('\n', stdout);

@@ -360,6 +360,14 @@ static bool told(problem *own, weir_err err)
             own->group, own->group);
         return true;
     }
+    if (err == WEIR_DISK_FULL) {
+        add(&own->out,
+            "%s: the gateway's disk is full, and there is no room left to write down who has which "
+            "record: `weir topic trim TOPIC --before end` and `weir topic rm TOPIC` make room, or "
+            "free some outside Weir; writing resumes by itself",
+            own->group);
+        return true;
+    }
     if (own->asked == NULL || (!there && own->doing == WEIR_GROUP_ALTERS)) {
         return false;
     }

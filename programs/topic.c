@@ -352,15 +352,19 @@ weir_exit weir_run_topic_rm(const weir_arguments *arguments)
 
 static void topics_print(const weir_client_topics *topics, weir_output output)
 {
-    static const char *const columns[] = {"topic",   "partitions#",       "durability",
-                                          "nested#", "partition_levels#", "held_bytes#"};
-    weir_rows *rows = weir_rows_create(columns, 6);
+    static const char *const columns[] = {"topic",      "kind",    "partitions#",
+                                          "durability", "nested#", "partition_levels#",
+                                          "held_bytes#"};
+    weir_rows *rows = weir_rows_create(columns, 7);
     for (uint32_t i = 0; i < topics->count; i++) {
         const weir_topic_info *topic = &topics->topics[i];
         char partitions[16];
         char levels[16];
         char held[24];
         const char *cells[] = {topic->name,
+                               weir_topic_kind_name(topic->options.kind == WEIR_KIND_QUEUE
+                                                        ? WEIR_KIND_QUEUE
+                                                        : WEIR_KIND_LOG),
                                partitions,
                                weir_level_name(topic->options.level),
                                topic->options.nested ? "true" : "false",

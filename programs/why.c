@@ -153,6 +153,23 @@ static void standing_print(const weir_client_story *story, const weir_standing *
     fputc('\n', stdout);
 }
 
+/* Where the dead letters stand that it became, and how their story goes on. */
+static void letters_print(const weir_client_story *story)
+{
+    for (uint32_t i = 0; i < story->count; i++) {
+        const weir_fate_line *line = &story->lines[i];
+        if (line->letter_topic.ptr != NULL) {
+            int len = (int)line->letter_topic.len;
+            const char *topic = (const char *)line->letter_topic.ptr;
+            printf("\nits dead letter of %.*s: %.*s partition %" PRIu32 " offset %" PRId64
+                   "; `weir why %.*s %" PRIu32 " %" PRId64 "` goes on\n",
+                   (int)line->group.len, (const char *)line->group.ptr, len, topic,
+                   line->letter_partition, line->letter_offset, len, topic, line->letter_partition,
+                   line->letter_offset);
+        }
+    }
+}
+
 static void story_print(const weir_arguments *arguments, const weir_client_story *story)
 {
     char from[TIME_BYTES];
@@ -170,6 +187,7 @@ static void story_print(const weir_arguments *arguments, const weir_client_story
         fputc('\n', stdout);
         lines_print(story, WEIR_OUTPUT_TABLE);
     }
+    letters_print(story);
     fputs(story->standing_count > 0 ? "\n" : "", stdout);
     for (uint32_t i = 0; i < story->standing_count; i++) {
         standing_print(story, &story->standings[i]);
@@ -200,7 +218,16 @@ static void json_line(const weir_fate_line *line)
     json_text("member", line->member);
     json_text("origin", line->origin);
     json_text("reason", line->reason);
-    printf(",\"leased\":%" PRIu32 ",\"failed\":%" PRIu32 "}", line->leased, line->failed);
+    printf(",\"leased\":%" PRIu32 ",\"failed\":%" PRIu32 ",\"letter\":", line->leased,
+           line->failed);
+    if (line->letter_topic.ptr == NULL) {
+        fputs("null}", stdout);
+        return;
+    }
+    fputs("{\"topic\":", stdout);
+    weir_json_string(stdout, line->letter_topic);
+    printf(",\"partition\":%" PRIu32 ",\"offset\":%" PRId64 "}}", line->letter_partition,
+           line->letter_offset);
 }
 
 static void json_standing(const weir_standing *standing)

@@ -130,7 +130,8 @@ static weir_err settings_read(const reading *from, const weir_raw_group *raw,
             if (!number_read(texts[i], &value) || value < 1 || value > 2) {
                 return refuse(from, rows[i].name, texts[i], "1 (yes) or 2 (no)");
             }
-        } else if (!number_read(texts[i], &value) || !weir_group_setting_fits(&rows[i], value)) {
+        } else if (!number_read(texts[i], &value) || !weir_group_setting_fits(&rows[i], value) ||
+                   (value == 0 && rows[i].least > 0)) {
             return weir_fault_fill(
                 from->fault, WEIR_INVALID, from->config->file, place.line, place.column,
                 "%s: \"%.64s\" is not a number from %lld to %lld %s%s", rows[i].name, texts[i],

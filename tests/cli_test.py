@@ -349,10 +349,10 @@ class Topics(Case):
         self.weir("topic", "set", "a", "-d", "disk")
         out, _ = self.weir("topic", "ls", "--json")
         self.assertEqual(
-            json.loads(out), [{"topic": "a", "partitions": 2, "durability": "disk", "nested": False, "partition_levels": 0, "held_bytes": 0}]
+            json.loads(out), [{"topic": "a", "kind": "log", "partitions": 2, "durability": "disk", "nested": False, "partition_levels": 0, "held_bytes": 0}]
         )
         out, _ = self.weir("topic", "ls")
-        self.assertRegex(out, r"(?m)^a +2 +disk +false +0 +0$")
+        self.assertRegex(out, r"(?m)^a +log +2 +disk +false +0 +0$")
         self.weir("topic", "rm", "a")
         self.weir("topic", "info", "a", code=NOT_FOUND)
         self.weir("topic", "rm", "a", code=NOT_FOUND)

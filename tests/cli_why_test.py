@@ -22,6 +22,9 @@ class Why(cli_test.Case):
     def group(self, *arguments):
         self.weir("group", *arguments, "--data", self.gateway.data)
 
+    def queue(self, *arguments):
+        self.weir("queue", *arguments, "--data", self.gateway.data)
+
     def story(self, offset, *arguments, topic="orders"):
         out, _ = self.weir("why", topic, "0", str(offset), "--json", *arguments)
         return json.loads(out)
@@ -77,6 +80,40 @@ class Why(cli_test.Case):
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
         self.weir("topic", "rm", "orders")
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
+
+    def test_a_dead_letter_is_named_and_so_is_what_came_of_it(self):
+        self.weir("topic", "create", "dead")
+        self.queue("create", "jobs", "--dead-letter", "dead", "--delivery-limit", "1")
+        self.weir("pub", "jobs", "-l", stdin="a\nb\nc\n")
+        self.group("join", "jobs", "-C", "3", "-x", "exit 1")
+        for offset in range(3):
+            last = self.story(offset, topic="jobs")["lines"][-1]
+            self.assertEqual(last["event"], "dead-lettered")
+            self.assertEqual(last["letter"], {"topic": "dead", "partition": 0, "offset": offset})
+        out, _ = self.weir("why", "jobs", "0", "1")
+        self.assertIn("its dead letter of jobs: dead partition 0 offset 1; `weir why dead 0 1` goes on", out)
+        self.queue("dead", "replay", "jobs", "-C", "1")
+        self.queue("dead", "discard", "jobs", "-C", "1")
+        replayed, discarded = (self.story(offset, topic="dead")["lines"][-1] for offset in range(2))
+        self.assertEqual((replayed["event"], replayed["reason"]), ("accepted", "replayed: jobs 0 3"))
+        self.assertEqual((discarded["event"], discarded["reason"]), ("accepted", "discarded"))
+        self.assertIsNone(discarded["letter"])
+
+    def test_a_reset_tells_what_it_passed_over_and_what_comes_again(self):
+        self.orders(6)
+        self.group("join", "mail", "--name", "worker-1", "-C", "3")
+        self.group("reset", "mail", "--to", "1")
+        self.assertEqual([event for event, _ in self.events(0, "mail")], ["leased", "accepted"])
+        self.assertEqual([event for event, _ in self.events(1, "mail")], ["leased", "accepted", "reset"])
+        self.group("reset", "mail", "--to", "5")
+        last = self.story(1, "--group", "mail")["lines"][-1]
+        self.assertEqual((last["event"], last["fate"], last["reason"]), ("skipped", "skipped", "reset"))
+        self.assertEqual([event for event, _ in self.events(5, "mail")], [])
+        self.group("create", "audit", "--topic", "orders")
+        self.group("join", "audit", "--name", "reader", "-C", "4")
+        self.group("reset", "audit", "--to", "2")
+        self.assertEqual([event for event, _ in self.events(3, "audit")], ["accepted", "reset"])
+        self.assertEqual([event for event, _ in self.events(1, "audit")], ["accepted"])
 
     def test_what_makes_no_sense_says_what_to_do(self):
         self.orders(1)

@@ -173,6 +173,7 @@ static size_t on_input(weir_conn *conn, weir_bytes in)
     weir_local_link *link = link_of_conn(conn);
     size_t used = 0;
     weir_err err = weir_v1_session_stream(link->session, in, &used);
+    (void)weir_v1_session_submitted(link->session); /* input is followed by a step in any case */
     if (err == WEIR_AGAIN) {
         weir_conn_pause(conn); /* [L2] */
     }

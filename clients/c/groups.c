@@ -202,6 +202,8 @@ static void partition_take(piece *memory, const weir_v1_node *node, weir_group_p
         .lag_ms = weir_client_integer(node, "lag_ms"),
         .leased = (uint64_t)weir_client_integer(node, "leased"),
         .delayed = (uint64_t)weir_client_integer(node, "delayed"),
+        .bytes =
+            weir_v1_node_member(node, "bytes") != NULL ? weir_client_integer(node, "bytes") : -1,
         .owner = -1,
         .metadata = metadata,
     };
@@ -438,6 +440,7 @@ weir_err weir_client_group_reset(weir_client *client, const weir_reset *reset,
 static void line_take(piece *memory, const weir_v1_node *node, weir_fate_line *line)
 {
     weir_bytes fate = WEIR_BYTES_NULL;
+    const weir_v1_node *letter = weir_v1_node_member(node, "letter");
     weir_fate_line told = {
         .time_ms = weir_client_integer(node, "time"),
         .group = piece_text(memory, weir_v1_node_member(node, "group")),
@@ -448,6 +451,11 @@ static void line_take(piece *memory, const weir_v1_node *node, weir_fate_line *l
         .leased = (uint32_t)weir_client_integer(node, "leased"),
         .failed = (uint32_t)weir_client_integer(node, "failed"),
     };
+    if (letter != NULL) {
+        told.letter_topic = piece_text(memory, weir_v1_node_member(letter, "topic"));
+        told.letter_partition = (uint32_t)weir_client_integer(letter, "partition");
+        told.letter_offset = weir_client_integer(letter, "offset");
+    }
     weir_v1_node_text(weir_v1_node_member(node, "fate"), &fate);
     (void)weir_fate_parse(fate, &told.fate);
     if (line != NULL) {

@@ -330,7 +330,9 @@ export interface Weir {
 export interface Story {
   /** Oldest first. */
   lines: Array<{ time: number; group: string; event: string; fate: string; reason?: string; member?: string;
-    origin?: string; leased: number; failed: number }>;
+    origin?: string; leased: number; failed: number;
+    /** Where the dead letter stands that it became. */
+    letter?: { topic: string; partition: number; offset: number } }>;
   /** How it stands: "waiting", "leased", "handed", "delayed", "moving", "settled", "before", "unmatched". */
   groups: Array<{ group: string; state: string; member?: string; origin?: string; until?: number; before?: number;
     leased: number; failed: number }>;

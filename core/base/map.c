@@ -62,6 +62,29 @@ void *weir_map_get(const weir_map *map, weir_bytes key)
     return slot == NULL ? NULL : slot->value;
 }
 
+void weir_map_fetch(const weir_map *map, weir_bytes key)
+{
+    if (map->count > 0) {
+        const weir_map_slot *slot = &map->slots[key_hash(key) & (map->capacity - 1)];
+        __builtin_prefetch(slot);
+        __builtin_prefetch((const char *)(slot + 1) - 1); /* it may lie across two lines */
+    }
+}
+
+void weir_map_fetch_value(const weir_map *map, weir_bytes key)
+{
+    if (map->count > 0) {
+        uint64_t hash = key_hash(key);
+        size_t mask = map->capacity - 1;
+        size_t i = hash & mask;
+        while (map->slots[i].hash != SLOT_EMPTY && map->slots[i].hash != hash) {
+            i = (i + 1) & mask;
+        }
+        __builtin_prefetch(map->slots[i].key.ptr);
+        __builtin_prefetch(map->slots[i].value);
+    }
+}
+
 /* Makes sure that one more fits: [M2]. */
 static weir_err map_make_room(weir_map *map)
 {

@@ -5,6 +5,10 @@
  *   weir-dead-group, -member, -origin               who had it last, where anybody had
  *   weir-dead-reason, -text                         "rejected", "delivery-limit"; the member's words
  *   weir-dead-leased, -failed                       how often
+ *   weir-dead-hops                                  how many times it has become a dead letter
+ *
+ * Groups may give their letters to topics of one another, so that a record goes round. It is counted
+ * in the record itself, and ends when it has been a dead letter dead_letter_hops times.
  *
  * It is appended in the unit that settles the other [G4]; replay finds it as a batch like any other. */
 #include "core/engine/group.h"
@@ -17,8 +21,8 @@
 #define PREFIX "weir-dead-"
 
 enum {
-    WHY_MAX = 11,             /* headers that say why */
-    NUMBERS_MAX = 5,          /* of which are numbers */
+    WHY_MAX = 12,             /* headers that say why */
+    NUMBERS_MAX = 6,          /* of which are numbers */
     REASON_BYTES_MAX = 1024,  /* of a member's words */
     HEADERS_BYTES_MAX = 4096, /* what all of them may take */
 };
@@ -49,6 +53,31 @@ uint64_t weir_dead_letter_bytes(const weir_chunk *chunk, uint32_t index)
     return end - chunk->positions[index] + HEADERS_BYTES_MAX;
 }
 
+/* How often it was a dead letter before. What is no number that the gateway wrote counts as none. */
+static uint32_t hops_of(const weir_record *record)
+{
+    weir_header header;
+    uint32_t hops = 0;
+    if (record->header_count == 0 || !weir_record_header(record, PREFIX "hops", &header)) {
+        return 0;
+    }
+    for (size_t i = 0; i < header.value.len; i++) {
+        uint8_t digit = header.value.ptr[i];
+        if (digit < '0' || digit > '9') {
+            return 0;
+        }
+        hops = hops < WEIR_FIXED_dead_letter_hops ? hops * 10 + (uint32_t)(digit - '0') : hops;
+    }
+    return hops;
+}
+
+bool weir_dead_letter_loops(const weir_chunk *chunk, uint32_t index)
+{
+    weir_record record;
+    weir_chunk_record(chunk, index, &record);
+    return hops_of(&record) >= WEIR_FIXED_dead_letter_hops;
+}
+
 /* The letter's headers: the record's own, but for those that say why, and then why. */
 typedef struct letter {
     weir_header *headers;
@@ -76,9 +105,10 @@ static void letter_number(letter *to, const char *name, int64_t value)
     letter_text(to, name, weir_bytes_of(text));
 }
 
-void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
-                            uint32_t index, const char *reason_code, weir_bytes reason,
-                            const weir_member *member, uint32_t leased, uint32_t failed)
+weir_letter weir_dead_letter_write(weir_engine *engine, const weir_group_part *part,
+                                   weir_chunk *chunk, uint32_t index, const char *reason_code,
+                                   weir_bytes reason, const weir_member *member, uint32_t leased,
+                                   uint32_t failed)
 {
     const weir_group *group = part->group;
     weir_topic *topic = weir_topics_find(engine, group->options.dead_letter);
@@ -105,14 +135,17 @@ void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, we
     letter_text(&to, PREFIX "origin", weir_member_origin(member));
     letter_number(&to, PREFIX "leased", leased);
     letter_number(&to, PREFIX "failed", failed);
+    letter_number(&to, PREFIX "hops", (int64_t)hops_of(&record) + 1);
     size_t bytes = weir_record_rest_size(record.value, to.headers, to.count);
     uint8_t *rest = malloc(bytes);
     WEIR_ASSERT(rest != NULL);
     weir_record_rest_encode(record.value, to.headers, to.count, rest);
     uint8_t attributes = record.attributes & WEIR_RECORD_QOS_MASK; /* it retains nothing there */
-    weir_err err =
-        weir_produce_own(engine, topic, attributes, record.key, (weir_bytes){rest, bytes});
+    weir_letter where = {.topic = {topic->ref->name, topic->ref->name_bytes}};
+    weir_err err = weir_produce_own(engine, topic, attributes, record.key,
+                                    (weir_bytes){rest, bytes}, &where.partition, &where.offset);
     WEIR_ASSERT(err == WEIR_OK);
     free(rest);
     free(to.headers);
+    return where;
 }

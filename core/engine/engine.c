@@ -26,6 +26,7 @@ enum {
     STEP_NS_MAX = 200 * 1000,        /* and how long they may take */
     ROOM_LEAST_BYTES = 4096,         /* with less room than this for a unit the disk is full */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
+    UNASKED_NS = 1000 * 1000, /* what nobody waits for is written so long after, at the latest */
     IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
     COMPARE_NS = 10 * 1000 * 1000, /* the term is compared this often in turns that write nothing */
@@ -43,7 +44,8 @@ void weir_engine_unit_end(weir_engine *engine)
     weir_journal_end(engine->journal);
 }
 
-static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
+static weir_err unit_open(weir_engine *engine, uint64_t bytes,
+                          weir_err (*room)(weir_journal *journal, uint64_t bytes))
 {
     if (engine->unit_open && engine->unit_bytes + bytes > WEIR_UNIT_BYTES_MAX &&
         engine->unit_bytes > 0) {
@@ -51,8 +53,7 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
         weir_engine_unit_end(engine);
     }
     uint64_t need = engine->unit_bytes + bytes + 64;
-    weir_err err = reserve ? weir_journal_room_reserve(engine->journal, need)
-                           : weir_journal_room(engine->journal, need);
+    weir_err err = room(engine->journal, need);
     if (err != WEIR_OK) {
         return err;
     }
@@ -67,12 +68,17 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes, bool reserve)
 
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes)
 {
-    return unit_open(engine, bytes, false);
+    return unit_open(engine, bytes, weir_journal_room);
 }
 
 weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes)
 {
-    return unit_open(engine, bytes, true);
+    return unit_open(engine, bytes, weir_journal_room_reserve);
+}
+
+weir_err weir_engine_unit_last(weir_engine *engine, uint64_t bytes)
+{
+    return unit_open(engine, bytes, weir_journal_room_last);
 }
 
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len)
@@ -84,6 +90,7 @@ uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t versio
 {
     uint8_t *at = weir_journal_entry_add(engine->journal, type, version, len);
     WEIR_ASSERT(at != NULL); /* room was asked before anything changed */
+    engine->unit_asked |= type != WEIR_ENTRY_ACQUIRE;
     return at;
 }
 
@@ -196,7 +203,7 @@ static void run_op(weir_engine *engine, weir_port *port, const weir_op *op)
 static bool turn_held_back(weir_engine *engine)
 {
     if (engine->tail_bytes > engine->limits.tail_bytes_max &&
-        engine->unflushed_bytes > engine->limits.tail_bytes_max / 2 &&
+        engine->unflushed_bytes > engine->limits.tail_bytes_max / 8 * 7 &&
         atomic_load(&engine->health) == WEIR_HEALTH_OK) {
         engine->stats.refused_tail++;
         return true;
@@ -205,6 +212,22 @@ static bool turn_held_back(weir_engine *engine)
     return weir_journal_state(engine->journal) == WEIR_OK &&
            (weir_straight_behind(engine) ||
             weir_journal_behind(engine->journal, WEIR_UNIT_ROOM_BYTES));
+}
+
+/* The next operations together; where they end. */
+static uint64_t look_ahead(const weir_engine *engine, const weir_port *port, uint64_t head,
+                           uint64_t tail)
+{
+    const weir_op *ops[WEIR_TOGETHER_MAX];
+    uint32_t count = 0;
+    while (head < tail && count < WEIR_TOGETHER_MAX) {
+        ops[count] = (const weir_op *)(const void *)(port->ring + (head - port->ring_base));
+        head += ops[count++]->bytes;
+    }
+    if (count > 1) {
+        weir_look_ahead(engine, ops, count);
+    }
+    return head;
 }
 
 static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t max)
@@ -217,8 +240,12 @@ static uint32_t take_from_port(weir_engine *engine, weir_port *port, uint32_t ma
     }
     uint64_t base = port->ring_base;
     uint64_t looked = head;
+    uint64_t ahead = head; /* up to here what operations look at has been asked for */
     while (head < tail && count < max) {
         const weir_op *op = (const weir_op *)(const void *)(port->ring + (head - base));
+        if (head == ahead) {
+            ahead = look_ahead(engine, port, head, tail);
+        }
         run_op(engine, port, op);
         head += op->bytes;
         count++;
@@ -331,34 +358,45 @@ static void unit_end(weir_engine *engine)
     }
 }
 
-/* Ends the unit and writes what waits; syncs when somebody waits for the disk, or os records are
- * due. */
+/* Since when there is something written that no sync covers. */
+static void turn_uncovered(weir_engine *engine)
+{
+    const weir_journal *journal = engine->journal;
+    uint64_t covered = weir_journal_covered(journal);
+    bool all = covered >= weir_journal_written(journal);
+    if (all || weir_journal_state(journal) == WEIR_READ_ONLY) {
+        engine->os_since_ns = 0;
+    } else if (engine->os_since_ns == 0 || covered > engine->os_covered) {
+        engine->os_since_ns = engine->now_ns; /* a sync that begins covers all that was written */
+    }
+    engine->os_covered = covered;
+}
+
+/* Ends the unit and writes what waits. It is synced when somebody waits for the disk; records at `os`
+ * are when they are due, and then nobody waits for that. */
 static void turn_write(weir_engine *engine)
 {
     weir_journal *journal = engine->journal;
     unit_end(engine);
+    turn_uncovered(engine);
     uint64_t last = weir_journal_last(journal);
-    uint64_t durable = weir_journal_durable(journal);
     uint64_t interval_ns = (uint64_t)engine->config.os_sync_every_ms * 1000000;
 #ifdef WEIR_PLANT_NO_INTERVAL /* a bug on purpose, by which the simulation is tested */
     interval_ns = UINT64_MAX;
 #endif
     bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >= interval_ns;
-    bool sync = last > durable && (engine->disk_wanted || due);
+    bool sync = last > weir_journal_durable(journal) && engine->disk_wanted;
     weir_err state = WEIR_OK;
-    if (last > weir_journal_written(journal) || sync) {
+    if (sync || (!due && last > weir_journal_written(journal))) {
         state = weir_journal_flush(journal, sync);
     } else {
-        state = weir_journal_poll(journal);
+        state = due ? weir_journal_sync_trailing(journal) : weir_journal_poll(journal);
     }
+    engine->unasked_ns = 0;
     turn_term(engine);
     turn_health(engine, state);
-    if (weir_journal_durable(journal) >= last) {
-        engine->disk_wanted = false;
-        engine->os_since_ns = 0;
-    } else if (engine->os_since_ns == 0) {
-        engine->os_since_ns = engine->now_ns;
-    }
+    engine->disk_wanted = engine->disk_wanted && weir_journal_durable(journal) < last;
+    turn_uncovered(engine);
 }
 
 static void turn_jobs(weir_engine *engine)
@@ -383,17 +421,22 @@ static void turn_jobs(weir_engine *engine)
     }
 }
 
-/* Takes that wait get what this turn showed. Nobody waits for what they acquire: it is written by the
- * next turn, which comes at once, behind the answers. */
+/* Takes that wait get what this turn showed. What is decided here is written by the next turn, which
+ * comes at once, behind the answers. Nobody waits for a mere lease: it goes with what the next turn
+ * writes, most often its settlement, or in a moment alone. */
 static void turn_takes(weir_engine *engine)
 {
     if (!engine->groups.due) {
         return;
     }
     engine->groups.due = false;
+    engine->unit_asked = false;
     weir_members_work(engine);
     weir_produce_close_all(engine);
-    engine->more_work |= engine->unit_open;
+    if (engine->unit_open && !engine->unit_asked) {
+        engine->unasked_ns = engine->now_ns + UNASKED_NS;
+    }
+    engine->more_work |= engine->unit_open && engine->unit_asked;
     unit_end(engine);
 }
 
@@ -468,6 +511,9 @@ static void set_deadline(weir_engine *engine)
     for (weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
         weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);
         deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
+    }
+    if (engine->unasked_ns != 0 && engine->unasked_ns < deadline) {
+        deadline = engine->unasked_ns;
     }
     if (engine->mark_due_ns != 0 && engine->mark_due_ns < deadline) {
         deadline = engine->mark_due_ns;

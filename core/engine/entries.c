@@ -20,7 +20,8 @@
  *  20 to 23           groups: group_save.c   24, 25: stream groups: stream.c
  *  26, 27             queue groups: queue_entry.c   28: fates.c
  *
- * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name.
+ * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name, and
+ * of group delete, which has what the group counted.
  * An unknown type or version stops the start [E6]. Replay skips what
  * the snapshot already holds, by object: an object is as it was after its own unit, which is the
  * snapshot's or a later one (saved.c). Of batches that a partition counts already, those that are not
@@ -385,7 +386,9 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_entry *entr
                              const replaying *at)
 {
     bool old = is_old(at);
-    if (entry->version != 1 && !(entry->type == WEIR_ENTRY_TOPIC_CREATE && entry->version == 2)) {
+    bool second = entry->version == 2 && (entry->type == WEIR_ENTRY_TOPIC_CREATE ||
+                                          entry->type == WEIR_ENTRY_GROUP_DELETE);
+    if (entry->version != 1 && !second) {
         return WEIR_VERSION;
     }
     switch (entry->type) {

@@ -4,8 +4,10 @@
  *   part     0xF0 | group id | topic id | partition | group | topic         numbered from 0
  *   member   0xF1 | name | origin                                           numbered from 0
  *   line     event u8 | flags u8 | [part] | first | count | time | member | leased | failed | [reason]
+ *            | [topic | partition | offset]
  *
  *   flags    0x0F the fate, 0: none    0x10 the part of the line before    0x20 a reason follows
+ *            0x40 it is a dead letter, and where that stands follows
  *   first    less the offset behind the last line of that part (0)     count   less 1
  *   time     less that of the line before (0), Unix milliseconds       member  0: nobody, else less 1
  *
@@ -28,6 +30,7 @@ enum {
     FATE_MASK = 0x0F,
     SAME_PART = 0x10,
     HAS_REASON = 0x20,
+    HAS_LETTER = 0x40,
     KEPT_LEAST = 16,
 };
 
@@ -101,6 +104,7 @@ void weir_fate_line_write(weir_fate_writer *writer, const weir_fate_told *line, 
     WEIR_ASSERT(line->part < writer->parts && line->last >= line->first); /* [L1] */
     flags |= same ? SAME_PART : 0;
     flags |= line->reason.ptr != NULL ? HAS_REASON : 0;
+    flags |= line->letter.topic.ptr != NULL ? HAS_LETTER : 0;
     put_u8(out, (uint8_t)line->event);
     put_u8(out, flags);
     if (!same) {
@@ -117,6 +121,11 @@ void weir_fate_line_write(weir_fate_writer *writer, const weir_fate_told *line, 
         reason.len =
             reason.len < WEIR_FATE_REASON_BYTES_MAX ? reason.len : WEIR_FATE_REASON_BYTES_MAX;
         put_word(out, reason);
+    }
+    if (line->letter.topic.ptr != NULL) {
+        put_word(out, line->letter.topic);
+        put_number(out, line->letter.partition);
+        put_number(out, line->letter.offset);
     }
     writer->part = line->part;
     writer->time_ms = line->time_ms;
@@ -280,6 +289,11 @@ static bool take_line(weir_fate_reader *reader, uint8_t event, weir_fate_told *l
            take_who(reader, line);
     if (good && (flags & HAS_REASON) != 0) {
         good = take_word(reader, &line->reason);
+    }
+    if (good && (flags & HAS_LETTER) != 0) {
+        good = take_word(reader, &line->letter.topic) &&
+               take_u32(reader, &line->letter.partition) &&
+               take_number(reader, 0, INT64_MAX, &line->letter.offset);
     }
     if (!good) {
         return false;

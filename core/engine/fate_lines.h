@@ -17,6 +17,7 @@ enum {
     WEIR_FATE_LINE_BYTES_MAX = 64, /* of one line without its reason */
     WEIR_FATE_REASON_BYTES_MAX =
         WEIR_FIXED_story_reason_bytes, /* what is kept of a reason; it is cut there */
+    WEIR_FATE_LETTER_BYTES_MAX = 24,   /* more of one that names a dead letter, beside its topic */
     WEIR_FATE_NAMED_BYTES_MAX = 32,    /* of a part or a member, beside its words */
     WEIR_FATE_NUMBERS_MAX = 1 << 20,   /* parts, and members, of one record */
 };
@@ -38,7 +39,8 @@ enum {
     X(DAMAGED, 13, "damaged")                                                                      \
     X(DROPPED, 14, "dropped")                                                                      \
     X(SKIPPED, 15, "skipped")                                                                      \
-    X(TOPIC_DELETED, 16, "topic-deleted")
+    X(TOPIC_DELETED, 16, "topic-deleted")                                                          \
+    X(RESET, 17, "reset")
 
 typedef enum weir_fate_event {
 #define WEIR_FATE_EVENT_ENUM(name, code, word) WEIR_TOLD_##name = code,
@@ -57,6 +59,13 @@ typedef struct weir_fate_part {
     weir_bytes topic;
 } weir_fate_part;
 
+/* Where a dead letter stands; topic null: there is none. */
+typedef struct weir_letter {
+    weir_bytes topic;
+    uint32_t partition;
+    int64_t offset;
+} weir_letter;
+
 typedef struct weir_fate_told {
     uint32_t part;   /* its number: the first one that was named has 0 */
     uint32_t member; /* the same; UINT32_MAX: nobody */
@@ -65,7 +74,8 @@ typedef struct weir_fate_told {
     int64_t first, last;
     int64_t time_ms;
     uint32_t leased, failed;
-    weir_bytes reason; /* null: none */
+    weir_bytes reason;  /* null: none */
+    weir_letter letter; /* that it became */
 } weir_fate_told;
 
 /* ---- Writing ------------------------------------------------------------------------------------

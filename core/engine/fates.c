@@ -1,8 +1,8 @@
 /* core/engine/fates.c - what became of records, in every group: the counters, and the lines of `__fates`.
  *
  * A fate is counted where it is applied, live and in recovery alike; the sums are metrics that
- * begin, at a start, with those of the groups that are there: a deleted group's stay in them until
- * then. What happened is told live, in lines of ranges (fate_lines.h):
+ * begin, at a start, with those of the groups that are there and of those that were deleted, whose
+ * sums are kept for ever. What happened is told live, in lines of ranges (fate_lines.h):
  *
  *   note --> engine.fates.lines  [ of units that are closed | of the open unit ]
  *                 |                                              |  a unit closes: entry 28
@@ -86,6 +86,11 @@ static weir_bytes topic_name(const weir_group_part *part)
                : (weir_bytes){partition->topic->ref->name, partition->topic->ref->name_bytes};
 }
 
+static uint64_t letter_bytes(weir_bytes topic)
+{
+    return topic.len > 0 ? topic.len + WEIR_FATE_LETTER_BYTES_MAX : 0;
+}
+
 /* With the names, which the lines may have already: not when a unit ends in between. */
 uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member, weir_bytes reason,
                          uint64_t lines)
@@ -95,7 +100,8 @@ uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member,
     size_t who = member == NULL ? 0 : (size_t)member->name_bytes + member->origin_bytes;
     return WEIR_JOURNAL_ENTRY_HEAD_BYTES + ENTRY_HEAD_BYTES + 2 * WEIR_FATE_NAMED_BYTES_MAX +
            part->group->name_bytes + topic_name(part).len + who +
-           lines * (WEIR_FATE_LINE_BYTES_MAX + words);
+           lines *
+               (WEIR_FATE_LINE_BYTES_MAX + words + letter_bytes(part->group->options.dead_letter));
 }
 
 static weir_err unit_asked(weir_engine *engine, weir_err err, uint64_t line_bytes)
@@ -150,7 +156,9 @@ static uint64_t line_bytes(const weir_engine *engine, const weir_fate_note *note
     const weir_member *who = note->member;
     uint32_t round = engine->fates.round;
     uint64_t bytes = weir_fates_room(note->part, NULL, note->reason, 1);
-    bytes = note->part->fates_round == round ? WEIR_FATE_LINE_BYTES_MAX + note->reason.len : bytes;
+    bytes = note->part->fates_round == round
+                ? WEIR_FATE_LINE_BYTES_MAX + note->reason.len + letter_bytes(note->letter.topic)
+                : bytes;
     bytes += who != NULL && who->fates_round != round
                  ? WEIR_FATE_NAMED_BYTES_MAX + who->name_bytes + who->origin_bytes
                  : 0;
@@ -190,7 +198,8 @@ void weir_fate_tell(weir_engine *engine, const weir_fate_note *note)
                            .time_ms = engine->engine_ms,
                            .leased = note->leased,
                            .failed = note->failed,
-                           .reason = note->reason};
+                           .reason = note->reason,
+                           .letter = note->letter};
     weir_fate_line_write(&fates->writer, &line, &part->fates_next, &fates->lines);
     engine->stats.fate_lines++;
 }
@@ -222,9 +231,10 @@ static bool tell_range(weir_engine *engine, weir_fate_note *note, int64_t first,
 }
 
 void weir_fates_tell_between(weir_engine *engine, const weir_group_part *part, int64_t to,
-                             weir_fate_event event, weir_fate fate)
+                             weir_fate_event event, weir_fate fate, const char *why)
 {
-    weir_fate_note note = {.part = part, .event = event, .fate = fate};
+    weir_fate_note note = {
+        .part = part, .event = event, .fate = fate, .reason = weir_bytes_of(why)};
     uint32_t left = BETWEEN_LINES_MAX;
     if (part->settlement == NULL) {
         (void)tell_range(engine, &note, part->committed, to - 1, &left);

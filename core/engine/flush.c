@@ -3,7 +3,7 @@
  *   unflushed chunks (unit durable) --collect--> job: append to segments --finish--> flushed moves
  *
  * A flush appends whole chunks of many partitions in one job and advances `flushed`. It begins when
- * memory holds much that no segment has, and ends with half of that; or when a checkpoint asks for
+ * memory holds much that no segment has, and ends with an eighth less; or when a checkpoint asks for
  * it (save.c). Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
  * tried again; any other error stops writing, and a restart recovers from the journal.
  *
@@ -27,9 +27,11 @@ enum {
     FLUSH_BYTES_MAX = 64 << 20,   /* of one job */
     FLUSH_ITEMS_MAX = 256,        /* partitions of one job */
     FLUSH_LOOKED_MAX = 4096,      /* partitions looked at for one */
-    FLUSH_BYTES_LEAST = 48 << 20, /* unflushed bytes that start one, */
+    FLUSH_BYTES_LEAST = 96 << 20, /* unflushed bytes that start one, */
     REPLAYED_BYTES = 4 << 20,     /* of one partition: they are in the processor's cache yet */
-    FLUSH_PARTS = 4, /* of which it takes one: the fullest, so that a segment gets much at once */
+    FLUSH_PARTS = 8, /* of which it takes one: the fullest, so that a segment gets much at once */
+    FETCH_AHEAD = 8, /* chunks that the processor is told of while it has others to look at; */
+    FETCH_MAX = 32,  /* at first */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
     MADE_ALONE_MAX = 16,
@@ -162,6 +164,9 @@ static void flush_run(weir_job *job)
     for (uint32_t i = 0; i < flush->item_count; i++) {
         weir_flush_item *item = &flush->items[i];
         weir_segment *current = item->segment;
+        for (uint32_t next = 0; next < item->chunk_count && next < FETCH_MAX; next++) {
+            weir_chunk_fetch(item->chunks[next]);
+        }
         item->err = owned;
         while (item->err == WEIR_OK && item->done_count < item->chunk_count) {
             item->err = flush_part(flush->engine, item, &current);
@@ -181,14 +186,31 @@ static void flush_run(weir_job *job)
 /* ---- Starting and finishing a flush (owner)
  * ------------------------------------------------------------------ */
 
+/* Of many partitions chunks are in memory that the processor has not seen for long. */
+static void fetch_one(const weir_tail *tail, uint32_t index)
+{
+    if (index < tail->count) {
+        __builtin_prefetch(weir_tail_at(tail, index), 1);
+    }
+}
+
+static void fetch_first(const weir_tail *tail, uint32_t first)
+{
+    for (uint32_t i = 0; i < FETCH_AHEAD; i++) {
+        fetch_one(tail, first + i);
+    }
+}
+
 static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
                           weir_partition *partition, uint64_t mark, uint64_t *bytes)
 {
     uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
     uint32_t count = 0;
     uint64_t sum = *bytes;
+    fetch_first(&partition->tail, first);
     while (first + count < partition->tail.count && sum < FLUSH_BYTES_MAX &&
            weir_tail_at(&partition->tail, first + count)->unit <= mark) {
+        fetch_one(&partition->tail, first + count + FETCH_AHEAD);
         sum += weir_tail_at(&partition->tail, first + count)->batch_bytes;
         count++;
     }
@@ -227,6 +249,22 @@ static bool wanted_below(const weir_partition *partition, uint64_t target)
     return first < partition->tail.count && weir_tail_at(&partition->tail, first)->unit <= target;
 }
 
+/* It is the next one of its list: what it points to came with the one before. */
+static void fetch_partition(const weir_link *list, const weir_link *next)
+{
+    if (next == list) {
+        return;
+    }
+    weir_tail_fetch_end(&WEIR_OWNER_OF(next, const weir_partition, unflushed_link)->tail);
+    if (next->next != list) {
+        const weir_partition *second =
+            WEIR_OWNER_OF(next->next, const weir_partition, unflushed_link);
+        __builtin_prefetch(next->next);
+        __builtin_prefetch(&second->tail);
+        __builtin_prefetch(&second->flushed_offset);
+    }
+}
+
 /* From one class; what is not taken goes to its end, so that others are looked at the next time. */
 static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark, uint64_t target,
                           uint32_t *looked)
@@ -241,6 +279,7 @@ static void collect_class(weir_engine *engine, uint32_t class, uint64_t mark, ui
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, unflushed_link);
         weir_flush_item *item = &flush->items[flush->item_count];
         next = at == last ? list : at->next;
+        fetch_partition(list, next);
         (*looked)++;
         if (!weir_straight_busy(partition) && wanted_below(partition, target) &&
             item_fill(engine, item, partition, mark, &flush->bytes) == WEIR_OK) {
@@ -316,6 +355,9 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     bool alive = partition->topic->deleted_unit == 0;
     if (alive && item->done_count > 0) {
         for (uint32_t i = 0; i < item->done_count; i++) {
+            if (i + FETCH_AHEAD < item->done_count) {
+                __builtin_prefetch(item->chunks[i + FETCH_AHEAD], 1);
+            }
             if (item->chunks[i]->base_offset >=
                 partition->flushed_offset) { /* else a trim took it */
                 engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
@@ -437,7 +479,7 @@ weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partitio
 
 static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *target)
 {
-    uint64_t most = engine->limits.tail_bytes_max / 8 * 3;
+    uint64_t most = engine->limits.tail_bytes_max / 4 * 3;
     most = most < FLUSH_BYTES_LEAST ? most : FLUSH_BYTES_LEAST;
     engine->flush_going = engine->unflushed_bytes >
                           (engine->flush_going ? most / FLUSH_PARTS * (FLUSH_PARTS - 1) : most);

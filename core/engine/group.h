@@ -193,10 +193,10 @@ typedef struct weir_op_why {
 enum {
     WEIR_ENTRY_GROUP_CREATE = 20,
     WEIR_ENTRY_GROUP_CHANGE = 21,
-    WEIR_ENTRY_GROUP_DELETE = 22,
-    WEIR_ENTRY_GROUP_PART = 23, /* a part begins, or is reset: its start, with the fate of what it
+    WEIR_ENTRY_GROUP_DELETE = 22, /* version 2: with what the group counted */
+    WEIR_ENTRY_GROUP_PART = 23,   /* a part begins, or is reset: its start, with the fate of what it
                                  * passed over */
-    WEIR_ENTRY_GENERATION = 24, /* members and assignment as they are now */
+    WEIR_ENTRY_GENERATION = 24,   /* members and assignment as they are now */
     WEIR_ENTRY_COMMIT = 25,
     WEIR_ENTRY_ACQUIRE = 26,
     WEIR_ENTRY_SETTLE = 27,
@@ -333,7 +333,16 @@ weir_err weir_group_make(weir_engine *engine, uint32_t id, weir_bytes name,
 weir_err weir_group_retell(weir_engine *engine, weir_group *group,
                            const weir_group_options *options);
 void weir_group_remove(weir_engine *engine, weir_group *group); /* its parts first, then itself */
-void weir_group_delete(weir_engine *engine, weir_group *group); /* with its entry: 16 bytes */
+/* With its entry, for which so much room was asked: what the group counted stays in the sums. */
+void weir_group_delete(weir_engine *engine, weir_group *group);
+enum {
+    WEIR_GROUP_SUMS_BYTES = 8 * (WEIR_FATE_COUNT + 1), /* of each fate, leased, failed */
+    WEIR_GROUP_DELETE_BYTES = 16 + WEIR_GROUP_SUMS_BYTES
+};
+void weir_group_sums_of(const weir_group *group, weir_group_sums *sums);
+void weir_group_sums_add(weir_group_sums *to, const weir_group_sums *sums);
+void weir_group_sums_encode(const weir_group_sums *sums, uint8_t *at);
+void weir_group_sums_decode(const uint8_t *at, weir_group_sums *sums);
 
 /* group_save.c */
 /* Its fields as entries 20 and 21 have them. NO_MEMORY. */
@@ -442,6 +451,12 @@ weir_err weir_overflow_check(const weir_group_options *options, bool of_queue_to
 weir_err weir_overflow_decide(weir_engine *engine, weir_partition *partition, uint64_t records,
                               uint64_t bytes);
 /* The partition has another chunk. */
+/* Bytes of what is not settled, by the means of batches and segments; -1: no memory, or no partition. */
+int64_t weir_overflow_bytes(const weir_group_part *part);
+/* Of a queue that has just refused: records whose own expiry is over expire now, and not when their turn
+ * comes. A piece in a turn, from where the last one ended; what is on disk alone is read meanwhile.
+ * True: some went. */
+bool weir_overflow_expire(weir_engine *engine, weir_partition *partition);
 void weir_overflow_appended(weir_engine *engine, weir_partition *partition,
                             const weir_chunk *chunk);
 void weir_overflow_altered(weir_engine *engine, weir_group *group); /* of a queue */
@@ -463,13 +478,14 @@ typedef struct weir_fate_note {
     weir_bytes reason;
     const weir_member *member; /* NULL: nobody's */
     uint32_t leased, failed;
+    weir_letter letter; /* that it became; the group has a dead-letter topic */
 } weir_fate_note;
 void weir_fate_write(weir_engine *engine, const weir_fate_note *note);
 /* The line alone: whoever calls counts. */
 void weir_fate_tell(weir_engine *engine, const weir_fate_note *note);
-/* The same for all that is pending of the part below `to`; before it is applied. */
+/* The same for all that is pending of the part below `to`; before it is applied. why: NULL. */
 void weir_fates_tell_between(weir_engine *engine, const weir_group_part *part, int64_t to,
-                             weir_fate_event event, weir_fate fate);
+                             weir_fate_event event, weir_fate fate, const char *why);
 /* Bytes to ask of a unit for so many notes of one part, member and reason (null: none); and
  * weir_engine_unit for them and `bytes` besides: then they are told for sure [G6]. */
 uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member, weir_bytes reason,
@@ -489,11 +505,16 @@ void weir_fates_forget(weir_engine *engine, const weir_partition *partition); /*
  * why. Decided before: room (weir_dead_letter_room), topic there. */
 weir_err weir_dead_letter_room(weir_engine *engine, const weir_group *group,
                                const weir_chunk *chunk, uint32_t index);
+/* Whether it has been a dead letter so often that it ends here: dropped, by WEIR_DEAD_LETTER_LOOP. */
+bool weir_dead_letter_loops(const weir_chunk *chunk, uint32_t index);
+#define WEIR_DEAD_LETTER_LOOP "dead-letter-loop"
 /* What it takes of a unit, its head in the journal included. */
 uint64_t weir_dead_letter_bytes(const weir_chunk *chunk, uint32_t index);
-void weir_dead_letter_write(weir_engine *engine, const weir_group_part *part, weir_chunk *chunk,
-                            uint32_t index, const char *reason_code, weir_bytes reason,
-                            const weir_member *member, uint32_t leased, uint32_t failed);
+/* Returns where it will stand; the topic's name is the topic's. */
+weir_letter weir_dead_letter_write(weir_engine *engine, const weir_group_part *part,
+                                   weir_chunk *chunk, uint32_t index, const char *reason_code,
+                                   weir_bytes reason, const weir_member *member, uint32_t leased,
+                                   uint32_t failed);
 
 /* why.c */
 void weir_why_op(weir_engine *engine, weir_port *port, const weir_op *op);

@@ -13,6 +13,7 @@
 
 typedef struct filling {
     weir_engine *engine;
+    bool one;    /* group alone: what takes a walk is told as well */
     uint8_t *at; /* of the bytes */
     weir_group_info *info;
     weir_group_partition *partitions;
@@ -96,7 +97,7 @@ static void fill_partition(filling *to, const weir_group_part *part, int32_t own
     int64_t end = partition != NULL ? partition->visible_offset : part->committed;
     int64_t oldest = 0; /* without an end */
     *info = (weir_group_partition){
-        .partition = part->index, .start = part->start, .end = end, .owner = owner};
+        .partition = part->index, .start = part->start, .end = end, .owner = owner, .bytes = -1};
     memcpy(info->fates, part->fates, sizeof(info->fates));
     info->fates[WEIR_FATE_PENDING] = weir_group_part_pending(part, end);
     if (part->settlement != NULL) {
@@ -105,6 +106,7 @@ static void fill_partition(filling *to, const weir_group_part *part, int32_t own
         info->leased = weir_settlement_leased(part->settlement);
         info->delayed = weir_settlement_delayed(part->settlement);
         info->lag = info->fates[WEIR_FATE_PENDING];
+        info->bytes = to->one ? weir_overflow_bytes(part) : -1;
         oldest = info->committed;
     } else {
         weir_stream_part_info(part, info, &oldest);
@@ -217,7 +219,7 @@ weir_err weir_groups_fill(weir_engine *engine, const weir_group *only, weir_grou
     if (info == NULL) {
         return WEIR_NO_MEMORY;
     }
-    filling to = {.engine = engine, .info = info};
+    filling to = {.engine = engine, .one = only != NULL, .info = info};
     to.partitions = (weir_group_partition *)(void *)(info + sum.groups);
     to.members = (weir_group_member *)(void *)(to.partitions + sum.partitions);
     to.topics = (weir_bytes *)(void *)(to.members + sum.members);

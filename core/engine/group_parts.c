@@ -343,7 +343,7 @@ weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_qu
                                 const weir_topic *topic, uint32_t partitions, uint64_t bytes)
 {
     uint64_t parts = engine->groups.part_count;
-    bytes += topic != NULL ? 32 : 0; /* a queue topic's group goes with it */
+    bytes += topic != NULL ? WEIR_GROUP_DELETE_BYTES : 0; /* a queue topic's group goes with it */
     for (weir_link *at = engine->groups.all.next; partitions > 0 && at != &engine->groups.all;
          at = at->next) {
         const weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
@@ -358,7 +358,7 @@ weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_qu
         return WEIR_LIMIT;
     }
     bool makes = topic == NULL && partitions > 0;
-    return makes ? weir_engine_unit(engine, bytes) : weir_engine_unit_reserve(engine, bytes);
+    return makes ? weir_engine_unit(engine, bytes) : weir_engine_unit_last(engine, bytes);
 }
 
 void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t before)
@@ -400,7 +400,7 @@ void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic)
                 weir_part_told told =
                     weir_group_part_told(part, end, weir_group_part_pending(part, end));
                 weir_fates_tell_between(engine, part, end, WEIR_TOLD_TOPIC_DELETED,
-                                        WEIR_FATE_TOPIC_DELETED);
+                                        WEIR_FATE_TOPIC_DELETED, NULL);
                 weir_group_parts_tell(engine, group, topic->id, i, 1, WEIR_PART_ENDS, &told);
                 had = true;
             }

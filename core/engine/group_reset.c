@@ -115,6 +115,18 @@ static weir_err decide(const weir_engine *engine, const weir_group *group, const
     return *count == 0 ? WEIR_NOT_FOUND : WEIR_OK;
 }
 
+/* What was handed out or settled from `to` on comes again, whatever became of it: a line. */
+static void tell_again(weir_engine *engine, const weir_group_part *part, int64_t to)
+{
+    int64_t end =
+        part->settlement != NULL ? weir_settlement_fresh(part->settlement) : part->committed;
+    if (to < end) {
+        const weir_fate_note note = {
+            .part = part, .event = WEIR_TOLD_RESET, .first = to, .last = end - 1};
+        weir_fate_tell(engine, &note);
+    }
+}
+
 static weir_err apply(weir_engine *engine, weir_group *group, const weir_part_told *told,
                       uint32_t count)
 {
@@ -123,7 +135,8 @@ static weir_err apply(weir_engine *engine, weir_group *group, const weir_part_to
         if (told[i].offset >= 0) {
             const weir_group_part *part = group->parts[i];
             weir_fates_tell_between(engine, part, told[i].offset, WEIR_TOLD_SKIPPED,
-                                    WEIR_FATE_SKIPPED);
+                                    WEIR_FATE_SKIPPED, "reset");
+            tell_again(engine, part, told[i].offset);
             weir_group_parts_tell(engine, group, part->topic_id, part->index, 1, WEIR_PART_MOVES,
                                   &told[i]);
         }
@@ -283,7 +296,7 @@ bool weir_groups_lost_work(weir_engine *engine, weir_group *group)
         if (weir_engine_unit_reserve(engine, weir_group_part_entry_bytes(1)) != WEIR_OK) {
             return true;
         }
-        weir_fates_tell_between(engine, part, end, WEIR_TOLD_SKIPPED, WEIR_FATE_SKIPPED);
+        weir_fates_tell_between(engine, part, end, WEIR_TOLD_SKIPPED, WEIR_FATE_SKIPPED, "removed");
         weir_group_parts_tell(engine, group, part->topic_id, part->index, 1, WEIR_PART_MOVES,
                               &told);
     }

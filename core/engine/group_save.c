@@ -619,13 +619,19 @@ static weir_err replay_told(weir_engine *engine, uint16_t type, weir_bytes body,
     return err;
 }
 
-static weir_err replay_delete(weir_engine *engine, weir_bytes body)
+/* Version 1 did not tell what the group had counted. */
+static weir_err replay_delete(weir_engine *engine, uint8_t version, weir_bytes body, uint64_t unit)
 {
-    if (body.len != 4) {
+    if (body.len != (version == 1 ? 4 : 4 + WEIR_GROUP_SUMS_BYTES)) {
         return WEIR_DAMAGED;
     }
     uint32_t id = weir_get_u32(body.ptr);
     weir_group *group = weir_group_find_id(engine, id);
+    if (version > 1 && unit > engine->groups.deleted_unit) {
+        weir_group_sums sums;
+        weir_group_sums_decode(body.ptr + 4, &sums);
+        weir_group_sums_add(&engine->groups.deleted, &sums);
+    }
     if (group != NULL) {
         weir_group_remove(engine, group);
     }
@@ -635,7 +641,7 @@ static weir_err replay_delete(weir_engine *engine, weir_bytes body)
 weir_err weir_group_replay(weir_engine *engine, uint16_t type, uint8_t version, weir_bytes body,
                            const weir_journal_unit *unit, uint64_t snapshot_unit)
 {
-    if (version != 1) {
+    if (version != 1 && (type != WEIR_ENTRY_GROUP_DELETE || version != 2)) {
         return WEIR_VERSION;
     }
     if (unit->number <= snapshot_unit) {
@@ -646,7 +652,7 @@ weir_err weir_group_replay(weir_engine *engine, uint16_t type, uint8_t version, 
     case WEIR_ENTRY_GROUP_CHANGE:
         return replay_told(engine, type, body, unit->number);
     case WEIR_ENTRY_GROUP_DELETE:
-        return replay_delete(engine, body);
+        return replay_delete(engine, version, body, unit->number);
     default:
         return weir_group_parts_replay(engine, body, unit->number);
     }

@@ -342,6 +342,52 @@ void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes
     weir_group_changed(engine, group);
 }
 
+/* ---- What is counted ---------------------------------------------------------------------------- */
+
+void weir_group_sums_of(const weir_group *group, weir_group_sums *sums)
+{
+    memcpy(sums->fates, group->fates_gone, sizeof(sums->fates));
+    sums->leased = group->leased_gone;
+    sums->failed = group->failed_gone;
+    for (uint32_t i = 0; i < group->part_count; i++) {
+        const weir_group_part *part = group->parts[i];
+        sums->leased += part->leased_times;
+        sums->failed += part->failed_times;
+        for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++) {
+            sums->fates[fate] += part->fates[fate];
+        }
+    }
+    sums->fates[WEIR_FATE_PENDING] = 0; /* is no end, and counted nowhere */
+}
+
+void weir_group_sums_add(weir_group_sums *to, const weir_group_sums *sums)
+{
+    for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++) {
+        to->fates[fate] += sums->fates[fate];
+    }
+    to->leased += sums->leased;
+    to->failed += sums->failed;
+}
+
+void weir_group_sums_encode(const weir_group_sums *sums, uint8_t *at)
+{
+    for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++, at += 8) {
+        weir_put_u64(at, sums->fates[fate]);
+    }
+    weir_put_u64(at, sums->leased);
+    weir_put_u64(at + 8, sums->failed);
+}
+
+void weir_group_sums_decode(const uint8_t *at, weir_group_sums *sums)
+{
+    sums->fates[WEIR_FATE_PENDING] = 0;
+    for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++, at += 8) {
+        sums->fates[fate] = weir_get_u64(at);
+    }
+    sums->leased = weir_get_u64(at);
+    sums->failed = weir_get_u64(at + 8);
+}
+
 /* ---- Alter and delete ------------------------------------------------------------------------- */
 
 weir_err weir_group_retell(weir_engine *engine, weir_group *group,
@@ -380,13 +426,20 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
 
 void weir_group_delete(weir_engine *engine, weir_group *group)
 {
-    weir_put_u32(weir_engine_entry(engine, WEIR_ENTRY_GROUP_DELETE, 4), group->id);
+    weir_group_sums sums;
+    weir_group_sums_of(group, &sums);
+    uint8_t *at =
+        weir_engine_entry_of(engine, WEIR_ENTRY_GROUP_DELETE, 2, 4 + WEIR_GROUP_SUMS_BYTES);
+    weir_put_u32(at, group->id);
+    weir_group_sums_encode(&sums, at + 4);
+    weir_group_sums_add(&engine->groups.deleted, &sums);
     weir_group_remove(engine, group);
 }
 
 static weir_err delete_now(weir_engine *engine, weir_group *group)
 {
-    weir_err err = weir_engine_unit_reserve(engine, 32);
+    weir_err err = weir_engine_unit_last(
+        engine, WEIR_GROUP_DELETE_BYTES); /* what retention held back for it may go */
     if (err == WEIR_OK) {
         weir_group_delete(engine, group);
     }
@@ -530,29 +583,19 @@ uint64_t weir_groups_deadline(const weir_engine *engine)
     return deadline;
 }
 
-/* What these groups counted is shown from the beginning, without what deleted ones did; empty groups
- * have their full time again. */
+/* What these groups counted is shown from the beginning, with what deleted ones did; empty groups have
+ * their full time again. */
 void weir_groups_started(weir_engine *engine)
 {
-    uint64_t fates[WEIR_FATE_COUNT] = {0};
+    weir_group_sums all = engine->groups.deleted;
     weir_fates_started(engine);
-    engine->stats.leased = 0;
-    engine->stats.failed = 0;
     for (weir_link *at = engine->groups.all.next; at != &engine->groups.all; at = at->next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, engine_link);
+        weir_group_sums sums;
+        weir_group_sums_of(group, &sums);
+        weir_group_sums_add(&all, &sums);
         group->empty_since_ms = engine->engine_ms;
-        engine->stats.leased += group->leased_gone;
-        engine->stats.failed += group->failed_gone;
-        for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
-            fates[fate] += group->fates_gone[fate];
-        }
         for (uint32_t i = 0; i < group->part_count; i++) {
-            const weir_group_part *part = group->parts[i];
-            engine->stats.leased += part->leased_times;
-            engine->stats.failed += part->failed_times;
-            for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
-                fates[fate] += part->fates[fate];
-            }
             weir_group_ready(group, group->parts[i]);
         }
         if (group->options.model == WEIR_MODEL_QUEUE) {
@@ -560,7 +603,9 @@ void weir_groups_started(weir_engine *engine)
         }
         weir_group_busy(engine, group);
     }
-    weir_fates_show(engine, fates);
+    engine->stats.leased = all.leased;
+    engine->stats.failed = all.failed;
+    weir_fates_show(engine, all.fates);
 }
 
 uint64_t weir_groups_unit_least(const weir_engine *engine)

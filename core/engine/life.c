@@ -62,9 +62,11 @@ static void trim_write(weir_engine *engine, const weir_partition *partition, int
     weir_put_u64(at + 8, (uint64_t)start);
 }
 
-static weir_err trim_entry(weir_engine *engine, const weir_partition *partition, int64_t start)
+static weir_err trim_entry(weir_engine *engine, const weir_partition *partition, int64_t start,
+                           bool frees)
 {
-    weir_err err = weir_engine_unit_reserve(engine, WEIR_TRIM_ENTRY_BYTES);
+    weir_err err = frees ? weir_engine_unit_last(engine, WEIR_TRIM_ENTRY_BYTES)
+                         : weir_engine_unit_reserve(engine, WEIR_TRIM_ENTRY_BYTES);
     if (err == WEIR_OK) {
         trim_write(engine, partition, start);
     }
@@ -73,12 +75,12 @@ static weir_err trim_entry(weir_engine *engine, const weir_partition *partition,
 
 weir_err weir_life_note(weir_engine *engine, weir_partition *partition)
 {
-    return trim_entry(engine, partition, partition->start_offset);
+    return trim_entry(engine, partition, partition->start_offset, false);
 }
 
-static weir_err trim(weir_engine *engine, weir_partition *partition, int64_t start)
+static weir_err trim(weir_engine *engine, weir_partition *partition, int64_t start, bool frees)
 {
-    weir_err err = trim_entry(engine, partition, start);
+    weir_err err = trim_entry(engine, partition, start, frees);
     if (err != WEIR_OK) {
         return err;
     }
@@ -115,7 +117,7 @@ weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *t
     if (before < 0 || before > partition->visible_offset) {
         return WEIR_OFFSET_OUT_OF_RANGE;
     }
-    return before > partition->start_offset ? trim(engine, partition, before) : WEIR_OK;
+    return before > partition->start_offset ? trim(engine, partition, before, true) : WEIR_OK;
 }
 
 /* ---- What a trim frees
@@ -356,10 +358,10 @@ static int64_t hold(weir_partition *partition, const weir_topic_options *options
                         ? UINT64_MAX
                         : (uint64_t)options->retention_unsettled_bytes;
     uint32_t by = 0;
-    int64_t floor = weir_groups_unsettled(partition, &by);
+    bool more = options->retention_unsettled == WEIR_UNSETTLED_KEEP;
+    int64_t floor = more ? weir_groups_unsettled(partition, &by) : start; /* a look at each group */
     int64_t from = start;
     uint64_t held = 0;
-    bool more = options->retention_unsettled == WEIR_UNSETTLED_KEEP;
     uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
     for (uint32_t i = partition->tail.count; i > first && more && from > floor; i--) {
         const weir_chunk *chunk = weir_tail_at(&partition->tail, i - 1);
@@ -383,6 +385,16 @@ static int64_t hold(weir_partition *partition, const weir_topic_options *options
     return from > partition->start_offset ? from : partition->start_offset;
 }
 
+static bool frees_segment(const weir_partition *partition, int64_t start)
+{
+    weir_segment_state state;
+    if (partition->segment_count == 0) {
+        return false;
+    }
+    weir_segment_state_of(partition->segments[0], &state);
+    return state.end_offset <= start;
+}
+
 static void retain(weir_engine *engine, weir_partition *partition,
                    const weir_topic_options *options)
 {
@@ -404,8 +416,8 @@ static void retain(weir_engine *engine, weir_partition *partition,
         start = settled > start ? settled : start;
     }
     start = start > partition->visible_offset ? partition->visible_offset : start; /* [F1] */
-    if (start > partition->start_offset) {
-        (void)trim(engine, partition, start); /* no room in the journal: next time */
+    if (start > partition->start_offset) { /* no room in the journal: next time */
+        (void)trim(engine, partition, start, frees_segment(partition, start));
     }
 }
 

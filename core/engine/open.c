@@ -208,7 +208,6 @@ static weir_err live_init(weir_engine *engine)
     topic->partitions = engine->live_list;
     topic->ref = weir_topic_ref_create(WEIR_LIVE_TOPIC_ID, WEIR_TEXT(""));
     engine->live.topic = topic;
-    engine->live.batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
     weir_link_init(&engine->live.waiting);
     weir_link_init(&engine->live.cursors);
     weir_link_init(&engine->live.group_parts);

@@ -141,9 +141,12 @@ void weir_group_completion_drop(weir_completion *completion); /* what one of gro
 /* Makes sure a unit is open that can take `bytes` more; errors as weir_journal_room. */
 weir_err weir_engine_unit(weir_engine *engine, uint64_t bytes);
 void weir_engine_unit_end(weir_engine *engine); /* the open one; its batches are closed */
-/* The same for what only settles, commits, moves on, trims, alters or deletes: it goes on when the disk
- * is full, as long as the journal's reserve lasts. */
+/* The same for what only settles, commits, moves on or alters: it goes on when the disk is full, as
+ * long as the journal's reserve lasts, but for its last part. */
 weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes);
+/* The same for what frees disk: it has the last part as well, so that settling cannot use up what
+ * trimming needs. */
+weir_err weir_engine_unit_last(weir_engine *engine, uint64_t bytes);
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
 uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */
@@ -257,12 +260,15 @@ void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
 /* produce.c */
+enum { WEIR_TOGETHER_MAX = 16 }; /* operations that look ahead together */
+void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count);
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an entry */
-/* Appends a record of the engine's own, in the open unit: the caller asked for its room. NO_MEMORY. */
+/* Appends a record of the engine's own, in the open unit: the caller asked for its room. *where is its
+ * partition, *offset the one that it will have. NO_MEMORY. */
 weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attributes,
-                          weir_bytes key, weir_bytes rest);
+                          weir_bytes key, weir_bytes rest, uint32_t *where, int64_t *offset);
 /* Takes the chunk. `notes`: one per record, or NULL (recovery, client batches). */
 void weir_produce_apply(weir_engine *engine, weir_partition *partition, weir_chunk *chunk,
                         const weir_note *notes, bool retained);

@@ -14,6 +14,10 @@
  * has most gives first. What is decided is journalled as any settlement is; nothing here is asked in
  * a replay.
  *
+ * A record whose own expiry is over takes no place in a queue that refuses: before a publish is
+ * refused, some of what waits is looked at, once in a turn, and expires then (26, as a take that gives
+ * nothing tells it).
+ *
  * Bytes are those of batches as they are stored. A part that has to know them keeps blocks of some
  * neighbours, in memory only, and a record that is settled takes its block's mean with it:
  *
@@ -29,7 +33,8 @@
 enum {
     BLOCK_RECORDS = 64, /* of which a block begins another; a batch is never divided */
     BLOCKS_LEAST = 16,
-    PIECES_MAX = 64, /* dead letters, or entries, of one turn and group */
+    PIECES_MAX = 64,     /* dead letters, or entries, of one turn and group */
+    EXPIRY_LOOKS = 1024, /* records that one turn looks at when a queue is full */
 };
 
 /* Of offsets from where the block before it ends. */
@@ -211,13 +216,29 @@ static load_of_part *load_make(const weir_group_part *part)
     return load;
 }
 
+static void load_free(load_of_part *load)
+{
+    free(load->blocks);
+    free(load);
+}
+
 void weir_overflow_forget(weir_queue_part *own)
 {
     if (own->load != NULL) {
-        free(own->load->blocks);
-        free(own->load);
+        load_free(own->load);
         own->load = NULL;
     }
+}
+
+int64_t weir_overflow_bytes(const weir_group_part *part)
+{
+    load_of_part *kept = part->queue->load;
+    load_of_part *load = kept == NULL && part->partition != NULL ? load_make(part) : kept;
+    int64_t bytes = load != NULL ? (int64_t)load->bytes : -1;
+    if (load != NULL && load != kept) {
+        load_free(load); /* it costs memory for each block, and no limit asked for it */
+    }
+    return bytes;
 }
 
 /* ---- How much there is -------------------------------------------------------------------------- */
@@ -477,6 +498,126 @@ static weir_err bury(weir_engine *engine, weir_group_part *part)
     }
     return err;
 }
+
+/* ---- What has expired of a full queue ----------------------------------------------------------- */
+
+/* What becomes of one record: expired, or, when nobody had it yet, it waits from now on as one that
+ * was given back, so that the walk goes on behind it. */
+static weir_err expiry_look(weir_engine *engine, const weir_group_part *part,
+                            const weir_chunk *chunk, uint32_t index, const weir_queue_item *run)
+{
+    int64_t now = engine->engine_ms;
+    bool fresh = run->first >= weir_settlement_fresh(part->settlement);
+    weir_queue_item item = {.first = weir_chunk_offset_at(chunk, index),
+                            .count = 1,
+                            .leased = run->leased,
+                            .failed = run->failed,
+                            .kind = WEIR_ITEM_EXPIRED};
+    if (!weir_queue_expired(chunk, index, now)) {
+        int64_t until = weir_queue_delayed(chunk, index, now);
+        item.kind = WEIR_ITEM_DELAYED;
+        item.until = until > 0 ? until : now;
+    }
+    return item.kind == WEIR_ITEM_EXPIRED || fresh
+               ? weir_queue_item_add(&part->group->queue->items, &item)
+               : WEIR_OK;
+}
+
+/* The run's records in the chunk. False: no further in this look. */
+static bool expiry_chunk(weir_engine *engine, weir_group_part *part, const weir_chunk *chunk,
+                         const weir_queue_item *run, int64_t *at, uint32_t *left)
+{
+    const weir_queue_items *items = &part->group->queue->items;
+    int64_t end = run->first + run->count;
+    uint32_t index = weir_chunk_index_at(chunk, *at);
+    while (*at < end && *at < weir_chunk_end(chunk)) {
+        if (*left == 0 || items->count >= WEIR_QUEUE_ITEMS_MAX || index >= chunk->count ||
+            weir_chunk_offset_at(chunk, index) != *at || /* a hole: a take tells of it */
+            expiry_look(engine, part, chunk, index, run) != WEIR_OK) {
+            return false;
+        }
+        (*left)--;
+        (*at)++;
+        index++;
+    }
+    return true;
+}
+
+/* From where the last look ended. *at: where the next one begins; 0: all was looked at. */
+static void expiry_walk(weir_engine *engine, weir_group_part *part, int64_t *at, uint32_t *left)
+{
+    weir_member *reader = &part->group->queue->spiller;
+    weir_queue_item run;
+    while (*left > 0) {
+        if (!next_of(part, *at, &run)) {
+            *at = 0;
+            weir_member_reads_end(reader);
+            return;
+        }
+        if (*at > run.first) {
+            run.count -= (uint32_t)(*at - run.first);
+            run.first = *at;
+        }
+        *at = run.first;
+        weir_chunk *chunk = weir_member_chunk(engine, reader, part->partition, *at);
+        if (chunk == NULL || !expiry_chunk(engine, part, chunk, &run, at, left)) {
+            return; /* it is read meanwhile */
+        }
+    }
+}
+
+/* All that it looked at, as a take that gives nothing. */
+static bool expiry_tell(weir_engine *engine, weir_group_part *part)
+{
+    weir_queue *queue = part->group->queue;
+    const weir_acquisition nobody = {.member = &queue->spiller, /* live, and nobody's */
+                                     .mode = (uint8_t)part->group->options.mode,
+                                     .lease = {.number = queue->lease_next,
+                                               .epoch = engine->recovery_epoch,
+                                               .mode = (uint8_t)part->group->options.mode}};
+    bool any = false;
+    for (uint32_t i = 0; i < queue->items.count; i++) {
+        any |= queue->items.items[i].kind == WEIR_ITEM_EXPIRED;
+    }
+    if (weir_queue_acquire(engine, part, &nobody, &queue->items) != WEIR_OK) {
+        return false;
+    }
+    if (part->queue->keys != NULL) {
+        weir_keys_forget(part->queue); /* they are learned anew */
+    }
+    weir_group_ready(part->group, part);
+    weir_groups_due(engine);
+    return any;
+}
+
+bool weir_overflow_expire(weir_engine *engine, weir_partition *partition)
+{
+    const weir_link *list = &partition->group_parts;
+    weir_group *group = WEIR_OWNER_OF(list->next, weir_group_part, partition_link)->group;
+    weir_queue *queue = group->queue;
+    uint32_t left = EXPIRY_LOOKS;
+    bool any = false;
+    if (queue->expire_turn == engine->stats.steps) {
+        return false; /* each publish of a turn is not to look at all of them */
+    }
+    queue->expire_turn = engine->stats.steps;
+    for (uint32_t i = 0; i < group->part_count && left > 0; i++) {
+        weir_group_part *part = group->parts[i];
+        int64_t at = part->queue->expire_at;
+        queue->items.count = 0;
+        if (part->partition != NULL) {
+            expiry_walk(engine, part, &at, &left);
+        }
+        if (queue->items.count == 0 || expiry_tell(engine, part)) {
+            part->queue->expire_at = at;
+            any |= queue->items.count > 0;
+        }
+    }
+    queue->items.count = 0;
+    return any;
+}
+
+/* ---- Once a turn -------------------------------------------------------------------------------- */
 
 /* A piece. AGAIN: there may be more; OK: nothing is beyond, or nothing of it can go now. */
 static weir_err take_away(weir_engine *engine, weir_group *group)

@@ -24,7 +24,8 @@ static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_
 {
     size_t need = record_bytes + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX;
     size_t capacity = partition->batch_bytes_guess > need ? partition->batch_bytes_guess : need;
-    uint32_t records = (uint32_t)(capacity / 32 + 2);
+    uint32_t records = partition->batch_records_guess > 0 ? partition->batch_records_guess
+                                                          : (uint32_t)(capacity / 32 + 2);
     if (partition->note_capacity < records) {
         weir_note *notes = realloc(partition->notes, records * sizeof(*notes));
         if (notes == NULL) {
@@ -46,13 +47,15 @@ static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_
     return err;
 }
 
-/* The next batch of this partition will be about as large: a quarter more, within bounds. */
-static void guess_bytes(weir_partition *partition, size_t bytes)
+/* The next batch of this partition will be about as large: a quarter more, within bounds. One record
+ * alone is followed by one alone: with many topics memory is full of those. */
+static void guess_next(weir_partition *partition, size_t bytes, uint32_t records)
 {
-    size_t guess = bytes + bytes / 4;
-    guess = guess < WEIR_BATCH_BYTES_LEAST ? WEIR_BATCH_BYTES_LEAST : guess;
+    bool alone = records == 1;
+    size_t guess = alone ? 0 : bytes + bytes / 4;
     partition->batch_bytes_guess =
         (uint32_t)(guess > WEIR_BATCH_BYTES_MOST ? WEIR_BATCH_BYTES_MOST : guess);
+    partition->batch_records_guess = alone ? 1 : records + records / 4 + 2;
 }
 
 /* The batch's entry in the open unit: itself, or where it stands. */
@@ -76,7 +79,7 @@ static void close_batch(weir_engine *engine, weir_partition *partition)
     weir_bytes batch = weir_batch_finish(&partition->builder, chunk->base_offset,
                                          (int32_t)engine->recovery_epoch, engine->engine_ms);
     chunk->batch_bytes = (uint32_t)batch.len;
-    guess_bytes(partition, batch.len);
+    guess_next(partition, batch.len, chunk->count);
     partition->open = NULL;
     weir_link_remove(&partition->open_link);
     if (!live) {
@@ -214,6 +217,9 @@ static weir_err queue_room(weir_engine *engine, weir_partition *partition, uint6
                            uint64_t bytes)
 {
     weir_err err = weir_overflow_decide(engine, partition, records, bytes);
+    if (err == WEIR_QUEUE_FULL && weir_overflow_expire(engine, partition)) {
+        err = weir_overflow_decide(engine, partition, records, bytes);
+    }
     engine->stats.refused_queue += err == WEIR_QUEUE_FULL ? records : 0;
     return err;
 }
@@ -434,7 +440,7 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
  * --------------------------------------------------------------------------------------- */
 
 weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attributes,
-                          weir_bytes key, weir_bytes rest)
+                          weir_bytes key, weir_bytes rest, uint32_t *where, int64_t *offset)
 {
     static const weir_route nobody; /* of a key that names another topic: no filter is asked */
     weir_bytes name = {topic->ref->name, topic->ref->name_bytes};
@@ -448,6 +454,11 @@ weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attrib
     weir_note note = {own ? route : &nobody, NULL};
     weir_err err = add_record(engine, topic->partitions[index], attributes, key, rest, note);
     engine->stats.records_stored += err == WEIR_OK ? 1 : 0;
+    if (err == WEIR_OK) { /* nothing comes before what the open batch has */
+        const weir_partition *partition = topic->partitions[index];
+        *where = index;
+        *offset = partition->next_offset + partition->builder.count - 1;
+    }
     if (mine != NULL) {
         weir_produce_close_all(engine); /* its notes point to the route */
         weir_route_drop(engine, mine);

@@ -89,6 +89,7 @@ typedef struct weir_settling {
     const weir_member *member; /* who said so; live */
     weir_bytes reason;
     const char *why; /* in place of a reason; NULL: none */
+    weir_letter letter;
 } weir_settling;
 
 /* A range that is to go to the dead-letter topic. */
@@ -111,6 +112,7 @@ struct weir_queue_part {
     weir_link moving_link;  /* queue.moving */
     struct weir_keys *keys; /* NULL: not ordered by key */
     struct weir_load *load; /* overflow.c: the bytes of what is unsettled; NULL: nobody asked */
+    int64_t expire_at;      /* a full queue's expired records: the walk goes on here */
 };
 typedef struct weir_queue_part weir_queue_part;
 
@@ -124,6 +126,7 @@ struct weir_queue {
     weir_link moving;     /* parts with records for the dead-letter topic */
     weir_member mover;    /* reads for them; in no list */
     weir_member spiller;  /* the same for what overflow.c takes away */
+    uint64_t expire_turn; /* that looked for expired records of a full queue last */
     uint64_t sum_turn;    /* the turn in which these were so: */
     uint64_t sum_records; /* of all parts, with what came since */
     uint64_t sum_bytes;
@@ -136,6 +139,12 @@ struct weir_queue {
     uint32_t number_capacity;
 };
 typedef struct weir_queue weir_queue;
+
+/* queue_take.c */
+/* Whether the record's own `expiry` is over. */
+bool weir_queue_expired(const weir_chunk *chunk, uint32_t index, int64_t now);
+/* Until when its `deliver-at` or `delay` holds it back; 0: not any more. */
+int64_t weir_queue_delayed(const weir_chunk *chunk, uint32_t index, int64_t now);
 
 /* queue_entry.c */
 /* Appends a range, to the last item when it goes on there. NO_MEMORY. */

@@ -152,8 +152,10 @@ static void tell_item(weir_engine *engine, weir_group_part *part,
 {
     bool taken = item->kind == WEIR_ITEM_TAKEN;
     weir_fate fate = fate_of_item(acquisition, item);
-    if (item->kind == WEIR_ITEM_UNMATCHED) {
-        return; /* it is none of this group's */
+    const weir_member *who = acquisition->member;
+    bool nobody = who->words == NULL; /* a reader of the engine's own */
+    if (item->kind == WEIR_ITEM_UNMATCHED || (nobody && item->kind == WEIR_ITEM_DELAYED)) {
+        return; /* it is none of this group's; or nothing happened to it */
     }
     weir_fate_write(engine,
                     &(weir_fate_note){.part = part,
@@ -162,7 +164,7 @@ static void tell_item(weir_engine *engine, weir_group_part *part,
                                       .fate = fate,
                                       .event = fate == WEIR_FATE_ACCEPTED ? WEIR_TOLD_ACCEPTED
                                                                           : ITEM_EVENTS[item->kind],
-                                      .member = acquisition->member,
+                                      .member = nobody ? NULL : who,
                                       .leased = item->leased + (taken ? 1 : 0),
                                       .failed = item->failed});
 }
@@ -322,7 +324,8 @@ void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_
                                           .reason = why_of(settling),
                                           .member = settling->member,
                                           .leased = items[i].leased,
-                                          .failed = items[i].failed + (settling->failed ? 1 : 0)});
+                                          .failed = items[i].failed + (settling->failed ? 1 : 0),
+                                          .letter = settling->letter});
     }
 }
 

@@ -7,7 +7,8 @@
  * A record that waits here is under no lease and is never handed out again, also after a start: that
  * it moves is in its state. What it holds may have to be read from disk first; a member of the
  * queue's own, that nobody sees, reads it. Why it moves is told from its counters then, and the
- * reason that a member gave is in memory alone. When the dead-letter topic is gone, or none is set
+ * reason that a member gave is in memory alone. A record that has been a dead letter too often is
+ * dropped instead: groups whose letters go to one another do not pass it on for ever. When the dead-letter topic is gone, or none is set
  * any more, the record ends where it is: rejected, or dropped by the limit. */
 #include "core/engine/queue.h"
 
@@ -94,6 +95,19 @@ static weir_err end_undead(weir_engine *engine, weir_group_part *part, const wei
                     rejected ? WEIR_FATE_REJECTED : WEIR_FATE_DROPPED, cause);
 }
 
+/* It has gone round often enough. */
+static weir_err end_loop(weir_engine *engine, weir_group_part *part, const weir_queue_item *item,
+                         const weir_member *member)
+{
+    weir_settling settling = {.event = WEIR_EVENT_DROPPED,
+                              .fate = WEIR_FATE_DROPPED,
+                              .member = member,
+                              .why = WEIR_DEAD_LETTER_LOOP};
+    weir_err err = weir_queue_tell(engine, part, &settling, item, 1);
+    engine->stats.dead_letter_loops += err == WEIR_OK ? 1 : 0;
+    return err;
+}
+
 /* [G4] The room for both is asked for before either is written. */
 weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk *chunk,
                          uint32_t index, const weir_queue_item *item, const char *why,
@@ -103,6 +117,9 @@ weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk 
                               .fate = WEIR_FATE_DEAD_LETTERED,
                               .member = member,
                               .why = why};
+    if (weir_queue_dead_letters(engine, part->group) && weir_dead_letter_loops(chunk, index)) {
+        return end_loop(engine, part, item, member);
+    }
     weir_err err = weir_queue_tell_room(engine, part, &settling, item, 1,
                                         weir_dead_letter_bytes(chunk, index));
     err = err == WEIR_OK ? weir_dead_letter_room(engine, part->group, chunk, index) : err;
@@ -120,8 +137,8 @@ weir_err weir_queue_bury(weir_engine *engine, weir_group_part *part, weir_chunk 
     return err;
 #else
     if (err == WEIR_OK) {
-        weir_dead_letter_write(engine, part, chunk, index, why, reason, member, item->leased,
-                               item->failed);
+        settling.letter = weir_dead_letter_write(engine, part, chunk, index, why, reason, member,
+                                                 item->leased, item->failed);
         weir_queue_tell_now(engine, part, &settling, item, 1);
     }
     return err;

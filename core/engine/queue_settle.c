@@ -13,6 +13,7 @@
  * ranges look at again may what came before stand, as when the disk is full. */
 #include "core/engine/queue.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { RUNS_MAX = 1 << 20 }; /* about 0.1 s: nobody else is served meanwhile */
@@ -284,6 +285,62 @@ static weir_err one_range(answering *a, const weir_settle_range *range)
     return err;
 }
 
+/* ---- Renewals ----------------------------------------------------------------------------------- */
+
+/* By where they are and under which lease, then by offset. */
+static int lease_compare(const weir_settle_range *a, const weir_settle_range *b)
+{
+    size_t len = a->topic.len < b->topic.len ? a->topic.len : b->topic.len;
+    int order = len > 0 ? memcmp(a->topic.ptr, b->topic.ptr, len) : 0;
+    if (order == 0 && a->topic.len != b->topic.len) {
+        order = a->topic.len < b->topic.len ? -1 : 1;
+    }
+    if (order == 0 && a->partition != b->partition) {
+        order = a->partition < b->partition ? -1 : 1;
+    }
+    if (order == 0 && a->lease != b->lease) {
+        order = a->lease < b->lease ? -1 : 1;
+    }
+    return order;
+}
+
+static int range_compare(const void *a, const void *b)
+{
+    const weir_settle_range *left = *(const weir_settle_range *const *)a;
+    const weir_settle_range *right = *(const weir_settle_range *const *)b;
+    int order = lease_compare(left, right);
+    return order != 0 ? order : (left->first > right->first) - (left->first < right->first);
+}
+
+/* A renewal leaves its records where they are, so that ranges over each other find them again: each
+ * record counts once. */
+static weir_err renew_all(answering *a)
+{
+    uint32_t count = a->settle->range_count;
+    const weir_settle_range **order = malloc((count + 1) * sizeof(*order));
+    int64_t seen = -1; /* the last offset of the same lease that was looked at */
+    weir_err err = order == NULL ? WEIR_NO_MEMORY : WEIR_OK;
+    for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
+        order[i] = &a->settle->ranges[i];
+    }
+    if (err == WEIR_OK) {
+        qsort(order, count, sizeof(*order), range_compare);
+    }
+    for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
+        weir_settle_range range = *order[i];
+        seen = i > 0 && lease_compare(order[i - 1], order[i]) == 0 ? seen : -1;
+        range.first = range.first > seen ? range.first : seen + 1;
+        if (range.first <= range.last) {
+            err = one_range(a, &range);
+            seen = range.last;
+        }
+    }
+    free(order);
+    return err;
+}
+
+/* ---- The answer --------------------------------------------------------------------------------- */
+
 static bool ranges_sound(const weir_settle *settle)
 {
     bool sound = settle->verb >= WEIR_VERB_ACCEPT && settle->verb <= WEIR_VERB_RENEW;
@@ -320,7 +377,9 @@ weir_err weir_queue_settle(weir_engine *engine, weir_member *member, const weir_
     weir_err err = ranges_sound(settle) ? WEIR_OK : WEIR_INVALID;
     err = err == WEIR_OK ? ranges_few(&a) : err;
     a.queue->items.count = 0;
-    for (uint32_t i = 0; i < settle->range_count && err == WEIR_OK; i++) {
+    bool renews = settle->verb == WEIR_VERB_RENEW;
+    err = err == WEIR_OK && renews ? renew_all(&a) : err;
+    for (uint32_t i = 0; i < settle->range_count && err == WEIR_OK && !renews; i++) {
         err = one_range(&a, &settle->ranges[i]);
     }
     err = err == WEIR_OK ? flush(&a) : err;

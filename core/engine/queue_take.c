@@ -9,7 +9,8 @@
  * are waited for by nobody; but at-most-once accepts in that entry, and the records leave when its
  * unit has the level of their topic [G5].
  *
- * A record that lies on disk only is read by a job; the take gives what it has, or waits. */
+ * A record that lies on disk only is read by a job; the take gives what it has, or waits. On a full
+ * disk, when the journal's reserve is used up as well, it is answered at once, and says so. */
 #include "core/engine/queue.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ typedef struct taking {
     uint32_t given;
     bool keys;  /* one record of a key at a time */
     bool waits; /* a read was begun, or memory is short: no more in this take */
+    bool full;  /* the disk: what it would hand out cannot be written down */
 } taking;
 
 /* ---- Headers that say when --------------------------------------------------------------------- */
@@ -65,6 +67,13 @@ static bool is_expired(const weir_record *record, int64_t now)
            now - record->timestamp_ms > seconds * 1000;
 }
 
+bool weir_queue_expired(const weir_chunk *chunk, uint32_t index, int64_t now)
+{
+    weir_record record;
+    weir_chunk_record(chunk, index, &record);
+    return record.header_count > 0 && is_expired(&record, now);
+}
+
 /* "deliver-at": Unix milliseconds; "delay": milliseconds from when it came. 0: at once. */
 static int64_t delayed_until(const weir_record *record, int64_t now)
 {
@@ -74,6 +83,13 @@ static int64_t delayed_until(const weir_record *record, int64_t now)
                                                                        : 0;
     }
     return at > now ? at : 0;
+}
+
+int64_t weir_queue_delayed(const weir_chunk *chunk, uint32_t index, int64_t now)
+{
+    weir_record record;
+    weir_chunk_record(chunk, index, &record);
+    return record.header_count > 0 ? delayed_until(&record, now) : 0;
 }
 
 /* ---- One record --------------------------------------------------------------------------------- */
@@ -292,8 +308,10 @@ static bool part_end(taking *t, uint32_t handed_before, uint32_t given_before)
     if (t->queue->items.count == 0) {
         return true;
     }
-    if (acquire(t) != WEIR_OK) {
+    weir_err err = acquire(t);
+    if (err != WEIR_OK) {
         forget_handed(t->queue, handed_before);
+        t->full |= err == WEIR_DISK_FULL;
         t->given = given_before;
         t->waits = true;
         if (t->keys) {
@@ -400,6 +418,7 @@ static bool give(taking *t, weir_level level)
     once = false;
 #endif
     if (once) {
+        t->engine->unit_asked = true;
         t->engine->disk_wanted |= level == WEIR_LEVEL_DISK;
         weir_member_give(t->engine, t->member, runs, count, weir_engine_unit_now(t->engine), level);
     } else {
@@ -437,6 +456,10 @@ bool weir_queue_take(weir_engine *engine, weir_member *member)
             weir_link_append(&group->ready, at); /* others first */
             end = end == NULL ? at : end;
         }
+    }
+    if (t.queue->handed_count == 0 && t.full) { /* waiting would help nobody, and say nothing */
+        weir_member_give_err(engine, member, WEIR_DISK_FULL);
+        return true;
     }
     if (t.queue->handed_count == 0) {
         if (t.examined > 0 && !t.waits) {

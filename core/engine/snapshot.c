@@ -8,6 +8,7 @@
  *   kind          identity                     fields
  *   1 engine      -                            1 next topic id u32  2 next producer id i64
  *                                              3 next group id u32
+ *                                              4 sums of deleted groups: u64 x 10 (groups.md)
  *   2 topic       id u32                       1 name  2 partitions u32  3 partition levels u32
  *                                              4 level u8  5 nested u8
  *                                              6 settings  7 epochs (snapshot_life.c)
@@ -451,7 +452,7 @@ static weir_err forget_retained(weir_engine *engine, uint64_t unit, weir_reader 
 
 static weir_err decode_engine(weir_engine *engine, uint64_t unit, weir_reader *body)
 {
-    (void)unit;
+    engine->groups.deleted_unit = unit;
     return weir_snapshot_take_fields(engine, engine, WEIR_FIELDS_OF(weir_snapshot_engine_fields),
                                      body);
 }

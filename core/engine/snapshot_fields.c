@@ -3,6 +3,7 @@
  *
  * Happy path: put writes what the object has, or nothing where that is the default; take reads all of it.
  * Failures: what cannot be is DAMAGED, and nothing is trusted but lengths that the reader has checked. */
+#include "core/engine/group.h"
 #include "core/engine/snapshot.h"
 
 #include <string.h>
@@ -58,10 +59,33 @@ static weir_err take_group_id_next(weir_engine *engine, void *object, weir_reade
     return next > 0 ? WEIR_OK : WEIR_DAMAGED;
 }
 
+static void put_deleted_groups(weir_engine *engine, const void *object, weir_writer *to)
+{
+    static const weir_group_sums none;
+    uint8_t bytes[WEIR_GROUP_SUMS_BYTES];
+    (void)object;
+    if (memcmp(&engine->groups.deleted, &none, sizeof(none)) != 0) {
+        weir_group_sums_encode(&engine->groups.deleted, bytes);
+        weir_writer_bytes(to, bytes, sizeof(bytes));
+    }
+}
+
+static weir_err take_deleted_groups(weir_engine *engine, void *object, weir_reader *from)
+{
+    weir_bytes bytes = weir_reader_bytes(from, WEIR_GROUP_SUMS_BYTES);
+    (void)object;
+    if (from->failed) {
+        return WEIR_DAMAGED;
+    }
+    weir_group_sums_decode(bytes.ptr, &engine->groups.deleted);
+    return WEIR_OK;
+}
+
 static const weir_snapshot_field ENGINE_FIELDS[] = {
     {1, true, put_topic_id_next, take_topic_id_next},
     {2, false, put_producer_id_next, take_producer_id_next},
     {3, false, put_group_id_next, take_group_id_next},
+    {4, false, put_deleted_groups, take_deleted_groups},
 };
 
 /* ---- Fields: topic

@@ -48,7 +48,6 @@ enum {
     WEIR_UNIT_ROOM_BYTES =
         40 << 20, /* what a turn must have room for: two of the largest records */
     WEIR_JOURNAL_PENDING_BYTES = WEIR_FIXED_journal_pending_bytes,
-    WEIR_BATCH_BYTES_LEAST = 256,
     WEIR_BATCH_BYTES_MOST = 1 << 20, /* a turn that brings more makes several */
     WEIR_ROUTES_MAX = 65536,         /* names remembered with where they go */
     WEIR_ROUTE_BYTES_MAX = 64 << 20, /* what their match lists may take */
@@ -110,23 +109,24 @@ struct weir_partition {
     weir_segment **segments; /* oldest first; the last one may be written to */
     uint32_t segment_count;
     uint32_t segment_capacity;
-    bool segment_continues;    /* the last one may be appended to (not after a take-over) */
-    bool flushing;             /* a flush has it in hand */
-    bool straight_wanted;      /* large batches come: its segments stand in this owner's folder */
-    bool straight_behind;      /* a flush went before the batches that come now */
-    uint32_t straight_items;   /* sets that have something of it, waiting or going */
-    int64_t straight_end;      /* what is on its way straight to the segment ends here, */
-    uint64_t straight_bytes;   /* and the segment's bytes will then be so many */
-    uint64_t group;            /* engine.straight.group when it last got a batch: */
-    uint64_t group_bytes;      /* what it got in that one, */
-    uint64_t group_before;     /* and in the one before it; 0: nothing */
-    bool segment_closed;       /* it is old: the next record begins another one */
-    int64_t clean_offset;      /* below it each key has its newest record only (those below it) */
-    int64_t tombstones_due_ms; /* when the first of those there may go; INT64_MAX: none */
-    uint64_t compact_after_ns; /* not before: it failed */
-    weir_link trimmed_link;    /* engine.life.trimmed: there may be something below its start */
-    uint32_t batch_bytes_guess;
-    weir_chunk *open; /* the batch this turn builds, or NULL */
+    bool segment_continues;     /* the last one may be appended to (not after a take-over) */
+    bool flushing;              /* a flush has it in hand */
+    bool straight_wanted;       /* large batches come: its segments stand in this owner's folder */
+    bool straight_behind;       /* a flush went before the batches that come now */
+    uint32_t straight_items;    /* sets that have something of it, waiting or going */
+    int64_t straight_end;       /* what is on its way straight to the segment ends here, */
+    uint64_t straight_bytes;    /* and the segment's bytes will then be so many */
+    uint64_t group;             /* engine.straight.group when it last got a batch: */
+    uint64_t group_bytes;       /* what it got in that one, */
+    uint64_t group_before;      /* and in the one before it; 0: nothing */
+    bool segment_closed;        /* it is old: the next record begins another one */
+    int64_t clean_offset;       /* below it each key has its newest record only (those below it) */
+    int64_t tombstones_due_ms;  /* when the first of those there may go; INT64_MAX: none */
+    uint64_t compact_after_ns;  /* not before: it failed */
+    weir_link trimmed_link;     /* engine.life.trimmed: there may be something below its start */
+    uint32_t batch_bytes_guess; /* of the next batch; 0: what its first record needs */
+    uint32_t batch_records_guess; /* 0: nothing is known yet */
+    weir_chunk *open;             /* the batch this turn builds, or NULL */
     weir_batch_builder builder;
     weir_note *notes;
     uint32_t note_capacity;
@@ -631,6 +631,13 @@ typedef struct weir_saving {
 /* ---- Consumer groups (group.h) -----------------------------------------------------------------
  */
 
+/* What one group, or many, counted for ever. */
+typedef struct weir_group_sums {
+    uint64_t fates[WEIR_FATE_COUNT];
+    uint64_t leased;
+    uint64_t failed;
+} weir_group_sums;
+
 typedef struct weir_group_table {
     weir_map by_name;
     weir_map by_id; /* key: the id in the group itself */
@@ -638,10 +645,12 @@ typedef struct weir_group_table {
     weir_link busy;   /* with members, or leases or delays that end: weir_group_busy */
     weir_link resets; /* reads: to a time, which was found in this turn */
     uint32_t id_next;
-    uint64_t part_count; /* of all groups */
-    uint64_t looked_ns;  /* when expiry was last looked for */
-    bool due;            /* a take may be answered now: another turn follows at once */
-    uint32_t untold;     /* members that are out and were not told */
+    uint64_t part_count;     /* of all groups */
+    uint64_t looked_ns;      /* when expiry was last looked for */
+    bool due;                /* a take may be answered now: another turn follows at once */
+    uint32_t untold;         /* members that are out and were not told */
+    weir_group_sums deleted; /* what groups that were deleted had counted */
+    uint64_t deleted_unit;   /* of a checkpoint: all up to this unit is in `deleted` */
 } weir_group_table;
 
 /* Lines of records' stories that stand in no record of `__fates` yet (fates.c). */
@@ -730,7 +739,10 @@ struct weir_engine {
     uint64_t durable_compared; /* after this one was synced, */
     uint64_t compared_ns;      /* and at this time */
     bool disk_wanted;          /* something of the units not yet synced waits for the disk */
-    uint64_t os_since_ns;      /* when the oldest unsynced os unit was written; 0: none */
+    uint64_t os_since_ns;      /* when the oldest unit was written that no sync covers; 0: none */
+    uint64_t os_covered;       /* through which units one did when that was last looked at */
+    uint64_t unasked_ns;       /* when units that nobody waits for are to be written; 0: none */
+    bool unit_asked;           /* somebody waits for an entry that was made since takes are given */
     weir_link open_partitions;
     weir_link hidden;
     weir_link unflushed[WEIR_UNFLUSHED_CLASSES]; /* by how much they have */

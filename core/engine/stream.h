@@ -77,7 +77,8 @@ typedef struct weir_stream_commit {
     const weir_member *member; /* NULL: nobody's */
     weir_fate last;            /* of record to - 1; ACCEPTED, but for a reject or a damaged one */
     weir_bytes reason;
-    uint8_t *metadata; /* taken; NULL: as it was */
+    weir_letter letter; /* that record to - 1 became */
+    uint8_t *metadata;  /* taken; NULL: as it was */
     uint32_t metadata_bytes;
 } weir_stream_commit;
 enum { WEIR_COMMIT_BYTES_MAX = 128 }; /* of an entry without metadata, its head included */

@@ -165,6 +165,7 @@ static void note(weir_engine *engine, const weir_stream_commit *commit, int64_t 
                                .fate = (weir_fate)kind,
                                .event = event_of((weir_fate)kind),
                                .reason = last ? commit->reason : WEIR_BYTES_NULL,
+                               .letter = last ? commit->letter : (weir_letter){.offset = 0},
                                .member = handed ? commit->member : NULL,
                                .leased = handed ? 1 : 0};
         weir_fate_write(engine, &fate);
@@ -328,6 +329,7 @@ typedef struct judged {
     weir_chunk *chunk; /* of a reject that goes to the dead-letter topic */
     uint32_t index;
     weir_fate last;
+    bool loops; /* it has been a dead letter too often, and is dropped */
 } judged;
 
 typedef struct settling {
@@ -360,8 +362,11 @@ static weir_err judge_reject(const settling *s, int64_t offset, judged *to)
     if (chunk != NULL) {
         uint32_t index = weir_chunk_index_at(chunk, offset);
         bool there = index < chunk->count && weir_chunk_offset_at(chunk, index) == offset;
-        to->last = there ? WEIR_FATE_DEAD_LETTERED : WEIR_FATE_SUPERSEDED;
-        to->chunk = there ? chunk : NULL;
+        to->loops = there && weir_dead_letter_loops(chunk, index);
+        to->last = !there      ? WEIR_FATE_SUPERSEDED
+                   : to->loops ? WEIR_FATE_DROPPED
+                               : WEIR_FATE_DEAD_LETTERED;
+        to->chunk = there && !to->loops ? chunk : NULL;
         to->index = index;
     }
     return WEIR_OK;
@@ -419,6 +424,12 @@ static weir_err judge(settling *s, const weir_settle_range *range, judged *to)
     return judge_verb(s, range, any, to);
 }
 
+static weir_bytes reason_of(const settling *s, const judged *one)
+{
+    weir_bytes said = s->settle->verb == WEIR_VERB_REJECT ? s->settle->reason : WEIR_BYTES_NULL;
+    return one->loops ? weir_bytes_of(WEIR_DEAD_LETTER_LOOP) : said;
+}
+
 /* All that can fail; nothing changes. */
 static weir_err room(const settling *s, const judged *all)
 {
@@ -430,7 +441,8 @@ static weir_err room(const settling *s, const judged *all)
         letters |= all[i].chunk != NULL;
         if (all[i].what == JUDGED_COMMIT) {
             bytes += WEIR_COMMIT_BYTES_MAX + s->settle->metadata.len;
-            lines += weir_stream_commit_room(all[i].part, s->member, s->settle->reason);
+            weir_bytes reason = all[i].loops ? reason_of(s, &all[i]) : s->settle->reason;
+            lines += weir_stream_commit_room(all[i].part, s->member, reason);
         }
         if (all[i].chunk != NULL) {
             err = weir_dead_letter_room(s->engine, s->member->group, all[i].chunk, all[i].index);
@@ -456,12 +468,12 @@ static int64_t commit_to(const weir_group_part *part, int64_t next)
     return next;
 }
 
-static void move_dead_letter(const settling *s, const judged *one)
+static weir_letter move_dead_letter(const settling *s, const judged *one)
 {
-    if (one->chunk != NULL) {
-        weir_dead_letter_write(s->engine, one->part, one->chunk, one->index, "rejected",
-                               s->settle->reason, s->member, 1, 0);
-    }
+    return one->chunk == NULL
+               ? (weir_letter){.offset = 0}
+               : weir_dead_letter_write(s->engine, one->part, one->chunk, one->index, "rejected",
+                                        s->settle->reason, s->member, 1, 0);
 }
 
 static uint64_t run_commit(const settling *s, const judged *one, int64_t next, uint8_t *metadata)
@@ -471,14 +483,15 @@ static uint64_t run_commit(const settling *s, const judged *one, int64_t next, u
         .to = one->last == WEIR_FATE_ACCEPTED ? commit_to(one->part, next) : next,
         .member = s->member,
         .last = one->last,
-        .reason = s->settle->verb == WEIR_VERB_REJECT ? s->settle->reason : WEIR_BYTES_NULL,
+        .reason = reason_of(s, one),
         .metadata = metadata,
         .metadata_bytes = metadata != NULL ? (uint32_t)s->settle->metadata.len : 0,
     };
     if (commit.to < one->part->committed) {
         commit.to = one->part->committed; /* a range before it went further */
     }
-    move_dead_letter(s, one); /* [G4] */
+    commit.letter = move_dead_letter(s, one); /* [G4] */
+    s->engine->stats.dead_letter_loops += one->loops ? 1 : 0;
     uint64_t done = weir_stream_commit_run(s->engine, &commit);
     weir_group_ready(one->part->group, one->part); /* it may have waited for this */
     return done + (one->last != WEIR_FATE_ACCEPTED ? 1 : 0);

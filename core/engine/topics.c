@@ -149,7 +149,6 @@ static weir_partition *partition_make(weir_topic *topic, uint32_t index)
     partition->topic = topic;
     partition->index = index;
     partition->segment_continues = true;
-    partition->batch_bytes_guess = WEIR_BATCH_BYTES_LEAST;
     partition->tombstones_due_ms = INT64_MAX;
     weir_link_init(&partition->waiting);
     weir_link_init(&partition->cursors);

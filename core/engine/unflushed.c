@@ -143,13 +143,14 @@ static bool evictable(const weir_partition *partition)
     if (partition->tail.count == 0) {
         return false;
     }
-    int64_t end = weir_chunk_end(weir_tail_at(&partition->tail, 0));
+    int64_t end = weir_tail_first_end(&partition->tail);
     return end <= partition->flushed_offset && end <= partition->visible_offset; /* [E2] */
 }
 
 static void shrink_partition(weir_engine *engine, weir_partition *partition)
 {
     uint64_t before = engine->tail_bytes;
+    weir_tail_fetch_first(&partition->tail);
     while (engine->tail_bytes > engine->limits.tail_bytes_max && evictable(partition) &&
            before - engine->tail_bytes < EVICTED_BYTES) {
         pop_chunk(engine, partition);

@@ -362,8 +362,8 @@ static weir_err line_keep(work *w, const weir_fate_told *told)
         told->member == UINT32_MAX ? NULL : &w->reader.members[told->member];
     weir_bytes name = who == NULL ? WEIR_BYTES_NULL : who->name;
     weir_bytes origin = who == NULL ? WEIR_BYTES_NULL : who->origin;
-    kept *line =
-        malloc(sizeof(*line) + part->group.len + name.len + origin.len + told->reason.len + 1);
+    kept *line = malloc(sizeof(*line) + part->group.len + name.len + origin.len + told->reason.len +
+                        told->letter.topic.len + 1);
     if (line == NULL) {
         return WEIR_NO_MEMORY;
     }
@@ -376,7 +376,10 @@ static weir_err line_keep(work *w, const weir_fate_told *told)
                                   .member = word_copy(&at, name),
                                   .origin = word_copy(&at, origin),
                                   .leased = told->leased,
-                                  .failed = told->failed};
+                                  .failed = told->failed,
+                                  .letter_topic = word_copy(&at, told->letter.topic),
+                                  .letter_partition = told->letter.partition,
+                                  .letter_offset = told->letter.offset};
     if (w->line_count == WEIR_STORY_LINES_MAX) {
         free(w->lines[w->line_first]);
         w->lines[w->line_first] = line;
@@ -510,7 +513,8 @@ static size_t words_measure(const work *w)
     size_t bytes = w->head.key.len;
     for (uint32_t i = 0; i < w->line_count; i++) {
         const weir_fate_line *line = &w->lines[i]->line;
-        bytes += line->group.len + line->reason.len + line->member.len + line->origin.len;
+        bytes += line->group.len + line->reason.len + line->member.len + line->origin.len +
+                 line->letter_topic.len;
     }
     for (uint32_t i = 0; i < w->standing_count; i++) {
         const weir_standing *s = &w->standings[i].standing;
@@ -537,6 +541,7 @@ static weir_err answer_make(work *w)
         line.reason = word_copy(&at, line.reason);
         line.member = word_copy(&at, line.member);
         line.origin = word_copy(&at, line.origin);
+        line.letter_topic = word_copy(&at, line.letter_topic);
         why->lines[why->count++] = line;
     }
     for (uint32_t i = 0; i < w->standing_count; i++) {

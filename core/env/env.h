@@ -37,6 +37,7 @@ typedef struct weir_job {
 /* Each lane is one thread that runs its jobs in order. */
 typedef enum weir_lane {
     WEIR_LANE_JOURNAL,    /* journal write and sync, when not inline */
+    WEIR_LANE_SYNC,       /* syncs of the journal while writing goes on */
     WEIR_LANE_BACKGROUND, /* segment writing, checkpoints, preparing journal files */
     WEIR_LANE_READ,       /* cold reads */
     WEIR_LANE_COUNT

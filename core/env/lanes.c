@@ -21,6 +21,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    /* Who has just woken to a synced journal is let in before a segment's next write: a turn that waits
+     * for a processor makes every answer of its records wait. */
+    BACKGROUND_NICE = 10,
+};
 
 typedef struct lane_state {
     weir_lanes *lanes;
@@ -77,6 +85,10 @@ static void lane_run_queue(lane_state *lane)
 static void *lane_thread(void *arg)
 {
     lane_state *lane = arg;
+    if (lane == &lane->lanes->lane[WEIR_LANE_BACKGROUND]) {
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(),
+                          BACKGROUND_NICE); /* Linux: of this thread */
+    }
     lock(lane->lanes);
     for (;;) {
         if (!lane->busy) {
@@ -104,6 +116,10 @@ static bool lane_start(lane_state *lane)
         return false;
     }
     (void)pthread_setname_np(lane->thread, lane->thread_name);
+    /* Nobody waits for one sync more than for the next record: it takes no processor from a loop. */
+    if (lane == &lane->lanes->lane[WEIR_LANE_SYNC]) {
+        (void)pthread_setschedparam(lane->thread, SCHED_BATCH, &(struct sched_param){0});
+    }
     lane->started = true;
     return true;
 }
@@ -112,6 +128,7 @@ weir_err weir_lanes_create(weir_lanes **lanes)
 {
     static const char *const names[WEIR_LANE_COUNT] = {
         [WEIR_LANE_JOURNAL] = "weir-journal",
+        [WEIR_LANE_SYNC] = "weir-sync",
         [WEIR_LANE_BACKGROUND] = "weir-background",
         [WEIR_LANE_READ] = "weir-read",
     };
@@ -144,12 +161,14 @@ void weir_lanes_submit(weir_lanes *lanes, weir_lane which, weir_job *job)
     }
     lane->last = job;
     lanes->pending++;
-    if (lane->started || lane_start(lane)) {
-        (void)pthread_cond_signal(&lane->filled);
-    } else if (!lane->busy) {
+    bool threaded = lane->started || lane_start(lane);
+    if (!threaded && !lane->busy) {
         lane_run_queue(lane);
     }
     unlock(lanes);
+    if (threaded) { /* not before: who is woken would wait for the mutex */
+        (void)pthread_cond_signal(&lane->filled);
+    }
 }
 
 void weir_lanes_drain(weir_lanes *lanes)

@@ -65,6 +65,20 @@ typedef struct weir_journal_write {
     atomic_bool done; /* set last by the lane's thread */
 } weir_journal_write;
 
+/* A sync of what is written so far, on its own lane, while blocks go on being written. */
+typedef struct weir_journal_trailing {
+    weir_job job;
+    weir_journal *journal;
+    weir_file *file;        /* stays the journal's last one until the job is over: [W5] */
+    uint64_t unit;          /* what is written when it begins, and durable when it is over */
+    uint64_t sequence_next; /* of the journal when it begins */
+    uint64_t group_bytes;
+    uint64_t took_ns;
+    weir_err err;
+    bool running; /* the owner's */
+    atomic_bool done;
+} weir_journal_trailing;
+
 /* Makes one spare, or the reserve, ready in the background. */
 typedef struct weir_journal_prepare {
     weir_job job;
@@ -92,6 +106,7 @@ struct weir_journal {
     void *wake_arg;
     weir_journal_beside beside;
     uint64_t beside_bytes; /* of the set that was begun last */
+    bool beside_unsynced;  /* something of such sets was written since the last sync */
 
     uint64_t journal_id;
     uint64_t number_next; /* the next name to give; above every name in the folder */
@@ -133,6 +148,7 @@ struct weir_journal {
 
     bool want_write;
     bool want_sync;
+    bool want_trailing; /* what is written is to be synced while writing goes on */
     bool busy;
     bool lanes_used;  /* a job was submitted: its lane may still be about to wake somebody */
     bool threaded;    /* AUTO's present choice */
@@ -142,6 +158,7 @@ struct weir_journal {
     bool disk_full;   /* the last attempt to make a file found no room */
     uint64_t retry_at_ns;
     weir_journal_write write;
+    weir_journal_trailing trailing;
     weir_journal_prepare prepare;
     uint64_t torn_number; /* the file whose tail recovery found torn; 0: none */
     uint64_t torn_position;

@@ -13,7 +13,8 @@
  *      before it one of all that units up to u refer to.
  * [J2] Every block's mark is at most what was durable when it was written.
  * [J3] After a failed write or sync nothing is written, synced or acknowledged any more.
- * [J4] The file being written is never released. */
+ * [J4] The file being written is never released.
+ * [J5] On a full disk a unit that frees none leaves the reserve's last part as it is. */
 #include "core/journal/internal.h"
 
 #include "core/base/assert.h"
@@ -25,6 +26,12 @@
 
 /* Room in a buffer beyond what room() was asked for: heads of a unit's entries. */
 enum { ROOM_SLACK_BYTES = 4096, UNIT_BYTES_MAX = 1 << 30 };
+
+/* Of the reserve, one part in so many is its last; WEIR_JOURNAL_LAST_BYTES_MAX at most. */
+enum { LAST_PART = 4 };
+
+/* What a unit is for: on a full disk the last two use the reserve, the last one all of it. */
+typedef enum unit_use { USE_PLAIN, USE_SETTLES, USE_FREES } unit_use;
 
 /* Memory. */
 
@@ -182,7 +189,7 @@ weir_err weir_journal_close(weir_journal *journal)
         return WEIR_OK;
     }
     weir_err err = weir_journal_flush(journal, true);
-    while (journal->busy) {
+    while (weir_journal_busy(journal)) {
         journal->env->ops->lanes_drain(journal->env);
         err = weir_journal_poll(journal);
     }
@@ -218,7 +225,28 @@ static bool reserve_takes(const weir_journal *journal, uint64_t need)
     return journal->reserve != 0 && WEIR_JOURNAL_PAGE_BYTES + span <= journal->reserve_size;
 }
 
-static weir_err room(weir_journal *journal, uint64_t bytes, bool reserve)
+/* The reserve's last part, which is left to units that free disk. */
+static uint64_t last_part(const weir_journal *journal)
+{
+    uint64_t part = journal->reserve_bytes / LAST_PART;
+    part = part < WEIR_JOURNAL_LAST_BYTES_MAX ? part : WEIR_JOURNAL_LAST_BYTES_MAX;
+    return part / WEIR_JOURNAL_PAGE_BYTES * WEIR_JOURNAL_PAGE_BYTES;
+}
+
+/* Whether a unit fits though no file can be made [J5]. */
+static bool full_takes(const weir_journal *journal, uint64_t need, unit_use use)
+{
+    uint64_t kept = use == USE_FREES ? 0 : last_part(journal);
+    if (use == USE_PLAIN) {
+        return need <= file_room(journal);
+    }
+    if (journal->reserve_taken) { /* the file being written is what became of it */
+        return need + kept <= file_room(journal);
+    }
+    return need <= file_room(journal) || reserve_takes(journal, need + kept);
+}
+
+static weir_err room(weir_journal *journal, uint64_t bytes, unit_use use)
 {
     if (journal->failed) {
         return WEIR_READ_ONLY;
@@ -227,9 +255,8 @@ static weir_err room(weir_journal *journal, uint64_t bytes, bool reserve)
         return WEIR_TOO_LARGE;
     }
     uint64_t need = bytes + WEIR_JOURNAL_UNIT_HEAD_BYTES + ROOM_SLACK_BYTES;
-    bool full = journal->disk_full && journal->spare_count == 0 && need > file_room(journal) &&
-                !(reserve && reserve_takes(journal, need));
-    if (journal->blocked || full || (journal->reserve_taken && !reserve)) {
+    bool full = journal->disk_full && journal->spare_count == 0 && !full_takes(journal, need, use);
+    if (journal->blocked || full || (journal->reserve_taken && use == USE_PLAIN)) {
         return WEIR_DISK_FULL;
     }
     if (journal->active->unit_count > 0 &&
@@ -241,12 +268,17 @@ static weir_err room(weir_journal *journal, uint64_t bytes, bool reserve)
 
 weir_err weir_journal_room(weir_journal *journal, uint64_t bytes)
 {
-    return room(journal, bytes, false);
+    return room(journal, bytes, USE_PLAIN);
 }
 
 weir_err weir_journal_room_reserve(weir_journal *journal, uint64_t bytes)
 {
-    return room(journal, bytes, true);
+    return room(journal, bytes, USE_SETTLES);
+}
+
+weir_err weir_journal_room_last(weir_journal *journal, uint64_t bytes)
+{
+    return room(journal, bytes, USE_FREES);
 }
 
 uint64_t weir_journal_reserve_left(const weir_journal *journal)
@@ -392,9 +424,16 @@ uint64_t weir_journal_durable(const weir_journal *journal)
     return journal->durable;
 }
 
+uint64_t weir_journal_covered(const weir_journal *journal)
+{
+    const weir_journal_trailing *trailing = &journal->trailing;
+    return trailing->running && trailing->unit > journal->durable ? trailing->unit
+                                                                  : journal->durable;
+}
+
 bool weir_journal_busy(const weir_journal *journal)
 {
-    return journal->busy;
+    return journal->busy || journal->trailing.running;
 }
 
 weir_err weir_journal_state(const weir_journal *journal)

@@ -117,9 +117,13 @@ void weir_journal_abandon(weir_journal *journal);
  * READ_ONLY (a write or sync failed: for good); TOO_LARGE (more than may ever wait); NO_MEMORY.
  * `bytes` are bodies and 8 for each entry. Decide with this before anything changes. */
 weir_err weir_journal_room(weir_journal *journal, uint64_t bytes);
-/* The same for a unit that only settles, commits, trims, deletes or alters: on a full disk it may use
- * what the reserve has left. DISK_FULL: that is used up, too. */
+/* The same for a unit that only settles or commits: on a full disk it may use what the reserve has
+ * left, but for its last part. DISK_FULL: that is used up, too. */
 weir_err weir_journal_room_reserve(weir_journal *journal, uint64_t bytes);
+/* The same for a unit that frees disk (a trim, a deletion, settings that shorten what is kept): it may
+ * use the last part as well: a quarter of the reserve, at most WEIR_JOURNAL_LAST_BYTES_MAX. */
+weir_err weir_journal_room_last(weir_journal *journal, uint64_t bytes);
+enum { WEIR_JOURNAL_LAST_BYTES_MAX = 64 << 10 };
 /* What such units have left when the disk is full: of the reserve, and of the file it became. */
 uint64_t weir_journal_reserve_left(const weir_journal *journal);
 
@@ -134,11 +138,16 @@ void weir_journal_begin(weir_journal *journal, int64_t engine_ms);
 uint8_t *weir_journal_entry_add(weir_journal *journal, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_journal_end(weir_journal *journal);
 
-/* Writes everything that waits, and syncs it when `sync`. Inline: done on return. On a thread:
- * returns at once, and poll tells. Calling it while a write is under way is harmless: what waits
+/* Writes everything that waits, and syncs it when `sync`. Inline: done on return, unless a trailing sync
+ * is under way. On a thread: returns at once, and poll tells. Calling it while a write is under way is harmless: what waits
  * goes with the next. Never between begin and end, and neither are poll and mark. Returns the state
  * as room() does. */
 weir_err weir_journal_flush(weir_journal *journal, bool sync);
+/* Writes everything that waits, and has what is written synced on a lane while writing goes on: poll
+ * tells. With such a sync under way it writes nothing, and the next one begins when that is over: so
+ * what is not synced has a bound. A flush that syncs instead, where the mode is inline or a large
+ * batch stands beside. Returns the state as room() does. */
+weir_err weir_journal_sync_trailing(weir_journal *journal);
 /* Takes in what finished in the background; starts what a flush asked for meanwhile. */
 weir_err weir_journal_poll(weir_journal *journal);
 /* Writes an empty block that carries the durable mark, when the last block's mark is older than the
@@ -151,8 +160,10 @@ bool weir_journal_torn(const weir_journal *journal, uint64_t *file_number, uint6
 uint64_t weir_journal_last(const weir_journal *journal);    /* the newest unit ended */
 uint64_t weir_journal_written(const weir_journal *journal); /* through which units are written */
 uint64_t weir_journal_durable(const weir_journal *journal); /* through which they are synced */
-bool weir_journal_busy(const weir_journal *journal);        /* a background write is under way */
-weir_err weir_journal_state(const weir_journal *journal);   /* OK, DISK_FULL, READ_ONLY */
+/* Through which units they are, or will be when the trailing sync that is under way is over. */
+uint64_t weir_journal_covered(const weir_journal *journal);
+bool weir_journal_busy(const weir_journal *journal); /* a background write or sync is under way */
+weir_err weir_journal_state(const weir_journal *journal); /* OK, DISK_FULL, READ_ONLY */
 
 /* Files whose units are all below `unit` may be recycled or removed. */
 void weir_journal_release(weir_journal *journal, uint64_t unit);

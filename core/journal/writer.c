@@ -15,6 +15,11 @@
  * would succeed without them. A file that could not be made for want of space is tried again,
  * because nothing was written.
  *
+ * Records at `os` are synced behind: a lane syncs what is written, and blocks that nobody waits to be
+ * synced go into the page cache of the same file meanwhile. What must be synced, or needs a new file,
+ * waits until that is over. A large batch beside is not synced so: its files are synced with the
+ * journal's own, by whoever writes.
+ *
  * What units refer to in other files (journal.h, beside) is written before their block and synced
  * before the journal's own sync, by the same job.
  *
@@ -22,7 +27,9 @@
  *      refer to.
  * [W2] One write is under way at most, and blocks reach the disk in the order of their sequence.
  * [W3] What was asked for while a write was under way is remembered, the stronger wish winning.
- * [W4] No block is written before what its units refer to, and none is called synced before it. */
+ * [W4] No block is written before what its units refer to, and none is called synced before it.
+ * [W5] While a trailing sync runs there is no other sync, and the file stays open: of two on one open
+ *      file the kernel tells only one that pages were lost. */
 #include "core/journal/internal.h"
 
 #include "core/base/assert.h"
@@ -267,6 +274,7 @@ static void finish_block(weir_journal *journal)
     journal->last_mark = write->block.durable;
     if (buffer->unit_count > 0) {
         journal->written = buffer->first_unit + buffer->unit_count - 1;
+        journal->beside_unsynced |= journal->beside_bytes > 0;
     }
     journal->counts.bytes += write->span_bytes;
     journal->group_bytes += write->span_bytes;
@@ -289,13 +297,14 @@ static void write_finish(weir_journal *journal)
 {
     weir_journal_write *write = &journal->write;
     journal->busy = false;
-    if (write->err != WEIR_OK && !write->unchanged) {
-        journal->failed = true; /* [J3] */
-        beside_end(journal, write->err);
+    if (journal->failed || (write->err != WEIR_OK && !write->unchanged)) {
+        journal->failed = true; /* [J3]; or a trailing sync has failed meanwhile */
+        beside_end(journal, write->err != WEIR_OK ? write->err : WEIR_IO);
         return;
     }
     if (write->synced_before) {
         journal->file_unsynced = false;
+        journal->beside_unsynced = false;
         journal->durable = journal->written; /* [J1] */
         journal->counts.syncs++;
     }
@@ -315,6 +324,7 @@ static void write_finish(weir_journal *journal)
     }
     if (write->sync) {
         journal->file_unsynced = false;
+        journal->beside_unsynced = false;
         journal->durable = journal->written; /* [J1] */
         journal->counts.syncs++;
         mean_update(&journal->counts.sync_ns_mean, write->took_ns);
@@ -467,13 +477,103 @@ static bool beside_begin(weir_journal *journal)
     return journal->beside.begin(journal->beside.arg, &journal->beside_bytes) == WEIR_OK;
 }
 
+/* The trailing sync. */
+
+static void trailing_run(weir_job *job)
+{
+    weir_journal_trailing *trailing = (weir_journal_trailing *)job;
+    weir_env *env = trailing->journal->env;
+    uint64_t begun_ns = env->ops->monotonic_ns(env);
+    weir_err err = env->ops->file_sync(env, trailing->file);
+    int os_errno = errno;
+    err = err == WEIR_OK ? WEIR_FAILPOINT(journal_block_synced) : err;
+    trailing->err = err;
+    trailing->took_ns = env->ops->monotonic_ns(env) - begun_ns;
+    if (err != WEIR_OK) {
+        weir_log(WEIR_LOG_ERROR, "journal", "sync failed err=%s reason=\"%s\" unit=%llu: read only",
+                 weir_err_name(err), strerror(os_errno), (unsigned long long)trailing->unit);
+    }
+}
+
+static void trailing_done(weir_job *job)
+{
+    weir_journal *journal = ((weir_journal_trailing *)job)->journal;
+    void (*wake)(void *arg) = journal->wake;
+    void *wake_arg = journal->wake_arg;
+    atomic_store_explicit(&journal->trailing.done, true, memory_order_release);
+    if (wake != NULL) {
+        wake(wake_arg);
+    }
+}
+
+static void trailing_take_in(weir_journal *journal)
+{
+    weir_journal_trailing *trailing = &journal->trailing;
+    if (!trailing->running || !atomic_load_explicit(&trailing->done, memory_order_acquire)) {
+        return;
+    }
+    trailing->running = false;
+    if (trailing->err != WEIR_OK) {
+        journal->failed = true; /* [J3] */
+        return;
+    }
+    journal->durable = trailing->unit; /* [J1] */
+    journal->file_unsynced = journal->sequence_next != trailing->sequence_next;
+    journal->counts.syncs++;
+    mean_update(&journal->counts.sync_ns_mean, trailing->took_ns);
+    mean_update(&journal->group_bytes_mean, trailing->group_bytes);
+    journal->group_bytes -= trailing->group_bytes;
+}
+
+static void trailing_start(weir_journal *journal)
+{
+    journal->trailing = (weir_journal_trailing){
+        .job = {.run = trailing_run, .done = trailing_done},
+        .journal = journal,
+        .file = journal->file,
+        .unit = journal->written,
+        .sequence_next = journal->sequence_next,
+        .group_bytes = journal->group_bytes,
+        .running = true,
+    };
+    journal->lanes_used = true;
+    journal->env->ops->job_submit(journal->env, WEIR_LANE_SYNC, &journal->trailing.job);
+}
+
+/* Begins one that is wished for, unless a write is under way. */
+static void trailing_try(weir_journal *journal)
+{
+    if (!journal->want_trailing || journal->busy || journal->trailing.running || journal->failed) {
+        return;
+    }
+    journal->want_trailing = false;
+    if (journal->beside_unsynced) {
+        journal->want_sync = true;
+    } else if (journal->durable < journal->written) {
+        trailing_start(journal);
+    }
+}
+
+/* [W5] Whether the next write syncs, or changes the file, while a trailing sync runs. */
+static bool trailing_bars(const weir_journal *journal)
+{
+    const weir_journal_buffer *next =
+        journal->retained != NULL ? journal->retained : journal->active;
+    if (!journal->trailing.running || journal->want_sync || next->unit_count == 0) {
+        return journal->trailing.running;
+    }
+    uint64_t span = weir_journal_block_span(next->len - WEIR_JOURNAL_BLOCK_HEAD_BYTES);
+    return journal->position + span > journal->files[journal->file_count - 1].bytes;
+}
+
 /* Starts what is wished for, until nothing is, or a write is under way, or none can be. */
 static void pump(weir_journal *journal)
 {
     WEIR_ASSERT(!journal->unit_open);
+    trailing_try(journal); /* first: one write after the other may be under way */
     while (!journal->busy && !journal->failed && (journal->want_write || journal->want_sync) &&
-           !retry_waits(journal) && weir_journal_files_reserve(journal) == WEIR_OK &&
-           beside_begin(journal)) {
+           !trailing_bars(journal) && !retry_waits(journal) &&
+           weir_journal_files_reserve(journal) == WEIR_OK && beside_begin(journal)) {
         bool sync = journal->want_sync;
         bool more_waits = journal->retained != NULL && journal->active->unit_count > 0;
         weir_journal_buffer *buffer = buffer_next(journal);
@@ -594,6 +694,7 @@ weir_err weir_journal_poll(weir_journal *journal)
     if (journal->busy && atomic_load_explicit(&journal->write.done, memory_order_acquire)) {
         write_finish(journal);
     }
+    trailing_take_in(journal);
     prepare_take_in(journal);
     pump(journal);
     weir_journal_prepare_start(journal);
@@ -607,11 +708,24 @@ weir_err weir_journal_flush(weir_journal *journal, bool sync)
     return weir_journal_poll(journal);
 }
 
+weir_err weir_journal_sync_trailing(weir_journal *journal)
+{
+    if (journal->sync_mode == WEIR_SYNC_INLINE) {
+        return weir_journal_flush(journal, true);
+    }
+    if (!journal->trailing.running) { /* else blocks wait: what is unsynced has a bound */
+        (void)weir_journal_flush(journal, false);
+    }
+    journal->want_trailing = true;
+    return weir_journal_poll(journal);
+}
+
 void weir_journal_mark_write(weir_journal *journal, bool sync)
 {
     const weir_journal_file *file = &journal->files[journal->file_count - 1];
     bool fits = journal->position + WEIR_JOURNAL_PAGE_BYTES <= file->bytes;
-    if ((!fits && journal->spare_count == 0) || weir_journal_files_reserve(journal) != WEIR_OK) {
+    if ((!fits && (journal->spare_count == 0 || journal->trailing.running)) ||
+        weir_journal_files_reserve(journal) != WEIR_OK) {
         return; /* a mark is worth no new file: the next file's head says as much */
     }
     plan(journal, &journal->mark, sync);

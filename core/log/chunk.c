@@ -67,12 +67,9 @@ static void chunk_init(weir_chunk *chunk, weir_topic_ref *topic, uint32_t partit
     chunk->unit = 0;
     chunk->batch_bytes = 0;
     chunk->position_max = position_max;
-    chunk->positions = (uint32_t *)(chunk + 1);
     chunk->batch = (uint8_t *)chunk + before;
     chunk->plain = chunk->batch;
     chunk->plain_bytes = 0;
-    chunk->note = NULL;
-    chunk->next = NULL;
     size_t rest =
         chunk->memory_bytes - before; /* what a size class gives beyond the asked is used */
     chunk->capacity = rest < INT32_MAX ? (uint32_t)rest : INT32_MAX;

@@ -33,33 +33,42 @@ uint64_t weir_chunk_pool_bytes(const weir_chunk_pool *pool); /* held by chunks a
  */
 void weir_chunk_pool_trim(weir_chunk_pool *pool, uint64_t keep_bytes);
 
+/* What the road of a record looks at comes first, in one line of the processor's cache. */
 struct weir_chunk {
     atomic_uint refs;
-    weir_topic_ref *topic;
-    weir_chunk_pool *pool;
     uint32_t partition;
+    union {
+        weir_topic_ref *topic;
+        struct weir_chunk *next; /* in the pool */
+    };
+    weir_chunk_pool *pool;
+    int64_t base_offset;
+    uint64_t unit;  /* the journal's; 0 for live and for chunks read from disk */
     uint32_t count; /* records */
     uint32_t holes; /* offsets of it that have no record (any more): compaction leaves those */
-    int64_t base_offset;
-    int64_t timestamp_ms;
-    uint64_t unit;     /* the journal's; 0 for live and for chunks read from disk */
-    uint32_t capacity; /* bytes at `batch` */
     uint32_t batch_bytes;
+    uint32_t capacity; /* bytes at `batch` */
+    size_t memory_bytes;
+    int64_t timestamp_ms;
     uint32_t position_max;
-    uint32_t *positions; /* of each record in `plain` */
+    uint32_t plain_bytes; /* when it is compressed; else batch_bytes tells */
     uint8_t *batch;
     uint8_t
         *plain; /* the batch, or when it is compressed the same without compression, behind it */
-    uint32_t plain_bytes;    /* of the latter; else batch_bytes tells */
-    void *note;              /* the engine's while the chunk is being built; NULL afterwards */
-    struct weir_chunk *next; /* the pool's free stack */
-    size_t memory_bytes;
+    uint32_t positions[]; /* of each record in `plain` */
 };
 
 /* The offset behind its last one: the next chunk of the log begins there. */
 static inline int64_t weir_chunk_end(const weir_chunk *chunk)
 {
     return chunk->base_offset + (int64_t)chunk->count + chunk->holes;
+}
+/* A hint to the processor: all of a short one is looked at soon. */
+static inline void weir_chunk_fetch(const weir_chunk *chunk)
+{
+    for (unsigned at = 0; at < 320; at += 64) {
+        __builtin_prefetch((const char *)chunk + at);
+    }
 }
 /* The index of the first record at or after `offset`; count when there is none. Any thread. */
 uint32_t weir_chunk_index_at(const weir_chunk *chunk, int64_t offset);

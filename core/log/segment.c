@@ -33,6 +33,7 @@
 
 enum {
     GROUP_MAX = 1024,            /* chunks a write */
+    FETCH_AHEAD = 16,            /* chunks */
     STREAM_BYTES_PER_MS = 32768, /* a stream that would fill the page cache: 32 MiB/s, */
     STREAM_BYTES_TOLD = 4 << 20, /* looked at again after so many bytes, */
     STREAM_MS_TOLD = 100,        /* or so much time */
@@ -351,6 +352,9 @@ static weir_err group_write(weir_segment *segment, weir_chunk *const *chunks, ui
 {
     const uint64_t log_at = state->bytes, heads_at = heads_bytes(state->head_count);
     for (uint32_t i = 0; i < count; i++) {
+        if (i + FETCH_AHEAD < count) {
+            weir_chunk_fetch(chunks[i + FETCH_AHEAD]);
+        }
         weir_heads_entry entry = state_advance(state, chunks[i]);
         weir_heads_entry_encode(&entry, scratch->entries + (size_t)i * WEIR_HEADS_ENTRY_BYTES);
         scratch->iov[i] = (struct iovec){chunks[i]->batch, chunks[i]->batch_bytes};

@@ -19,7 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPACITY_MIN = 8 };
+enum {
+    CAPACITY_MIN = 8,
+    FETCH_AHEAD = 8, /* chunks: a pop is followed by others, each of memory not seen for long */
+};
 
 static weir_tail_slot *slot_at(const weir_tail *tail, uint32_t index)
 {
@@ -75,10 +78,33 @@ void weir_tail_push(weir_tail *tail, weir_chunk *chunk)
     tail->bytes += chunk->memory_bytes; /* [T2] */
 }
 
+void weir_tail_fetch_end(const weir_tail *tail)
+{
+    if (tail->count > 0) {
+        __builtin_prefetch(slot_at(tail, tail->count - 1), 1);
+    }
+}
+
+void weir_tail_fetch_first(const weir_tail *tail)
+{
+    for (uint32_t i = 0; i < FETCH_AHEAD && i < tail->count; i++) {
+        __builtin_prefetch(slot_at(tail, i)->chunk, 1);
+    }
+}
+
+int64_t weir_tail_first_end(const weir_tail *tail)
+{
+    WEIR_ASSERT(tail->count > 0);
+    return slot_at(tail, 0)->end_offset;
+}
+
 weir_chunk *weir_tail_pop(weir_tail *tail)
 {
     if (tail->count == 0) {
         return NULL;
+    }
+    if (tail->count > FETCH_AHEAD) {
+        __builtin_prefetch(slot_at(tail, FETCH_AHEAD)->chunk, 1);
     }
     weir_chunk *chunk = weir_tail_at(tail, 0);
     tail->head = (tail->head + 1) & (tail->capacity - 1);

@@ -60,7 +60,8 @@ extern "C" {
     X(PROTOCOL, "protocol", PEER, "The peer sent what its state does not allow.")                  \
     X(NO_MEMORY, "no-memory", STORAGE, "Memory could not be had.")                                 \
     X(IO, "io", STORAGE, "The operating system reported a read or write error.")                   \
-    X(DISK_FULL, "disk-full", STORAGE, "The disk is full; writing resumes when there is room.")    \
+    X(DISK_FULL, "disk-full", STORAGE,                                                             \
+      "The disk is full: trim or delete a topic, or free some space; writing resumes by itself.")  \
     X(READ_ONLY, "read-only", STORAGE, "Writing has stopped; see the log and /readyz.")            \
     X(DAMAGED, "damaged", STORAGE, "Stored bytes fail their checksum or their order.")             \
     X(LOCKED, "locked", STORAGE, "Another gateway owns this data directory.")                      \

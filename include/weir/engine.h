@@ -157,6 +157,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(fate_topic_deleted, "weir_fate_topic_deleted_total", "Records deleted with their topic.")    \
     X(fate_lines, "weir_fate_lines_total", "Lines of records' stories written: weir why.")         \
     X(fate_lines_lost, "weir_fate_lines_lost_total", "Lines that there was no room for.")          \
+    X(dead_letter_loops, "weir_group_dead_letter_loops_total",                                     \
+      "Limit dead_letter_hops: records that were dropped on their way round.")                     \
     X(overflowed, "weir_group_overflow_total",                                                     \
       "Records that overflow took from queues: dropped, or dead letters.")                         \
     X(refused_queue, "weir_refused_queue_total", "Limits max_records, max_bytes of a queue.")      \

@@ -179,6 +179,9 @@ typedef struct weir_fate_line {
     weir_bytes origin; /* its front end: "mqtt", "websocket", "nng", "local", "port" */
     uint32_t leased;   /* times so far */
     uint32_t failed;
+    weir_bytes letter_topic; /* of a dead letter: where it stands; null: it is none */
+    uint32_t letter_partition;
+    int64_t letter_offset;
 } weir_fate_line;
 
 /* X(NAME, wire name, sentence). How one record stands in one group now. */
@@ -239,6 +242,7 @@ typedef struct weir_group_partition {
     int64_t lag_ms;      /* age of the oldest of them; 0: none */
     uint64_t leased;     /* queue: with members now */
     uint64_t delayed;    /* queue: waiting for their time */
+    int64_t bytes;       /* queue: of what is not settled, as stored; -1: told of one group alone */
     int32_t owner;       /* stream: index in members; -1: none */
     weir_bytes metadata; /* of the last commit; null: none */
     uint64_t fates[WEIR_FATE_COUNT]; /* PENDING: those of [start, end) without an end: all add up */

@@ -97,6 +97,8 @@
     X(producer_name_bytes, 256, "bytes", "Length of a name that publishing ids belong to.")        \
     X(story_lines, 1000, "lines", "Of one record's story (weir why); older ones are counted.")     \
     X(story_reason_bytes, 256, "bytes", "What a story keeps of a member's reason; it is cut.")     \
+    X(dead_letter_hops, 16, "hops",                                                                \
+      "How often one record may become a dead letter, one group after the other.")                 \
     X(cold_read_bytes, 524288, "bytes",                                                            \
       "Old records that a reader from disk has in memory at once, and one batch beside them.")     \
     X(journal_pending_bytes, 67108864, "bytes",                                                    \

@@ -210,6 +210,33 @@ def settling_and_trimming_go_on_and_make_the_room_that_writing_needs():
         assert queue["fates"]["accepted"] == 5 and queue["lease_ms"] == 5000, queue
 
 
+def a_trim_makes_room_when_settlements_have_used_up_the_reserve():
+    with support.Scene() as scene:
+        disk, gateway = started(scene)
+        gateway.weir("queue", "create", "jobs")
+        jobs = "".join(f"{number}\n" for number in range(400)).encode()
+        gateway.weir("pub", "jobs", "-l", stdin=jobs)
+        writer = Writer(gateway)
+        for _ in range(250):
+            assert writer.publish() == 0
+        support.wait_until("segments", lambda: in_segments(gateway) > 700000)
+        disk.fill()
+        writer.until_refused()
+        writer.answers()
+        for _ in range(100):
+            # One record each time, one write each: the reserve is 64 KiB here, a page goes with each.
+            done = gateway.weir("group", "join", "jobs", "-C", "1", "-W", "10", code=None)
+            if done.returncode:
+                break
+        assert done.returncode == REFUSED and b"disk is full" in done.stderr, done
+        assert writer.publish() == QUOTA_EXCEEDED
+        gateway.weir("topic", "trim", "site", "--before", "end")
+        writer.until_accepted()  # the other program's file is still there
+        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        assert gateway.weir("group", "join", "jobs", "-C", "1") != b""
+        assert gateway.stop() == 0, gateway.run.text()
+
+
 def writing_at_level_os_resumes_as_well():
     writing_resumes_by_itself_when_there_is_room("os")
 

@@ -50,7 +50,8 @@ def compared(gateway, expected):
     found = make_release.told(gateway)
     found["described"] = known(found["described"], expected["described"])
     for row in found["topics"]:
-        assert row.pop("held_bytes") == 0, row  # told since; nothing is held back
+        assert row.pop("held_bytes") == 0, row  # told since; nothing is held back,
+        assert row.pop("kind") == "log", row  # and there were no queues
     parts = ["described", "records", "retained", "topics"]
     made_s = expected["records"]["plain"][0]["time_ms"] / 1000
     if time.time() - made_s < FORGOTTEN_S:

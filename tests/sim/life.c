@@ -482,8 +482,9 @@ static bool reader_is_behind(const sim_world *w, const sim_reader *reader)
     const model_topic *topic = &w->model.topics[reader->topic];
     for (uint32_t p = 0; p < topic->options.partitions; p++) {
         bool same = topic->exists == TOPIC_YES && reader->incarnation == topic->incarnation;
-        if (same && !topic->compacts && reader->next[p] >= 0 &&
-            reader->next[p] < topic->logs[p].end) {
+        int64_t start = topic->logs[p].start; /* what a trim took comes no more */
+        int64_t next = reader->next[p] > start ? reader->next[p] : start;
+        if (same && !topic->compacts && reader->next[p] >= 0 && next < topic->logs[p].end) {
             return true;
         }
     }

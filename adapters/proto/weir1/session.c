@@ -273,6 +273,11 @@ bool weir_v1_session_turn(weir_v1_session *session)
         weir_v1_members_turn(session);
     }
     weir_v1_goodbye_check(session);
+    return weir_v1_session_submitted(session);
+}
+
+bool weir_v1_session_submitted(weir_v1_session *session)
+{
     bool submitted = session->submitted;
     session->submitted = false;
     return submitted;
@@ -288,9 +293,7 @@ bool weir_v1_session_output(weir_v1_session *session, uint64_t waiting_bytes)
         weir_v1_subscriptions_turn(session);
         weir_v1_members_turn(session);
     }
-    bool submitted = session->submitted;
-    session->submitted = false;
-    return submitted;
+    return weir_v1_session_submitted(session);
 }
 
 /* ---- Endings ----------------------------------------------------------------------------------

@@ -141,6 +141,8 @@ void weir_v1_session_completion(weir_v1_session *session, const weir_completion 
 /* Sends the records that were gathered since the last call and retries what the port had no room
  * for. True: operations were submitted, so the port wants a step. */
 bool weir_v1_session_turn(weir_v1_session *session);
+/* The same of what came since the last of these three calls; sends nothing. */
+bool weir_v1_session_submitted(weir_v1_session *session);
 /* Tells how many bytes wait in the connection's output. True as weir_v1_session_turn. */
 bool weir_v1_session_output(weir_v1_session *session, uint64_t waiting_bytes);
 

@@ -46,7 +46,8 @@ static weir_err setting_decode(const weir_v1_node *node, const weir_group_settin
         *value = yes ? 1 : 2;
         return WEIR_OK;
     }
-    if (!weir_v1_node_integer(node, value) || !weir_group_setting_fits(row, *value)) {
+    if (!weir_v1_node_integer(node, value) || !weir_group_setting_fits(row, *value) ||
+        (*value == 0 && row->least > 0)) {
         return weir_v1_refuse(reason, WEIR_INVALID, row->name,
                               "Give %s as a whole number of %s from %lld to %lld%s.", row->name,
                               row->unit, (long long)row->least, (long long)row->most,
@@ -548,6 +549,9 @@ static void write_partition(weir_v1_writer *writer, const weir_group_partition *
     if (model == WEIR_MODEL_QUEUE) {
         put_amount(writer, "leased", partition->leased);
         put_amount(writer, "delayed", partition->delayed);
+        if (partition->bytes >= 0) {
+            put_integer(writer, "bytes", partition->bytes);
+        }
     } else {
         put_integer(writer, "owner", partition->owner);
     }
@@ -717,6 +721,13 @@ static void write_line(weir_v1_writer *writer, const weir_fate_line *line)
     put_text(writer, "origin", line->origin);
     put_amount(writer, "leased", line->leased);
     put_amount(writer, "failed", line->failed);
+    if (line->letter_topic.ptr != NULL) {
+        weir_v1_write_raw(writer, ",\"letter\":{\"topic\":");
+        weir_v1_write_string(writer, line->letter_topic);
+        put_amount(writer, "partition", line->letter_partition);
+        put_integer(writer, "offset", line->letter_offset);
+        weir_v1_write_raw(writer, "}");
+    }
     weir_v1_write_raw(writer, "}");
 }
 

@@ -253,6 +253,11 @@ static void refuse_take(weir_v1_reason *reason, weir_err err)
     case WEIR_CLOSED:
         text = "The member left before records came.";
         break;
+    case WEIR_DISK_FULL:
+        text =
+            "The gateway's disk is full, and who has which record could not be written down: free "
+            "some space (trim or delete a topic, say), then lease again.";
+        break;
     default:
         break;
     }

@@ -493,7 +493,7 @@ static void a_stop_in_the_middle_of_a_large_flush_writes_nothing_twice(void **st
     fixture_kill(&f);
     f.config.limits.partitions_max = PARTITIONS;
     f.config.limits.port_bytes_max = 32 << 20;
-    f.config.limits.tail_bytes_max = 16 << 20; /* above 3/8 of it a flush begins */
+    f.config.limits.tail_bytes_max = 8 << 20; /* above 3/4 of it a flush begins */
     fixture_open(&f);
     weir_topic_options options = {.partitions = PARTITIONS, .level = WEIR_LEVEL_OS};
     assert_int_equal(declare_with(f.port, "wide", options), WEIR_OK);

@@ -71,6 +71,21 @@ static weir_fate_told LINES[] = {
      .leased = UINT32_MAX,
      .failed = 65535,
      .reason = WEIR_TEXT("")},
+    {.part = 0,
+     .member = UINT32_MAX,
+     .event = WEIR_TOLD_DEAD_LETTERED,
+     .fate = WEIR_FATE_DEAD_LETTERED,
+     .first = 6,
+     .last = 6,
+     .time_ms = 1764380000009,
+     .reason = WEIR_TEXT("delivery-limit"),
+     .letter = {.topic = WEIR_TEXT("dead"), .partition = UINT32_MAX, .offset = INT64_MAX - 1}},
+    {.part = 0,
+     .member = UINT32_MAX,
+     .event = WEIR_TOLD_RESET,
+     .first = 0,
+     .last = 6,
+     .time_ms = 1764380000010},
 };
 enum { LINE_COUNT = sizeof(LINES) / sizeof(LINES[0]) };
 
@@ -96,6 +111,9 @@ static void what_was_written_is_read(void **state)
             assert_int_equal(line.failed, LINES[i].failed);
             assert_int_equal(line.reason.ptr != NULL, LINES[i].reason.ptr != NULL);
             assert_true(weir_bytes_equal(line.reason, LINES[i].reason));
+            assert_true(weir_bytes_equal(line.letter.topic, LINES[i].letter.topic));
+            assert_int_equal(line.letter.partition, LINES[i].letter.partition);
+            assert_int_equal(line.letter.offset, LINES[i].letter.offset);
             assert_true(weir_bytes_equal(reader.named[line.part].group, PARTS[line.part].group));
             assert_int_equal(reader.named[line.part].partition, PARTS[line.part].partition);
         }

@@ -157,12 +157,68 @@ static void a_dead_letter_that_dies_again_says_the_new_reason_alone(void **state
     fixture_end(&f);
 }
 
+/* What a member of the group rejects at the oldest place of the topic. */
+static void reject_one(fixture *f, weir_member *member, const char *topic)
+{
+    static given held;
+    take_in_all(f, member, 1, &held);
+    weir_settle_range range = {.topic = weir_bytes_of(topic),
+                               .first = held.offsets[0],
+                               .last = held.offsets[0],
+                               .lease = held.leases[0]};
+    weir_settle settle = {
+        .verb = WEIR_VERB_REJECT, .ranges = &range, .range_count = 1, .epoch = held.epoch};
+    assert_int_equal(answer(f, member, &settle).err, WEIR_OK);
+}
+
+static void letters_that_go_to_one_another_do_not_go_round_for_ever(void **state)
+{
+    fixture f;
+    (void)state;
+    setup(&f, 5);
+    weir_bytes topics[] = {WEIR_TEXT("dead")};
+    weir_group_options options = {.model = WEIR_MODEL_QUEUE,
+                                  .topics = topics,
+                                  .topic_count = 1,
+                                  .dead_letter = WEIR_TEXT("q")};
+    assert_int_equal(group_create_with(f.port, "back", &options), WEIR_OK);
+    publish_many(f.port, "q", 1);
+    weir_member *there = join(&f, "m");
+    weir_member *back = join_group(f.port, "back", "b");
+    for (int hop = 0; hop < WEIR_FIXED_dead_letter_hops; hop++) {
+        reject_one(&f, hop % 2 == 0 ? there : back, hop % 2 == 0 ? "q" : "dead");
+    }
+    assert_int_equal(fate_of(&f, WEIR_FATE_DROPPED), 0);
+    reject_one(&f, there, "q");
+    for (int i = 0; fate_of(&f, WEIR_FATE_DROPPED) == 0; i++) {
+        assert_true(i < 10000);
+        weir_port_step(f.port);
+    }
+    assert_int_equal(fate_of(&f, WEIR_FATE_DEAD_LETTERED), WEIR_FIXED_dead_letter_hops / 2);
+    assert_int_equal(fate_of(&f, WEIR_FATE_PENDING), 0);
+    assert_int_equal(dead_count(&f), WEIR_FIXED_dead_letter_hops / 2);
+    weir_stats stats;
+    weir_engine_stats(f.engine, &stats);
+    assert_int_equal(stats.dead_letter_loops, 1);
+    weir_completion done = fetch(f.port, "dead", 0, 0, 0);
+    weir_record letter;
+    weir_chunk_record(done.fetched.runs[0].chunk, done.fetched.runs[0].first, &letter);
+    header_is(&letter, "weir-dead-hops", "1");
+    weir_completion_drop(&done);
+    leave(&f, there, true);
+    leave(&f, back, true);
+    restart(&f, true);
+    assert_int_equal(fate_of(&f, WEIR_FATE_DROPPED), 1);
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rejected_record_says_why_it_is_dead),
         cmocka_unit_test(a_record_that_fails_too_often_is_dead_once),
         cmocka_unit_test(a_dead_letter_that_dies_again_says_the_new_reason_alone),
+        cmocka_unit_test(letters_that_go_to_one_another_do_not_go_round_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

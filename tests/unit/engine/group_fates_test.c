@@ -142,6 +142,39 @@ static void at_most_once_is_accepted_at_hand_over(void **state)
     queue_end(&f);
 }
 
+/* Of the metrics: nothing that was counted once goes out of them. */
+static void the_sums_keep_what_deleted_groups_counted(void **state)
+{
+    static given g;
+    fixture f;
+    weir_stats stats;
+    (void)state;
+    begin(&f, (weir_group_options){.lease_ms = 50000});
+    publish_many(f.port, "q/k", 5);
+    take(&f, join(&f, "m"), 3, &g);
+    settle_some(&f, join(&f, "other"), &g, 0, 2, WEIR_VERB_ACCEPT);
+    settle_some(&f, join(&f, "third"), &g, 2, 3, WEIR_VERB_REJECT);
+    for (int round = 0; round < 4; round++) {
+        weir_port_step(f.port); /* shows them */
+        weir_engine_stats(f.engine, &stats);
+        assert_int_equal(stats.fate_accepted, 2);
+        assert_int_equal(stats.fate_rejected, 1);
+        assert_int_equal(stats.leased, 3);
+        if (round == 0) {
+            assert_int_equal(weir_port_group_delete(f.port, WEIR_TEXT("g"), true, NULL, 1),
+                             WEIR_OK);
+            weir_completion done = next_of(f.port, WEIR_COMPLETION_GROUP);
+            assert_int_equal(done.err, WEIR_OK);
+            weir_completion_drop(&done);
+        } else if (round == 1) {
+            restart_from_copy(&f); /* the journal has it */
+        } else {
+            restart(&f, round == 3); /* a checkpoint has it, and the journal behind that */
+        }
+    }
+    queue_end(&f);
+}
+
 static void a_reset_and_a_deleted_topic_are_told(void **state)
 {
     fixture f;
@@ -393,6 +426,7 @@ int main(void)
         cmocka_unit_test(failures_and_dead_letters_are_told_in_order),
         cmocka_unit_test(the_reason_of_a_reject_is_kept),
         cmocka_unit_test(at_most_once_is_accepted_at_hand_over),
+        cmocka_unit_test(the_sums_keep_what_deleted_groups_counted),
         cmocka_unit_test(a_reset_and_a_deleted_topic_are_told),
         cmocka_unit_test(what_retention_removes_is_told),
         cmocka_unit_test(questions_that_make_no_sense_are_refused),

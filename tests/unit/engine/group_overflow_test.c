@@ -71,6 +71,50 @@ static void a_full_queue_refuses_publishes_until_some_are_settled(void **state)
     queue_end(&f);
 }
 
+static weir_err publish_expiring(fixture *f, const char *seconds)
+{
+    weir_header expiry = {WEIR_TEXT("expiry"), weir_bytes_of(seconds)};
+    const weir_publish record = {
+        .topic = WEIR_TEXT("q"), .value = WEIR_TEXT("v"), .headers = &expiry, .header_count = 1};
+    return publish_record(f->port, &record).err;
+}
+
+/* With living ones before it, between them, and one that a member has. */
+static void what_has_expired_takes_no_place_in_a_full_queue(void **state)
+{
+    static given held;
+    fixture f;
+    (void)state;
+    limited_begin(&f, 1, (weir_group_options){.max_records = 5, .lease_ms = 3600000});
+    assert_int_equal(publish_expiring(&f, "1"), WEIR_OK);
+    weir_member *member = join_group(f.port, "q", "m");
+    assert_int_equal(take(&f, member, 1, &held), 1); /* it is a member's: never taken from it */
+    publish_many(f.port, "q", 1);
+    assert_int_equal(publish_expiring(&f, "1"), WEIR_OK);
+    assert_int_equal(publish_expiring(&f, "1000000"), WEIR_OK);
+    assert_int_equal(publish_expiring(&f, "1"), WEIR_OK);
+    assert_int_equal(publish_err(&f, "too much"), WEIR_QUEUE_FULL);
+    pass_ms(&f, 2000);
+    assert_int_equal(publish_err(&f, "in the place of 2"), WEIR_OK);
+    assert_int_equal(publish_err(&f, "in the place of 4"), WEIR_OK);
+    assert_int_equal(publish_err(&f, "too much"), WEIR_QUEUE_FULL);
+    assert_int_equal(fate_in(&f, WEIR_FATE_EXPIRED), 2);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(fate_in(&f, WEIR_FATE_PENDING), 5);
+        assert_int_equal(fate_in(&f, WEIR_FATE_EXPIRED), 2);
+        if (round == 0) {
+            restart_from_copy(&f);
+        }
+    }
+    member = join_group(f.port, "q", "n");
+    take_in_all(&f, member, 4, &held);
+    const int64_t left[] = {1, 3, 5, 6};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(held.offsets[i], left[i]);
+    }
+    queue_end(&f);
+}
+
 static void publishes_of_one_turn_are_counted_as_they_come(void **state)
 {
     fixture f;
@@ -438,6 +482,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_refuses_publishes_until_some_are_settled),
+        cmocka_unit_test(what_has_expired_takes_no_place_in_a_full_queue),
         cmocka_unit_test(publishes_of_one_turn_are_counted_as_they_come),
         cmocka_unit_test(bytes_are_given_back_by_what_is_settled),
         cmocka_unit_test(limits_that_cannot_be_are_refused),

@@ -130,6 +130,37 @@ static void a_lease_that_is_over_gives_its_records_to_others(void **state)
     queue_end(&f);
 }
 
+static void ranges_over_each_other_renew_each_record_once(void **state)
+{
+    static given held;
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q", 10);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 10, &held), 10);
+    weir_settle_range ranges[] = {
+        {.topic = WEIR_TEXT("q"), .first = 2, .last = 6, .lease = held.leases[0]},
+        {.topic = WEIR_TEXT("q"), .first = 0, .last = 4, .lease = held.leases[0]},
+        {.topic = WEIR_TEXT("q"), .first = 0, .last = 4, .lease = held.leases[0]},
+        {.topic = WEIR_TEXT("q"), .first = 6, .last = 7, .lease = held.leases[0] + 1000},
+    };
+    weir_settle settle = {
+        .verb = WEIR_VERB_RENEW, .ranges = ranges, .range_count = 3, .epoch = held.epoch};
+    weir_completion done = answer(&f, member, &settle);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.settled.records, 7);
+    assert_int_equal(done.settled.refused, 0);
+    settle.range_count = 4;
+    done = answer(&f, member, &settle);
+    assert_int_equal(done.err, WEIR_LEASE_LOST);
+    assert_int_equal(done.settled.records, 7);
+    assert_int_equal(done.settled.refused, 2);
+    leave(&f, member, true);
+    queue_end(&f);
+}
+
 static void a_lease_that_is_renewed_goes_on(void **state)
 {
     fixture f;
@@ -647,6 +678,7 @@ int main(void)
         cmocka_unit_test(what_is_named_twice_counts_once),
         cmocka_unit_test(a_lease_that_is_over_gives_its_records_to_others),
         cmocka_unit_test(a_lease_that_is_renewed_goes_on),
+        cmocka_unit_test(ranges_over_each_other_renew_each_record_once),
         cmocka_unit_test(a_plain_release_is_no_failure),
         cmocka_unit_test(a_released_record_waits_for_its_delay),
         cmocka_unit_test(what_is_due_again_goes_first_and_the_oldest_of_it),

@@ -830,6 +830,40 @@ static int64_t dead_letters(void)
     return life_bounds(&g.l, "dead", 0).end_offset;
 }
 
+static void streams_that_give_letters_to_one_another_drop_them_in_the_end(void **state)
+{
+    static const char *const NAMES[] = {"t", "dead"};
+    static joined_member members[2];
+    (void)state;
+    group_begin(&g);
+    declare(g.b.port, "t", WEIR_LEVEL_DISK);
+    declare(g.b.port, "dead", WEIR_LEVEL_DISK);
+    for (int i = 0; i < 2; i++) {
+        weir_bytes topics[] = {weir_bytes_of(NAMES[i])};
+        weir_group_options options = {.model = WEIR_MODEL_STREAM,
+                                      .dead_letter = weir_bytes_of(NAMES[1 - i]),
+                                      .topics = topics,
+                                      .topic_count = 1};
+        assert_int_equal(group_create_with(g.b.port, i == 0 ? "g" : "back", &options), WEIR_OK);
+        member_join(&members[i], &g.b, i == 0 ? "g" : "back", "a");
+        member_assigned(&members[i]);
+    }
+    publish_values("t", 0, 1);
+    for (int hop = 0; hop <= WEIR_FIXED_dead_letter_hops; hop++) {
+        char taken[32];
+        snprintf(taken, sizeof(taken), "0:%d=0 ", hop / 2);
+        member_takes(&members[hop % 2], 1, taken);
+        assert_int_equal(member_rejects(&members[hop % 2], NAMES[hop % 2], 0, hop / 2, "bad"),
+                         WEIR_OK);
+    }
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_DROPPED), 1);
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_DEAD_LETTERED),
+                     WEIR_FIXED_dead_letter_hops / 2);
+    assert_int_equal(dead_letters(), WEIR_FIXED_dead_letter_hops / 2);
+    group_adds_up(g.b.port, "g");
+    group_end(&g);
+}
+
 static void a_rejected_record_is_a_dead_letter_in_the_unit_of_its_commit(void **state)
 {
     joined_member a;
@@ -1143,6 +1177,7 @@ int main(void)
         cmocka_unit_test(a_new_mode_waits_for_what_was_handed_out),
         cmocka_unit_test(a_release_hands_out_again),
         cmocka_unit_test(a_reject_without_a_dead_letter_topic_is_a_fate),
+        cmocka_unit_test(streams_that_give_letters_to_one_another_drop_them_in_the_end),
         cmocka_unit_test(records_that_do_not_match_are_passed_over),
         cmocka_unit_test(a_stretch_without_a_match_is_committed_by_itself),
         cmocka_unit_test(cold_records_are_read_by_a_job),

@@ -34,8 +34,12 @@ static int teardown(void **state)
 static uint64_t work(weir_env *env, weir_journal *journal, uint64_t release)
 {
     uint64_t durable = weir_journal_durable(journal);
-    for (int i = 0; i < 40 && weir_journal_room(journal, 6000) == WEIR_OK; i++) {
-        (void)unit_add(journal, i == 20 ? 70000 : 1500);
+    for (int i = 0; i < 40; i++) {
+        size_t body = i == 20 ? 70000 : 1500;
+        if (weir_journal_room(journal, 3 * body) != WEIR_OK) { /* a unit of up to three of them */
+            break;
+        }
+        (void)unit_add(journal, body);
         (void)weir_journal_flush(journal, i % 3 != 0);
         if (i % 10 == 5) {
             env->ops->lanes_drain(env);

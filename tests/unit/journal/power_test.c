@@ -44,8 +44,10 @@ static void work(disk_env *disk, weir_journal *journal, promise *p, int steps)
                                    : weir_journal_room(journal, 3 * 6000);
         if (choice < 8 && room == WEIR_OK) {
             (void)unit_add(journal, disk_random(disk) % (choice == 0 ? 6000 : 300) + 1);
-        } else if (choice < 12) {
+        } else if (choice < 11) {
             (void)weir_journal_flush(journal, choice < 10);
+        } else if (choice == 11) {
+            (void)weir_journal_sync_trailing(journal);
         } else if (choice == 12) {
             (void)weir_journal_mark(journal);
         } else if (choice == 13) {
@@ -120,7 +122,10 @@ static void a_power_cut_at_any_call_loses_nothing_durable(void **state)
         bool reached = true;
         for (uint64_t call = 1; reached && call < 200; call++) {
             cut_at_call(seed * 1000 + call, call,
-                        seed % 2 == 0 ? WEIR_SYNC_INLINE : WEIR_SYNC_THREAD, &reached);
+                        seed % 2 == 0   ? WEIR_SYNC_INLINE
+                        : seed % 4 == 1 ? WEIR_SYNC_AUTO
+                                        : WEIR_SYNC_THREAD,
+                        &reached);
         }
     }
 }
@@ -327,6 +332,47 @@ static void units_that_make_room_fit_when_nothing_else_does(void **state)
     reserve_bytes = 0;
 }
 
+/* Settling alone must not use up what a trim needs to make room. */
+static void the_last_part_of_the_reserve_is_left_to_units_that_free_disk(void **state)
+{
+    (void)state;
+    reserve_bytes = TEST_FILE_BYTES;
+    for (int mode = WEIR_SYNC_INLINE; mode <= WEIR_SYNC_THREAD; mode++) {
+        disk_env *disk = disk_create(8);
+        promise p = {.kept_from = 1};
+        weir_journal *journal = reopen(disk, (weir_sync_mode)mode, 1, &p);
+        settle(disk, journal);
+        disk->capacity_bytes = disk_used(disk);
+        uint64_t added = 0;
+        while (weir_journal_room_reserve(journal, 300) == WEIR_OK) {
+            added = unit_add(journal, 100);
+            (void)weir_journal_flush(journal, true);
+            settle(disk, journal);
+        }
+        assert_int_equal(weir_journal_room(journal, 300), WEIR_DISK_FULL);
+        assert_int_equal(weir_journal_room_reserve(journal, 300), WEIR_DISK_FULL);
+        int last = 0;
+        while (weir_journal_room_last(journal, 300) == WEIR_OK) {
+            unit_force(journal, 100);
+            added = weir_journal_last(journal);
+            (void)weir_journal_flush(journal, true);
+            settle(disk, journal);
+            assert_int_equal(weir_journal_durable(journal), added);
+            last++;
+        }
+        assert_true(last >= 2); /* a quarter of 64 KiB, a page or two for each */
+        assert_int_equal(weir_journal_state(journal), WEIR_OK);
+        weir_journal_abandon(journal);
+        disk_restart(disk);
+        disk->capacity_bytes = 0;
+        journal = reopen(disk, (weir_sync_mode)mode, 2, &p);
+        assert_int_equal(weir_journal_last(journal), added);
+        weir_journal_abandon(journal);
+        disk_destroy(disk);
+    }
+    reserve_bytes = 0;
+}
+
 /* What was taken when nobody knew that the disk is full goes to the reserve; nothing after it does. */
 static void what_was_taken_already_does_not_wait_for_room(void **state)
 {
@@ -463,6 +509,142 @@ static void an_idle_mark_proves_the_last_group(void **state)
     disk_destroy(disk);
 }
 
+/* One unit is written and has a trailing sync, which is under way. */
+static weir_journal *trailing_begun(disk_env *disk, promise *p)
+{
+    weir_journal *journal = reopen(disk, WEIR_SYNC_AUTO, 1, p);
+    disk_jobs_run(&disk->env); /* a spare is there */
+    (void)weir_journal_poll(journal);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_sync_trailing(journal), WEIR_OK);
+    assert_true(weir_journal_busy(journal));
+    assert_int_equal(weir_journal_written(journal), 1);
+    assert_int_equal(weir_journal_durable(journal), 0);
+    assert_int_equal(weir_journal_covered(journal), 1);
+    assert_int_equal(disk->journal_jobs, 0);
+    return journal;
+}
+
+static void trailing_over(disk_env *disk, weir_journal *journal)
+{
+    disk_jobs_run(&disk->env);
+    assert_true(weir_journal_poll(journal) != WEIR_DISK_FULL);
+}
+
+static void blocks_are_written_while_a_trailing_sync_runs(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(15);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = trailing_begun(disk, &p);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    assert_int_equal(weir_journal_written(journal), 2);
+    assert_int_equal(weir_journal_covered(journal), 1);
+    trailing_over(disk, journal);
+    assert_false(weir_journal_busy(journal));
+    assert_int_equal(weir_journal_durable(journal), 1);
+    assert_int_equal(weir_journal_flush(journal, true), WEIR_OK); /* the second is unsynced yet */
+    assert_int_equal(weir_journal_durable(journal), 2);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void a_sync_that_is_waited_for_comes_after_the_trailing_one(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(17);
+    promise p = {.kept_from = 1};
+    weir_journal_counts counts;
+    weir_journal *journal = trailing_begun(disk, &p);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_flush(journal, true), WEIR_OK);
+    assert_int_equal(weir_journal_written(journal), 1); /* [W5] */
+    trailing_over(disk, journal);
+    assert_int_equal(weir_journal_durable(journal), 2);
+    weir_journal_counts_of(journal, &counts);
+    assert_int_equal(counts.syncs, 2);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void a_file_stays_the_last_one_until_its_trailing_sync_is_over(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(19);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = trailing_begun(disk, &p);
+    uint64_t last = 0;
+    for (int i = 0; i < 40; i++) {
+        last = unit_add(journal, 6000);
+        assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    }
+    assert_true(weir_journal_written(journal) > 1);
+    assert_true(weir_journal_written(journal) < last);
+    for (int i = 0; i < 3 && weir_journal_written(journal) < last; i++) {
+        trailing_over(disk, journal);
+        assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    }
+    assert_int_equal(weir_journal_written(journal), last);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void blocks_wait_for_a_trailing_sync_that_the_next_one_waits_for(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(21);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = trailing_begun(disk, &p);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_sync_trailing(journal), WEIR_OK);
+    assert_int_equal(weir_journal_written(journal), 2);
+    trailing_over(disk, journal);
+    assert_int_equal(weir_journal_durable(journal), 1);
+    assert_int_equal(weir_journal_covered(journal), 2); /* the next one runs */
+    assert_int_equal(weir_journal_flush(journal, false), WEIR_OK);
+    assert_int_equal(weir_journal_written(journal), 3);
+    trailing_over(disk, journal);
+    assert_int_equal(weir_journal_durable(journal), 2);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void a_trailing_sync_that_fails_stops_all_writing(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(23);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = trailing_begun(disk, &p);
+    disk->fail_sync_in = 1;
+    (void)unit_add(journal, 10);
+    trailing_over(disk, journal);
+    assert_int_equal(weir_journal_state(journal), WEIR_READ_ONLY); /* [J3] */
+    assert_int_equal(weir_journal_flush(journal, true), WEIR_READ_ONLY);
+    assert_int_equal(weir_journal_written(journal), 1);
+    assert_int_equal(weir_journal_durable(journal), 0);
+    weir_journal_abandon(journal);
+    disk_restart(disk);
+    journal = reopen(disk, WEIR_SYNC_AUTO, 2, &p);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
+static void an_inline_journal_has_no_trailing_sync(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(25);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+    (void)unit_add(journal, 10);
+    assert_int_equal(weir_journal_sync_trailing(journal), WEIR_OK);
+    assert_int_equal(weir_journal_durable(journal), 1);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
 typedef struct taken {
     uint64_t at;   /* the last unit of the owner before */
     uint64_t term; /* whose all later ones are */
@@ -537,11 +719,18 @@ int main(void)
         cmocka_unit_test(a_failed_write_stops_writing_for_good),
         cmocka_unit_test(a_full_disk_refuses_waits_and_goes_on_by_itself),
         cmocka_unit_test(units_that_make_room_fit_when_nothing_else_does),
+        cmocka_unit_test(the_last_part_of_the_reserve_is_left_to_units_that_free_disk),
         cmocka_unit_test(what_was_taken_already_does_not_wait_for_room),
         cmocka_unit_test(a_power_cut_on_a_full_disk_with_a_reserve_loses_nothing_durable),
         cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),
         cmocka_unit_test(auto_uses_a_thread_while_the_disk_is_slow_and_only_then),
         cmocka_unit_test(an_idle_mark_proves_the_last_group),
+        cmocka_unit_test(blocks_are_written_while_a_trailing_sync_runs),
+        cmocka_unit_test(a_sync_that_is_waited_for_comes_after_the_trailing_one),
+        cmocka_unit_test(a_file_stays_the_last_one_until_its_trailing_sync_is_over),
+        cmocka_unit_test(blocks_wait_for_a_trailing_sync_that_the_next_one_waits_for),
+        cmocka_unit_test(a_trailing_sync_that_fails_stops_all_writing),
+        cmocka_unit_test(an_inline_journal_has_no_trailing_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

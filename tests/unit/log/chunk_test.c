@@ -129,7 +129,8 @@ static void memory_is_reused_within_its_size_class(void **state)
         assert_int_equal(weir_chunk_create(pool, topic, 0, capacities[i], 16, &first), WEIR_OK);
         assert_true(first->capacity >= capacities[i]);
         assert_true(first->memory_bytes >= 256 && first->memory_bytes <= 4 << 20);
-        assert_int_equal(first->memory_bytes & (first->memory_bytes - 1), 0);
+        size_t asked = sizeof(*first) + 16 * sizeof(uint32_t) + capacities[i];
+        assert_true(asked <= 256 || first->memory_bytes - asked < asked / 4);
         memset(first->batch, 0xaa, first->capacity);
         weir_chunk_drop(first);
         uint64_t bytes = weir_chunk_pool_bytes(pool);
