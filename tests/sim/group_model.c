@@ -311,7 +311,9 @@ static void handed_all(model_group *group, sim_model *model, uint32_t topic,
         if (group->key != 0 && (send == NULL || send->key != group->key)) {
             continue;
         }
-        if (send != NULL && send->expires > 0) {
+        /* One that expired before anybody saw it, in a queue that is past it, has no number. */
+        bool unseen = send == NULL && part->fates[WEIR_FATE_EXPIRED] > 0;
+        if (unseen || (send != NULL && send->expires > 0)) {
             continue;
         }
         if (group_model_slot(group, model, topic, part->partition, offset)->times == 0) {
