@@ -107,7 +107,7 @@ static void fill_partition(filling *to, const weir_group_part *part, int32_t own
         info->committed = weir_settlement_floor(part->settlement);
         info->handed = weir_settlement_fresh(part->settlement);
         info->leased = weir_settlement_leased(part->settlement);
-        info->delayed = weir_settlement_delayed(part->settlement);
+        info->delayed = weir_settlement_delayed(part->settlement, to->engine->engine_ms);
         info->lag = info->fates[WEIR_FATE_PENDING];
         info->bytes = to->one ? weir_overflow_bytes(part) : -1;
         oldest = info->committed;

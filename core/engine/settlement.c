@@ -598,9 +598,33 @@ uint64_t weir_settlement_leased(const weir_settlement *settlement)
     return settlement->leased;
 }
 
-uint64_t weir_settlement_delayed(const weir_settlement *settlement)
+static bool is_due(const cell *at, int64_t now)
 {
-    return settlement->delayed;
+    return at->state == WEIR_RECORD_WAITING && !at->held && (int64_t)at->value <= now;
+}
+
+/* Of one page, whose time has come though nobody has asked for them yet. */
+static uint64_t page_overdue(const weir_settlement_page *page, int64_t now)
+{
+    uint64_t records = 0;
+    for (uint32_t i = 0; i < page->cell_count; i++) {
+        const cell *at = &page->cells[i];
+        bool timed = at->value != 0; /* else it waited for nothing */
+        records += timed && is_due(at, now) ? (uint64_t)(at->last - at->first + 1) : 0;
+    }
+    return records;
+}
+
+uint64_t weir_settlement_delayed(weir_settlement *settlement, int64_t now)
+{
+    uint64_t overdue = 0;
+    uint32_t place = weir_index_due_find(&settlement->index, 0, now);
+    while (place < settlement->index.count && settlement->delayed > 0) {
+        const weir_settlement_page *page = settlement->index.pages[place];
+        overdue += page != NULL ? page_overdue(page, now) : 0;
+        place = weir_index_due_find(&settlement->index, place + 1, now);
+    }
+    return settlement->delayed - overdue;
 }
 
 uint32_t weir_settlement_pages(const weir_settlement *settlement)
@@ -641,11 +665,6 @@ bool weir_settlement_next(const weir_settlement *settlement, int64_t offset,
         }
     }
     return false;
-}
-
-static bool is_due(const cell *at, int64_t now)
-{
-    return at->state == WEIR_RECORD_WAITING && !at->held && (int64_t)at->value <= now;
 }
 
 bool weir_settlement_due(weir_settlement *settlement, int64_t from, int64_t now,

@@ -123,8 +123,9 @@ int64_t weir_settlement_floor(const weir_settlement *settlement); /* all below i
 int64_t weir_settlement_fresh(const weir_settlement *settlement);
 uint64_t weir_settlement_unsettled(const weir_settlement *settlement); /* leased and waiting */
 uint64_t weir_settlement_leased(const weir_settlement *settlement);
-uint64_t weir_settlement_delayed(const weir_settlement *settlement); /* waiting for a time */
-uint64_t weir_settlement_bytes(const weir_settlement *settlement);   /* of memory */
+/* Waiting for a time after `now`. Looks at every page of which something is due. */
+uint64_t weir_settlement_delayed(weir_settlement *settlement, int64_t now);
+uint64_t weir_settlement_bytes(const weir_settlement *settlement); /* of memory */
 uint32_t weir_settlement_pages(const weir_settlement *settlement);
 uint32_t weir_settlement_leases(const weir_settlement *settlement);
 

@@ -117,12 +117,13 @@ static void same(model *m)
         const plain *at = &m->records[i];
         unsettled += at->state != WEIR_RECORD_SETTLED;
         leased += at->state == WEIR_RECORD_LEASED;
-        delayed += at->state == WEIR_RECORD_WAITING && at->until != 0;
+        delayed +=
+            at->state == WEIR_RECORD_WAITING && at->until != 0 && (at->until > m->now || at->held);
         floor = floor < 0 && at->state != WEIR_RECORD_SETTLED ? i : floor;
     }
     assert_int_equal(weir_settlement_unsettled(m->settlement), unsettled);
     assert_int_equal(weir_settlement_leased(m->settlement), leased);
-    assert_int_equal(weir_settlement_delayed(m->settlement), delayed);
+    assert_int_equal(weir_settlement_delayed(m->settlement, m->now), delayed);
     assert_int_equal(weir_settlement_floor(m->settlement), floor < 0 ? m->fresh : floor);
     assert_int_equal(weir_settlement_fresh(m->settlement), m->fresh);
 }
