@@ -419,10 +419,48 @@ static void reset_print(const weir_reset *reset, const weir_client_groups *befor
     weir_rows_destroy(rows);
 }
 
+/* The first partition that has no such offset, with those that it has. False: its bounds cannot be had,
+ * or it has it by now. */
+static bool bounds_told(weir_client *client, const weir_reset *reset, const weir_group_info *group)
+{
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        const weir_group_partition *part = &group->partitions[i];
+        if ((reset->topic.ptr != NULL && !weir_bytes_equal(reset->topic, part->topic)) ||
+            (reset->partition >= 0 && reset->partition != part->partition)) {
+            continue;
+        }
+        weir_client_topics bounds = {0};
+        bool out = false;
+        if (weir_client_topic_offsets(client, part->topic, WEIR_OFFSETS_BOUNDS, 0, &bounds) ==
+                WEIR_OK &&
+            bounds.count == 1 && part->partition < bounds.topics[0].options.partitions) {
+            const weir_partition_info *is = &bounds.topics[0].partitions[part->partition];
+            out = reset->value < is->start_offset || reset->value > is->end_offset;
+            if (out) {
+                weir_say("--to %" PRId64 " is outside of %.*s partition %" PRIu32
+                         ", which has offsets from %" PRId64 " to %" PRId64
+                         " (its end): nothing was moved; --to beginning and --to end go as far as "
+                         "there is something, --topic and --partition name one alone",
+                         reset->value, (int)part->topic.len, (const char *)part->topic.ptr,
+                         part->partition, is->start_offset, is->end_offset);
+            }
+        }
+        weir_client_topics_free(&bounds);
+        if (out) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* NOT_FOUND: the group is there, so it is the topic or the partition that it does not read. */
 static weir_exit reset_refused(weir_client *client, weir_err err, const weir_reset *reset,
                                const char *name, const weir_client_groups *groups)
 {
+    if (err == WEIR_OFFSET_OUT_OF_RANGE && groups->count == 1 &&
+        bounds_told(client, reset, &groups->groups[0])) {
+        return weir_exit_of(err);
+    }
     if (err != WEIR_NOT_FOUND || groups->count != 1) {
         return weir_group_refused(client, err, name, NULL, WEIR_GROUP_LOOKS);
     }

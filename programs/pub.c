@@ -305,6 +305,27 @@ static weir_err file_publish(publishing *own, const char *path)
 /* ---- The command -------------------------------------------------------------------------------
  */
 
+/* Of a header that queues go by, when its value says nothing to them. */
+static void timing_note(const weir_arguments *arguments, const weir_header *header)
+{
+    static const char *const NAMES[] = {"delay", "deliver-at", "expiry"};
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (!weir_bytes_equal(header->name, weir_bytes_of(NAMES[i]))) {
+            continue;
+        }
+        size_t digits = 0;
+        while (digits < header->value.len && header->value.ptr[digits] >= '0' &&
+               header->value.ptr[digits] <= '9') {
+            digits++;
+        }
+        if ((digits == 0 || digits < header->value.len) && weir_may_talk(arguments)) {
+            weir_say("--header %s=%.*s: queues take whole numbers of %s, and no notice of this one",
+                     NAMES[i], (int)header->value.len, (const char *)header->value.ptr,
+                     i < 2 ? "milliseconds" : "seconds");
+        }
+    }
+}
+
 static bool headers_read(const weir_arguments *arguments, publishing *own)
 {
     size_t position = 0;
@@ -317,6 +338,7 @@ static bool headers_read(const weir_arguments *arguments, publishing *own)
         }
         own->headers[own->record.header_count++] = (weir_header){
             {(const uint8_t *)pair, (size_t)(equals - pair)}, weir_bytes_of(equals + 1)};
+        timing_note(arguments, &own->headers[own->record.header_count - 1]);
     }
     own->record.headers = own->headers;
     return true;

@@ -571,6 +571,25 @@ class Groups(cli_test.Case):
         self.weir("group", "delete", "billing", "--force")
         self.assertEqual(self.weir("group", "ls", "--json")[0].strip(), "[]")
 
+    def test_numbers_that_cannot_be_are_told_with_those_that_can(self):
+        _, err = self.weir("queue", "create", "jobs", "--max-records", "0", code=USAGE)
+        self.assertIn("0 is not from 1 to 1000000000000 records, or -1 for no limit", err)
+        self.weir("queue", "create", "jobs")
+        _, err = self.weir("group", "alter", "jobs", "--max-bytes", "0", code=USAGE)
+        self.assertIn("0 is not from 1024", err)
+        self.client("topic", "create", "orders")
+        self.weir("group", "create", "mail", "--topic", "orders")
+        self.client("pub", "orders", "-l", stdin="a\nb\nc\n")
+        self.client("topic", "trim", "orders", "--before", "1")
+        for to in ("0", "4"):
+            _, err = self.weir("group", "reset", "mail", "--to", to, code=REFUSED)
+            self.assertIn(f"--to {to} is outside of orders partition 0, which has offsets from 1 to 3", err)
+        self.weir("group", "reset", "mail", "--to", "3")
+        _, err = self.client("pub", "jobs", "-m", "x", "-H", "delay=abc")
+        self.assertIn("--header delay=abc: queues take whole numbers of milliseconds", err)
+        partitions = json.loads(self.weir("queue", "info", "jobs", "--json")[0])["partitions"]
+        self.assertGreater(partitions[0]["bytes"], 60)
+
     def test_what_is_wrong_is_told_with_what_to_do(self):
         self.orders(1)
         for arguments, code, words in (

@@ -4,6 +4,8 @@
  * Happy path: the link asks for a page; a socketpair is made, one end adopted by the loop's
  * context, the request written to the other. The callback makes the page and writes it in pieces;
  * what comes out of the tunnel goes to the link as it is; the end of the tunnel closes the link.
+ * /metrics asks the engine about its groups first, and the page is asked for when the answer has come;
+ * the lane keeps the newest one, which all pages tell of.
  * Every answer says "Connection: close": a second request on the connection, an upgrade for
  * instance, never reaches libwebsockets.
  *
@@ -20,7 +22,8 @@
  *
  * [H1] link->tunnel and tunnel->link point at each other or are NULL. [H2] libwebsockets closes the
  * descriptor it was given, also when the adoption fails. [H3] From before the context's creation to
- * its destruction the shield is whole. */
+ * its destruction the shield is whole. [H4] asking->tunnel and tunnel->asking point at each other or
+ * are NULL, and asking is freed by its completion alone. */
 #include "adapters/websocket/http.h"
 
 #include "adapters/websocket/pages.h"
@@ -28,6 +31,7 @@
 
 #include <fcntl.h>
 #include <libwebsockets.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,6 +44,7 @@ enum {
     PIECE_BYTES = 16384, /* of a body, written at once */
     CONTEXT_DESCRIPTORS_MAX = WEIR_WEB_REQUESTS_MAX + 16,
     TUNNEL_INPUT_BYTES_MAX = 65536,
+    GROUPS_MS_MAX = 1000,    /* before a page goes without what it asked of groups */
     SHIELD_DESCRIPTORS = 16, /* more than there are threads that open files while we stop */
 };
 
@@ -51,10 +56,19 @@ struct weir_web_http {
     int shield[SHIELD_DESCRIPTORS];
 };
 
+/* A question to the engine whose answer a page waits for. It outlives the tunnel. */
+typedef struct asking {
+    weir_sink sink;
+    weir_web_tunnel *tunnel; /* NULL: it is gone, and so may be its lane */
+} asking;
+
 struct weir_web_tunnel {
     weir_conn conn;
     weir_web_lane *lane;
     weir_web_link *link; /* NULL: it is gone */
+    asking *asking;      /* NULL: no page waits */
+    weir_deadline patience;
+    char request[REQUEST_BYTES_MAX]; /* that waits for the answer */
 };
 
 /* One request, as libwebsockets keeps it for us. Zeroed at first. */
@@ -98,6 +112,7 @@ static int answer_head(struct lws *wsi, const weir_web_page *page)
 static int answer_begin(struct lws *wsi, request *asked, const char *path)
 {
     weir_web_lane *lane = lws_context_user(lws_get_context(wsi));
+    asked->page.groups = lane->groups.groups != NULL ? &lane->groups : NULL;
     if (weir_web_page_make(lane->adapter, weir_bytes_of(path), &asked->page) != WEIR_OK) {
         weir_buffer_fini(&asked->page.made);
         asked->page = (weir_web_page){.status = 500,
@@ -232,10 +247,18 @@ void weir_web_http_close_begin(weir_web_lane *lane)
     }
 }
 
+static void groups_drop(weir_groups *groups)
+{
+    weir_completion held = {.type = WEIR_COMPLETION_GROUPS, .groups = *groups};
+    weir_completion_drop(&held);
+    *groups = (weir_groups){.count = 0};
+}
+
 void weir_web_http_close_end(weir_web_lane *lane)
 {
     if (lane->http != NULL) {
         lws_context_destroy(lane->http->context); /* on a loop that is not its own, it takes two */
+        groups_drop(&lane->groups);
         free(lane->http);
         lane->http = NULL;
     }
@@ -281,6 +304,10 @@ static void tunnel_closed(weir_conn *conn, weir_err why)
 {
     weir_web_tunnel *tunnel = tunnel_of(conn);
     (void)why;
+    if (tunnel->asking != NULL) {
+        tunnel->asking->tunnel = NULL; /* [H4] */
+        weir_loop_deadline_cancel(tunnel->lane->loop, &tunnel->patience);
+    }
     if (tunnel->link != NULL) {
         tunnel->link->tunnel = NULL; /* [H1] */
         weir_web_link_close(tunnel->link, WEIR_WS_CODE_NONE, NULL);
@@ -339,9 +366,66 @@ static weir_err tunnel_make(weir_web_lane *lane, weir_web_tunnel **made)
     return err;
 }
 
+/* ---- Pages that tell of groups --------------------------------------------------------------- */
+
+/* The page is asked for now, with what the lane has of groups. */
+static void request_go(weir_web_tunnel *tunnel)
+{
+    if (tunnel->asking != NULL) {
+        tunnel->asking->tunnel = NULL;
+        tunnel->asking = NULL;
+        weir_loop_deadline_cancel(tunnel->lane->loop, &tunnel->patience);
+    }
+    (void)weir_conn_write(&tunnel->conn, weir_bytes_of(tunnel->request));
+}
+
+static void groups_told(weir_sink *sink, weir_completion *completion)
+{
+    asking *asked = (asking *)((char *)sink - offsetof(asking, sink));
+    weir_web_tunnel *tunnel = asked->tunnel;
+    if (tunnel != NULL) {
+        weir_web_lane *lane = tunnel->lane;
+        if (completion->err == WEIR_OK) {
+            groups_drop(&lane->groups);
+            lane->groups = completion->groups;
+            completion->groups = (weir_groups){.count = 0}; /* taken */
+        }
+        request_go(tunnel);
+    }
+    free(asked);
+}
+
+/* An engine that cannot take questions is one that is watched all the more. */
+static void groups_late(weir_deadline *deadline)
+{
+    request_go((weir_web_tunnel *)((char *)deadline - offsetof(weir_web_tunnel, patience)));
+}
+
+/* False: nobody could be asked. */
+static bool groups_ask(weir_web_tunnel *tunnel)
+{
+    weir_web_lane *lane = tunnel->lane;
+    uint64_t max = lane->adapter->host->limits->metrics_groups_max;
+    asking *asked = calloc(1, sizeof(*asked));
+    if (asked == NULL) {
+        return false;
+    }
+    asked->sink.complete = groups_told;
+    asked->tunnel = tunnel;
+    if (weir_port_group_sums(weir_loop_port(lane->loop), (uint32_t)max, &asked->sink, 0) !=
+        WEIR_OK) {
+        free(asked);
+        return false;
+    }
+    tunnel->asking = asked;
+    tunnel->patience.run = groups_late;
+    weir_loop_deadline_set(lane->loop, &tunnel->patience,
+                           weir_loop_now_ms(lane->loop) + GROUPS_MS_MAX);
+    return true;
+}
+
 weir_err weir_web_tunnel_open(weir_web_link *link, bool get, weir_bytes path)
 {
-    weir_buffer request_text = {0};
     weir_web_tunnel *tunnel = NULL;
     if (path.len > PATH_BYTES_MAX || !weir_web_page_exists(path)) {
         weir_web_door_refuse(link, 404, "There is no such page.");
@@ -355,10 +439,12 @@ weir_err weir_web_tunnel_open(weir_web_link *link, bool get, weir_bytes path)
     link->tunnel = tunnel;
     link->state = WEIR_WEB_HTTP;
     link->opened_ms = weir_loop_now_ms(link->lane->loop);
-    (void)weir_buffer_format(&request_text, "%s %.*s HTTP/1.1\r\nHost: weir\r\n\r\n",
-                             get ? "GET" : "HEAD", (int)path.len, (const char *)path.ptr);
-    (void)weir_conn_write(&tunnel->conn, weir_buffer_bytes(&request_text));
-    weir_buffer_fini(&request_text);
+    (void)snprintf(tunnel->request, sizeof(tunnel->request),
+                   "%s %.*s HTTP/1.1\r\nHost: weir\r\n\r\n", get ? "GET" : "HEAD", (int)path.len,
+                   (const char *)path.ptr);
+    if (!weir_web_page_of_groups(path) || !groups_ask(tunnel)) {
+        request_go(tunnel);
+    }
     weir_web_link_deadline(link);
     return WEIR_OK;
 }

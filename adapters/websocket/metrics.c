@@ -4,6 +4,8 @@
  *   # TYPE name counter
  *   name 17                     the engine's
  *   name{adapter="http"} 3      a front end's
+ *   name{group="mail"} 5        one consumer group's: behind all others, as many as
+ *                               limits.metrics_groups_max
  *
  * Happy path: all samples are collected, sorted by name, and written one family after the other,
  * since a name may be counted by the engine and by a front end, and the format wants a family once,
@@ -127,6 +129,116 @@ static void samples_write(const samples *all, weir_buffer *out)
     }
 }
 
+/* ---- Groups one by one -------------------------------------------------------------------------- */
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void label_write(weir_buffer *out, weir_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = (char)text.ptr[i];
+        if (c == '\\' || c == '"') {
+            (void)weir_buffer_append(out, "\\", 1);
+        }
+        (void)weir_buffer_append(out, c == '\n' ? "\\n" : &c, c == '\n' ? 2 : 1);
+    }
+}
+
+static void group_sample(weir_buffer *out, const char *metric, const weir_group_info *group,
+                         const char *fate)
+{
+    (void)weir_buffer_format(out, "%s{group=\"", metric);
+    label_write(out, group->name);
+    if (fate != NULL) {
+        (void)weir_buffer_format(out, "\",fate=\"%s", fate);
+    }
+    (void)weir_buffer_text(out, "\"} ");
+}
+
+typedef struct group_family {
+    const char *metric;
+    const char *type;
+    const char *help;
+    uint64_t (*value)(const weir_group_info *group);
+} group_family;
+
+static uint64_t lag_of(const weir_group_info *group)
+{
+    return group->partitions[0].lag;
+}
+
+static uint64_t unsettled_of(const weir_group_info *group)
+{
+    return group->fates[WEIR_FATE_PENDING];
+}
+
+static uint64_t leased_of(const weir_group_info *group)
+{
+    return group->partitions[0].leased;
+}
+
+static uint64_t members_of(const weir_group_info *group)
+{
+    return group->member_count;
+}
+
+static uint64_t failures_of(const weir_group_info *group)
+{
+    return group->failed_times;
+}
+
+static const group_family group_families[] = {
+    {"weir_consumer_group_lag_records", "gauge", "Records of a group that nobody is done with.",
+     lag_of},
+    {"weir_consumer_group_unsettled_records", "gauge",
+     "Records of a group without a fate; of a stream with what its filter does not match.",
+     unsettled_of},
+    {"weir_consumer_group_leased_records", "gauge", "Records of a queue group with members now.",
+     leased_of},
+    {"weir_consumer_group_members", "gauge", "Members of a group that are there.", members_of},
+    {"weir_consumer_group_failures_total", "counter",
+     "Failures of a queue group's records under leases.", failures_of},
+};
+
+static void group_family_head(weir_buffer *out, const char *metric, const char *type,
+                              const char *help)
+{
+    (void)weir_buffer_format(out, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, type);
+}
+
+static void group_fates_write(const weir_groups *groups, weir_buffer *out)
+{
+    static const char metric[] = "weir_consumer_group_fates_total";
+    group_family_head(out, metric, "counter", "Records of a group, by what became of them.");
+    for (uint32_t i = 0; i < groups->count; i++) {
+        for (int fate = WEIR_FATE_PENDING + 1; fate < WEIR_FATE_COUNT; fate++) {
+            group_sample(out, metric, &groups->groups[i], weir_fate_name((weir_fate)fate));
+            (void)weir_buffer_format(out, "%" PRIu64 "\n", groups->groups[i].fates[fate]);
+        }
+    }
+}
+
+/* [P1] each family whole; none of them is the engine's or a front end's as well. How many groups are left
+ * out is a sample of the engine's. */
+static void groups_write(const weir_groups *groups, weir_buffer *out)
+{
+    static const char seconds[] = "weir_consumer_group_lag_seconds";
+    for (size_t f = 0; f < sizeof(group_families) / sizeof(group_families[0]); f++) {
+        const group_family *family = &group_families[f];
+        group_family_head(out, family->metric, family->type, family->help);
+        for (uint32_t i = 0; i < groups->count; i++) {
+            group_sample(out, family->metric, &groups->groups[i], NULL);
+            (void)weir_buffer_format(out, "%" PRIu64 "\n", family->value(&groups->groups[i]));
+        }
+    }
+    group_family_head(out, seconds, "gauge", "Age of the oldest record that nobody is done with.");
+    for (uint32_t i = 0; i < groups->count; i++) {
+        int64_t ms = groups->groups[i].partitions[0].lag_ms;
+        group_sample(out, seconds, &groups->groups[i], NULL);
+        (void)weir_buffer_format(out, "%" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
+    }
+    group_fates_write(groups, out);
+}
+
 weir_err weir_web_metrics_make(weir_adapter *adapter, weir_web_page *page)
 {
     samples *all = calloc(1, sizeof(*all));
@@ -138,6 +250,9 @@ weir_err weir_web_metrics_make(weir_adapter *adapter, weir_web_page *page)
     qsort(all->of, all->count, sizeof(all->of[0]), compare);
     samples_write(all, &page->made);
     free(all);
+    if (page->groups != NULL) {
+        groups_write(page->groups, &page->made);
+    }
     page->status = 200;
     return page->made.len == 0 ? WEIR_NO_MEMORY : WEIR_OK;
 }

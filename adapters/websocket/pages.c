@@ -117,11 +117,18 @@ bool weir_web_page_exists(weir_bytes path)
     return dynamic_find(path) != NULL || file_find(path) != NULL;
 }
 
+bool weir_web_page_of_groups(weir_bytes path)
+{
+    return path_is(path, dynamic_pages[0].path);
+}
+
 weir_err weir_web_page_make(weir_adapter *adapter, weir_bytes path, weir_web_page *page)
 {
     const dynamic_page *dynamic = dynamic_find(path);
     const weir_web_file *file = file_find(path);
+    const weir_groups *groups = page->groups;
     memset(page, 0, sizeof(*page));
+    page->groups = groups;
     if (dynamic != NULL) {
         weir_err err = dynamic->make(adapter, page);
         page->type = dynamic->type;

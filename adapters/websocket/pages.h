@@ -16,6 +16,7 @@ typedef struct weir_web_file {
 extern const weir_web_file weir_web_files[]; /* the last one's path is NULL */
 
 typedef struct weir_web_page {
+    const weir_groups *groups; /* /metrics: what is told of groups; NULL: nothing. Borrowed */
     unsigned status;
     const char *type;
     weir_bytes body;  /* in `made`, or static */
@@ -23,7 +24,9 @@ typedef struct weir_web_page {
 } weir_web_page;
 
 bool weir_web_page_exists(weir_bytes path);
-/* NOT_FOUND, NO_MEMORY. */
+/* Whether it tells of groups, which are to be asked for first (weir_port_group_sums). */
+bool weir_web_page_of_groups(weir_bytes path);
+/* `groups` is given, all else is made. NOT_FOUND, NO_MEMORY. */
 weir_err weir_web_page_make(weir_adapter *adapter, weir_bytes path, weir_web_page *page);
 
 /* metrics.c: /metrics. */

@@ -72,7 +72,7 @@ enum {
     X(v1_narrowed_fetch, "weir_refused_fetch_total",                                               \
       "Fetches given fewer bytes than they asked for: limit fetch_bytes_max.")                     \
     X(v1_refused_wait, "weir_refused_fetch_wait_total", "Limit fetch_wait_ms_max.")                \
-    X(v1_refused_fetches, "weir_refused_fetches_total", "Limit fetches_max.")                       \
+    X(v1_refused_fetches, "weir_refused_fetches_total", "Limit fetches_max.")                      \
     X(v1_refused_members, "weir_refused_session_members_total", "Limit members_per_session_max.")
 
 typedef struct weir_web_stats {
@@ -97,6 +97,7 @@ struct weir_web_lane {
     weir_loop *loop;
     weir_web_link *links; /* all that are not freed yet */
     weir_web_http *http;
+    weir_groups groups; /* what the engine told last for /metrics; the lane's */
     weir_mqtt_context mqtt;
     bool mqtt_ready;
     weir_sink mqtt_quiet;

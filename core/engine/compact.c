@@ -1,4 +1,4 @@
-/* core/engine/compact.c - compaction in the engine: which partition, when, and the swap.
+/* core/engine/compact.c - segments that others take the place of: compaction by key, and of queues.
  *
  *   walk --half of it is dirty, or tombstones are due--> candidate
  *   candidate --> slice --> pause --> slice --> ... --> swap --> next candidate
@@ -14,8 +14,12 @@
  * due. A crash before that checkpoint leaves the old segments in force and the new ones as
  * leftovers (sweep.c).
  *
+ * Segments of a queue topic in which little is owed go the same way (sparse.c): some in the midst of
+ * the list, by what its group has not settled instead of by key.
+ *
  * [X1] Only closed segments whose records are all visible, and older than min_compaction_lag_ms.
- * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them. */
+ * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them.
+ * [X3] A queue owes nothing of its sources that is not in what took their place. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -32,6 +36,8 @@ enum {
     SOURCES_MAX = 4096, /* of one compaction: the rest waits for the next */
     FAILED_NS = 600,    /* seconds until a partition that failed is tried again */
     PATH_BYTES = 4096,
+    SMALL_SHARE = 4,           /* of a queue's segments: one of less than segment_bytes / 4, */
+    SMALL_BYTES_MAX = 1 << 20, /* and no more than this, goes along with a sparse one */
 };
 
 /* What a slice and its owner share; the slice's alone while it runs. */
@@ -39,6 +45,10 @@ struct weir_compaction_work {
     weir_compactor *compactor;
     weir_segment **sources; /* kept by the compactor */
     uint32_t source_count;
+    uint32_t first; /* where they stand in the partition's list */
+    bool by_range;  /* of a queue topic */
+    weir_kept_range *kept;
+    uint32_t kept_count;
     uint64_t took_ns;
     weir_err err;
     bool done;
@@ -47,14 +57,18 @@ struct weir_compaction_work {
 /* ---- Choosing
  * ------------------------------------------------------------------------------------ */
 
+static uint32_t closed_count(const weir_partition *partition)
+{
+    /* What was on its way to the last one when it was closed is still written to it. */
+    bool grows = !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
+    return partition->segment_count - (partition->segment_count > 0 && grows ? 1 : 0);
+}
+
 /* [X1] */
 static uint32_t sources_ready(const weir_engine *engine, const weir_partition *partition,
                               const weir_topic_options *options, uint64_t *bytes, uint64_t *dirty)
 {
-    uint32_t closed = partition->segment_count;
-    /* What was on its way to the last one when it was closed is still written to it. */
-    bool grows = !partition->segment_closed || partition->flushing || weir_straight_busy(partition);
-    closed -= closed > 0 && grows ? 1 : 0;
+    uint32_t closed = closed_count(partition);
     uint32_t count = 0;
     *bytes = 0;
     *dirty = 0;
@@ -72,21 +86,68 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
     return count;
 }
 
+static void remember(weir_engine *engine, weir_partition *partition, uint64_t gain)
+{
+    weir_compaction *compaction = &engine->compaction;
+    if (compaction->next_partition == NULL || (int64_t)gain > compaction->next_dirty) {
+        compaction->next_partition = partition;
+        compaction->next_dirty = (int64_t)gain;
+    }
+}
+
+static weir_sparse_look look_for_sparse(const weir_partition *partition,
+                                        const weir_topic_options *options)
+{
+    const weir_sparse_place *place = weir_sparse_place_of(partition);
+    uint64_t small = (uint64_t)options->segment_bytes / SMALL_SHARE;
+    weir_sparse_look look = {.closed = closed_count(partition),
+                             .small_bytes = small < SMALL_BYTES_MAX ? small : SMALL_BYTES_MAX,
+                             .next = place != NULL ? place->next : 0};
+    weir_sparse_find(partition, &look);
+    return look;
+}
+
+/* What two looks in a row find: what goes at the pace of a queue that works is gone by then. */
+static void look_sparse(weir_engine *engine, weir_partition *partition,
+                        const weir_topic_options *options)
+{
+    weir_sparse_place *place = weir_sparse_place_of(partition);
+    if (place == NULL) {
+        return;
+    }
+    weir_sparse_look look = look_for_sparse(partition, options);
+    int64_t seen = place->seen;
+    place->seen = 0;
+    place->next = look.next;
+    if (look.count > 0) {
+        weir_segment_state state;
+        weir_segment_state_of(partition->segments[look.first], &state);
+        place->next = state.base_offset;
+        place->seen = state.base_offset + 1;
+        if (place->seen == seen) {
+            remember(engine, partition, look.bytes);
+        }
+    }
+}
+
 void weir_compact_look(weir_engine *engine, weir_partition *partition,
                        const weir_topic_options *options)
 {
-    weir_compaction *compaction = &engine->compaction;
+    bool compacts = (options->cleanup & WEIR_CLEANUP_COMPACT) != 0;
     uint64_t bytes, dirty;
-    if ((options->cleanup & WEIR_CLEANUP_COMPACT) == 0 || engine->old_alive ||
-        partition == compaction->partition || engine->now_ns < partition->compact_after_ns ||
-        sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
+    if (engine->old_alive || partition == engine->compaction.partition ||
+        engine->now_ns < partition->compact_after_ns) {
         return;
     }
-    bool due =
-        (dirty > 0 && dirty >= bytes / 2) || partition->tombstones_due_ms <= engine->engine_ms;
-    if (due && (compaction->next_partition == NULL || (int64_t)dirty > compaction->next_dirty)) {
-        compaction->next_partition = partition;
-        compaction->next_dirty = (int64_t)dirty;
+    if (weir_topic_is_queue(options)) {
+        look_sparse(engine, partition, options);
+        return;
+    }
+    if (!compacts || sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
+        return;
+    }
+    if ((dirty > 0 && dirty >= bytes / 2) || partition->tombstones_due_ms <= engine->engine_ms) {
+        remember(engine, partition, dirty);
     }
 }
 
@@ -104,6 +165,36 @@ void weir_compact_forget(weir_engine *engine, const weir_topic *topic)
 /* ---- Slices (background lane)
  * -------------------------------------------------------------------- */
 
+static uint64_t bytes_of(weir_segment *const *segments, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_segment_state state;
+        weir_segment_state_of(segments[i], &state);
+        bytes += state.bytes;
+    }
+    return bytes;
+}
+
+/* What is rewritten is written plain: of compressed batches it may be more than it was. */
+static bool gains(const struct weir_compaction_work *work)
+{
+    weir_compactor_result result;
+    weir_compactor_result_of(work->compactor, &result);
+    return !work->by_range || bytes_of(result.segments, result.segment_count) <
+                                  bytes_of(work->sources, work->source_count);
+}
+
+/* From now on their files may be closed as those of others are. */
+static void made_join(const weir_compaction *compaction)
+{
+    weir_compactor_result result;
+    weir_compactor_result_of(compaction->work->compactor, &result);
+    for (uint32_t i = 0; i < result.segment_count; i++) {
+        weir_segment_files_join(compaction->engine->files, result.segments[i]);
+    }
+}
+
 static void slice_run(weir_job *job)
 {
     weir_compaction *compaction = WEIR_OWNER_OF(job, weir_compaction, job);
@@ -113,6 +204,10 @@ static void slice_run(weir_job *job)
     work->err = weir_owner_compare(compaction->engine->owner_file);
     if (work->err == WEIR_OK) {
         work->err = weir_compactor_step(work->compactor, SLICE_BYTES, &work->done);
+        work->err = work->err == WEIR_OK && work->done && !gains(work) ? WEIR_AGAIN : work->err;
+    }
+    if (work->err == WEIR_OK && work->done) {
+        made_join(compaction);
     }
     if (work->err != WEIR_OK && work->err != WEIR_FENCED) {
         weir_compactor_discard(work->compactor);
@@ -134,6 +229,7 @@ static void work_free(weir_compaction *compaction)
     if (compaction->work != NULL) {
         weir_compactor_destroy(compaction->work->compactor);
         free(compaction->work->sources);
+        free(compaction->work->kept);
         free(compaction->work);
     }
     compaction->work = NULL;
@@ -149,8 +245,7 @@ void weir_compact_fini(weir_engine *engine)
  * ----------------------------------------------------------------------------------- */
 
 static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
-                               const weir_topic_options *options, uint32_t count,
-                               weir_compactor **out)
+                               const weir_topic_options *options, struct weir_compaction_work *work)
 {
     char dir[PATH_BYTES];
     char parent[PATH_BYTES];
@@ -166,8 +261,8 @@ static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
         .env = engine->env,
         .topic = partition->topic->ref,
         .partition = partition->index,
-        .sources = partition->segments,
-        .source_count = count,
+        .sources = work->sources,
+        .source_count = work->source_count,
         .start_offset = partition->start_offset,
         .dirty_from = partition->clean_offset,
         .now_ms = engine->engine_ms,
@@ -177,8 +272,39 @@ static weir_err compactor_make(weir_engine *engine, weir_partition *partition,
         .dir = dir,
         .parent = parent,
         .term = term,
+        .by_range = work->by_range,
+        .kept = work->kept,
+        .kept_count = work->kept_count,
     };
-    return weir_compactor_create(&plan, out);
+    return weir_compactor_create(&plan, &work->compactor);
+}
+
+/* [begin, end) of the sources. */
+static void span_of(const struct weir_compaction_work *work, int64_t *begin, int64_t *end)
+{
+    weir_segment_state state;
+    weir_segment_state_of(work->sources[0], &state);
+    *begin = state.base_offset;
+    weir_segment_state_of(work->sources[work->source_count - 1], &state);
+    *end = state.end_offset;
+}
+
+static weir_err work_fill(weir_engine *engine, weir_partition *partition,
+                          const weir_topic_options *options, struct weir_compaction_work *work)
+{
+    int64_t begin, end;
+    weir_err err = WEIR_OK;
+    work->sources = malloc(work->source_count * sizeof(weir_segment *));
+    if (work->sources == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    memcpy(work->sources, partition->segments + work->first,
+           work->source_count * sizeof(weir_segment *));
+    if (work->by_range) {
+        span_of(work, &begin, &end);
+        err = weir_sparse_ranges(partition, begin, end, &work->kept, &work->kept_count);
+    }
+    return err == WEIR_OK ? compactor_make(engine, partition, options, work) : err;
 }
 
 static bool begin(weir_engine *engine, weir_partition *partition)
@@ -186,7 +312,13 @@ static bool begin(weir_engine *engine, weir_partition *partition)
     weir_compaction *compaction = &engine->compaction;
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     uint64_t bytes, dirty;
-    uint32_t count = sources_ready(engine, partition, &options, &bytes, &dirty);
+    bool by_range = weir_topic_is_queue(&options);
+    weir_sparse_look look = {0};
+    if (by_range) {
+        look = look_for_sparse(partition, &options);
+    }
+    uint32_t count =
+        by_range ? look.count : sources_ready(engine, partition, &options, &bytes, &dirty);
     if (count == 0 || weir_link_in(&partition->trimmed_link)) {
         return false; /* it has changed since it was chosen, or is about to */
     }
@@ -195,14 +327,13 @@ static bool begin(weir_engine *engine, weir_partition *partition)
         return false;
     }
     compaction->work = work;
-    work->sources = malloc(count * sizeof(weir_segment *));
-    if (work->sources == NULL ||
-        compactor_make(engine, partition, &options, count, &work->compactor) != WEIR_OK) {
+    work->first = look.first;
+    work->source_count = count;
+    work->by_range = by_range;
+    if (work_fill(engine, partition, &options, work) != WEIR_OK) {
         work_free(compaction);
         return false;
     }
-    memcpy(work->sources, partition->segments, count * sizeof(weir_segment *));
-    work->source_count = count;
     compaction->partition = partition;
     return true;
 }
@@ -210,29 +341,57 @@ static bool begin(weir_engine *engine, weir_partition *partition)
 /* ---- The swap
  * ------------------------------------------------------------------------------------ */
 
-/* The new list, when the old one still begins with the sources. */
-static weir_err list_make(const weir_partition *partition, const weir_compactor_result *result,
-                          weir_segment ***list, uint32_t *count)
+/* The new list, when the sources still stand in the old one. */
+static weir_err list_make(const weir_partition *partition, uint32_t first,
+                          const weir_compactor_result *result, weir_segment ***list,
+                          uint32_t *count)
 {
-    uint32_t rest = partition->segment_count - result->source_count;
-    *count = result->segment_count + rest;
+    uint32_t behind = first + result->source_count;
+    uint32_t rest = partition->segment_count - behind;
+    *count = first + result->segment_count + rest;
     *list = malloc(*count * sizeof(weir_segment *));
     if (*list == NULL) {
         return WEIR_NO_MEMORY;
     }
+    memcpy(*list, partition->segments, first * sizeof(weir_segment *));
     for (uint32_t i = 0; i < result->segment_count; i++) {
-        (*list)[i] = weir_segment_keep(result->segments[i]);
+        (*list)[first + i] = weir_segment_keep(result->segments[i]);
     }
-    memcpy(*list + result->segment_count, partition->segments + result->source_count,
+    memcpy(*list + first + result->segment_count, partition->segments + behind,
            rest * sizeof(weir_segment *));
     return WEIR_OK;
 }
 
 static bool sources_stand(const weir_partition *partition, const struct weir_compaction_work *work)
 {
-    return partition->segment_count >= work->source_count &&
-           memcmp(partition->segments, work->sources,
+    return partition->segment_count >= work->first + work->source_count &&
+           memcmp(partition->segments + work->first, work->sources,
                   work->source_count * sizeof(weir_segment *)) == 0; /* [X2] */
+}
+
+/* [X3] */
+static bool still_covers(const weir_partition *partition, const struct weir_compaction_work *work)
+{
+    int64_t begin, end;
+    span_of(work, &begin, &end);
+    return !work->by_range ||
+           weir_sparse_covers(partition, begin, end, work->kept, work->kept_count);
+}
+
+static void swap_count(weir_engine *engine, weir_partition *partition,
+                       const struct weir_compaction_work *work, const weir_compactor_result *result)
+{
+    if (work->by_range) {
+        uint64_t before = bytes_of(work->sources, result->source_count);
+        uint64_t behind = bytes_of(result->segments, result->segment_count);
+        engine->stats.segments_rewritten += result->source_count;
+        engine->stats.segments_freed_bytes += before > behind ? before - behind : 0;
+        return;
+    }
+    partition->clean_offset = result->clean_to;
+    partition->tombstones_due_ms = result->tombstones_due_ms;
+    engine->stats.compactions++;
+    engine->stats.records_compacted += result->records_removed;
 }
 
 static weir_err swap(weir_engine *engine, weir_partition *partition,
@@ -242,18 +401,19 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     weir_segment **list = NULL;
     uint32_t count = 0;
     weir_compactor_result_of(work->compactor, &result);
-    weir_err err = sources_stand(partition, work) ? WEIR_OK : WEIR_AGAIN;
+    bool stands = sources_stand(partition, work) && still_covers(partition, work);
+    weir_err err = stands ? WEIR_OK : WEIR_AGAIN;
     err = err == WEIR_OK ? weir_life_obsolete_reserve(engine, result.source_count) : err;
     err = err == WEIR_OK ? weir_life_note(engine, partition) : err;
-    err = err == WEIR_OK ? list_make(partition, &result, &list, &count) : err;
+    err = err == WEIR_OK ? list_make(partition, work->first, &result, &list, &count) : err;
     if (err != WEIR_OK) {
         return err;
     }
     for (uint32_t i = 0; i < result.source_count; i++) {
-        (void)weir_life_obsolete(engine, partition->segments[i], weir_engine_unit_now(engine),
+        (void)weir_life_obsolete(engine, work->sources[i], weir_engine_unit_now(engine),
                                  true); /* room was reserved */
     }
-    if (result.source_count == partition->segment_count) {
+    if (work->first + result.source_count == partition->segment_count) {
         partition->segment_continues = false; /* what comes next begins a segment of its own */
         partition->segment_closed = true;
     }
@@ -261,17 +421,34 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     partition->segments = list;
     partition->segment_count = count;
     partition->segment_capacity = count;
-    partition->clean_offset = result.clean_to;
-    partition->tombstones_due_ms = result.tombstones_due_ms;
+    swap_count(engine, partition, work, &result);
     weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
-    engine->stats.compactions++;
-    engine->stats.records_compacted += result.records_removed;
     return WEIR_OK;
 }
 
-static void failed(weir_engine *engine, weir_partition *partition, weir_err err)
+/* It was made in vain: its files go as those of a trim do. */
+static void made_remove(weir_engine *engine, const struct weir_compaction_work *work)
 {
+    weir_compactor_result result;
+    weir_compactor_result_of(work->compactor, &result);
+    if (weir_life_obsolete_reserve(engine, result.segment_count) != WEIR_OK) {
+        return; /* the sweep of the next start finds them */
+    }
+    for (uint32_t i = 0; i < result.segment_count; i++) {
+        (void)weir_life_obsolete(engine, weir_segment_keep(result.segments[i]), 0, false);
+    }
+}
+
+static void failed(weir_engine *engine, weir_partition *partition,
+                   const struct weir_compaction_work *work, weir_err err)
+{
+    int64_t begin, end;
     partition->compact_after_ns = engine->now_ns + (uint64_t)FAILED_NS * 1000000000;
+    weir_sparse_place *place = work->by_range ? weir_sparse_place_of(partition) : NULL;
+    if (place != NULL) { /* others first, then */
+        span_of(work, &begin, &end);
+        place->next = end;
+    }
     if (err != WEIR_FENCED && err != WEIR_AGAIN) {
         weir_log(
             WEIR_LOG_WARN, "engine",
@@ -298,8 +475,11 @@ static void take_in(weir_engine *engine)
         work_free(compaction); /* its topic is deleted, and the files go with it */
     } else if (work != NULL && (work->done || work->err != WEIR_OK)) {
         weir_err err = work->err != WEIR_OK ? work->err : swap(engine, partition, work);
+        if (err != WEIR_OK && work->err == WEIR_OK) {
+            made_remove(engine, work);
+        }
         if (err != WEIR_OK) {
-            failed(engine, partition, err);
+            failed(engine, partition, work, err);
         }
         work_free(compaction);
         engine->life.walk_ns = engine->now_ns; /* who is next? */

@@ -24,12 +24,9 @@
 enum {
     TURNS_MAX = 8,                   /* turns in one step while others bring work */
     STEP_NS_MAX = 200 * 1000,        /* and how long they may take */
-    ROOM_LEAST_BYTES = 4096,         /* with less room than this for a unit the disk is full */
     HELD_BACK_EVERY_BYTES = 1 << 20, /* how often a turn looks whether memory is left */
     UNASKED_NS = 1000 * 1000, /* what nobody waits for is written so long after, at the latest */
-    IDLE_MARK_NS = 100 * 1000 * 1000,
     DISK_RETRY_NS = 500 * 1000 * 1000,
-    COMPARE_NS = 10 * 1000 * 1000, /* the term is compared this often in turns that write nothing */
     IDLE_COMPARE_NS = 1000 * 1000 * 1000, /* and a turn is asked for at least this often */
 };
 
@@ -179,6 +176,7 @@ static void run_op(weir_engine *engine, weir_port *port, const weir_op *op)
     case WEIR_OP_GROUP_DELETE:
     case WEIR_OP_GROUP_RESET:
     case WEIR_OP_GROUPS:
+    case WEIR_OP_GROUP_SUMS:
         weir_groups_op(engine, port, op);
         break;
     case WEIR_OP_MEMBER_JOIN:
@@ -277,126 +275,11 @@ static void turn_take(weir_engine *engine)
     engine->stats.operations += WEIR_TURN_OPERATIONS_MAX - left;
 }
 
-static void health_set(weir_engine *engine, weir_engine_health health, const char *why)
-{
-    int before = atomic_exchange(&engine->health, (int)health);
-    if (before != (int)health) {
-        weir_log(health == WEIR_HEALTH_OK ? WEIR_LOG_INFO : WEIR_LOG_ERROR, "engine", "%s", why);
-    }
-}
-
-static void turn_health(weir_engine *engine, weir_err state)
-{
-    int now = atomic_load(&engine->health);
-    if (state == WEIR_OK &&
-        weir_journal_room(engine->journal, ROOM_LEAST_BYTES) == WEIR_DISK_FULL) {
-        state = WEIR_DISK_FULL; /* nothing is blocked yet, but the next publish would be refused */
-    }
-    if (now == WEIR_HEALTH_FENCED || now == WEIR_HEALTH_STOPPED) {
-        return;
-    }
-    if (state == WEIR_READ_ONLY) {
-        health_set(
-            engine, WEIR_HEALTH_STOPPED,
-            "a write or sync of the journal failed: nothing more is acknowledged; check the disk, "
-            "then restart weir, which recovers");
-    } else if (state == WEIR_DISK_FULL) {
-        health_set(
-            engine, WEIR_HEALTH_DISK_FULL,
-            "the disk is full: writing has stopped; reading, settling, trimming and deleting go on; "
-            "free some space, writing resumes by itself");
-    } else if (now == WEIR_HEALTH_DISK_FULL && engine->retry_ns == 0) {
-        health_set(engine, WEIR_HEALTH_OK, "there is room on the disk again: writing has resumed");
-    }
-}
-
-/* Is this still our directory? Asked after each write and each sync, before any answer leaves: a
- * newer owner raises the term before it reads the journal, so what was written before the term was
- * seen unchanged is what it reads. Asked now and then besides, for level memory and for an idle
- * gateway that was stopped and woken. */
-static void turn_term(weir_engine *engine)
-{
-    uint64_t written = weir_journal_written(engine->journal);
-    uint64_t durable = weir_journal_durable(engine->journal);
-    if (durable == engine->durable_compared && written == engine->written_compared &&
-        engine->now_ns - engine->compared_ns < COMPARE_NS) {
-        return;
-    }
-    weir_err err = weir_owner_compare(engine->owner_file);
-    if (err == WEIR_FENCED) {
-        health_set(engine, WEIR_HEALTH_FENCED,
-                   "a newer gateway has taken this data directory over: this one stops");
-    } else if (err != WEIR_OK) {
-        health_set(engine, WEIR_HEALTH_FENCED,
-                   "the owner file cannot be read, so that nobody knows whose this data directory "
-                   "is: nothing more is acknowledged; check the disk, then restart weir");
-    }
-    engine->written_compared = written;
-    engine->durable_compared = durable;
-    engine->compared_ns = engine->now_ns;
-}
-
-/* An idle journal writes its durable mark, so that its last group can be told from a torn tail. */
-static void turn_mark(weir_engine *engine)
-{
-    uint64_t last = weir_journal_last(engine->journal);
-    if (last > weir_journal_durable(engine->journal) || engine->marked_unit == last) {
-        engine->mark_due_ns = 0;
-    } else if (engine->mark_due_ns == 0) {
-        engine->mark_due_ns = engine->now_ns + IDLE_MARK_NS;
-    } else if (engine->now_ns >= engine->mark_due_ns) {
-        weir_journal_mark(engine->journal);
-        engine->marked_unit = last;
-        engine->mark_due_ns = 0;
-    }
-}
-
 static void unit_end(weir_engine *engine)
 {
     if (engine->unit_open) {
         weir_engine_unit_end(engine);
     }
-}
-
-/* Since when there is something written that no sync covers. */
-static void turn_uncovered(weir_engine *engine)
-{
-    const weir_journal *journal = engine->journal;
-    uint64_t covered = weir_journal_covered(journal);
-    bool all = covered >= weir_journal_written(journal);
-    if (all || weir_journal_state(journal) == WEIR_READ_ONLY) {
-        engine->os_since_ns = 0;
-    } else if (engine->os_since_ns == 0 || covered > engine->os_covered) {
-        engine->os_since_ns = engine->now_ns; /* a sync that begins covers all that was written */
-    }
-    engine->os_covered = covered;
-}
-
-/* Ends the unit and writes what waits. It is synced when somebody waits for the disk; records at `os`
- * are when they are due, and then nobody waits for that. */
-static void turn_write(weir_engine *engine)
-{
-    weir_journal *journal = engine->journal;
-    unit_end(engine);
-    turn_uncovered(engine);
-    uint64_t last = weir_journal_last(journal);
-    uint64_t interval_ns = (uint64_t)engine->config.os_sync_every_ms * 1000000;
-#ifdef WEIR_PLANT_NO_INTERVAL /* a bug on purpose, by which the simulation is tested */
-    interval_ns = UINT64_MAX;
-#endif
-    bool due = engine->os_since_ns != 0 && engine->now_ns - engine->os_since_ns >= interval_ns;
-    bool sync = last > weir_journal_durable(journal) && engine->disk_wanted;
-    weir_err state = WEIR_OK;
-    if (sync || (!due && last > weir_journal_written(journal))) {
-        state = weir_journal_flush(journal, sync);
-    } else {
-        state = due ? weir_journal_sync_trailing(journal) : weir_journal_poll(journal);
-    }
-    engine->unasked_ns = 0;
-    turn_term(engine);
-    turn_health(engine, state);
-    engine->disk_wanted = engine->disk_wanted && weir_journal_durable(journal) < last;
-    turn_uncovered(engine);
 }
 
 static void turn_jobs(weir_engine *engine)
@@ -487,14 +370,15 @@ void weir_engine_turn(weir_engine *engine)
     turn_jobs(engine);
     weir_journal_poll(engine->journal);
     weir_routes_trim(engine);
-    turn_term(engine); /* level memory is answered while operations are taken */
+    weir_turn_term(engine); /* level memory is answered while operations are taken */
     turn_take(engine);
     weir_producers_expire(engine);
     weir_groups_work(engine);
     weir_produce_close_all(engine);
     weir_life_work(engine);
-    turn_write(engine);
-    turn_mark(engine);
+    unit_end(engine);
+    weir_turn_write(engine);
+    weir_turn_mark(engine);
     turn_give(engine);
     weir_tail_shrink(engine);
     weir_flush_work(engine);
@@ -511,6 +395,10 @@ static void set_deadline(weir_engine *engine)
     for (weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
         weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);
         deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
+    }
+    uint64_t settled = engine->settled_ns + WEIR_SETTLED_NS;
+    if (engine->settled_ns != 0 && engine->now_ns < settled && settled < deadline) {
+        deadline = settled;
     }
     if (engine->unasked_ns != 0 && engine->unasked_ns < deadline) {
         deadline = engine->unasked_ns;

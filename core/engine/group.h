@@ -316,6 +316,8 @@ uint64_t weir_group_part_pending(const weir_group_part *part, int64_t end);
 void weir_groups_partition_forget(weir_partition *partition); /* its topic goes: recovery */
 
 /* group_info.c: all, or the one, in one piece. NO_MEMORY. */
+/* What weir_port_group_sums tells. NO_MEMORY. */
+weir_err weir_groups_fill_sums(weir_engine *engine, uint32_t max, weir_groups *groups);
 weir_err weir_groups_fill(weir_engine *engine, const weir_group *only, weir_groups *groups);
 
 /* group_reset.c */

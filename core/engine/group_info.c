@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SUMS_PARTS_MAX = 65536 }; /* that one question for sums looks at: some 10 ms */
+
 typedef struct filling {
     weir_engine *engine;
-    bool one;    /* group alone: what takes a walk is told as well */
-    uint8_t *at; /* of the bytes */
+    bool short_of_words; /* numbers alone */
+    bool one;            /* group alone: what takes a walk is told as well */
+    uint8_t *at;         /* of the bytes */
     weir_group_info *info;
     weir_group_partition *partitions;
     weir_group_member *members;
@@ -111,9 +114,11 @@ static void fill_partition(filling *to, const weir_group_part *part, int32_t own
     } else {
         weir_stream_part_info(part, info, &oldest);
     }
-    info->topic = put_bytes(to, topic_name(to->engine, part));
-    info->metadata =
-        part->metadata == NULL ? WEIR_BYTES_NULL : put(to, part->metadata, part->metadata_bytes);
+    if (!to->short_of_words) {
+        info->topic = put_bytes(to, topic_name(to->engine, part));
+        info->metadata = part->metadata == NULL ? WEIR_BYTES_NULL
+                                                : put(to, part->metadata, part->metadata_bytes);
+    }
     if (info->lag > 0 && partition != NULL) {
         int64_t age = to->engine->engine_ms - stored_ms(to->engine, partition, oldest);
         info->lag_ms = age > 0 ? age : 1;
@@ -233,5 +238,80 @@ weir_err weir_groups_fill(weir_engine *engine, const weir_group *only, weir_grou
     qsort(info, sum.groups, sizeof(*info), by_name);
     groups->groups = info;
     groups->count = (uint32_t)sum.groups;
+    return WEIR_OK;
+}
+
+/* ---- In short ----------------------------------------------------------------------------------- */
+
+/* Without words: what they say is not asked for. */
+static void sum_add(weir_group_partition *sum, const weir_group_partition *part)
+{
+    sum->lag += part->lag;
+    sum->lag_ms = part->lag_ms > sum->lag_ms ? part->lag_ms : sum->lag_ms;
+    sum->leased += part->leased;
+    sum->delayed += part->delayed;
+    for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
+        sum->fates[fate] += part->fates[fate];
+    }
+}
+
+static void fill_sums(filling *to, const weir_group *group)
+{
+    weir_group_info *info = to->info++;
+    weir_group_partition *sum = to->partitions++;
+    weir_group_sums times;
+    weir_group_sums_of(group, &times);
+    memset(info, 0, sizeof(*info));
+    *sum = (weir_group_partition){.owner = -1, .bytes = -1};
+    info->name = put(to, group->name, group->name_bytes);
+    info->options.model = group->options.model;
+    info->options.mode = group->options.mode;
+    info->leased_times = times.leased;
+    info->failed_times = times.failed;
+    info->late_refused = group->late_refused;
+    info->rebalances = group->rebalances;
+    info->member_count = group->present;
+    info->partitions = sum;
+    info->partition_count = 1;
+    for (uint32_t i = 0; i < group->part_count; i++) {
+        weir_group_partition one;
+        filling alone = {.engine = to->engine, .partitions = &one, .short_of_words = true};
+        fill_partition(&alone, group->parts[i], -1);
+        sum_add(sum, &one);
+    }
+    memcpy(info->fates, times.fates, sizeof(info->fates));
+    info->fates[WEIR_FATE_PENDING] = sum->fates[WEIR_FATE_PENDING];
+}
+
+weir_err weir_groups_fill_sums(weir_engine *engine, uint32_t max, weir_groups *groups)
+{
+    const weir_link *all = &engine->groups.all;
+    uint64_t parts = 0;
+    size_t count = 0;
+    size_t bytes = 0;
+    const weir_link *end = all->next;
+    for (; end != all && count < max; end = end->next) {
+        const weir_group *group = WEIR_OWNER_OF(end, const weir_group, engine_link);
+        parts += group->part_count;
+        if (parts > SUMS_PARTS_MAX) {
+            break;
+        }
+        bytes += group->name_bytes;
+        count++;
+    }
+    weir_group_info *info =
+        malloc(count * (sizeof(weir_group_info) + sizeof(weir_group_partition)) + bytes + 1);
+    if (info == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    filling to = {.engine = engine, .info = info};
+    to.partitions = (weir_group_partition *)(void *)(info + count);
+    to.at = (uint8_t *)(to.partitions + count);
+    for (const weir_link *at = all->next; at != end; at = at->next) {
+        fill_sums(&to, WEIR_OWNER_OF(at, const weir_group, engine_link));
+    }
+    groups->groups = info;
+    groups->count = (uint32_t)count;
+    groups->left_out = (uint32_t)engine->stats.groups - (uint32_t)count;
     return WEIR_OK;
 }

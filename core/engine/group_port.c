@@ -128,6 +128,18 @@ weir_err weir_port_groups(weir_port *port, weir_bytes name, void *user, uint64_t
     return submit_group(port, WEIR_OP_GROUPS, name, NULL, false, user, token);
 }
 
+weir_err weir_port_group_sums(weir_port *port, uint32_t max, void *user, uint64_t token)
+{
+    weir_op *op = NULL;
+    weir_err err =
+        weir_port_op_begin(port, WEIR_OP_GROUP_SUMS, sizeof(max), true, user, token, &op);
+    if (err == WEIR_OK) {
+        memcpy(op->data, &max, sizeof(max));
+        weir_port_op_end(port, op, true);
+    }
+    return err;
+}
+
 weir_err weir_port_group_reset(weir_port *port, const weir_reset *reset, void *user, uint64_t token)
 {
     weir_op *op = NULL;

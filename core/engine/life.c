@@ -223,6 +223,14 @@ static void settle(weir_engine *engine)
 /* ---- Removal (background lane)
  * --------------------------------------------------------------------- */
 
+/* Each has a folder of its own. */
+static bool of_compaction(const weir_segment *segment)
+{
+    weir_segment_state state;
+    weir_segment_state_of(segment, &state);
+    return weir_sparse_rewritten(&state);
+}
+
 static void remove_run(weir_job *job)
 {
     weir_life *life = WEIR_OWNER_OF(job, weir_life, job);
@@ -232,6 +240,9 @@ static void remove_run(weir_job *job)
     for (uint32_t i = 0; i < life->removing_count && owned; i++) {
         weir_err err = weir_segment_remove(life->removing[i]);
         err = err == WEIR_OK ? WEIR_FAILPOINT(segment_removed) : err;
+        if (err == WEIR_OK && of_compaction(life->removing[i])) {
+            weir_segment_folder_remove(life->removing[i]);
+        }
         life->err = err != WEIR_OK ? err : life->err;
     }
 }

@@ -163,13 +163,11 @@ static uint64_t records_of(const weir_settle *settle)
     return records;
 }
 
-static void settled_answer(weir_engine *engine, weir_port *port, weir_completion *done,
-                           bool no_confirm, uint64_t unit)
+static void settled_answer(weir_port *port, weir_completion *done, bool no_confirm, uint64_t unit)
 {
     if (!no_confirm) {
         weir_level level = done->settled.level;
         level = level == WEIR_LEVEL_DEFAULT ? WEIR_LEVEL_MEMORY : level;
-        engine->disk_wanted |= level == WEIR_LEVEL_DISK;
         weir_port_answer(port, done, unit, level); /* [E4] */
     } else if (done->err != WEIR_OK && weir_port_room(port)) {
         weir_port_unasked(port, done);
@@ -262,7 +260,7 @@ static void settle_op(weir_engine *engine, weir_port *port, const weir_op *op)
             return;
         }
     }
-    settled_answer(engine, port, &done, op->no_confirm, unit);
+    settled_answer(port, &done, op->no_confirm, unit);
 }
 
 static void settle_pop(weir_member *member)
@@ -319,7 +317,7 @@ static void settles_go_on(weir_engine *engine, weir_member *member)
                                 .user = first->user,
                                 .token = first->token,
                                 .settled = first->settled};
-        settled_answer(engine, member->port, &done, first->no_confirm, unit);
+        settled_answer(member->port, &done, first->no_confirm, unit);
         settle_pop(member);
     }
 }
@@ -432,7 +430,7 @@ static void leave_op(weir_engine *engine, weir_port *port, const weir_op *op)
                                 .err = WEIR_CLOSED,
                                 .user = member->settles->user,
                                 .token = member->settles->token};
-        settled_answer(engine, port, &late, member->settles->no_confirm, 0);
+        settled_answer(port, &late, member->settles->no_confirm, 0);
         settle_pop(member);
     }
     member_gone(engine, member, op->member.orderly);

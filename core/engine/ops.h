@@ -5,6 +5,8 @@
 
 #include "core/engine/state.h"
 
+#include "core/log/compactor.h"
+
 typedef enum weir_op_type {
     WEIR_OP_PUBLISH = 1,
     WEIR_OP_BATCH,
@@ -28,6 +30,7 @@ typedef enum weir_op_type {
     WEIR_OP_GROUP_DELETE,
     WEIR_OP_GROUP_RESET,
     WEIR_OP_GROUPS,
+    WEIR_OP_GROUP_SUMS,
     WEIR_OP_MEMBER_JOIN,
     WEIR_OP_MEMBER_LEAVE,
     WEIR_OP_MEMBER_BEAT,
@@ -236,6 +239,31 @@ void weir_sweep_work(weir_engine *engine);
 void weir_sweep_finished(weir_engine *engine);
 void weir_sweep_fini(weir_engine *engine);
 
+/* sparse.c */
+bool weir_sparse_rewritten(const weir_segment_state *state); /* its records are not counted */
+/* Of a partition of a queue topic. */
+typedef struct weir_sparse_place {
+    int64_t next; /* where the next look for such segments begins; */
+    int64_t seen; /* the last one found some from one before this offset on; 0: none */
+} weir_sparse_place;
+/* NULL: it has no group now. */
+weir_sparse_place *weir_sparse_place_of(const weir_partition *partition);
+typedef struct weir_sparse_look {
+    uint32_t closed;      /* in: so many segments of the list are closed; */
+    uint64_t small_bytes; /* one of so few bytes goes along with its neighbours; */
+    int64_t next;         /* from this offset on. Out: where to look next time. */
+    uint32_t first;       /* out: the first neighbours in which little is owed; */
+    uint32_t count;       /* 0: none */
+    uint64_t bytes;       /* that they have */
+} weir_sparse_look;
+void weir_sparse_find(const weir_partition *partition, weir_sparse_look *look);
+/* What is owed of [begin, end), the caller's to free. NO_MEMORY; AGAIN: too much. */
+weir_err weir_sparse_ranges(const weir_partition *partition, int64_t begin, int64_t end,
+                            weir_kept_range **ranges, uint32_t *count);
+/* Whether all that is owed of [begin, end) now is in them. */
+bool weir_sparse_covers(const weir_partition *partition, int64_t begin, int64_t end,
+                        const weir_kept_range *ranges, uint32_t count);
+
 /* compact.c */
 /* Whether the partition is worth a compaction: it is remembered as the next one then. */
 void weir_compact_look(weir_engine *engine, weir_partition *partition,
@@ -260,6 +288,12 @@ void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
 /* produce.c */
+/* turn_write.c */
+enum { WEIR_SETTLED_NS = 1000 * 1000 }; /* how long settlements wait for a sync that others want */
+void weir_turn_write(weir_engine *engine); /* no unit is open */
+void weir_turn_term(weir_engine *engine);  /* is this still our directory? */
+void weir_turn_mark(weir_engine *engine);  /* of an idle journal */
+
 enum { WEIR_TOGETHER_MAX = 16 }; /* operations that look ahead together */
 void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count);
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);

@@ -176,14 +176,14 @@ static uint64_t unsettled_of(const weir_group_part *part, int64_t from, int64_t 
     return sum;
 }
 
+/* `all`: records that the piece has. */
 static void load_piece(load_of_part *load, const weir_group_part *part, int64_t base, int64_t end,
-                       uint64_t bytes)
+                       uint64_t bytes, uint64_t all)
 {
     int64_t from = base > load->begin ? base : load->begin;
     uint64_t records = end > from ? unsettled_of(part, from, end) : 0;
-    uint64_t all = end > base ? (uint64_t)(end - base) : 1;
     if (records > 0) {
-        double share = (double)records / (double)all;
+        double share = records < all ? (double)records / (double)all : 1;
         load_add(load, end, records, (uint64_t)((double)bytes * share));
     }
 }
@@ -206,12 +206,16 @@ static load_of_part *load_make(const weir_group_part *part)
     for (uint32_t i = 0; i < partition->segment_count; i++) {
         weir_segment_state state;
         weir_segment_state_of(partition->segments[i], &state);
-        load_piece(load, part, state.base_offset, state.end_offset, state.bytes);
+        uint64_t all = weir_sparse_rewritten(&state)
+                           ? state.head_count /* at least: it counts for more then */
+                           : (uint64_t)(state.end_offset - state.base_offset);
+        load_piece(load, part, state.base_offset, state.end_offset, state.bytes, all);
         at = state.end_offset > at ? state.end_offset : at;
     }
     for (uint32_t i = weir_tail_index_of(&partition->tail, at); i < partition->tail.count; i++) {
         const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
-        load_piece(load, part, chunk->base_offset, weir_chunk_end(chunk), chunk->batch_bytes);
+        load_piece(load, part, chunk->base_offset, weir_chunk_end(chunk), chunk->batch_bytes,
+                   chunk->count);
     }
     return load;
 }
@@ -566,8 +570,8 @@ static void expiry_walk(weir_engine *engine, weir_group_part *part, int64_t *at,
     }
 }
 
-/* All that it looked at, as a take that gives nothing. */
-static bool expiry_tell(weir_engine *engine, weir_group_part *part)
+/* All that it looked at, as a take that gives nothing; *any: some expired. */
+static weir_err expiry_tell(weir_engine *engine, weir_group_part *part, bool *any)
 {
     weir_queue *queue = part->group->queue;
     const weir_acquisition nobody = {.member = &queue->spiller, /* live, and nobody's */
@@ -575,19 +579,20 @@ static bool expiry_tell(weir_engine *engine, weir_group_part *part)
                                      .lease = {.number = queue->lease_next,
                                                .epoch = engine->recovery_epoch,
                                                .mode = (uint8_t)part->group->options.mode}};
-    bool any = false;
-    for (uint32_t i = 0; i < queue->items.count; i++) {
-        any |= queue->items.items[i].kind == WEIR_ITEM_EXPIRED;
+    weir_err err = queue->items.count > 0 ? weir_queue_acquire(engine, part, &nobody, &queue->items)
+                                          : WEIR_EMPTY;
+    if (err != WEIR_OK) {
+        return err == WEIR_EMPTY ? WEIR_OK : err;
     }
-    if (weir_queue_acquire(engine, part, &nobody, &queue->items) != WEIR_OK) {
-        return false;
+    for (uint32_t i = 0; i < queue->items.count; i++) {
+        *any |= queue->items.items[i].kind == WEIR_ITEM_EXPIRED;
     }
     if (part->queue->keys != NULL) {
         weir_keys_forget(part->queue); /* they are learned anew */
     }
     weir_group_ready(part->group, part);
     weir_groups_due(engine);
-    return any;
+    return WEIR_OK;
 }
 
 bool weir_overflow_expire(weir_engine *engine, weir_partition *partition)
@@ -603,14 +608,15 @@ bool weir_overflow_expire(weir_engine *engine, weir_partition *partition)
     queue->expire_turn = engine->stats.steps;
     for (uint32_t i = 0; i < group->part_count && left > 0; i++) {
         weir_group_part *part = group->parts[i];
-        int64_t at = part->queue->expire_at;
+        int64_t fresh = weir_settlement_fresh(part->settlement);
+        int64_t at = part->queue->expire_at; /* a reset goes back behind it */
+        at = at < fresh ? at : fresh;        /* nothing fresh is passed over: it would be settled */
         queue->items.count = 0;
         if (part->partition != NULL) {
             expiry_walk(engine, part, &at, &left);
         }
-        if (queue->items.count == 0 || expiry_tell(engine, part)) {
+        if (expiry_tell(engine, part, &any) == WEIR_OK) {
             part->queue->expire_at = at;
-            any |= queue->items.count > 0;
         }
     }
     queue->items.count = 0;

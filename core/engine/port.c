@@ -603,7 +603,9 @@ void weir_port_answer(weir_port *port, const weir_completion *completion, uint64
         push(port, completion);
         return;
     }
-    if (level == WEIR_LEVEL_DISK) {
+    if (level == WEIR_LEVEL_DISK && completion->type == WEIR_COMPLETION_SETTLED) {
+        engine->settled_ns = engine->settled_ns == 0 ? engine->now_ns : engine->settled_ns;
+    } else if (level == WEIR_LEVEL_DISK) {
         engine->disk_wanted = true;
     }
     WEIR_ASSERT(answers->count < WEIR_COMPLETIONS_MAX); /* [P1] */

@@ -113,6 +113,7 @@ struct weir_queue_part {
     struct weir_keys *keys; /* NULL: not ordered by key */
     struct weir_load *load; /* overflow.c: the bytes of what is unsettled; NULL: nobody asked */
     int64_t expire_at;      /* a full queue's expired records: the walk goes on here */
+    weir_sparse_place sparse;
 };
 typedef struct weir_queue_part weir_queue_part;
 

@@ -131,6 +131,18 @@ uint32_t weir_settlement_leases(const weir_settlement *settlement);
 /* The first run that ends at or behind `offset`, whole. False: none. */
 bool weir_settlement_next(const weir_settlement *settlement, int64_t offset,
                           weir_settlement_run *run);
+/* Goes over what is unsettled of [at, end) in order, cell by cell: *first to *last, whatever their state.
+ * Nothing may change meanwhile. */
+typedef struct weir_settlement_walk {
+    int64_t at;
+    int64_t end;
+    uint32_t page; /* places of settlement_parts.h */
+    uint32_t cell;
+} weir_settlement_walk;
+void weir_settlement_walk_begin(const weir_settlement *settlement, int64_t from, int64_t end,
+                                weir_settlement_walk *walk);
+bool weir_settlement_walk_next(const weir_settlement *settlement, weir_settlement_walk *walk,
+                               int64_t *first, int64_t *last);
 /* The first records at or behind `from` that may be handed out again at `now`. */
 bool weir_settlement_due(weir_settlement *settlement, int64_t from, int64_t now,
                          weir_settlement_run *run);

@@ -214,6 +214,42 @@ weir_err weir_index_add(weir_page_index *index, weir_settlement_page *page)
     return WEIR_OK;
 }
 
+/* ---- Going over all cells ----------------------------------------------------------------------- */
+
+void weir_settlement_walk_begin(const weir_settlement *settlement, int64_t from, int64_t end,
+                                weir_settlement_walk *walk)
+{
+    int64_t at = from > 0 ? from : 0;
+    *walk = (weir_settlement_walk){
+        .at = at,
+        .end = end,
+        .page = weir_index_place(&settlement->index, at / WEIR_SETTLEMENT_PAGE)};
+}
+
+bool weir_settlement_walk_next(const weir_settlement *settlement, weir_settlement_walk *walk,
+                               int64_t *first, int64_t *last)
+{
+    const weir_page_index *index = &settlement->index;
+    for (; walk->page < index->count; walk->page++, walk->cell = 0) {
+        const weir_settlement_page *page = index->pages[walk->page];
+        for (; page != NULL && walk->cell < page->cell_count; walk->cell++) {
+            const weir_settlement_cell *cell = &page->cells[walk->cell];
+            int64_t from = page->number * WEIR_SETTLEMENT_PAGE + cell->first;
+            int64_t to = page->number * WEIR_SETTLEMENT_PAGE + cell->last;
+            if (from >= walk->end || walk->at >= walk->end) {
+                return false;
+            }
+            if (to >= walk->at) {
+                *first = from > walk->at ? from : walk->at;
+                *last = to < walk->end ? to : walk->end - 1;
+                walk->cell++;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void weir_index_remove(weir_page_index *index, weir_settlement_page *page)
 {
     uint32_t place = weir_index_place(index, page->number);

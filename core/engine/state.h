@@ -739,6 +739,9 @@ struct weir_engine {
     uint64_t durable_compared; /* after this one was synced, */
     uint64_t compared_ns;      /* and at this time */
     bool disk_wanted;          /* something of the units not yet synced waits for the disk */
+    uint64_t settled_ns;       /* since when a settlement waits for the disk; 0: none does */
+    uint64_t disk_asked_ns;    /* when others waited for the disk last, */
+    uint64_t disk_asked_mean;  /* and how much time is between two such turns: a moving mean */
     uint64_t os_since_ns;      /* when the oldest unit was written that no sync covers; 0: none */
     uint64_t os_covered;       /* through which units one did when that was last looked at */
     uint64_t unasked_ns;       /* when units that nobody waits for are to be written; 0: none */

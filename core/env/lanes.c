@@ -116,8 +116,9 @@ static bool lane_start(lane_state *lane)
         return false;
     }
     (void)pthread_setname_np(lane->thread, lane->thread_name);
-    /* Nobody waits for one sync more than for the next record: it takes no processor from a loop. */
-    if (lane == &lane->lanes->lane[WEIR_LANE_SYNC]) {
+    weir_lane which = (weir_lane)(lane - lane->lanes->lane);
+    if (which == WEIR_LANE_SYNC || which == WEIR_LANE_BACKGROUND) {
+        /* Nobody waits for these: who is woken takes no processor from a loop. */
         (void)pthread_setschedparam(lane->thread, SCHED_BATCH, &(struct sched_param){0});
     }
     lane->started = true;

@@ -19,7 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NUMBER_DIGITS = 16, ZERO_BYTES = 64 * 1024, ZERO_SPANS = 16, SYNC_EVERY_BYTES = 4 << 20 };
+enum {
+    NUMBER_DIGITS = 16,
+    ZERO_BYTES = 64 * 1024,
+    ZERO_SPANS = 64,            /* so many times that at once at most, */
+    ZERO_SPANS_LEAST = 4,       /* and where it is synced on the way so few to begin with: */
+    ZERO_SYNC_NS = 4 * 1000000, /* twice as many when that took longer, on a disk of slow syncs */
+};
 
 static const char *const EXTENSION[WEIR_JOURNAL_KIND_COUNT] = {
     [WEIR_JOURNAL_WAL] = ".wal",
@@ -127,28 +133,38 @@ void weir_journal_listing_fini(weir_journal_listing *listing)
 
 /* Making files. */
 
-/* Writes zeros over the whole file; `sync_on_the_way` keeps other syncs of the disk from waiting
- * behind all of it. */
-static weir_err zeros_write(weir_env *env, weir_file *file, uint64_t bytes, bool sync_on_the_way)
+/* As many zeros from `at` on as fit `spans_max` spans; *end: where they end. */
+static weir_err zeros_step(weir_env *env, weir_file *file, uint64_t at, uint64_t bytes,
+                           int spans_max, uint64_t *end)
 {
     static uint8_t zeros[ZERO_BYTES];
     struct iovec spans[ZERO_SPANS];
-    for (uint64_t at = 0; at < bytes;) {
-        int count = 0;
-        uint64_t end = at;
-        while (count < ZERO_SPANS && end < bytes) {
-            size_t len = bytes - end < ZERO_BYTES ? (size_t)(bytes - end) : ZERO_BYTES;
-            spans[count++] = (struct iovec){zeros, len};
-            end += len;
-        }
-        weir_err err = env->ops->file_write(env, file, spans, count, at);
-        if (err == WEIR_OK && sync_on_the_way && end / SYNC_EVERY_BYTES != at / SYNC_EVERY_BYTES) {
+    int count = 0;
+    *end = at;
+    while (count < spans_max && *end < bytes) {
+        size_t len = bytes - *end < ZERO_BYTES ? (size_t)(bytes - *end) : ZERO_BYTES;
+        spans[count++] = (struct iovec){zeros, len};
+        *end += len;
+    }
+    return env->ops->file_write(env, file, spans, count, at);
+}
+
+/* Writes zeros over the whole file; `sync_on_the_way` keeps other syncs of the disk from waiting
+ * behind all of it: they wait for what is on its way to the disk, whosever it is. */
+static weir_err zeros_write(weir_env *env, weir_file *file, uint64_t bytes, bool sync_on_the_way)
+{
+    int spans = sync_on_the_way ? ZERO_SPANS_LEAST : ZERO_SPANS;
+    for (uint64_t at = 0, end = 0; at < bytes; at = end) {
+        uint64_t begun_ns = env->ops->monotonic_ns(env);
+        weir_err err = zeros_step(env, file, at, bytes, spans, &end);
+        if (err == WEIR_OK && sync_on_the_way) {
             err = env->ops->file_sync(env, file);
         }
         if (err != WEIR_OK) {
             return err;
         }
-        at = end;
+        bool slow = env->ops->monotonic_ns(env) - begun_ns > ZERO_SYNC_NS;
+        spans = slow && spans < ZERO_SPANS ? 2 * spans : spans;
     }
     return WEIR_OK;
 }

@@ -35,6 +35,7 @@ enum {
     SPAN_MAX = 1 << 30, /* offsets that one batch covers */
 };
 
+/* A compaction by range (plan.by_range) has the second pass alone, and mapped_to is the end. */
 typedef enum phase { PHASE_MAP, PHASE_REWRITE, PHASE_DONE } phase;
 
 struct weir_compactor {
@@ -63,6 +64,7 @@ struct weir_compactor {
     size_t keep_capacity;
     int64_t tombstones_due_ms;
     uint64_t records_removed;
+    uint32_t kept_at; /* of plan.kept: those before it end before what is read next */
 };
 
 static void bounds(const weir_segment *segment, int64_t *base, int64_t *end)
@@ -105,6 +107,10 @@ weir_err weir_compactor_create(const weir_compactor_plan *plan, weir_compactor *
     made->mapped_to = made->end;
     made->pending_base = -1;
     made->tombstones_due_ms = INT64_MAX;
+    if (plan->by_range) {
+        made->phase = PHASE_REWRITE;
+        made->at = made->begin;
+    }
     *out = made;
     return WEIR_OK;
 }
@@ -261,6 +267,9 @@ static weir_err pending_write(weir_compactor *compactor, int64_t end_offset)
     }
     err = segment_for(compactor, chunk, &segment);
     err = err == WEIR_OK ? weir_segment_append(segment, &chunk, 1) : err;
+    if (err == WEIR_OK) {
+        weir_segment_records_add(segment, chunk->count);
+    }
     weir_chunk_drop(chunk);
     compactor->pending_base = -1;
     return err == WEIR_OK ? WEIR_FAILPOINT(compaction_appended) : err;
@@ -335,11 +344,23 @@ static bool superseded(const weir_compactor *compactor, const weir_record *recor
     return weir_key_map_get(&compactor->map, record->key, &newest) && newest > record->offset;
 }
 
-static bool stays(const weir_compactor *compactor, const weir_record *record, int64_t horizon_ms,
+static bool in_range(weir_compactor *compactor, int64_t offset)
+{
+    const weir_compactor_plan *plan = &compactor->plan;
+    while (compactor->kept_at < plan->kept_count && plan->kept[compactor->kept_at].last < offset) {
+        compactor->kept_at++;
+    }
+    return compactor->kept_at < plan->kept_count && plan->kept[compactor->kept_at].first <= offset;
+}
+
+static bool stays(weir_compactor *compactor, const weir_record *record, int64_t horizon_ms,
                   verdict *about)
 {
     if (record->offset < compactor->plan.start_offset) {
         return false;
+    }
+    if (compactor->plan.by_range) {
+        return in_range(compactor, record->offset);
     }
     if (record->key.ptr == NULL || record->offset >= compactor->mapped_to) {
         return true;

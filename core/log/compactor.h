@@ -4,14 +4,21 @@
  *   sources   [ a=1 b=1 a=2 ]  [ b=null c=1 a=3 ]         closed, oldest first
  *   made      [ b=null c=1 a=3 ]                           offsets stay; batches cover the gaps
  *
- * A record without a key stays. A tombstone stays until delete_retention_ms after the compaction
- * that first met it. The sources are only read. One thread at a time. */
+ * Or by ranges of offsets, for what a queue owes. By key, a record without a key stays, and a
+ * tombstone until delete_retention_ms after the compaction that first met it. The sources are only
+ * read. One thread at a time. */
 #ifndef WEIR_CORE_LOG_COMPACTOR_H
 #define WEIR_CORE_LOG_COMPACTOR_H
 
 #include "core/log/segment.h"
 
 typedef struct weir_compactor weir_compactor;
+
+/* Offsets that stay, both included. */
+typedef struct weir_kept_range {
+    int64_t first;
+    int64_t last;
+} weir_kept_range;
 
 typedef struct weir_compactor_plan {
     weir_env *env;
@@ -28,6 +35,11 @@ typedef struct weir_compactor_plan {
     const char *dir;           /* where the new ones go: a folder that only this compaction has */
     const char *parent;        /* of it: exists */
     uint64_t term;             /* names it */
+    /* Not by key: what is in one of these ranges stays, all else goes. They rise, and outlive the
+     * compactor, which has one pass then. */
+    bool by_range;
+    const weir_kept_range *kept;
+    uint32_t kept_count;
 } weir_compactor_plan;
 
 typedef struct weir_compactor_result {

@@ -454,6 +454,16 @@ void weir_segment_refer(weir_segment *segment, uint64_t unit)
     segment->referred = unit > segment->referred ? unit : segment->referred;
 }
 
+void weir_segment_records_add(weir_segment *segment, uint32_t records)
+{
+    segment->records += records;
+}
+
+uint64_t weir_segment_records(const weir_segment *segment)
+{
+    return segment->records;
+}
+
 uint64_t weir_segment_referred(const weir_segment *segment)
 {
     return segment->referred;
@@ -520,4 +530,9 @@ weir_err weir_segment_remove(weir_segment *segment)
     }
     err = err == WEIR_OK ? env->ops->dir_sync(env, segment->dir) : err;
     return err == WEIR_NOT_FOUND ? WEIR_OK : err; /* a life before removed the folder, too */
+}
+
+void weir_segment_folder_remove(const weir_segment *segment)
+{
+    (void)segment->env->ops->dir_remove(segment->env, segment->dir);
 }

@@ -61,6 +61,9 @@ weir_err weir_segment_sync_log(weir_segment *segment); /* the .log alone */
 /* The newest unit that refers to a batch of it; 0: none since it was opened. The engine's owner. */
 void weir_segment_refer(weir_segment *segment, uint64_t unit);
 uint64_t weir_segment_referred(const weir_segment *segment);
+/* What a compactor wrote to it, told before others have it; 0: nobody counted since it was opened. */
+void weir_segment_records_add(weir_segment *segment, uint32_t records);
+uint64_t weir_segment_records(const weir_segment *segment);
 /* What was appended so far (thread-safe snapshot; bytes and offsets move together). */
 void weir_segment_state_of(const weir_segment *segment, weir_segment_state *state);
 
@@ -82,6 +85,8 @@ weir_err weir_segment_find_time(weir_segment *segment, int64_t time_ms, int64_t 
  * DISK_FULL. While nobody appends. */
 weir_err weir_segment_heads_remake(weir_segment *segment);
 
+/* The folder that it was in, when nothing is left there. */
+void weir_segment_folder_remove(const weir_segment *segment);
 /* Removes both files (kept handles still read). */
 weir_err weir_segment_remove(weir_segment *segment);
 

@@ -31,6 +31,7 @@ struct weir_segment {
     weir_heads table;
 
     uint64_t referred; /* the engine's owner's */
+    uint64_t records;  /* its compactor's, then the owner's */
 
     /* files.c's: `log` and `heads` above may be closed while `pins` is 0. */
     struct weir_segment_files *files; /* NULL: they stay */

@@ -115,6 +115,10 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(records_trimmed, "weir_records_trimmed_total", "Offsets given up by retention or trim.")     \
     X(compactions, "weir_compactions_total", "Partitions compacted.")                              \
     X(records_compacted, "weir_records_compacted_total", "Records that compaction removed.")       \
+    X(segments_rewritten, "weir_segments_rewritten_total",                                         \
+      "Segments of queue topics rewritten without what was settled.")                              \
+    X(segments_freed_bytes, "weir_segments_rewritten_freed_bytes_total",                           \
+      "Bytes of disk that rewriting segments of queue topics frees.")                              \
     X(cold_reads, "weir_cold_reads_total", "Reads that went to disk.")                             \
     X(steps, "weir_engine_steps_total", "Turns of the engine.")                                    \
     X(operations, "weir_engine_operations_total", "Operations taken from ports.")                  \
@@ -141,6 +145,8 @@ WEIR_API uint64_t weir_engine_term(const weir_engine *engine);
     X(refused_producers, "weir_refused_producers_total",                                           \
       "Limits producers_max, producer_partitions_max, publishing_names_max.")                      \
     X(groups, "weir_groups", "gauge: consumer groups.")                                            \
+    X(groups_left_out, "weir_consumer_groups_left_out",                                            \
+      "gauge: groups without series of their own: limit metrics_groups_max.")                      \
     X(members, "weir_group_members", "gauge: members of consumer groups.")                         \
     X(leased, "weir_group_leased_total", "Records handed out under leases.")                       \
     X(failed, "weir_group_failed_total", "Failures of records handed out under leases.")           \

@@ -76,6 +76,8 @@
       "Members of one group at once.", "SUBACK 0x97 (5.0), 0x80 (3.1.1)", "error limit")           \
     X(members_per_session_max, 100, "members", 1, 10000, "weir_refused_session_members_total",     \
       "Members of groups that one weir.v1 session holds.", "-", "error limit")                     \
+    X(metrics_groups_max, 1000, "groups", 0, 100000, "weir_consumer_groups_left_out",              \
+      "Groups that /metrics tells of one by one; of the others the totals alone.", "-", "-")       \
     X(port_bytes_max, 8388608, "bytes", 65536, 1073741824, "weir_paused_port_total",               \
       "What one I/O loop has submitted and the engine has not yet taken.",                         \
       "reading stops until there is room", "reading stops until there is room")                    \

@@ -204,6 +204,7 @@ typedef struct weir_topics {
 typedef struct weir_groups {
     weir_group_info *groups; /* the receiver's, in one piece with all they point to */
     uint32_t count;
+    uint32_t left_out; /* weir_port_group_sums: there are so many more */
 } weir_groups;
 
 typedef struct weir_why {
@@ -364,6 +365,10 @@ WEIR_API weir_err weir_port_group_delete(weir_port *port, weir_bytes name, bool 
                                          uint64_t token);
 /* All by name, or the one named (NOT_FOUND), with members and partitions. */
 WEIR_API weir_err weir_port_groups(weir_port *port, weir_bytes name, void *user, uint64_t token);
+/* `max` of them in short, in no order, as a GROUPS completion that waits for no disk: of each its name,
+ * its fates and times, how many members there are (members is NULL), and one partition, which is the
+ * sum of all (lag_ms: of the oldest). Fewer than max when they have very many partitions. */
+WEIR_API weir_err weir_port_group_sums(weir_port *port, uint32_t max, void *user, uint64_t token);
 /* EXISTS: a stream group has members, which must leave first. NOT_FOUND, OFFSET_OUT_OF_RANGE. */
 WEIR_API weir_err weir_port_group_reset(weir_port *port, const weir_reset *reset, void *user,
                                         uint64_t token);

@@ -36,6 +36,7 @@ typedef struct crash_run {
     int32_t sequence; /* that comes next */
     crash_retry retries[CRASH_RETRIES];
     uint32_t retried; /* how many were sent again */
+    bool waits;       /* what is published now has a delay */
 } crash_run;
 
 typedef struct crash_workload {

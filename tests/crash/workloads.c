@@ -23,6 +23,8 @@ enum {
     MOVES = 8,
 };
 
+#define FIRST_WAITS_MS "60000"
+
 static uint64_t below(crash_run *run, uint64_t bound)
 {
     return sim_random_below(&run->w.chance, bound);
@@ -199,10 +201,12 @@ static void record_submit(crash_run *run, uint32_t number, bool named, sim_ask *
 {
     static uint8_t value[VALUE_MAX];
     sim_world *w = &run->w;
-    weir_header header = {WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}};
+    weir_header headers[2] = {{WEIR_TEXT("n"), {(const uint8_t *)&number, sizeof(number)}},
+                              {WEIR_TEXT("delay"), WEIR_TEXT(FIRST_WAITS_MS)}};
     weir_publish record;
     char name[16];
-    record_of(w, number, value, &header, &record);
+    record_of(w, number, value, headers, &record);
+    record.header_count += run->waits ? 1 : 0;
     if (named) {
         name_of(name, w->model.sends[number].port);
         record.producer = weir_bytes_of(name);
@@ -767,6 +771,37 @@ static void queue_topics(crash_run *run)
     }
 }
 
+/* A queue whose first record waits, and nearly all behind it is settled: its segments are rewritten. */
+static void queue_sparse(crash_run *run)
+{
+    weir_stats stats = {0};
+    topic_make(run, 0, (weir_topic_options){.kind = WEIR_KIND_QUEUE, .segment_bytes = 4096});
+    settle(run);
+    run->waits =
+        true; /* the model is not told: the clock of a state may be behind that of the run */
+    publish(run, 0, 0, 20, 0);
+    run->waits = false;
+    settle(run);
+    for (int i = 0; i < 90 && world_up(&run->w); i++) {
+        if (i < 40) {
+            batch(run, 0, 4, 200);
+        }
+        op(run, i % 12 == 0 ? SIM_OP_GROUP_JOIN : SIM_OP_GROUP_TAKE);
+        op(run, SIM_OP_GROUP_SETTLE);
+        moves(run);
+        op(run, SIM_OP_GROUP_SETTLE);
+        if (i % 5 == 4) {
+            pass(run, 150);
+        }
+    }
+    if (world_up(&run->w)) {
+        weir_engine_stats(run->w.engine, &stats);
+        if (stats.segments_rewritten == 0) {
+            model_fail(&run->w.model, "no segment was rewritten");
+        }
+    }
+}
+
 const crash_workload CRASH_WORKLOADS[] = {
     {"roll", NULL, roll},
     {"checkpoint", checkpoint_configure, checkpoint},
@@ -784,6 +819,7 @@ const crash_workload CRASH_WORKLOADS[] = {
     {"streams", checkpoint_configure, streams},
     {"queues", checkpoint_configure, queues},
     {"queue-topics", checkpoint_configure, queue_topics},
+    {"queue-sparse", checkpoint_configure, queue_sparse},
 };
 
 uint32_t crash_workload_count(void)

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import sys
+import urllib.request
 
 import support
 
@@ -267,6 +268,45 @@ def records_leased_in_frames_are_settled_in_frames():
         assert group["fates"]["accepted"] == 4 and group["late_refused"] == 1, group
 
 
+def metrics_of(gateway):
+    """Samples by name and labels, as they stand."""
+    with urllib.request.urlopen(f"http://{gateway.ports()['http']}/metrics", timeout=support.DEADLINE_S) as answer:
+        told = answer.read().decode()
+    return {name: float(value) for name, value in
+            (line.rsplit(" ", 1) for line in told.splitlines() if not line.startswith("#"))}
+
+
+def metrics_tell_of_groups_one_by_one_up_to_the_limit():
+    with support.Scene() as scene:
+        gateway = scene.gateway("http.enabled=true", "http.port=0", "limits.metrics_groups_max=2")
+        gateway.weir("queue", "create", "jobs", "--delivery-limit", "1")
+        gateway.weir("topic", "create", "orders", "--partitions", "4")
+        gateway.weir("group", "create", 'a"b\\c', "--topic", "orders")
+        gateway.weir("pub", "jobs", "-l", stdin=b"0\n1\n2\n")
+        gateway.weir("pub", "orders", "-l", stdin=b"0\n1\n2\n3\n")
+        gateway.weir("group", "join", "jobs", "-C", "1")
+        gateway.weir("group", "join", "jobs", "-C", "1", "-x", "exit 1")
+        told = metrics_of(gateway)
+        for name, value in (("lag_records", 1), ("unsettled_records", 1), ("leased_records", 0), ("members", 0),
+                            ("failures_total", 1)):
+            assert told[f'weir_consumer_group_{name}{{group="jobs"}}'] == value, name
+        for fate, value in (("accepted", 1), ("dropped", 1), ("skipped", 0)):
+            assert told[f'weir_consumer_group_fates_total{{group="jobs",fate="{fate}"}}'] == value, fate
+        assert told['weir_consumer_group_lag_records{group="a\\"b\\\\c"}'] == 4
+        assert told['weir_consumer_group_lag_seconds{group="a\\"b\\\\c"}'] > 0
+        assert told["weir_consumer_groups_left_out"] == 0
+        gateway.weir("group", "create", "third", "--topic", "orders")
+        told = metrics_of(gateway)
+        assert told["weir_consumer_groups_left_out"] == 1 and told["weir_groups"] == 3, told
+        assert sum(name.startswith("weir_consumer_group_members{") for name in told) == 2, told
+        gateway.weir("group", "delete", "third")
+        gateway.weir("group", "delete", 'a"b\\c')
+        told = metrics_of(gateway)
+        assert told["weir_consumer_groups_left_out"] == 0, told
+        assert not any('group="a' in name for name in told), told
+        assert gateway.stop() == 0, gateway.run.text()
+
+
 def settled(talk):
     group = talk.ask(cmd="group", action="info", group="workers")["group"]
     return sum(count for fate, count in group["fates"].items() if fate != "pending")
@@ -275,6 +315,7 @@ def settled(talk):
 support.run_tests([
     the_c_client_walks_the_whole_road_on_every_front_end,
     records_leased_in_frames_are_settled_in_frames,
+    metrics_tell_of_groups_one_by_one_up_to_the_limit,
     members_killed_in_turn_leave_every_record_accepted_once,
     members_and_the_gateway_killed_leave_every_record_accepted_once,
     an_mqtt_a_websocket_and_an_nng_member_killed_in_turn_leave_every_record_one_fate,

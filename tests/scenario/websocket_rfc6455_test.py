@@ -917,7 +917,7 @@ def health_and_metrics_are_served():
         elif not line.startswith("#"):
             name, value = line.rsplit(" ", 1)
             assert name.split("{")[0] == list(families)[-1], "samples stand under their family"
-            samples[name] = int(value)
+            samples[name] = float(value)
     assert families["weir_records_received_total"] == "counter"
     assert samples['weir_websocket_opened_echo_total{adapter="http"}'] > 0
     assert samples['weir_websocket_refused_frames_total{adapter="http"}'] > 0

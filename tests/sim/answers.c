@@ -33,13 +33,18 @@ static bool topic_same(const sim_world *w, const sim_ask *ask)
 static void fetched_record(sim_world *w, sim_ask *ask, const weir_record *record)
 {
     const model_topic *topic = &w->model.topics[ask->topic];
-    bool right = topic->compacts ? record->offset >= ask->next : record->offset == ask->next;
+    bool queue = world_is_queue(w, ask->topic);
+    bool right =
+        topic->compacts || queue ? record->offset >= ask->next : record->offset == ask->next;
     if (!right) {
         model_fail(&w->model,
                    "[P2] a fetch of %s/%u from %" PRId64 " gives %" PRId64 " where %" PRId64
                    " comes next",
                    topic->name, ask->partition, ask->offset, record->offset, ask->next);
         return;
+    }
+    if (queue) {
+        world_queue_hole(w, ask->topic, ask->partition, ask->next, record->offset);
     }
     (void)model_seen(&w->model, ask->topic, ask->partition, record);
     ask->next = record->offset + 1;
@@ -56,6 +61,11 @@ static void fetched_runs(sim_world *w, sim_ask *ask, const weir_fetched *fetched
             weir_chunk_record(run->chunk, run->first + r, &record);
             fetched_record(w, ask, &record);
         }
+    }
+    if (fetched->run_count == 0 && world_is_queue(w, ask->topic) && !w->model.failed) {
+        int64_t end = fetched->end_offset > ask->next ? fetched->end_offset : ask->next;
+        world_queue_hole(w, ask->topic, ask->partition, ask->next, end);
+        ask->next = end;
     }
 }
 

@@ -103,6 +103,41 @@ static void a_file_whose_units_were_synced_had_a_head(void **state)
     assert_holds(3135, ops, sizeof(ops) / sizeof(ops[0]));
 }
 
+/* A full queue looked for expired records where it had ended, behind which a reset had gone back. */
+static void a_reset_behind_a_look_for_expired_records_settles_nothing(void **state)
+{
+    const sim_op ops[] = {
+        {SIM_OP_CREATE, 0xe11f5ba32b2cb958},        {SIM_OP_CREATE, 0x39135205d0d94b28},
+        {SIM_OP_CREATE, 0x6cb23344baadbb78},        {SIM_OP_CREDIT, 0x4927665fc233f307},
+        {SIM_OP_PUBLISH, 0xf20d72cdd7769f},         {SIM_OP_PRODUCE_ONCE, 0xbae4f11917f1863e},
+        {SIM_OP_PUBLISH, 0xede607c9fb5d9b65},       {SIM_OP_PASS, 0x1a81b13ac48b1a25},
+        {SIM_OP_GROUP_ALTER, 0xf8c7e3a8d8d60120},   {SIM_OP_PUBLISH, 0x72c34431748e2d8f},
+        {SIM_OP_GROUP_TAKE, 0x96ed428d96e7cc4e},    {SIM_OP_PUBLISH, 0xfe96295fa8b8ac5e},
+        {SIM_OP_PUBLISH_NAMED, 0x3a34cb11a6d6b96a}, {SIM_OP_PUBLISH, 0x12a12db34c0c3a3d},
+        {SIM_OP_PUBLISH, 0xf4b400395a20b133},       {SIM_OP_GROUP_TAKE, 0x9eba6a4643041a25},
+        {SIM_OP_PUBLISH_KEYED, 0xd0205e8fc0b5ef8b}, {SIM_OP_PUBLISH, 0x8bb9b5769a5d526c},
+        {SIM_OP_PUBLISH, 0x25985a056d36dcee},       {SIM_OP_GROUP_SETTLE, 0x87756712d607c82d},
+        {SIM_OP_PASS, 0x719d16f49b9b7c78},          {SIM_OP_GROUP_SETTLE, 0x2a2b3166b6ba679},
+        {SIM_OP_PUBLISH, 0x3abfba255343a624},       {SIM_OP_PASS, 0x627c110b406f2a05},
+        {SIM_OP_GROUP_TAKE, 0x1deb81bbefaa736d},    {SIM_OP_BATCH, 0x1cec4aec8033ab0d},
+        {SIM_OP_BATCH, 0x50c6995724c5f91e},         {SIM_OP_PUBLISH, 0x9665b36a6ad0ca9f},
+        {SIM_OP_CREATE, 0x72b772661153a7d2},        {SIM_OP_GROUP_TAKE, 0x129369be164c0a11},
+        {SIM_OP_PRODUCE_ONCE, 0x5f5c18622e97fbf2},  {SIM_OP_PUBLISH, 0xbd5f31a9657f03e4},
+        {SIM_OP_CREATE, 0x15b06060c6653892},        {SIM_OP_PUBLISH, 0xd9749bc4bc1c7960},
+        {SIM_OP_PUBLISH, 0x6e5581a3debb7f16},       {SIM_OP_LEVEL, 0x1144a17ad707e7e6},
+        {SIM_OP_BATCH, 0x6d2c65ea713ab988},         {SIM_OP_PUBLISH, 0x46ae7e90c0ea23df},
+        {SIM_OP_CUT_STRAIGHT, 0xebdab32c269d3f09},  {SIM_OP_BATCH, 0x60a59eea0e64994},
+        {SIM_OP_PASS, 0x244d4873775e5a8e},          {SIM_OP_BATCH, 0x972ec86acdda2b88},
+        {SIM_OP_PUBLISH, 0x62990fa6decb4bd3},       {SIM_OP_PUBLISH, 0xd77295ca2bc584a},
+        {SIM_OP_CREDIT, 0x882d2ef8fd20f2b9},        {SIM_OP_PUBLISH, 0x22fff91c36cf3335},
+        {SIM_OP_PASS, 0x7b571673a088ccdf},          {SIM_OP_PUBLISH, 0x57f444afd37bf37f},
+        {SIM_OP_PASS, 0x90791ff0190ef253},          {SIM_OP_GROUP_RESET, 0x8852789e5c39c09d},
+        {SIM_OP_PUBLISH_KEYED, 0x796dcc0d6650e29e},
+    };
+    (void)state;
+    assert_holds(129, ops, sizeof(ops) / sizeof(ops[0]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -113,6 +148,7 @@ int main(void)
         cmocka_unit_test(a_file_whose_units_were_synced_had_a_head),
         cmocka_unit_test(what_comes_to_a_segment_as_it_closes_is_compacted_too),
         cmocka_unit_test(what_a_deleted_topic_retained_keeps_its_name),
+        cmocka_unit_test(a_reset_behind_a_look_for_expired_records_settles_nothing),
     };
     weir_hash_seed(0x5eed);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -400,6 +400,45 @@ void group_model_start_moved(model_group *groups, sim_model *model, uint32_t top
     }
 }
 
+/* Expired before anybody was handed it. */
+static bool unknown_may_expire(const sim_model *model, uint32_t topic)
+{
+    for (uint32_t i = 0; i < model->send_count; i++) {
+        const model_send *send = &model->sends[i];
+        bool may_be_here = send->topic == topic && send->offset < 0 &&
+                           (send->loose || send->incarnation == model->topics[topic].incarnation);
+        if (may_be_here && send->expires > 0 && send->state != SENT_REFUSED &&
+            send->state != SENT_LOST) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t group_model_hole(const model_group *group, sim_model *model, uint32_t topic,
+                          uint32_t partition, int64_t from, int64_t to)
+{
+    const model_log *records = &model->topics[topic].logs[partition];
+    const group_log *log = &group->logs[topic][partition];
+    bool known = group->exists == GROUP_YES && group->strict && !group->may_drop &&
+                 group->resets == 0 && !model->gaps;
+    bool same = log->incarnation == model->topics[topic].incarnation;
+    uint64_t gone = 0;
+    for (int64_t at = from > records->start ? from : records->start; at < to; at++) {
+        uint32_t number = at < records->count ? records->slots[at].send : MODEL_NONE;
+        const model_send *send = number == MODEL_NONE ? NULL : &model->sends[number];
+        bool answered = same && at < log->count && log->slots[at].answered;
+        bool over = send == NULL ? unknown_may_expire(model, topic) : send->expires > 0 || answered;
+        gone += send != NULL ? 1 : 0;
+        if (known && !over) {
+            model_fail(model, "[Q8] queue %s/%u has no record %" PRId64 ", and nobody settled it",
+                       model->topics[topic].name, partition, at);
+            return gone;
+        }
+    }
+    return gone;
+}
+
 void group_model_limits(model_group *group, sim_model *model, const weir_group_info *info,
                         uint32_t list)
 {
@@ -410,6 +449,10 @@ void group_model_limits(model_group *group, sim_model *model, const weir_group_i
         info->fates[WEIR_FATE_DROPPED] > 0) {
         model_fail(model, "[Q5] queue %s dropped %" PRIu64 " records, and nothing may", group->name,
                    info->fates[WEIR_FATE_DROPPED]);
+    }
+    if (group->own && !group->was_reset && !model->gaps && info->fates[WEIR_FATE_SUPERSEDED] > 0) {
+        model_fail(model, "[Q9] queue %s owed %" PRIu64 " records that are gone", group->name,
+                   info->fates[WEIR_FATE_SUPERSEDED]);
     }
     if (!group->own || !refuses) {
         return;

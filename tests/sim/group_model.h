@@ -27,6 +27,9 @@
  * [Q5] Where the oldest are dropped, or become dead letters, there is at rest no more than the limit, but
  *      for what members hold; nothing is dropped elsewhere.
  * [Q6] Its records come to members alone.
+ * [Q8] A record that is not settled is there, in the bytes and at the offset that it has; one that is
+ *      settled may be gone before the start has reached it.
+ * [Q9] What is owed never turns out to be gone: nothing of it is superseded.
  * And of topics of kind log:
  * [Q7] What retention keeps for groups goes when all of them have settled it. */
 #ifndef WEIR_TESTS_SIM_GROUP_MODEL_H
@@ -135,7 +138,10 @@ uint64_t group_model_owed(const model_group *group, const sim_model *model,
 /* [Q1] [Q7] A topic that began at `from` begins at `to`. */
 void group_model_start_moved(model_group *groups, sim_model *model, uint32_t topic,
                              uint32_t partition, int64_t from, int64_t to);
-/* [Q4] [Q5] `list`: its number. */
+/* [Q8] Nothing is told of [from, to) of a queue. Returns how many records are gone that were known. */
+uint64_t group_model_hole(const model_group *group, sim_model *model, uint32_t topic,
+                          uint32_t partition, int64_t from, int64_t to);
+/* [Q4] [Q5] [Q9] `list`: its number. */
 void group_model_limits(model_group *group, sim_model *model, const weir_group_info *info,
                         uint32_t list);
 /* [G6] */

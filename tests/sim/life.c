@@ -55,6 +55,7 @@ static void stats_counted(sim_world *w)
     weir_stats stats;
     weir_engine_stats(w->engine, &stats);
     w->events[SIM_EVENT_cold_read] += stats.cold_reads;
+    w->events[SIM_EVENT_segments_rewritten] += stats.segments_rewritten;
     w->events[SIM_EVENT_written_straight] += stats.straight_bytes > 0 ? 1 : 0;
 }
 

@@ -636,14 +636,27 @@ void world_groups_hear(sim_world *w)
     }
 }
 
+/* One that leaves has been heard last when its handle comes again, as that of who joined behind it,
+ * whatever is answered first. */
+static sim_member *assigned_to(sim_world *w, const weir_member *handle)
+{
+    sim_member *leaving = NULL;
+    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
+        sim_member *member = &w->members[i];
+        if (member->state == MEMBER_NONE || member->handle != handle) {
+            continue;
+        }
+        if (member->state != MEMBER_LEAVING) {
+            return member;
+        }
+        leaving = member;
+    }
+    return leaving;
+}
+
 void world_group_assigned(sim_world *w, const weir_assigned *assigned)
 {
-    sim_member *member = NULL;
-    for (uint32_t i = 0; i < SIM_MEMBERS; i++) {
-        if (w->members[i].state != MEMBER_NONE && w->members[i].handle == assigned->member) {
-            member = &w->members[i];
-        }
-    }
+    sim_member *member = assigned_to(w, assigned->member);
     if (member == NULL) { /* an engine that has stopped answers a join by an error */
         if (weir_engine_health_of(w->engine) < WEIR_HEALTH_STOPPED) {
             model_fail(&w->model, "[G3] an assignment%s for nobody at health %d",

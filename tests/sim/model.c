@@ -306,6 +306,7 @@ void model_topic_deleted(sim_model *model, uint32_t index)
     topic->removes = false;
     topic->keeps = false;
     topic->compacts = false;
+    topic->holes = false;
     for (uint32_t p = 0; p < MODEL_PARTITIONS; p++) {
         log_reset(&topic->logs[p]);
     }
@@ -517,13 +518,16 @@ void model_bounds(sim_model *model, uint32_t index, uint32_t partition, int64_t 
     log->end = end;
 }
 
-static bool batch_whole(const sim_model *model, const model_log *log, int64_t offset)
+/* `thins`: of what was settled nothing is told. */
+static bool batch_whole(const sim_model *model, const model_log *log, int64_t offset, bool thins)
 {
     const model_send *send = &model->sends[log->slots[offset].send];
     if (send->batch_index + 1 >= send->batch_count) {
         return true;
     }
-    return offset + 1 < log->end && log->slots[offset + 1].send == log->slots[offset].send + 1;
+    uint32_t next = offset + 1 < log->count ? log->slots[offset + 1].send : MODEL_NONE;
+    bool gone = thins && next == MODEL_NONE; /* its group knows whether it may be */
+    return offset + 1 < log->end && (gone || next == log->slots[offset].send + 1);
 }
 
 /* [P11] The newest record of each key is there, unless it is a tombstone. */
@@ -553,11 +557,13 @@ void model_read_whole(sim_model *model, uint32_t index, uint32_t partition, bool
 {
     model_topic *topic = &model->topics[index];
     model_log *log = &topic->logs[partition];
+    bool thins = topic->options.kind == WEIR_KIND_QUEUE;
     uint32_t last[MODEL_PORTS] = {0};
     for (int64_t offset = log->start; offset < log->end && !model->failed; offset++) {
         uint32_t number = offset < log->count ? log->slots[offset].send : MODEL_NONE;
         if (number == MODEL_NONE) {
-            if (!model->gaps && !topic->compacts) {
+            topic->holes |= thins;
+            if (!model->gaps && !topic->compacts && !thins) {
                 model_fail(model, "[P2] %s/%u has no record at offset %" PRId64, topic->name,
                            partition, offset);
             }
@@ -569,7 +575,7 @@ void model_read_whole(sim_model *model, uint32_t index, uint32_t partition, bool
                        topic->name, partition, number, offset, last[send->port]);
         }
         last[send->port] = send->again || send->loose ? last[send->port] : number;
-        if (!topic->compacts && !model->gaps && !batch_whole(model, log, offset)) {
+        if (!topic->compacts && !model->gaps && !batch_whole(model, log, offset, thins)) {
             model_fail(model, "[P5] %s/%u: the batch of record %u is cut after offset %" PRId64,
                        topic->name, partition, number, offset);
         }
@@ -669,9 +675,8 @@ void model_recovered(sim_model *model)
     }
     for (uint32_t i = 0; i < model->send_count; i++) {
         model_send *send = &model->sends[i];
-        bool compacted =
-            send->topic < MODEL_TOPICS && model->topics[send->topic].compacts && send->offset < 0;
-        if (compacted) {
+        const model_topic *of = send->topic < MODEL_TOPICS ? &model->topics[send->topic] : NULL;
+        if (of != NULL && (of->compacts || of->holes) && send->offset < 0) {
             continue; /* it may be there under a newer one, and come back with the old segment */
         }
         if (send->state == SENT_MAYBE && send->topic < MODEL_TOPICS) {

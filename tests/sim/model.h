@@ -95,6 +95,7 @@ typedef struct model_topic {
     bool removes;      /* records that nobody settled may go */
     bool keeps;        /* not before each group has settled them */
     bool compacts;
+    bool holes; /* of a queue: it was seen that what is settled is not kept */
     bool
         level_changed; /* since the last recovery: what is acknowledged may wait for older records */
     bool grown;        /* keys may have moved between partitions */

@@ -484,6 +484,7 @@ void world_topic_creating(sim_world *w, uint32_t topic, const weir_topic_options
 {
     model_topic *of = &w->model.topics[topic];
     of->exists = TOPIC_CREATING;
+    of->removes = of->trims = of->compacts = of->holes = false; /* of one that never came to be */
     of->keeps = options->retention_unsettled == WEIR_UNSETTLED_KEEP &&
                 options->retention_unsettled_bytes == 0;
     cleanup_allow(w, topic, options);

@@ -253,6 +253,12 @@ void world_start_told(sim_world *w, uint32_t topic, uint32_t partition, int64_t 
     group_model_start_moved(w->groups, &w->model, topic, partition, from, start);
 }
 
+void world_queue_hole(sim_world *w, uint32_t topic, uint32_t partition, int64_t from, int64_t to)
+{
+    w->events[SIM_EVENT_queue_hole] +=
+        group_model_hole(own_of(w, topic), &w->model, topic, partition, from, to);
+}
+
 static uint64_t path_hash(const char *path)
 {
     uint64_t hash = 14695981039346656037u; /* FNV-1a */

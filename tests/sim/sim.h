@@ -152,6 +152,8 @@ typedef struct sim_op {
     X(queue_peeked)                                                                                \
     X(queue_start_moved)                                                                           \
     X(queue_freed)                                                                                 \
+    X(queue_hole)                                                                                  \
+    X(segments_rewritten)                                                                          \
     X(overflow_dropped)                                                                            \
     X(overflow_letter)                                                                             \
     X(limit_kept)                                                                                  \
@@ -562,6 +564,8 @@ void world_queue_created(sim_world *w, const sim_ask *ask); /* the topic */
 void world_queue_deleted(sim_world *w, uint32_t topic);
 void world_queue_sent(sim_world *w, const sim_ask *ask, const weir_completion *done);
 void world_queue_refused(sim_world *w, uint32_t send);
+/* A peek passes over these. */
+void world_queue_hole(sim_world *w, uint32_t topic, uint32_t partition, int64_t from, int64_t to);
 void world_start_told(sim_world *w, uint32_t topic, uint32_t partition, int64_t start);
 void world_segments_remember(sim_world *w); /* at a start */
 bool world_queues_freed(sim_world *w);      /* [Q2]; false: it broke off */

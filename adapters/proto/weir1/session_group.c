@@ -399,8 +399,9 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset, const c
                "group_parts_max): delete groups that are not needed.";
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
-        text = "Reset each partition within its bounds, or name one by topic and partition: topic "
-               "offsets tells them.";
+        text =
+            "A partition has no such offset (topic offsets tells the bounds of each): nothing was "
+            "moved. Reset to beginning or end, or name one partition by topic and partition.";
         break;
     default:
         break;

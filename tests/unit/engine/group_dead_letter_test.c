@@ -40,6 +40,20 @@ static void wait_dead(fixture *f, int64_t count)
     assert_int_equal(dead_count(f), count);
 }
 
+/* What a member of the group rejects at the oldest place of the topic. */
+static void reject_one(fixture *f, weir_member *member, const char *topic)
+{
+    static given held;
+    take_in_all(f, member, 1, &held);
+    weir_settle_range range = {.topic = weir_bytes_of(topic),
+                               .first = held.offsets[0],
+                               .last = held.offsets[0],
+                               .lease = held.leases[0]};
+    weir_settle settle = {
+        .verb = WEIR_VERB_REJECT, .ranges = &range, .range_count = 1, .epoch = held.epoch};
+    assert_int_equal(answer(f, member, &settle).err, WEIR_OK);
+}
+
 static void a_rejected_record_says_why_it_is_dead(void **state)
 {
     static given held;
@@ -133,11 +147,7 @@ static void a_dead_letter_that_dies_again_says_the_new_reason_alone(void **state
     assert_int_equal(settle_all(&f, member, &held, WEIR_VERB_REJECT), WEIR_OK);
     wait_dead(&f, 1);
     weir_member *other = join_group(f.port, "undertaker", "u");
-    take_in_all(&f, other, 1, &held);
-    weir_settle_range range = {.topic = WEIR_TEXT("dead"), .lease = held.leases[0]};
-    weir_settle settle = {
-        .verb = WEIR_VERB_REJECT, .ranges = &range, .range_count = 1, .epoch = held.epoch};
-    assert_int_equal(answer(&f, other, &settle).err, WEIR_OK);
+    reject_one(&f, other, "dead");
     weir_completion done = fetch(f.port, "grave", 0, 0, 60000);
     assert_int_equal(done.fetched.run_count, 1);
     weir_record letter;
@@ -155,20 +165,6 @@ static void a_dead_letter_that_dies_again_says_the_new_reason_alone(void **state
     leave(&f, member, true);
     leave(&f, other, true);
     fixture_end(&f);
-}
-
-/* What a member of the group rejects at the oldest place of the topic. */
-static void reject_one(fixture *f, weir_member *member, const char *topic)
-{
-    static given held;
-    take_in_all(f, member, 1, &held);
-    weir_settle_range range = {.topic = weir_bytes_of(topic),
-                               .first = held.offsets[0],
-                               .last = held.offsets[0],
-                               .lease = held.leases[0]};
-    weir_settle settle = {
-        .verb = WEIR_VERB_REJECT, .ranges = &range, .range_count = 1, .epoch = held.epoch};
-    assert_int_equal(answer(f, member, &settle).err, WEIR_OK);
 }
 
 static void letters_that_go_to_one_another_do_not_go_round_for_ever(void **state)

@@ -3,18 +3,12 @@
 #include "tests/unit/engine/group_fates.h"
 #include "tests/unit/engine/group_queue.h"
 
-static void begin(fixture *f, weir_group_options options)
-{
-    queue_begin(f);
-    queue_with(f, options);
-}
-
 static void an_accepted_record_names_its_member_and_front_end(void **state)
 {
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 5000});
+    queue_start(&f, (weir_group_options){.lease_ms = 5000});
     publish_many(f.port, "q/k", 3);
     weir_member *member = join(&f, "billing-1");
     take(&f, member, 2, &g);
@@ -45,7 +39,7 @@ static void a_record_stands_where_it_is(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 5000});
+    queue_start(&f, (weir_group_options){.lease_ms = 5000});
     publish_many(f.port, "q/k", 6);
     weir_member *member = join(&f, "m");
     take(&f, member, 3, &g);
@@ -112,7 +106,7 @@ static void the_reason_of_a_reject_is_kept(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 5000});
+    queue_start(&f, (weir_group_options){.lease_ms = 5000});
     publish_many(f.port, "q/k", 2);
     weir_member *member = join(&f, "m");
     take(&f, member, 2, &g);
@@ -135,7 +129,7 @@ static void at_most_once_is_accepted_at_hand_over(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.mode = WEIR_MODE_AT_MOST_ONCE});
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_AT_MOST_ONCE});
     publish_ok(f.port, "q/k", "v");
     take(&f, join(&f, "m"), 1, &g);
     story_is(f.port, "q", 0, "accepted/m@local ", "settled");
@@ -149,7 +143,7 @@ static void the_sums_keep_what_deleted_groups_counted(void **state)
     fixture f;
     weir_stats stats;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_many(f.port, "q/k", 5);
     take(&f, join(&f, "m"), 3, &g);
     settle_some(&f, join(&f, "other"), &g, 0, 2, WEIR_VERB_ACCEPT);
@@ -180,7 +174,7 @@ static void a_reset_and_a_deleted_topic_are_told(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_many(f.port, "q/k", 5);
     weir_member *member = join(&f, "m");
     take(&f, member, 2, &g);
@@ -206,7 +200,7 @@ static void what_retention_removes_is_told(void **state)
 {
     fixture f;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     assert_int_equal(group_create(f.port, "s", "q", WEIR_MODEL_STREAM), WEIR_OK);
     publish_many(f.port, "q/k", 4);
     assert_int_equal(topic_trim(f.port, "q", 3), WEIR_OK);
@@ -230,7 +224,7 @@ static void questions_that_make_no_sense_are_refused(void **state)
 {
     fixture f;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_ok(f.port, "q/k", "v");
     assert_int_equal(why_begin(f.port, "q", 0, 1, NULL).err, WEIR_OFFSET_OUT_OF_RANGE);
     assert_int_equal(why_begin(f.port, "q", 0, -1, NULL).err, WEIR_OFFSET_OUT_OF_RANGE);
@@ -278,7 +272,7 @@ static void lines_become_records_and_all_are_found(void **state)
     fixture f;
     static given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_many(f.port, "q/k", RECORDS);
     weir_member *member = join(&f, "m");
     for (int64_t at = 0; at < RECORDS; at += g.count) { /* a unit or two for each record */
@@ -309,7 +303,7 @@ static void nobody_else_touches_the_topic_of_fates(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_ok(f.port, "q/k", "v");
     take(&f, join(&f, "m"), 1, &g);
     weir_publish record = {.name = WEIR_TEXT("__fates"), .value = WEIR_TEXT("v")};
@@ -342,7 +336,7 @@ static void how_long_fates_are_kept_can_be_set(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_ok(f.port, "q/k", "v");
     take(&f, join(&f, "m"), 1, &g);
     weir_topic_options change = {.retention_ms = 3600000};
@@ -362,7 +356,7 @@ static void a_story_longer_than_the_limit_says_what_it_left_out(void **state)
     fixture f;
     given g;
     (void)state;
-    begin(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     publish_ok(f.port, "q/k", "v");
     weir_member *member = join(&f, "m");
     for (int i = 0; i < ROUNDS; i++) {

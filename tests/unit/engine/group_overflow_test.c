@@ -115,6 +115,48 @@ static void what_has_expired_takes_no_place_in_a_full_queue(void **state)
     queue_end(&f);
 }
 
+/* More living ones stand before it than one look takes. */
+static void looks_go_on_where_the_last_one_ended(void **state)
+{
+    fixture f;
+    (void)state;
+    limited_begin(&f, 1, (weir_group_options){.max_records = 3001});
+    publish_many(f.port, "q", 3000);
+    assert_int_equal(publish_expiring(&f, "1"), WEIR_OK);
+    pass_ms(&f, 2000);
+    int refused = 0;
+    while (publish_err(&f, "v") == WEIR_QUEUE_FULL) {
+        assert_true(refused++ < 10);
+    }
+    assert_true(refused >= 2);
+    assert_int_equal(fate_in(&f, WEIR_FATE_EXPIRED), 1);
+    assert_int_equal(fate_in(&f, WEIR_FATE_PENDING), 3001);
+    queue_end(&f);
+}
+
+static void a_reset_behind_what_was_looked_at_loses_nothing(void **state)
+{
+    static given held;
+    fixture f;
+    weir_reset back = {.group = WEIR_TEXT("q"), .partition = -1, .kind = WEIR_RESET_BEGINNING};
+    (void)state;
+    limited_begin(&f, 1, (weir_group_options){.max_records = 1501});
+    publish_many(f.port, "q", 1500);
+    assert_int_equal(publish_expiring(&f, "1"), WEIR_OK);
+    assert_int_equal(publish_err(&f, "too much"), WEIR_QUEUE_FULL); /* looks at the first 1,024 */
+    assert_int_equal(group_reset(f.port, &back), WEIR_OK);
+    pass_ms(&f, 2000);
+    for (int i = 0; publish_err(&f, "in its place") == WEIR_QUEUE_FULL; i++) {
+        assert_true(i < 10);
+    }
+    assert_int_equal(fate_in(&f, WEIR_FATE_EXPIRED), 1);
+    assert_int_equal(fate_in(&f, WEIR_FATE_PENDING), 1501);
+    weir_member *member = join_group(f.port, "q", "n");
+    take_in_all(&f, member, 1501, &held);
+    assert_int_equal(held.offsets[0], 0);
+    queue_end(&f);
+}
+
 static void publishes_of_one_turn_are_counted_as_they_come(void **state)
 {
     fixture f;
@@ -483,6 +525,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_refuses_publishes_until_some_are_settled),
         cmocka_unit_test(what_has_expired_takes_no_place_in_a_full_queue),
+        cmocka_unit_test(looks_go_on_where_the_last_one_ended),
+        cmocka_unit_test(a_reset_behind_what_was_looked_at_loses_nothing),
         cmocka_unit_test(publishes_of_one_turn_are_counted_as_they_come),
         cmocka_unit_test(bytes_are_given_back_by_what_is_settled),
         cmocka_unit_test(limits_that_cannot_be_are_refused),

@@ -106,6 +106,13 @@ static inline void queue_with(fixture *f, weir_group_options options)
     assert_int_equal(group_create_with(f->port, "g", &options), WEIR_OK);
 }
 
+/* Both: a directory, an engine, topic q and its group g. */
+static inline void queue_start(fixture *f, weir_group_options options)
+{
+    queue_begin(f);
+    queue_with(f, options);
+}
+
 static inline void queue_open(fixture *f)
 {
     queue_with(f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});

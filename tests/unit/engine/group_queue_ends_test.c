@@ -11,8 +11,7 @@ static void what_retention_removed_has_expired(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 20);
     weir_member *member = join(&f, "m");
     take(&f, member, 5, &g);
@@ -42,8 +41,7 @@ static void a_record_whose_time_is_over_is_not_given_out(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_header(&f, "expiry", "1");
     publish_header(&f, "expiry", "100");
     pass_ms(&f, 2000);
@@ -60,8 +58,7 @@ static void a_record_for_later_is_given_out_then(void **state)
     given g;
     char at[32];
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     int64_t now = publish(f.port, "q/k", "v").published.timestamp_ms;
     snprintf(at, sizeof(at), "%lld", (long long)now + 5000);
     publish_header(&f, "deliver-at", at);
@@ -118,8 +115,7 @@ static void what_cannot_be_read_is_dropped_and_the_rest_is_given(void **state)
     uint32_t count = 0;
     char command[256];
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", RECORDS);
     fixture_close(&f);
     snprintf(
@@ -150,8 +146,7 @@ static void a_reset_gives_all_out_again(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 10);
     weir_member *member = join(&f, "m");
     take(&f, member, 6, &g);
@@ -176,8 +171,7 @@ static void a_topic_that_goes_takes_its_leases_along(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 10);
     weir_member *member = join(&f, "m");
     take(&f, member, 6, &g);
@@ -197,8 +191,7 @@ static void of_a_key_one_record_is_out_at_a_time_and_in_order(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.key_ordered = 1});
+    queue_start(&f, (weir_group_options){.key_ordered = 1});
     for (int i = 0; i < 3; i++) {
         publish_ok(f.port, "q/a", "1");
         publish_ok(f.port, "q/b", "1");
@@ -228,8 +221,7 @@ static void after_a_kill_keys_are_in_order_still(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.key_ordered = 1, .lease_ms = 1000});
+    queue_start(&f, (weir_group_options){.key_ordered = 1, .lease_ms = 1000});
     for (int i = 0; i < 3; i++) {
         publish_ok(f.port, "q/a", "1");
         publish_ok(f.port, "q/b", "1");
@@ -259,8 +251,9 @@ static void more_keys_than_are_remembered_wait_and_all_go_in_order(void **state)
     given g;
     uint32_t accepted = 0;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f); /* not in order yet: many are taken and given back */
+    queue_start(
+        &f, (weir_group_options){
+                .mode = WEIR_MODE_DEFAULT}); /* not in order yet: many are taken and given back */
     for (int i = 0; i < 10; i++) {
         publish_ok(f.port, "q/a", "1");
         publish_ok(f.port, "q/b", "1");

@@ -6,8 +6,7 @@ static void each_record_goes_to_one_member(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 10);
     weir_member *first = join(&f, "first"), *second = join(&f, "second");
     assert_int_equal(take(&f, first, 4, &a), 4);
@@ -28,8 +27,7 @@ static void a_take_that_waits_gets_the_next_record(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     weir_member *member = join(&f, "m");
     take_begin(&f, member, 10, 60000);
     assert_nothing(f.port);
@@ -60,8 +58,7 @@ static void a_second_answer_is_too_late(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 3);
     weir_member *member = join(&f, "m");
     take(&f, member, 10, &g);
@@ -81,8 +78,7 @@ static void what_is_named_twice_counts_once(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 3);
     weir_member *member = join(&f, "m");
     take(&f, member, 10, &g);
@@ -105,8 +101,7 @@ static void a_lease_that_is_over_gives_its_records_to_others(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
+    queue_start(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
     publish_many(f.port, "q/k", 5);
     weir_member *slow = join(&f, "slow"), *other = join(&f, "other");
     take(&f, slow, 5, &a);
@@ -135,8 +130,7 @@ static void ranges_over_each_other_renew_each_record_once(void **state)
     static given held;
     fixture f;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q", 10);
     weir_member *member = join(&f, "m");
     assert_int_equal(take(&f, member, 10, &held), 10);
@@ -166,8 +160,7 @@ static void a_lease_that_is_renewed_goes_on(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
+    queue_start(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
     publish_many(f.port, "q/k", 5);
     weir_member *slow = join(&f, "slow"), *other = join(&f, "other");
     take(&f, slow, 5, &a);
@@ -188,8 +181,7 @@ static void a_plain_release_is_no_failure(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.delivery_limit = 1});
+    queue_start(&f, (weir_group_options){.delivery_limit = 1});
     publish_many(f.port, "q/k", 1);
     weir_member *member = join(&f, "m");
     for (uint32_t i = 1; i < 5; i++) {
@@ -206,8 +198,7 @@ static void a_released_record_waits_for_its_delay(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 2);
     weir_member *member = join(&f, "m");
     take(&f, member, 1, &g);
@@ -227,8 +218,7 @@ static void what_is_due_again_goes_first_and_the_oldest_of_it(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 10);
     weir_member *member = join(&f, "m");
     take(&f, member, 6, &a);
@@ -246,8 +236,7 @@ static void a_connection_that_broke_counts_as_a_failure_and_a_leave_does_not(voi
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 4);
     weir_member *polite = join(&f, "polite"), *other = join(&f, "other");
     take(&f, polite, 2, &g);
@@ -269,8 +258,7 @@ static void past_its_limit_a_record_is_dropped_where_there_is_no_dead_letter_top
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.delivery_limit = 3});
+    queue_start(&f, (weir_group_options){.delivery_limit = 3});
     publish_many(f.port, "q/k", 1);
     weir_member *member = join(&f, "m");
     for (uint32_t i = 0; i < 3; i++) {
@@ -409,8 +397,7 @@ static void after_a_kill_a_token_is_still_good(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
+    queue_start(&f, (weir_group_options){.lease_ms = 1000, .session_ms = 3600000});
     publish_many(f.port, "q/k", 6);
     weir_member *member = join(&f, "m");
     take(&f, member, 6, &a);
@@ -438,8 +425,7 @@ static void a_record_that_kills_the_broker_reaches_its_limit(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 1000, .delivery_limit = 3});
+    queue_start(&f, (weir_group_options){.lease_ms = 1000, .delivery_limit = 3});
     publish_many(f.port, "q/k", 1);
     for (uint32_t i = 0; i < 3; i++) {
         weir_member *member = join(&f, "m");
@@ -458,8 +444,7 @@ static void nothing_that_was_settled_comes_again_after_a_kill(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 1000});
+    queue_start(&f, (weir_group_options){.lease_ms = 1000});
     publish_many(f.port, "q/k", 100);
     weir_member *member = join(&f, "m");
     take(&f, member, 60, &a);
@@ -489,8 +474,7 @@ static void at_most_once_nothing_is_given_twice(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.mode = WEIR_MODE_AT_MOST_ONCE});
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_AT_MOST_ONCE});
     publish_many(f.port, "q/k", 10);
     weir_member *member = join(&f, "m");
     assert_int_equal(take(&f, member, 6, &g), 6);
@@ -509,8 +493,7 @@ static void each_lease_keeps_its_mode(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_open(&f);
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
     publish_many(f.port, "q/k", 10);
     weir_member *member = join(&f, "m");
     take(&f, member, 4, &a);
@@ -534,8 +517,7 @@ static void a_member_holds_no_more_than_it_may(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.leased_max = 5});
+    queue_start(&f, (weir_group_options){.leased_max = 5});
     publish_many(f.port, "q/k", 20);
     weir_member *member = join(&f, "m");
     assert_int_equal(take(&f, member, 20, &a), 5);
@@ -561,8 +543,7 @@ static void the_window_counts_records_and_not_their_span(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.unsettled_max = 10});
+    queue_start(&f, (weir_group_options){.unsettled_max = 10});
     publish_many(f.port, "q/k", 100);
     weir_member *holds = join(&f, "holds"), *works = join(&f, "works");
     assert_int_equal(take(&f, holds, 1, &a), 1);
@@ -583,8 +564,7 @@ static void a_record_that_is_held_for_an_hour_stops_nobody(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 3600000, .session_ms = 3600000});
+    queue_start(&f, (weir_group_options){.lease_ms = 3600000, .session_ms = 3600000});
     for (int i = 0; i < RECORDS; i++) {
         weir_publish record = {.name = WEIR_TEXT("q/k"), .value = WEIR_TEXT("v")};
         assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
@@ -628,8 +608,7 @@ static void one_of_many_is_active_and_the_next_takes_its_place(void **state)
     fixture f;
     given a, b;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.single_active = 1});
+    queue_start(&f, (weir_group_options){.single_active = 1});
     publish_many(f.port, "q/k", 4);
     weir_member *first = join(&f, "first"), *second = join(&f, "second");
     assert_int_equal(take(&f, second, 4, &b), 0);
@@ -648,8 +627,7 @@ static void offsets_that_are_not_there_are_not_counted_as_refused(void **state)
     fixture f;
     given g;
     (void)state;
-    queue_begin(&f);
-    queue_with(&f, (weir_group_options){.lease_ms = 50000});
+    queue_start(&f, (weir_group_options){.lease_ms = 50000});
     weir_member *member = join(&f, "m");
     publish_ok(f.port, "q/k", "v");
     take(&f, member, 1, &g);

@@ -133,6 +133,23 @@ static bool plain_due(const plain *at, int64_t now)
 }
 
 /* The oldest one that is due, from somewhere on, and when the next is. */
+static void same_walk(model *m)
+{
+    weir_settlement_walk walk;
+    int64_t from = (int64_t)chance(m, RECORDS), end = (int64_t)chance(m, RECORDS + 1);
+    int64_t first, last, at = from;
+    weir_settlement_walk_begin(m->settlement, from, end, &walk);
+    while (weir_settlement_walk_next(m->settlement, &walk, &first, &last)) {
+        assert_true(first >= at && first <= last && last < end);
+        for (; at <= last; at++) {
+            assert_int_equal(m->records[at].state != WEIR_RECORD_SETTLED, at >= first);
+        }
+    }
+    for (; at < end && at < m->fresh; at++) {
+        assert_int_equal(m->records[at].state, WEIR_RECORD_SETTLED);
+    }
+}
+
 static void same_due(model *m)
 {
     weir_settlement_run run;
@@ -366,12 +383,14 @@ static void walk(uint64_t seed)
         if (i % CHECK_EVERY == 0) {
             same(m);
             same_due(m);
+            same_walk(m);
             same_leases(m);
         }
         if (chance(m, 200) == 0) {
             step_bytes(m);
             same(m);
             same_due(m);
+            same_walk(m);
             same_leases(m);
         }
     }
