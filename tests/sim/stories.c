@@ -103,7 +103,9 @@ static void standing_check(sim_world *w, const sim_ask *ask, const weir_why *why
     /* What compaction or a trim took from before a stream will have its line in a moment. */
     bool taken = w->model.topics[ask->topic].compacts || !why->record.there;
     bool ahead = settled && ends == 0 && group->model == WEIR_MODEL_STREAM && taken;
-    if (!ahead && (ends != (settled ? 1 : 0) || (answered && !settled))) {
+    /* A rejected record's letter is written behind the answer. */
+    bool moves = standing->kind == WEIR_STANDING_MOVING;
+    if (!ahead && (ends != (settled ? 1 : 0) || (answered && !settled && !moves))) {
         model_fail(&w->model,
                    "[G14] group %s: %s/%u offset %" PRId64 " is %s, has %u lines with a fate of %u "
                    "in all, and was %s before",
