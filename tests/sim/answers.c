@@ -433,6 +433,9 @@ static void answer_asked(sim_world *w, sim_ask *ask, weir_completion *done)
     case ASK_WHERE:
         world_where_answered(w, ask, done);
         break;
+    case ASK_WHY:
+        world_why_answered(w, ask, done);
+        break;
     case ASK_FETCH:
         answer_fetch(w, ask, done);
         break;

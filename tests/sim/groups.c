@@ -512,6 +512,9 @@ static void listed(sim_world *w, const sim_ask *ask, const weir_completion *done
     if (done->err != WEIR_OK || (stale && !ask->settle)) {
         return;
     }
+    if (ask->settle) {
+        world_fates_check(w, w->fates, &done->groups);
+    }
     for (uint32_t i = 0; i < MODEL_GROUPS && !w->model.failed; i++) {
         listed_one(w, i, info_of(&done->groups, &w->groups[i]), ask);
     }
@@ -555,6 +558,7 @@ void world_group_answered(sim_world *w, sim_ask *ask, const weir_completion *don
 
 bool world_groups_recovered(sim_world *w)
 {
+    world_fates_now(w, w->fates);
     sim_ask *ask = world_group_list_ask(w, 0);
     if (ask == NULL) {
         return false;

@@ -36,6 +36,11 @@ void world_group_find_place(sim_world *w, uint32_t index);
 bool world_letters_check(sim_world *w);
 void world_letters_fetched(sim_world *w, const weir_completion *done);
 
+/* stories.c. The metrics of fates; [G15] against groups as told since. */
+void world_fates_now(const sim_world *w, uint64_t fates[WEIR_FATE_COUNT]);
+void world_fates_check(sim_world *w, const uint64_t least[WEIR_FATE_COUNT],
+                       const weir_groups *groups);
+
 /* members.c */
 void world_member_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
 

@@ -765,6 +765,7 @@ static void (*const OPS[SIM_OP_COUNT])(sim_world *w) = {
     [SIM_OP_GROUP_RESET] = world_group_reset,
     [SIM_OP_GROUP_DELETE] = world_group_delete,
     [SIM_OP_GROUP_LIST] = world_group_list,
+    [SIM_OP_WHY] = world_why,
     [SIM_OP_PASS] = op_pass,
     [SIM_OP_SETTLE] = op_settle,
     [SIM_OP_AUDIT] = op_audit,

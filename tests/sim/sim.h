@@ -66,6 +66,7 @@ enum {
     X(GROUP_RESET, 3)                                                                              \
     X(GROUP_DELETE, 2)                                                                             \
     X(GROUP_LIST, 8)                                                                               \
+    X(WHY, 16)                                                                                     \
     X(PASS, 60)                                                                                    \
     X(SETTLE, 10)                                                                                  \
     X(AUDIT, 2)                                                                                    \
@@ -160,6 +161,9 @@ typedef struct sim_op {
     X(mode_changed)                                                                                \
     X(group_altered)                                                                               \
     X(group_drained)                                                                               \
+    X(story_open)                                                                                  \
+    X(story_ended)                                                                                 \
+    X(fates_summed)                                                                                \
     X(record_fetched)                                                                              \
     X(record_delivered)                                                                            \
     X(record_delivered_from_log)                                                                   \
@@ -258,6 +262,7 @@ typedef enum ask_kind {
     ASK_GROUP_DEAD,
     ASK_QUEUE_SET, /* the group of a queue, before anybody joins it */
     ASK_LETTERS,
+    ASK_WHY,
     ASK_JOIN,
     ASK_LEAVE,
     ASK_TAKE,
@@ -426,6 +431,7 @@ typedef struct sim_world {
     uint32_t lists;                      /* of groups, that were asked for */
     bool over[MODEL_GROUPS];             /* more than its limit, of what nobody holds */
     uint64_t letter_fates[MODEL_GROUPS]; /* the same; UINT64_MAX: not told */
+    uint64_t fates[WEIR_FATE_COUNT]; /* the metrics, before the groups of a start were asked for */
     sim_letters letters;
     sim_ask asks[SIM_ASKS];
     uint32_t asks_open;
@@ -546,6 +552,9 @@ void world_group_alter(sim_world *w);
 void world_group_reset(sim_world *w);
 void world_group_delete(sim_world *w);
 void world_group_list(sim_world *w);
+/* stories.c */
+void world_why(sim_world *w);
+void world_why_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
 /* queues.c: topics of kind queue. */
 static inline bool world_is_queue(const sim_world *w, uint32_t topic)
 {
