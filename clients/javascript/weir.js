@@ -958,7 +958,7 @@ class Member extends Emitter {
 
   _unasked(message) {
     if (message.type === "records") {
-      message.records.forEach((record) => this.#give(record, message.mode ?? this.#membership.mode));
+      message.records.forEach((record) => this.#give(record, message.mode ?? this.#membership?.mode));
     } else if (message.type === "assigned") {
       this.#assigned(message);
     } else if (message.type === "stopped") {

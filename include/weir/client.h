@@ -347,7 +347,7 @@ typedef struct weir_client_leased_run {
     uint32_t partition;
     int64_t first;
     int64_t last;
-    uint64_t lease; /* 0: there is nothing to settle them with */
+    uint64_t lease; /* 0: nothing settles them; from 2^63 on: handed out at-most-once */
     uint32_t leased;
     uint32_t failed;
     weir_bytes

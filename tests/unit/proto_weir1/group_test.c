@@ -658,6 +658,45 @@ static void a_lease_batch_gives_the_batches_as_they_are_stored(void **state)
     talk_free(t);
 }
 
+static void ranges_that_came_at_most_once_are_accepted_already(void **state)
+{
+    const weir_v1_frame ask = {.type = WEIR_V1_FRAME_LEASE,
+                               .request = 8,
+                               .member = 1,
+                               .records_max = 5,
+                               .bytes_max = 1000};
+    weir_v1_frame_leased run;
+    weir_buffer ranges = {0};
+    talk *t = talk_greeted();
+    (void)join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    (void)frame_ask(t, &ask);
+    give_two_in(t, talk_last(t), WEIR_MODE_AT_MOST_ONCE);
+    weir_v1_frame leased = frame_said(t);
+    assert_int_equal(weir_v1_frame_run_take(&leased.runs, &run), WEIR_OK);
+    assert_true(run.lease == (UINT64_C(1) << 63) + 9);
+    const weir_settle_range range = {
+        .topic = WEIR_TEXT("t"), .partition = 2, .first = 40, .last = 41, .lease = run.lease};
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    weir_v1_frame accept = {.type = WEIR_V1_FRAME_SETTLE,
+                            .member = 1,
+                            .request = 9,
+                            .verb = WEIR_VERB_ACCEPT,
+                            .epoch = 5,
+                            .ranges = weir_buffer_bytes(&ranges)};
+    weir_v1_frame settled = frame_ask(t, &accept);
+    assert_int_equal(settled.type, WEIR_V1_FRAME_SETTLED);
+    assert_int_equal(settled.request, 9);
+    assert_int_equal(settled.settled, 0);
+    assert_int_equal(settled.refused, 0);
+    assert_int_equal(talk_last(t)->kind, FAKE_BEAT);
+    accept.verb = WEIR_VERB_RELEASE;
+    (void)frame_ask(t, &accept);
+    assert_int_equal(talk_last(t)->kind, FAKE_SETTLE);
+    weir_buffer_fini(&ranges);
+    talk_free(t);
+}
+
 static void settle_ranges_are_settled_and_what_was_late_is_counted(void **state)
 {
     const weir_settle_range range = {
@@ -880,6 +919,7 @@ int main(void)
         cmocka_unit_test(what_a_member_owns_is_told_at_once),
         cmocka_unit_test(without_push_the_next_lease_tells_what_a_member_owns),
         cmocka_unit_test(a_lease_batch_gives_the_batches_as_they_are_stored),
+        cmocka_unit_test(ranges_that_came_at_most_once_are_accepted_already),
         cmocka_unit_test(settle_ranges_are_settled_and_what_was_late_is_counted),
         cmocka_unit_test(a_leave_is_answered_when_the_member_is_gone),
         cmocka_unit_test(goodbye_is_answered_when_members_have_left_in_order),
