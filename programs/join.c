@@ -9,7 +9,8 @@
  * lets it finish what it holds and leave in order; what it holds then counts as no failure.
  * Failures: a lease that was over before it was settled is told, and reading goes on; whatever else
  * the gateway refuses ends the command. In a stream group a command that fails ends it as well: the
- * records behind must not pass the one that failed.
+ * records behind must not pass the one that failed. A group's mode may be changed while it lives:
+ * each lease tells the one in which its records were handed out, and they are settled by that.
  *
  * [J1] Nothing is settled before it is printed and flushed, or before its command has ended. */
 #include "programs/connect.h"
@@ -41,7 +42,7 @@ enum {
 
 typedef struct joining {
     weir_client *client;
-    weir_client_joined joined;
+    weir_client_joined joined; /* mode and lease_ms: of the newest lease that gave something */
     const char *group;
     const char *format;  /* NULL: the value and a newline */
     const char *command; /* NULL: print */
@@ -245,12 +246,12 @@ static pid_t command_start(const char *command, const weir_client_record *record
     return child;
 }
 
-/* Tells the gateway that the member lives and still works on the record. */
+/* Tells the gateway that the member lives and still works on the record, if that is to be settled. */
 static void renew(joining *own, const span *what)
 {
     const weir_settle how = {
         .verb = WEIR_VERB_RENEW, .ranges = &what->range, .range_count = 1, .epoch = what->epoch};
-    if (own->joined.model == WEIR_MODEL_QUEUE && what->range.lease != 0) {
+    if (own->joined.model == WEIR_MODEL_QUEUE && settles(own) && what->range.lease != 0) {
         (void)weir_client_settle(own->client, own->joined.member, &how, NULL);
     } else {
         (void)weir_client_beat(own->client, own->joined.member);
@@ -435,6 +436,22 @@ static weir_err events_take(joining *own)
     return err == WEIR_TIMEOUT ? WEIR_OK : err;
 }
 
+/* The newest lease says how its records are settled; all of those before it are. */
+static void terms_take(joining *own, const weir_client_leased *leased)
+{
+    bool other = leased->mode != WEIR_MODE_DEFAULT && leased->mode != own->joined.mode;
+    if (own->joined.model == WEIR_MODEL_QUEUE) {
+        own->joined.lease_ms = leased->lease_ms;
+    }
+    if (other) {
+        own->joined.mode = leased->mode;
+    }
+    if (other && own->talk) {
+        weir_say("%s: the group's mode was changed to %s: from now on this %s", own->group,
+                 weir_mode_name(own->joined.mode), doing_of(own));
+    }
+}
+
 static weir_err batch_take(joining *own)
 {
     weir_client_leased leased = {0};
@@ -450,6 +467,7 @@ static weir_err batch_take(joining *own)
     if (err != WEIR_OK || leased.record_count == 0) {
         return err;
     }
+    terms_take(own, &leased);
     if (own->command == NULL) {
         return batch_print(own, leased.record_count);
     }

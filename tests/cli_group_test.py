@@ -226,6 +226,32 @@ class Groups(cli_test.Case):
         self.assertEqual(sorted(got[0] + got[1], key=int), [str(i) for i in range(100)])
         self.assertTrue(got[0] and got[1])
 
+    # ---- a mode that is changed
+
+    def test_a_member_settles_each_record_by_the_mode_in_which_it_was_handed_out(self):
+        modes = ("at-least-once", "at-most-once")
+        for number in range(8):
+            model, command = ("queue", "stream")[number & 1], ([], ["--exec", "cat"])[number >> 1 & 1]
+            before, after = modes if number & 4 else reversed(modes)
+            name = f"{model}-{number}"
+            with self.subTest(model=model, command=command, before=before):
+                self.client("topic", "create", name)
+                self.weir("group", "create", name, "--topic", name, "--model", model, "--mode", before)
+                member = self.member(name, "-C", "3", *command)
+                accepted = lambda count: wait_for(  # noqa: E731
+                    lambda: self.info(name)["fates"]["accepted"] == count, f"{count} accepted")
+                self.client("pub", name, "-l", stdin="one\n")
+                accepted(1)
+                self.weir("group", "alter", name, "--mode", after)
+                for count, value in ((2, "two"), (3, "three")):
+                    self.client("pub", name, "-l", stdin=f"{value}\n")
+                    accepted(count)
+                out, err = member.communicate(timeout=DEADLINE_S)
+                self.assertEqual((out.split(), member.returncode), (["one", "two", "three"] if not command
+                                                                    else ["onetwothree"], DONE), err)
+                self.assertIn(f"{name}: the group's mode was changed to {after}: from now on this ", err)
+                self.fates_add_up(name, 3)
+
     # ---- resets
 
     def test_a_reset_of_a_queue_group_counts_what_is_settled(self):

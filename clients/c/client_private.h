@@ -82,10 +82,12 @@ struct weir_client {
     uint32_t event_index;
     uint64_t event_subscription;
     uint64_t event_member;
+    weir_mode event_mode;
     weir_owned *owned; /* of the newest ASSIGNED event; those revoked behind those owned */
     weir_v1_document fetched;
     weir_v1_document leased; /* the newest lease's answer */
     uint64_t leased_member;
+    weir_mode leased_mode;
     weir_client_lease_state lease;
     weir_v1_fields fields;
 
@@ -143,6 +145,8 @@ weir_err weir_client_ask(weir_client *client, weir_v1_writer *writer, uint64_t i
 weir_err weir_client_push_back(weir_client *client, weir_v1_document *document);
 void weir_client_integer_member(weir_v1_writer *writer, const char *member, int64_t value);
 /* read.c: a record as JSON. */
+/* In which mode a message's records were handed out. */
+weir_mode weir_client_mode_of(const weir_v1_node *root);
 weir_err weir_client_record_of(weir_client *client, const weir_v1_node *node, uint64_t member,
                                weir_client_record *record);
 /* members.c: an ASSIGNED event of a message of type assigned. */

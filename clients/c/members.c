@@ -35,7 +35,6 @@ static void optional_member(weir_v1_writer *writer, const char *name, weir_bytes
 static void joined_take(const weir_v1_node *root, weir_client_joined *joined)
 {
     weir_bytes model = WEIR_BYTES_NULL;
-    weir_bytes mode = WEIR_BYTES_NULL;
     *joined = (weir_client_joined){
         .member = (uint64_t)weir_client_integer(root, "member"),
         .generation = (uint64_t)weir_client_integer(root, "generation"),
@@ -43,9 +42,8 @@ static void joined_take(const weir_v1_node *root, weir_client_joined *joined)
         .session_ms = weir_client_integer(root, "session_ms"),
     };
     weir_v1_node_text(weir_v1_node_member(root, "model"), &model);
-    weir_v1_node_text(weir_v1_node_member(root, "mode"), &mode);
     (void)weir_model_parse(model, &joined->model);
-    (void)weir_mode_parse(mode, &joined->mode);
+    joined->mode = weir_client_mode_of(root);
 }
 
 weir_err weir_client_group_join(weir_client *client, const weir_client_join *join,
@@ -226,8 +224,10 @@ weir_err weir_client_lease(weir_client *client, uint64_t member, const weir_take
     weir_v1_document_fini(&client->leased);
     client->leased = answer;
     client->leased_member = member;
+    client->leased_mode = weir_client_mode_of(answer.root);
     *leased = (weir_client_leased){
         .record_count = (uint32_t)weir_v1_node_count(weir_v1_node_member(answer.root, "records")),
+        .mode = client->leased_mode,
         .generation = (uint64_t)weir_client_integer(answer.root, "generation"),
         .lease_ms = weir_client_integer(answer.root, "lease_ms"),
     };
@@ -240,8 +240,10 @@ weir_err weir_client_lease_record(weir_client *client, uint32_t index, weir_clie
     if (index >= weir_v1_node_count(records)) {
         return weir_client_fail(client, WEIR_INVALID, "The newest lease gave fewer records.");
     }
-    return weir_client_record_of(client, weir_v1_node_at(records, index), client->leased_member,
-                                 record);
+    weir_err err = weir_client_record_of(client, weir_v1_node_at(records, index),
+                                         client->leased_member, record);
+    record->mode = err == WEIR_OK ? client->leased_mode : record->mode;
+    return err;
 }
 
 /* ---- settle and commit ------------------------------------------------------------------------

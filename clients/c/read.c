@@ -136,6 +136,15 @@ static void lease_of(const weir_v1_node *node, weir_client_record *record)
     record->failed = (uint32_t)weir_client_integer(node, "failed");
 }
 
+weir_mode weir_client_mode_of(const weir_v1_node *root)
+{
+    weir_bytes text = WEIR_BYTES_NULL;
+    weir_mode mode = WEIR_MODE_DEFAULT;
+    weir_v1_node_text(weir_v1_node_member(root, "mode"), &text);
+    (void)weir_mode_parse(text, &mode);
+    return mode;
+}
+
 static weir_err record_decode(weir_client *client, const weir_v1_node *node,
                               weir_client_record *record)
 {
@@ -189,6 +198,7 @@ static void event_take(weir_client *client)
     client->event_index = 0;
     client->event_subscription = (uint64_t)weir_client_integer(client->event.root, "subscription");
     client->event_member = (uint64_t)weir_client_integer(client->event.root, "member");
+    client->event_mode = weir_client_mode_of(client->event.root);
     free(pushed);
 }
 
@@ -245,6 +255,7 @@ static bool event_step(weir_client *client, weir_client_event *event, weir_err *
         *err = weir_client_record_of(client, weir_v1_node_at(records, client->event_index++),
                                      client->event_member, &event->record);
         event->record.subscription = client->event_subscription;
+        event->record.mode = client->event_mode;
         return true;
     }
     bool notice = records == NULL && notice_decode(client, root, event, err);

@@ -199,6 +199,8 @@ export interface Outcome {
 }
 
 export class GroupMessage extends Message {
+  /** In which it was handed out. */
+  readonly mode: Mode;
   /** Times it was handed out, this one included. */
   readonly leased: number;
   readonly failed: number;

@@ -746,15 +746,17 @@ export class GroupMessage extends Message {
   #member;
   #membership;
 
-  constructor(record, member, membership) {
+  constructor(record, member, membership, mode) {
     super(record);
     this.#member = member;
     this.#membership = membership;
+    this.mode = mode; /* in which it was handed out: the group's may have been changed since */
     this.leased = record.leased ?? 1; /* times, this one included */
     this.failed = record.failed ?? 0;
   }
 
-  /** Done. Resolves when the gateway remembers it; rejects with lease-lost when another has it now. */
+  /** Done. Resolves when the gateway remembers it; rejects with lease-lost when another has it now. What was
+   *  handed out at-most-once was accepted before: it resolves, and nothing changes. */
   accept() {
     return this.#member._settle(this, this.#membership, "accept", {});
   }
@@ -783,7 +785,7 @@ export class GroupMessage extends Message {
  *  forgets what waited. It says that it is alive, and renews the leases of what it was given.
  *
  *  [M1] What the gateway has handed over and is not settled is at most `credit`, for queues; what waits
- *  here, for streams. [M2] A record is settled only in the membership in which it came. */
+ *  here, for streams and at-most-once. [M2] A record is settled only in the membership in which it came. */
 class Member extends Emitter {
   #weir;
   #options;
@@ -956,7 +958,7 @@ class Member extends Emitter {
 
   _unasked(message) {
     if (message.type === "records") {
-      message.records.forEach((record) => this.#give(record));
+      message.records.forEach((record) => this.#give(record, message.mode ?? this.#membership?.mode));
     } else if (message.type === "assigned") {
       this.#assigned(message);
     } else if (message.type === "stopped") {
@@ -964,9 +966,9 @@ class Member extends Emitter {
     }
   }
 
-  #give(record) {
-    const message = new GroupMessage(record, this, this.#membership);
-    if (record.lease !== undefined) {
+  #give(record, mode) {
+    const message = new GroupMessage(record, this, this.#membership, mode);
+    if (isHeld(message)) {
       this.#held.add(record);
     }
     if (this.#takers.length > 0) {
@@ -978,7 +980,7 @@ class Member extends Emitter {
 
   /* What needs no answer makes room as soon as it is taken. */
   #taken(message) {
-    if (message.record.lease === undefined) {
+    if (!isHeld(message)) {
       this.#creditReturn();
     }
     return message;
@@ -1041,7 +1043,7 @@ class Member extends Emitter {
     if (membership === null || membership !== this.#membership) { /* [M2] */
       throw new WeirError("lease-lost", "The member has joined again since, or was closed: the record comes again.");
     }
-    if (membership.mode === "at-most-once" && verb === "accept") {
+    if (message.mode === "at-most-once" && verb === "accept") {
       return { settled: 0, refused: 0 }; /* it was accepted before it was handed over */
     }
     const now = { now: this.#weir._connection };
@@ -1059,6 +1061,9 @@ class Member extends Emitter {
     }
   }
 }
+
+/* Whether the gateway waits to hear what became of it, under a lease. */
+const isHeld = ({ mode, record }) => record.lease !== undefined && mode !== "at-most-once";
 
 const placeOf = ({ topic, partition, offset, lease }) => ({ topic, partition, offset, lease });
 

@@ -98,10 +98,12 @@ void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *run
     const weir_group *group = member->group;
     weir_completion done = {
         .type = WEIR_COMPLETION_TAKEN, .user = member->take_user, .token = member->take_token};
-    done.taken = (weir_taken){.runs = runs, .run_count = count, .epoch = engine->recovery_epoch};
+    done.taken = (weir_taken){.runs = runs,
+                              .run_count = count,
+                              .epoch = engine->recovery_epoch,
+                              .mode = group->options.mode};
     if (is_queue(group)) {
         done.taken.lease_ms = group->options.lease_ms;
-        done.taken.mode = group->options.mode;
     } else {
         done.taken.generation = member->stream->told;
     }

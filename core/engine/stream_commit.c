@@ -418,8 +418,10 @@ static weir_err judge(settling *s, const weir_settle_range *range, judged *to)
         to->what = JUDGED_REFUSED;
         return WEIR_OK;
     }
-    if (group->options.mode == WEIR_MODE_AT_MOST_ONCE && weir_stream_place(part) >= part->handed) {
-        return WEIR_NOT_OFFERED;
+    bool said = s->settle->verb == WEIR_VERB_ACCEPT && range->last < part->committed;
+    if (group->options.mode == WEIR_MODE_AT_MOST_ONCE && !said &&
+        weir_stream_place(part) >= part->handed) {
+        return WEIR_NOT_OFFERED; /* a commit of what is committed is none: a worker's loop runs on */
     }
     return judge_verb(s, range, any, to);
 }

@@ -131,6 +131,8 @@ typedef struct weir_client_record {
     int64_t time_ms;
     bool live;
     bool retained;
+    weir_mode
+        mode; /* of a group's member: in which it was handed out; DEFAULT: an older gateway's */
     const weir_header
         *headers; /* content-type, expiry, reply, correlation, traceparent among them */
     uint32_t header_count;
@@ -305,6 +307,7 @@ WEIR_API weir_err weir_client_member_credit(weir_client *client, uint64_t member
 
 typedef struct weir_client_leased {
     uint32_t record_count;
+    weir_mode mode; /* in which they were handed out, whatever it was at the join, or is later */
     uint64_t generation; /* stream */
     int64_t lease_ms;    /* queue: from now; -1: as long as the member is there */
 } weir_client_leased;
@@ -323,7 +326,8 @@ WEIR_API weir_err weir_client_lease_record(weir_client *client, uint32_t index,
  * group counts it. */
 WEIR_API weir_err weir_client_settle(weir_client *client, uint64_t member,
                                      const weir_settle *settle, weir_settled *settled);
-/* One record by the token that it came with. */
+/* One record by the token that it came with. ACCEPT of what was handed out at-most-once is OK, and
+ * changes nothing: it was accepted before. So is a commit of what is committed. */
 WEIR_API weir_err weir_client_settle_record(weir_client *client, const weir_client_record *record,
                                             weir_verb verb, weir_settled *settled);
 
@@ -343,7 +347,7 @@ typedef struct weir_client_leased_run {
     uint32_t partition;
     int64_t first;
     int64_t last;
-    uint64_t lease; /* 0: there is nothing to settle them with */
+    uint64_t lease; /* 0: nothing settles them; from 2^63 on: handed out at-most-once */
     uint32_t leased;
     uint32_t failed;
     weir_bytes

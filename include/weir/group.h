@@ -336,7 +336,7 @@ typedef struct weir_taken {
     uint64_t epoch;      /* the recovery epoch: half of the leases' tokens */
     uint64_t generation; /* stream */
     int64_t lease_ms;    /* queue: from now; -1: as long as the member is there */
-    weir_mode mode;      /* queue: at-most-once: they are accepted, and under no lease */
+    weir_mode mode;      /* at-most-once: they are accepted or committed, and under no lease */
 } weir_taken;
 
 typedef enum weir_verb {

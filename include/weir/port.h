@@ -392,7 +392,8 @@ WEIR_API weir_err weir_port_take(weir_port *port, weir_member *member, const wei
 /* Ends a waiting take early: it completes, possibly empty. */
 WEIR_API weir_err weir_port_take_cancel(weir_port *port, weir_member *member);
 /* SETTLED completion. LEASE_LOST: some records' lease or generation was over; the others were
- * settled. NOT_OFFERED: the group's mode has nothing to settle. INVALID: beyond what was handed. */
+ * settled. NOT_OFFERED: the group's mode has nothing to settle (a stream's accept of what is committed
+ * is OK all the same, and changes nothing). INVALID: beyond what was handed. */
 WEIR_API weir_err weir_port_settle(weir_port *port, weir_member *member, const weir_settle *settle,
                                    void *user, uint64_t token);
 /* WHY completion: the story of one record, of one group (null: of all), as `__fates` has it, and how

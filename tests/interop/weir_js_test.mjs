@@ -651,6 +651,39 @@ test("a member settles each record once, and the group counts what became of it"
   assert.deepEqual((await w.groupInfo(group)).members, []);
 });
 
+test("accept holds in either mode, by the one in which each record was handed out", async (t) => {
+  const w = await connected(t);
+  for (const model of ["queue", "stream"]) {
+    for (const modes of [["at-most-once", "at-least-once"], ["at-least-once", "at-most-once"]]) {
+      const topic = await topicMake(w);
+      const group = `modes-${topic}`;
+      await w.createGroup(group, { model, topic, mode: modes[0] });
+      const member = w.group(group, { credit: 2 });
+      await member.ready;
+      for (let i = 0; i < 6; i++) { /* more than its credit of each mode */
+        if (i === 3) {
+          await w.alterGroup(group, { mode: modes[1] });
+        }
+        await w.publish(topic, String(i), { key: null });
+        const [message] = await taken(member, 1);
+        assert.deepEqual([message.text(), message.mode], [String(i), modes[i < 3 ? 0 : 1]]);
+        await message.accept();
+      }
+      assert.deepEqual(await fatesOf(w, group), { accepted: 6 });
+      await member.close();
+    }
+  }
+});
+
+test("what came at most once is not rejected", async (t) => {
+  const w = await connected(t);
+  const { group } = await queueMake(w, { mode: "at-most-once" }, "a");
+  const [message] = await taken(w.group(group), 1);
+  await assert.rejects(message.reject("never"), refused("not-offered"));
+  await assert.rejects(message.release({ failed: true }), refused("not-offered"));
+  assert.deepEqual(await fatesOf(w, group), { accepted: 1 });
+});
+
 test("a record that is held keeps its lease, and goes to another when its member leaves", async (t) => {
   const w = await connected(t);
   const { group } = await queueMake(w, { leaseMs: 300 }, "slow");

@@ -12,7 +12,9 @@
  * however full the output is; the session takes no more until half of it has left.
  *
  * [L1] Records that a settle names one by one become ranges, so that the port gets few of them.
- * [L2] A settle has leases of one recovery epoch: half of a token is the settle's, half the range's. */
+ * [L2] A settle has leases of one recovery epoch: half of a token is the settle's, half the range's.
+ * [L3] The token of what was handed out at-most-once says so. Accepting that changes nothing, and is a
+ * success without the port, whatever the group's mode is by then: it was accepted before. */
 #include "adapters/proto/weir1/session_private.h"
 
 #include <stdlib.h>
@@ -22,6 +24,9 @@ enum {
     LEASE_BYTES = 1024 * 1024, /* max_bytes of a lease that names none */
     PUSH_RECORDS = 1024,       /* that one take of the session's own asks for */
 };
+
+/* In a lease's number: handed out at-most-once, [L3]. The engine's numbers are below it. */
+#define LEASE_ONCE (UINT64_C(1) << 63)
 
 /* ---- lease ------------------------------------------------------------------------------------
  */
@@ -125,6 +130,12 @@ void weir_v1_push(weir_v1_session *session, weir_v1_member *member)
 /* ---- Records out ------------------------------------------------------------------------------
  */
 
+static uint64_t lease_of(const weir_taken *taken, const weir_handed *run)
+{
+    bool once = taken->mode == WEIR_MODE_AT_MOST_ONCE && run->lease != 0;
+    return once ? run->lease | LEASE_ONCE : run->lease; /* [L3] */
+}
+
 static uint64_t write_runs(weir_v1_writer *writer, const weir_taken *taken)
 {
     uint64_t written = 0;
@@ -134,7 +145,7 @@ static uint64_t write_runs(weir_v1_writer *writer, const weir_taken *taken)
         weir_v1_place place = {.topic = weir_chunk_topic(run->chunk),
                                .partition = weir_chunk_partition(run->chunk),
                                .epoch = taken->epoch,
-                               .lease = run->lease,
+                               .lease = lease_of(taken, run),
                                .leased = run->leased,
                                .failed = run->failed};
         for (uint32_t j = 0; j < run->count; j++) {
@@ -159,6 +170,10 @@ static void write_terms(weir_v1_writer *writer, const weir_v1_member *member,
     } else {
         weir_v1_write_unsigned(writer, taken->generation);
     }
+    if (taken->mode != WEIR_MODE_DEFAULT) {
+        weir_v1_write_raw(writer, ",\"mode\":");
+        weir_v1_write_string(writer, weir_bytes_of(weir_mode_name(taken->mode)));
+    }
 }
 
 static void leased_tell(weir_v1_session *session, const weir_v1_op *op, const weir_taken *taken)
@@ -176,8 +191,10 @@ static void leased_tell(weir_v1_session *session, const weir_v1_op *op, const we
 }
 
 /* A run of records, with its batch unless the run before had the same. */
-static weir_err run_put(weir_buffer *out, const weir_handed *run, const weir_handed *before)
+static weir_err run_put(weir_buffer *out, const weir_taken *taken, uint32_t index)
 {
+    const weir_handed *run = &taken->runs[index];
+    const weir_handed *before = index > 0 ? run - 1 : NULL;
     weir_record first;
     weir_record last;
     weir_chunk_record(run->chunk, run->first, &first);
@@ -188,7 +205,7 @@ static weir_err run_put(weir_buffer *out, const weir_handed *run, const weir_han
         .partition = weir_chunk_partition(run->chunk),
         .first = first.offset,
         .last = last.offset,
-        .lease = run->lease,
+        .lease = lease_of(taken, run),
         .leased = run->leased,
         .failed = run->failed,
         .batch = same ? WEIR_BYTES_NULL : weir_chunk_batch(run->chunk),
@@ -207,8 +224,7 @@ static void leased_frame(weir_v1_session *session, const weir_v1_op *op, const w
     session->out.len = 0;
     weir_err err = weir_v1_frame_begin(&frame, &session->out, &position);
     for (uint32_t i = 0; err == WEIR_OK && i < taken->run_count; i++) {
-        const weir_handed *before = i > 0 ? &taken->runs[i - 1] : NULL;
-        err = run_put(&session->out, &taken->runs[i], before);
+        err = run_put(&session->out, taken, i);
         session->counters.records_out += taken->runs[i].count;
     }
     if (err != WEIR_OK) {
@@ -322,6 +338,7 @@ typedef struct settle_request {
     weir_settle settle;
     weir_settle_range *ranges; /* the request's */
     bool epoch_known;
+    bool once; /* some were accepted when they were handed out: [L3] */
 } settle_request;
 
 /* "EPOCH-NUMBER". */
@@ -402,6 +419,12 @@ static bool continues(const weir_settle_range *range, const weir_settle_range *n
 static void range_add(settle_request *request, const weir_settle_range *range)
 {
     uint32_t count = request->settle.range_count;
+    bool once = request->settle.verb == WEIR_VERB_ACCEPT &&
+                request->member->model == WEIR_MODEL_QUEUE && (range->lease & LEASE_ONCE) != 0;
+    request->once |= once;
+    if (once) {
+        return; /* [L3] */
+    }
     if (count > 0 && continues(&request->ranges[count - 1], range)) {
         request->ranges[count - 1].last = range->last;
     } else {
@@ -513,11 +536,29 @@ static weir_err settle_refuse(weir_v1_reason *reason, weir_err err)
     return weir_v1_refuse(reason, err, NULL, "%s", text);
 }
 
+/* All of it was accepted before: [L3]. The member was heard all the same. */
+static weir_err settle_once(weir_v1_session *session, const settle_request *request,
+                            const weir_v1_call *call)
+{
+    const weir_v1_session_config *config = &session->config;
+    const weir_v1_op op = {.kind = WEIR_V1_OP_SETTLE, .call = *call};
+    const weir_completion done = {.type = WEIR_COMPLETION_SETTLED};
+    weir_err err = config->port_ops->member_beat(config->port, request->member->member);
+    if (err == WEIR_OK) {
+        session->submitted = true;
+        weir_v1_settled(session, &op, &done);
+    }
+    return err;
+}
+
 static weir_err settle_submit(weir_v1_session *session, const settle_request *request,
                               weir_v1_op_kind kind, const weir_v1_call *call,
                               weir_v1_reason *reason)
 {
     const weir_v1_session_config *config = &session->config;
+    if (request->once && request->settle.range_count == 0) {
+        return settle_once(session, request, call);
+    }
     weir_v1_op *op = weir_v1_op_begin(session, kind, call);
     if (op == NULL) {
         return WEIR_NO_MEMORY;

@@ -528,12 +528,32 @@ static void at_most_once_never_hands_out_again(void **state)
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);
     member_takes(&a, 3, "0:0=0 0:1=1 0:2=2 ");
-    assert_int_equal(member_commits(&a, "t", 0, 0), WEIR_NOT_OFFERED);
     group_kill(&g);
     assert_int_equal(group_partition(g.b.port, "g", 0).committed, 3);
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);
     member_takes(&a, 10, "0:3=3 ");
+    group_adds_up(g.b.port, "g");
+    group_end(&g);
+}
+
+static void at_most_once_a_commit_of_what_is_committed_changes_nothing(void **state)
+{
+    joined_member a;
+    (void)state;
+    begin("t", 1, "g");
+    mode_is("g", WEIR_MODE_AT_MOST_ONCE);
+    publish_values("t", 0, 4);
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    member_takes(&a, 3, "0:0=0 0:1=1 0:2=2 ");
+    assert_int_equal(member_commits(&a, "t", 0, 0), WEIR_OK);
+    assert_int_equal(member_commits(&a, "t", 0, 2), WEIR_OK);
+    assert_int_equal(member_commits(&a, "t", 0, 3), WEIR_NOT_OFFERED); /* nobody was handed it */
+    assert_int_equal(member_rejects(&a, "t", 0, 1, "bad"), WEIR_NOT_OFFERED);
+    assert_int_equal(group_partition(g.b.port, "g", 0).committed, 3);
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_ACCEPTED), 3);
+    assert_int_equal(group_fate(g.b.port, "g", WEIR_FATE_REJECTED), 0);
     group_adds_up(g.b.port, "g");
     group_end(&g);
 }
@@ -1173,6 +1193,7 @@ int main(void)
         cmocka_unit_test(metadata_is_kept_with_the_commit_over_a_kill),
         cmocka_unit_test(at_least_once_hands_out_again_after_a_kill),
         cmocka_unit_test(at_most_once_never_hands_out_again),
+        cmocka_unit_test(at_most_once_a_commit_of_what_is_committed_changes_nothing),
         cmocka_unit_test(client_commit_takes_any_offset_of_any_member),
         cmocka_unit_test(a_new_mode_waits_for_what_was_handed_out),
         cmocka_unit_test(a_release_hands_out_again),

@@ -70,14 +70,23 @@ static weir_chunk *chunk_make(void)
 }
 
 /* The operation's records: two, under lease 9 of epoch 5. */
-static void give_two(talk *t, fake_op *op)
+static void give_two_in(talk *t, fake_op *op, weir_mode mode)
 {
     weir_handed run = {
         .chunk = chunk_make(), .first = 0, .count = 2, .lease = 9, .leased = 2, .failed = 1};
-    const weir_completion taken = {
-        .taken = {.runs = &run, .run_count = 1, .epoch = 5, .generation = 3, .lease_ms = 30000}};
+    const weir_completion taken = {.taken = {.runs = &run,
+                                             .run_count = 1,
+                                             .epoch = 5,
+                                             .generation = 3,
+                                             .lease_ms = 30000,
+                                             .mode = mode}};
     assert_int_equal(op->kind, FAKE_TAKE);
     talk_complete(t, op, WEIR_OK, &taken);
+}
+
+static void give_two(talk *t, fake_op *op)
+{
+    give_two_in(t, op, WEIR_MODE_AT_LEAST_ONCE);
 }
 
 /* ---- group ------------------------------------------------------------------------------------ */
@@ -311,7 +320,7 @@ static void a_lease_gives_records_with_their_tokens(void **state)
                      "\"offset\":40,");
     assert_has(said, "\"value\":\"one\",\"lease\":\"5-9\",\"leased\":2,\"failed\":1},{");
     assert_has(said, "\"offset\":41");
-    assert_has(said, "\"lease_ms\":30000}");
+    assert_has(said, "\"lease_ms\":30000,\"mode\":\"at-least-once\"}");
     (void)talk_ask(t, "{\"cmd\":\"lease\",\"member\":1}");
     assert_int_equal(talk_last(t)->take.records_max, 1);
     assert_refused(t, "{\"cmd\":\"lease\",\"member\":1,\"max\":0}", "invalid", "max");
@@ -369,6 +378,40 @@ static void records_of_a_settle_become_ranges(void **state)
 
 #define SETTLE "{\"cmd\":\"settle\",\"member\":1,\"verb\":\"accept\","
 #define RECORD "{\"topic\":\"t\",\"offset\":1,\"lease\":\"5-9\"}"
+#define ONCE   "\"lease\":\"5-9223372036854775817\""
+
+static void what_was_handed_out_at_most_once_is_accepted_already(void **state)
+{
+    talk *t = talk_greeted();
+    weir_member *member = join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    (void)talk_ask(t, "{\"cmd\":\"lease\",\"id\":2,\"member\":1}");
+    give_two_in(t, talk_last(t), WEIR_MODE_AT_MOST_ONCE);
+    const char *said = talk_said(t);
+    assert_has(said, "\"value\":\"one\"," ONCE ",\"leased\":2,");
+    assert_has(said, "\"mode\":\"at-most-once\"}");
+    assert_string_equal(
+        talk_ask(t, SETTLE "\"id\":3,\"records\":[{\"topic\":\"t\",\"offset\":40," ONCE "}]}"),
+        "{\"id\":3,\"ok\":true,\"settled\":0,\"refused\":0}");
+    assert_int_equal(talk_last(t)->kind, FAKE_BEAT); /* no settle, and yet the member was heard */
+    assert_ptr_equal(talk_last(t)->member, member);
+    (void)talk_ask(t, SETTLE "\"id\":4,\"records\":[" RECORD ",{\"topic\":\"t\",\"offset\":41," ONCE
+                             "}]}");
+    fake_op *op = talk_last(t);
+    assert_int_equal(op->kind, FAKE_SETTLE);
+    assert_int_equal(op->settle.range_count, 1);
+    assert_int_equal(op->ranges[0].lease, 9);
+    talk_complete(t, op, WEIR_OK, NULL);
+    (void)talk_said(t);
+    (void)talk_ask(t, "{\"cmd\":\"settle\",\"id\":5,\"member\":1,\"verb\":\"reject\",\"records\":["
+                      "{\"topic\":\"t\",\"offset\":40," ONCE "}]}");
+    op = talk_last(t);
+    assert_int_equal(op->kind, FAKE_SETTLE);
+    assert_int_equal(op->settle.range_count, 1); /* the engine refuses it */
+    talk_complete(t, op, WEIR_NOT_OFFERED, NULL);
+    assert_has(talk_said(t), "{\"id\":5,\"error\":{\"code\":\"not-offered\"");
+    talk_free(t);
+}
 
 static void what_was_too_late_is_told_beside_what_was_settled(void **state)
 {
@@ -615,6 +658,45 @@ static void a_lease_batch_gives_the_batches_as_they_are_stored(void **state)
     talk_free(t);
 }
 
+static void ranges_that_came_at_most_once_are_accepted_already(void **state)
+{
+    const weir_v1_frame ask = {.type = WEIR_V1_FRAME_LEASE,
+                               .request = 8,
+                               .member = 1,
+                               .records_max = 5,
+                               .bytes_max = 1000};
+    weir_v1_frame_leased run;
+    weir_buffer ranges = {0};
+    talk *t = talk_greeted();
+    (void)join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    (void)frame_ask(t, &ask);
+    give_two_in(t, talk_last(t), WEIR_MODE_AT_MOST_ONCE);
+    weir_v1_frame leased = frame_said(t);
+    assert_int_equal(weir_v1_frame_run_take(&leased.runs, &run), WEIR_OK);
+    assert_true(run.lease == (UINT64_C(1) << 63) + 9);
+    const weir_settle_range range = {
+        .topic = WEIR_TEXT("t"), .partition = 2, .first = 40, .last = 41, .lease = run.lease};
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    weir_v1_frame accept = {.type = WEIR_V1_FRAME_SETTLE,
+                            .member = 1,
+                            .request = 9,
+                            .verb = WEIR_VERB_ACCEPT,
+                            .epoch = 5,
+                            .ranges = weir_buffer_bytes(&ranges)};
+    weir_v1_frame settled = frame_ask(t, &accept);
+    assert_int_equal(settled.type, WEIR_V1_FRAME_SETTLED);
+    assert_int_equal(settled.request, 9);
+    assert_int_equal(settled.settled, 0);
+    assert_int_equal(settled.refused, 0);
+    assert_int_equal(talk_last(t)->kind, FAKE_BEAT);
+    accept.verb = WEIR_VERB_RELEASE;
+    (void)frame_ask(t, &accept);
+    assert_int_equal(talk_last(t)->kind, FAKE_SETTLE);
+    weir_buffer_fini(&ranges);
+    talk_free(t);
+}
+
 static void settle_ranges_are_settled_and_what_was_late_is_counted(void **state)
 {
     const weir_settle_range range = {
@@ -827,6 +909,7 @@ int main(void)
         cmocka_unit_test(a_lease_gives_records_with_their_tokens),
         cmocka_unit_test(a_member_that_is_out_is_told_and_forgotten),
         cmocka_unit_test(records_of_a_settle_become_ranges),
+        cmocka_unit_test(what_was_handed_out_at_most_once_is_accepted_already),
         cmocka_unit_test(what_was_too_late_is_told_beside_what_was_settled),
         cmocka_unit_test(what_settles_nothing_is_refused),
         cmocka_unit_test(a_commit_accepts_up_to_the_offset_before),
@@ -836,6 +919,7 @@ int main(void)
         cmocka_unit_test(what_a_member_owns_is_told_at_once),
         cmocka_unit_test(without_push_the_next_lease_tells_what_a_member_owns),
         cmocka_unit_test(a_lease_batch_gives_the_batches_as_they_are_stored),
+        cmocka_unit_test(ranges_that_came_at_most_once_are_accepted_already),
         cmocka_unit_test(settle_ranges_are_settled_and_what_was_late_is_counted),
         cmocka_unit_test(a_leave_is_answered_when_the_member_is_gone),
         cmocka_unit_test(goodbye_is_answered_when_members_have_left_in_order),
