@@ -498,6 +498,10 @@ static weir_err recover(weir_engine *engine, weir_fault *fault)
     start_clock(engine);
     weir_partition_show_all(engine);
     engine->checkpoint_units_at = checkpoint.unit;
+    if (state.units_after > 0) { /* or many lives, each of them short, would never write one */
+        engine->checkpoint_bytes_at =
+            0 - weir_journal_bytes_above(engine->journal, checkpoint.unit);
+    }
     if (weir_journal_state(engine->journal) == WEIR_READ_ONLY) {
         start_reading(engine);
         return WEIR_OK;

@@ -24,7 +24,9 @@
 
 enum {
     PATH_BYTES = 4096,
-    STOP_FLUSHED_MAX = 64, /* a clean stop writes out that many partitions; it carries more */
+    FULL_NS =
+        1000 * 1000 * 1000, /* on a full disk checkpoints come so often, if there is anything new */
+    STOP_FLUSHED_MAX = 64,  /* a clean stop writes out that many partitions; it carries more */
 };
 
 /* ---- The job (background lane)
@@ -149,10 +151,18 @@ static uint64_t journal_bytes(const weir_engine *engine)
     return counts.bytes + engine->stats.straight_bytes; /* all that a start reads */
 }
 
+/* The disk is full, and another base would let journal go that only the chain before needs. */
+static bool makes_room(const weir_engine *engine)
+{
+    return atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL &&
+           engine->save.keep_from < engine->checkpoint_units_at &&
+           weir_journal_releases(engine->journal, engine->checkpoint_units_at);
+}
+
 bool weir_save_wanted(const weir_engine *engine)
 {
     return engine->checkpoint_left ||
-           weir_journal_last(engine->journal) != engine->checkpoint_units_at;
+           weir_journal_last(engine->journal) != engine->checkpoint_units_at || makes_room(engine);
 }
 
 static bool checkpoint_due(const weir_engine *engine)
@@ -165,6 +175,11 @@ static bool checkpoint_due(const weir_engine *engine)
     }
     if (journal_bytes(engine) - engine->checkpoint_bytes_at >= engine->config.checkpoint_bytes) {
         return true;
+    }
+    bool full =
+        atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL;
+    if (full && engine->now_ns - engine->checkpoint_ns >= FULL_NS) {
+        return true; /* what was trimmed, deleted or settled frees disk with it */
     }
     return engine->now_ns - engine->checkpoint_ns >=
            (uint64_t)engine->config.checkpoint_every_ms * 1000000;
@@ -412,6 +427,7 @@ void weir_save_work(weir_engine *engine)
     switch (engine->phase) {
     case WEIR_CHECKPOINT_IDLE:
         if (engine->now_ns >= engine->retry_ns && checkpoint_due(engine)) {
+            engine->saving.base_wanted |= makes_room(engine);
             engine->phase = WEIR_CHECKPOINT_FLUSH;
             engine->checkpoint_target = weir_journal_last(engine->journal);
             engine->more_work = true;

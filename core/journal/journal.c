@@ -388,6 +388,22 @@ static void file_release(weir_journal *journal, const weir_journal_file *file)
     }
 }
 
+uint64_t weir_journal_bytes_above(const weir_journal *journal, uint64_t unit)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < journal->file_count; i++) {
+        bool last = i + 1 == journal->file_count;
+        bytes += last || journal->files[i + 1].first_unit > unit + 1 ? journal->files[i].bytes : 0;
+    }
+    return bytes;
+}
+
+bool weir_journal_releases(const weir_journal *journal, uint64_t unit)
+{
+    return !journal->failed && journal->file_count > 1 && /* [J4] */
+           journal->files[1].first_unit <= unit;
+}
+
 void weir_journal_release(weir_journal *journal, uint64_t unit)
 {
     size_t count = 0;

@@ -165,6 +165,10 @@ uint64_t weir_journal_covered(const weir_journal *journal);
 bool weir_journal_busy(const weir_journal *journal); /* a background write or sync is under way */
 weir_err weir_journal_state(const weir_journal *journal); /* OK, DISK_FULL, READ_ONLY */
 
+/* Bytes of files, as they stand on the disk, that have units above `unit`. */
+uint64_t weir_journal_bytes_above(const weir_journal *journal, uint64_t unit);
+/* Whether releasing `unit` lets any file go. */
+bool weir_journal_releases(const weir_journal *journal, uint64_t unit);
 /* Files whose units are all below `unit` may be recycled or removed. */
 void weir_journal_release(weir_journal *journal, uint64_t unit);
 
