@@ -483,7 +483,7 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
     }
     if (done->err == WEIR_OK || done->err == WEIR_EXISTS) {
         weir_err err = topics_fill(engine, all ? NULL : topic, &done->topics);
-        done->topics.created = creates;
+        done->topics.created = creates && done->err == WEIR_OK;
         done->err = err != WEIR_OK ? err : done->err;
     }
 }
