@@ -63,6 +63,46 @@ static void effective_print(const weir_config *config, weir_output output)
     weir_rows_destroy(rows);
 }
 
+/* ---- Topics that this file does not declare ----------------------------------------------------
+ */
+
+static bool is_declared(const weir_config *config, weir_bytes name)
+{
+    for (size_t i = 0; i < config->topic_count; i++) {
+        if (weir_bytes_equal(name, weir_bytes_of(config->topics[i].name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void undeclared_say(const weir_config *config, const weir_group_entry *group,
+                           weir_bytes topic, const char *what)
+{
+    if (!is_declared(config, topic)) {
+        weir_say(
+            "%s:%u: group \"%.128s\": %s \"%.*s\" is not declared in this file, so it must be "
+            "in the data directory already: put it under topics:, or `weir serve` may refuse to "
+            "start",
+            config->file != NULL ? config->file : "the configuration", group->place.line,
+            group->name, what, topic.len > 249 ? 249 : (int)topic.len, (const char *)topic.ptr);
+    }
+}
+
+/* They may stand in the data directory: that is no error. */
+static void undeclared_note(const weir_config *config)
+{
+    for (size_t i = 0; i < config->group_count; i++) {
+        const weir_group_options *options = &config->groups[i].options;
+        for (uint32_t k = 0; k < options->topic_count; k++) {
+            undeclared_say(config, &config->groups[i], options->topics[k], "its topic");
+        }
+        if (options->dead_letter.len > 0) {
+            undeclared_say(config, &config->groups[i], options->dead_letter, "its dead_letter");
+        }
+    }
+}
+
 weir_exit weir_run_check(const weir_arguments *arguments)
 {
     weir_config config = {0};
@@ -78,6 +118,7 @@ weir_exit weir_run_check(const weir_arguments *arguments)
     } else if (weir_arguments_has(arguments, "effective")) {
         effective_print(&config, output);
     } else {
+        undeclared_note(&config);
         printf("%s: good\n", config.file != NULL ? config.file : "the defaults");
     }
     weir_hosts_destroy(hosts);

@@ -102,7 +102,7 @@ static bool group_told(const letters *own)
     } else if (there) {
         weir_say(
             "%.200s is a group and no queue: its dead letters are in the topic %.*s, and `weir "
-            "sub %.*s --from beginning -e -o ndjson` shows them",
+            "sub '%.*s/#' --from beginning -e -o ndjson` shows them",
             own->queue, (int)topic.len, (const char *)topic.ptr, (int)topic.len,
             (const char *)topic.ptr);
     }

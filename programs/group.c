@@ -285,7 +285,7 @@ static weir_exit list(const weir_arguments *arguments,
 static void info_print(const weir_client_groups *groups, weir_output output)
 {
     for (uint32_t i = 0; i < groups->count; i++) {
-        weir_group_info_print(&groups->groups[i], output);
+        weir_group_info_print(&groups->groups[i], false, output);
     }
 }
 

@@ -40,13 +40,19 @@ typedef enum weir_group_doing {
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
                              const weir_group_options *asked, weir_group_doing doing);
 
+/* Whether a queue that is told so can be made, as far as that can be seen before it is. False: the
+ * sentence is printed, and *code is the exit code. */
+bool weir_queue_possible(weir_client *client, const char *name, const weir_group_options *asked,
+                         weir_exit *code);
+
 /* Whether a group that is so is all that was asked; what was not asked for agrees. */
 bool weir_group_agrees(const weir_group_options *asked, const weir_group_options *is);
 
 /* One line a group; one line a partition; everything about one. */
 void weir_groups_print(const weir_client_groups *groups, weir_output output);
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output);
-void weir_group_info_print(const weir_group_info *group, weir_output output);
+/* `queue`: it is that of a queue, which is told by this name. */
+void weir_group_info_print(const weir_group_info *group, bool queue, weir_output output);
 
 /* Visible records that are not settled, in all partitions; *age_ms is that of the oldest. */
 uint64_t weir_group_lag(const weir_group_info *group, int64_t *age_ms);

@@ -139,11 +139,19 @@ void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
     weir_rows_destroy(rows);
 }
 
-/* The same of one queue, with bytes. */
-static void queue_print(const weir_group_info *group)
+/* The same of one queue group, with bytes. */
+static void queue_print(const weir_group_info *group, bool queue)
 {
-    static const char *const columns[] = {"group", "topic",  "partition#", "committed#", "end#",
-                                          "lag#",  "lag_s#", "leased#",    "delayed#",   "bytes#"};
+    const char *const columns[] = {queue ? "queue" : "group",
+                                   "topic",
+                                   "partition#",
+                                   "committed#",
+                                   "end#",
+                                   "lag#",
+                                   "lag_s#",
+                                   "leased#",
+                                   "delayed#",
+                                   "bytes#"};
     weir_rows *rows = weir_rows_create(columns, 10);
     lag_rows(rows, group, true);
     weir_rows_print(rows, WEIR_OUTPUT_TABLE, stdout);
@@ -281,6 +289,8 @@ static void settings_rows(weir_rows *rows, const weir_group_options *options)
         number(text, value);
         if (word != NULL) {
             setting_row(rows, settings[i].name, word, "");
+        } else if (concerns(&settings[i], options->model) && settings[i].endless && value == -1) {
+            setting_row(rows, settings[i].name, "unlimited", "");
         } else if (concerns(&settings[i], options->model)) {
             setting_row(rows, settings[i].name,
                         !words       ? text
@@ -291,19 +301,21 @@ static void settings_rows(weir_rows *rows, const weir_group_options *options)
     }
 }
 
-static void settings_print(const weir_group_info *group)
+static void settings_print(const weir_group_info *group, bool queue)
 {
     static const char *const columns[] = {"setting", "value", "unit"};
     const weir_group_options *options = &group->options;
     weir_rows *rows = weir_rows_create(columns, 3);
     char text[TEXT_MAX];
     number_text generation;
-    setting_row(rows, "group", text_of(text, group->name), "");
+    setting_row(rows, queue ? "queue" : "group", text_of(text, group->name), "");
     setting_row(rows, "model", weir_model_name(options->model), "");
     setting_row(rows, "mode", weir_mode_name(options->mode), "");
     setting_row(rows, options->topic_count > 0 ? "topics" : "filter", reads_of(text, options), "");
     setting_row(rows, "start", weir_group_place_name(options->start), "");
-    setting_row(rows, "removed", weir_group_place_name(options->removed), "");
+    if (options->model == WEIR_MODEL_STREAM) {
+        setting_row(rows, "removed", weir_group_place_name(options->removed), "");
+    }
     setting_row(rows, "dead_letter", text_of(text, options->dead_letter), "");
     settings_rows(rows, options);
     if (options->model == WEIR_MODEL_STREAM) {
@@ -355,7 +367,9 @@ static void json_options(const weir_group_options *options)
     fputc(']', stdout);
     json_text("filter", options->topic_count > 0 ? WEIR_BYTES_NULL : options->filter);
     json_text("start", weir_bytes_of(weir_group_place_name(options->start)));
-    json_text("removed", weir_bytes_of(weir_group_place_name(options->removed)));
+    if (options->model == WEIR_MODEL_STREAM) {
+        json_text("removed", weir_bytes_of(weir_group_place_name(options->removed)));
+    }
     json_text("dead_letter", options->dead_letter);
     for (size_t i = 0; i < setting_count; i++) {
         int64_t value = weir_group_setting_get(options, &settings[i]);
@@ -435,7 +449,7 @@ static void info_json(const weir_group_info *group)
     fputs("]}\n", stdout);
 }
 
-void weir_group_info_print(const weir_group_info *group, weir_output output)
+void weir_group_info_print(const weir_group_info *group, bool queue, weir_output output)
 {
     weir_group_info copy = *group;
     const weir_client_groups one = {.groups = &copy, .count = 1};
@@ -443,10 +457,10 @@ void weir_group_info_print(const weir_group_info *group, weir_output output)
         info_json(group);
         return;
     }
-    settings_print(group);
+    settings_print(group, queue);
     fputc('\n', stdout);
     if (group->options.model == WEIR_MODEL_QUEUE) {
-        queue_print(group);
+        queue_print(group, queue);
     } else {
         weir_groups_lag_print(&one, WEIR_OUTPUT_TABLE);
     }

@@ -15,7 +15,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { SENTENCE_MAX = 512, TEXT_MAX = 1400, FLAGS_MAX = 400, VALUE_MAX = 24, MEMBERS_TOLD = 3 };
+enum { SENTENCE_MAX = 640, TEXT_MAX = 1400, FLAGS_MAX = 400, VALUE_MAX = 24, MEMBERS_TOLD = 3 };
 
 typedef struct text {
     char at[TEXT_MAX];
@@ -143,12 +143,30 @@ static bool letters_told(problem *own, bool queue)
     return true;
 }
 
+/* Names that begin so are for topics of the gateway's own. */
+static bool is_own(weir_bytes name)
+{
+    return name.len >= 2 && memcmp(name.ptr, "__", 2) == 0;
+}
+
+static bool own_told(problem *own, weir_bytes name, const char *what)
+{
+    if (is_own(name)) {
+        add(&own->out, "%.*s is the gateway's own, and %s; name another topic", width(name),
+            chars(name), what);
+    }
+    return is_own(name);
+}
+
 /* Topics that are not there, that are queues, that are named twice; letters that come back. */
 static bool topics_told(problem *own)
 {
     for (uint32_t i = 0; i < own->asked->topic_count; i++) {
         weir_bytes name = own->asked->topics[i];
         bool queue = false;
+        if (own_told(own, name, "no group reads it")) {
+            return true;
+        }
         if (topic_look(own, name, &queue) == WEIR_NOT_FOUND) {
             return missing_told(own, name, "");
         }
@@ -168,10 +186,49 @@ static bool topics_told(problem *own)
     }
     weir_bytes dead = own->asked->dead_letter;
     bool queue = false;
+    if (own_told(own, dead, "takes no dead letters")) {
+        return true;
+    }
     if (dead.len > 0 && topic_look(own, dead, &queue) == WEIR_NOT_FOUND) {
         return missing_told(own, dead, "for its dead letters, ");
     }
     return dead.len > 0 && letters_told(own, queue);
+}
+
+/* What is beyond a limit has nowhere to go. `of_queue`: of a topic of kind queue. */
+static bool overflow_told(problem *own, bool of_queue)
+{
+    const weir_group_options *asked = own->asked;
+    weir_group_options all = own->info != NULL ? own->info->options : *asked;
+    all.dead_letter = asked->dead_letter.ptr != NULL ? asked->dead_letter : all.dead_letter;
+    all.overflow = asked->overflow != 0 ? asked->overflow : all.overflow;
+    all.max_records = asked->max_records != 0 ? asked->max_records : all.max_records;
+    all.max_bytes = asked->max_bytes != 0 ? asked->max_bytes : all.max_bytes;
+    bool limited = all.max_records > 0 || all.max_bytes > 0;
+    bool letters = all.overflow == WEIR_OVERFLOW_DEAD_LETTER;
+    if (letters && all.dead_letter.len == 0) {
+        add(&own->out,
+            "overflow dead-letter needs a dead-letter topic, which %s does not have: name one with "
+            "--dead-letter TOPIC, or say --overflow drop-oldest",
+            own->group);
+        return true;
+    }
+    if (limited && all.topic_count == 0) {
+        add(&own->out,
+            "--max-records and --max-bytes are for groups over topics, and %s reads a filter: leave "
+            "them out, or name topics with --topic",
+            own->group);
+        return true;
+    }
+    if (limited && !of_queue && !letters && all.overflow != WEIR_OVERFLOW_DROP_OLDEST) {
+        add(&own->out,
+            "%s reads a topic of kind log, whose publishes it cannot refuse: with --max-records or "
+            "--max-bytes say --overflow drop-oldest, or --overflow dead-letter with --dead-letter "
+            "TOPIC",
+            own->group);
+        return true;
+    }
+    return false;
 }
 
 /* ---- What is in force and differs ------------------------------------------------------------ */
@@ -376,7 +433,7 @@ static bool told(problem *own, weir_err err)
         return model_told(own) || (there && exists_told(own));
     case WEIR_INVALID:
     case WEIR_NOT_FOUND:
-        return model_told(own) || topics_told(own);
+        return model_told(own) || topics_told(own) || overflow_told(own, queue_of_its_own(own));
     default:
         return false;
     }
@@ -408,4 +465,29 @@ weir_exit weir_group_refused(weir_client *client, weir_err err, const char *grou
     }
     weir_client_groups_free(&groups);
     return weir_exit_of(err);
+}
+
+bool weir_queue_possible(weir_client *client, const char *name, const weir_group_options *asked,
+                         weir_exit *code)
+{
+    const weir_bytes topic = weir_bytes_of(name);
+    weir_group_options all = *asked;
+    problem own = {.client = client, .group = name, .asked = &all, .doing = WEIR_GROUP_CREATES};
+    weir_bytes dead = all.dead_letter;
+    bool queue = false;
+    all.model = WEIR_MODEL_QUEUE;
+    all.topics = &topic;
+    all.topic_count = 1;
+    *code = WEIR_EXIT_REFUSED;
+    if (model_told(&own) || overflow_told(&own, true)) {
+        weir_say("%s", own.out.at);
+        return false;
+    }
+    if (dead.len > 0 && !is_own(dead) && topic_look(&own, dead, &queue) == WEIR_NOT_FOUND) {
+        (void)missing_told(&own, dead, "for its dead letters, ");
+        weir_say("%s", own.out.at);
+        *code = WEIR_EXIT_NOT_FOUND;
+        return false;
+    }
+    return true;
 }

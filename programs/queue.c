@@ -2,7 +2,12 @@
  * group that is named like it.
  *
  * Happy path: the topic is declared, which makes its group; the group's settings follow. Records
- * are taken with `weir group join NAME`. What is there already is never changed by `create`. */
+ * are taken with `weir group join NAME`. What is there already is never changed by `create`.
+ *
+ * Failures: what can be seen to be wrong is refused before anything is made; when the gateway refuses
+ * the settings all the same, the topic that this command made is taken away again.
+ *
+ * [Q1] A refused `create` leaves nothing behind, and takes nothing away that it did not make. */
 #include "programs/connect.h"
 #include "programs/format.h"
 #include "programs/group.h"
@@ -51,6 +56,37 @@ static weir_exit there_already(const weir_arguments *arguments, weir_client *cli
     return weir_group_outcome(client, err, name);
 }
 
+/* Nobody has published to it, and nobody is its member. */
+static bool is_untouched(weir_client *client, const char *name)
+{
+    weir_client_topics bounds = {0};
+    weir_client_groups groups = {0};
+    const weir_bytes topic = weir_bytes_of(name);
+    bool untouched =
+        weir_client_topic_offsets(client, topic, WEIR_OFFSETS_BOUNDS, 0, &bounds) == WEIR_OK &&
+        bounds.count == 1 && bounds.topics[0].partitions != NULL &&
+        weir_client_group_list(client, topic, &groups) == WEIR_OK && groups.count == 1 &&
+        groups.groups[0].member_count == 0;
+    for (uint32_t i = 0; untouched && i < bounds.topics[0].options.partitions; i++) {
+        untouched = bounds.topics[0].partitions[i].end_offset == 0;
+    }
+    weir_client_topics_free(&bounds);
+    weir_client_groups_free(&groups);
+    return untouched;
+}
+
+/* [Q1] The settings were refused. */
+static void made_undo(weir_client *client, const char *name)
+{
+    bool gone = is_untouched(client, name) &&
+                weir_client_topic_delete(client, weir_bytes_of(name)) == WEIR_OK;
+    if (!gone) {
+        weir_say("%s is declared now, without these settings: `weir topic rm %s` removes it, `weir "
+                 "group alter %s` gives it others",
+                 name, name, name);
+    }
+}
+
 static weir_exit create(const weir_arguments *arguments, weir_client *client,
                         const weir_topic_options *topic, const weir_group_words *words)
 {
@@ -63,12 +99,24 @@ static weir_exit create(const weir_arguments *arguments, weir_client *client,
         return code;
     }
     weir_client_topics_free(&topics);
+    weir_exit code = WEIR_EXIT_DONE;
+    if (words->given && !weir_queue_possible(client, name, &words->options, &code)) {
+        return code;
+    }
     err = weir_client_topic_create(client, weir_bytes_of(name), topic);
     if (err != WEIR_OK) {
         return weir_client_outcome(client, err, WEIR_SUBJECT_TOPIC, name);
     }
+    bool made = weir_client_topic_created(client);
     if (words->given) {
         err = weir_client_group_alter(client, weir_bytes_of(name), &words->options);
+    }
+    if (err != WEIR_OK) {
+        code = weir_group_refused(client, err, name, &words->options, WEIR_GROUP_ALTERS);
+        if (made && err != WEIR_CLOSED && err != WEIR_TIMEOUT) {
+            made_undo(client, name);
+        }
+        return code;
     }
     if (err == WEIR_OK && weir_may_talk(arguments)) {
         weir_say("%s: declared; publish with `weir pub %s`, take with `weir group join %s`", name,
@@ -223,7 +271,7 @@ weir_exit weir_run_queue_info(const weir_arguments *arguments)
     }
     code = err == WEIR_NOT_FOUND ? none_say(name) : weir_group_outcome(client, err, name);
     if (err == WEIR_OK && groups.count == 1) {
-        weir_group_info_print(&groups.groups[0], output);
+        weir_group_info_print(&groups.groups[0], true, output);
     }
     weir_client_groups_free(&groups);
     weir_client_close(client);

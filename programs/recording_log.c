@@ -551,11 +551,22 @@ static weir_err topic_add(log_recording *own, uint32_t index, weir_fault *fault)
     return err;
 }
 
-/* Which topics the sources mean; each source has to mean one. */
+static weir_err queue_fault(const char *queue, weir_fault *fault)
+{
+    return weir_fault_fill(
+        fault, WEIR_NOT_OFFERED, NULL, 0, 0,
+        "%.160s is a queue, whose records go to one member each and are not replayed: look with `weir "
+        "queue peek %.160s`, or take them with `weir group join %.160s`",
+        queue, queue, queue);
+}
+
+/* Which topics the sources mean; each source has to mean one. Filters pass queues by. */
 static weir_err topics_choose(log_recording *own, bool *chosen, weir_fault *fault)
 {
     for (size_t s = 0; s < own->range.source_count; s++) {
         const char *source = own->range.sources[s];
+        bool wild = strpbrk(source, "+#") != NULL;
+        const char *queue = NULL;
         bool any = false;
         bool named = false;
         for (uint32_t i = 0; i < own->topics.count; i++) {
@@ -564,9 +575,16 @@ static weir_err topics_choose(log_recording *own, bool *chosen, weir_fault *faul
         for (uint32_t i = 0; i < own->topics.count; i++) {
             const char *topic = own->topics.topics[i].name;
             bool meant = named ? strcmp(source, topic) == 0 : weir_operand_reaches(source, topic);
+            if (meant && own->topics.topics[i].options.kind == WEIR_KIND_QUEUE) {
+                queue = topic;
+                meant = false;
+            }
             own->whole[i] |= named && meant;
             chosen[i] |= meant;
             any |= meant;
+        }
+        if (queue != NULL && (!any || !wild)) {
+            return queue_fault(queue, fault);
         }
         if (!any) {
             return weir_fault_fill(

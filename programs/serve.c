@@ -222,9 +222,40 @@ static weir_err group_declare(const weir_config *config, weir_port *port,
     return err;
 }
 
-static weir_err group_refused(const gateway *own, const weir_group_entry *group, weir_err err,
-                              weir_fault *fault)
+/* The first topic that the group names and that is not declared; null: each is. */
+static weir_bytes topic_missing(weir_port *port, const weir_group_options *options)
 {
+    for (uint32_t i = 0; i <= options->topic_count; i++) {
+        bool letters = i == options->topic_count;
+        weir_bytes name = letters ? options->dead_letter : options->topics[i];
+        weir_completion done = {0};
+        if (letters && name.len == 0) {
+            break;
+        }
+        weir_err err = topic_wait(port, weir_port_topics(port, name, NULL, 0), &done);
+        if (err == WEIR_NOT_FOUND) {
+            return name;
+        }
+        if (err == WEIR_OK) {
+            weir_completion_drop(&done);
+        }
+    }
+    return WEIR_BYTES_NULL;
+}
+
+static weir_err group_refused(const gateway *own, weir_port *port, const weir_group_entry *group,
+                              weir_err err, weir_fault *fault)
+{
+    weir_bytes missing =
+        err == WEIR_NOT_FOUND ? topic_missing(port, &group->options) : WEIR_BYTES_NULL;
+    if (missing.ptr != NULL) {
+        return weir_fault_fill(
+            fault, err, own->config.file, group->place.line, group->place.column,
+            "group \"%.128s\" could not be declared: the topic \"%.*s\"%s is not declared; put it "
+            "under topics:",
+            group->name, missing.len > 249 ? 249 : (int)missing.len, (const char *)missing.ptr,
+            weir_bytes_equal(missing, group->options.dead_letter) ? ", its dead_letter," : "");
+    }
     const char *why =
         err == WEIR_EXISTS      ? "it exists with other settings; `weir group` tells which: "
                                   "make the file say what is there"
@@ -251,7 +282,7 @@ static weir_err groups_declare(gateway *own, weir_fault *fault)
         if (err == WEIR_READ_ONLY && weir_engine_fault(own->engine) != NULL) {
             err = WEIR_OK; /* one that is not there cannot be made now */
         } else if (err != WEIR_OK) {
-            err = group_refused(own, group, err, fault);
+            err = group_refused(own, port, group, err, fault);
         }
     }
     weir_port_close(port);

@@ -3,12 +3,15 @@
  * Happy path: subscribe, then print each event until the count, the end or the time is reached.
  * Output is flushed whenever nothing more is at hand, so a pipe sees each record at once and a long
  * read is not slowed down. What a person should know and is no record (drops, gaps, a gateway that
- * closes) goes to standard error. */
+ * closes) goes to standard error. So does that a topic which printed nothing has records with keys only:
+ * a topic's name is that of its records without one. */
 #include "programs/connect.h"
 #include "programs/format.h"
 #include "programs/position.h"
 
 #include <string.h>
+
+enum { KEYS_MS_MAX = 10000 }; /* to find a record with a key */
 
 typedef struct reading {
     weir_client_subscribe subscribe;
@@ -119,6 +122,52 @@ static weir_err next(weir_client *client, const reading *own, weir_client_event 
     return weir_client_next(client, (int)left, event);
 }
 
+/* A record, or an end, of this subscription within its time. */
+static bool has_record(weir_client *client, uint64_t subscription)
+{
+    long long deadline_ms = weir_now_ms() + KEYS_MS_MAX;
+    for (;;) {
+        weir_client_event event = {0};
+        long long left = deadline_ms - weir_now_ms();
+        weir_err err = weir_client_next(client, left > 0 ? (int)left : 0, &event);
+        if (err != WEIR_OK) {
+            return false;
+        }
+        if (event.subscription == subscription &&
+            (event.kind == WEIR_CLIENT_RECORD || event.kind == WEIR_CLIENT_ENDED)) {
+            return event.kind == WEIR_CLIENT_RECORD;
+        }
+    }
+}
+
+static bool is_topic(weir_client *client, const char *name)
+{
+    weir_client_topics topics = {0};
+    bool is = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
+              topics.count == 1;
+    weir_client_topics_free(&topics);
+    return is;
+}
+
+/* A topic printed nothing: its records may all have keys. */
+static void keys_say(weir_client *client, const reading *own, const char *topic)
+{
+    weir_client_subscribe subscribe = own->subscribe;
+    uint64_t subscription = 0;
+    char below[WEIR_TOPIC_BYTES_MAX + 3];
+    if (!is_topic(client, topic)) {
+        return;
+    }
+    snprintf(below, sizeof(below), "%s/#", topic);
+    subscribe.filter = weir_bytes_of(below);
+    subscribe.credit = 1;
+    if (weir_client_subscribe_open(client, &subscribe, &subscription) == WEIR_OK &&
+        has_record(client, subscription)) {
+        weir_say("no record of %s%s is without a key; '%s' shows those with keys", topic,
+                 own->subscribe.start == WEIR_START_BEGINNING ? "" : " from there on", below);
+    }
+}
+
 static weir_exit print_all(weir_client *client, const reading *own, const char *filter)
 {
     long long printed = 0;
@@ -132,6 +181,9 @@ static weir_exit print_all(weir_client *client, const reading *own, const char *
             return weir_client_outcome(client, err, WEIR_SUBJECT_FILTER, filter);
         }
         if (event.kind == WEIR_CLIENT_ENDED) {
+            if (printed == 0 && own->talk) {
+                keys_say(client, own, filter);
+            }
             return WEIR_EXIT_DONE;
         }
         if (event.kind != WEIR_CLIENT_RECORD) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTITIONS_MAX = 16384, LEVELS_MAX = 128 };
+enum { PARTITIONS_MAX = 16384, LEVELS_MAX = 128, PENDING_MAX = 1024 };
 
 /* --durability. False, with the sentence printed, when it is no level. */
 static bool level_read(const weir_arguments *arguments, weir_level missing, weir_level *level)
@@ -335,19 +335,59 @@ static void letters_say(weir_client *client, const char *name)
     weir_client_groups_free(&groups);
 }
 
+/* What each group has not settled of a topic: "; 3 were pending in mail, 5 in billing"; "": nothing. */
+static void pending_text(weir_client *client, const char *name, char text[PENDING_MAX])
+{
+    weir_client_groups groups = {0};
+    size_t len = 0;
+    bool first = true;
+    text[0] = '\0';
+    weir_err err = weir_client_group_list(client, WEIR_BYTES_NULL, &groups);
+    for (uint32_t i = 0; err == WEIR_OK && i < groups.count; i++) {
+        const weir_group_info *group = &groups.groups[i];
+        uint64_t pending = 0;
+        for (uint32_t k = 0; k < group->partition_count; k++) {
+            bool of_it = weir_bytes_equal(group->partitions[k].topic, weir_bytes_of(name));
+            pending += of_it ? group->partitions[k].lag : 0;
+        }
+        if (pending == 0) {
+            continue;
+        }
+        if (len + group->name.len + 64 > PENDING_MAX) {
+            (void)snprintf(text + len, PENDING_MAX - len, ", ...");
+            break;
+        }
+        len += (size_t)snprintf(text + len, PENDING_MAX - len, "%s%" PRIu64 " %sin %.*s",
+                                first ? "; " : ", ", pending,
+                                !first         ? ""
+                                : pending == 1 ? "was pending "
+                                               : "were pending ",
+                                (int)group->name.len, (const char *)group->name.ptr);
+        first = false;
+    }
+    weir_client_groups_free(&groups);
+}
+
 weir_exit weir_run_topic_rm(const weir_arguments *arguments)
 {
+    const char *name = arguments->operands[0];
     weir_client *client = NULL;
     weir_exit code;
     weir_err err;
+    char pending[PENDING_MAX] = "";
+    char answer[PENDING_MAX + 32];
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
-    err = weir_client_topic_delete(client, weir_bytes_of(arguments->operands[0]));
-    if (err == WEIR_OK && weir_may_talk(arguments)) {
-        letters_say(client, arguments->operands[0]);
+    if (weir_may_talk(arguments)) {
+        pending_text(client, name, pending);
     }
-    return done(arguments, client, err, "deleted, with its records");
+    err = weir_client_topic_delete(client, weir_bytes_of(name));
+    if (err == WEIR_OK && weir_may_talk(arguments)) {
+        letters_say(client, name);
+    }
+    snprintf(answer, sizeof(answer), "deleted, with its records%s", pending);
+    return done(arguments, client, err, answer);
 }
 
 static void topics_print(const weir_client_topics *topics, weir_output output)

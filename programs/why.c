@@ -295,12 +295,43 @@ static bool operand_number(const char *what, const char *text, long long most, l
     return true;
 }
 
-static weir_exit failed(const weir_arguments *arguments, const weir_client *client, weir_err err)
+/* The topic is there, and has no such partition, or the group is not: says so. False: it is not that. */
+static bool missing_say(const weir_arguments *arguments, weir_client *client, uint32_t partition)
+{
+    const char *topic = arguments->operands[0];
+    const char *group = weir_arguments_text(arguments, "group");
+    weir_client_topics topics = {0};
+    weir_client_groups groups = {0};
+    bool there = weir_client_topic_list(client, weir_bytes_of(topic), &topics) == WEIR_OK &&
+                 topics.count == 1;
+    uint32_t count = there ? topics.topics[0].options.partitions : 0;
+    bool group_gone =
+        there && group != NULL &&
+        weir_client_group_list(client, weir_bytes_of(group), &groups) == WEIR_NOT_FOUND;
+    if (there && partition >= count) {
+        weir_say("%s has %" PRIu32 " partition%s, counted from 0: there is no partition %" PRIu32
+                 ", and no story of it is kept; `weir topic info %s` shows them",
+                 topic, count, count == 1 ? "" : "s", partition, topic);
+    } else if (group_gone) {
+        weir_say("no group \"%.200s\" is there, and no story of it is kept; `weir group ls` lists "
+                 "those that are",
+                 group);
+    }
+    weir_client_topics_free(&topics);
+    weir_client_groups_free(&groups);
+    return (there && partition >= count) || group_gone;
+}
+
+static weir_exit failed(const weir_arguments *arguments, weir_client *client, weir_err err,
+                        uint32_t partition)
 {
     const char *topic = arguments->operands[0];
     if (err == WEIR_OFFSET_OUT_OF_RANGE) {
         weir_say("%s: partition %s has no offset %s yet; see `weir topic info %s`", topic,
                  arguments->operands[1], arguments->operands[2], topic);
+        return weir_exit_of(err);
+    }
+    if (err == WEIR_NOT_FOUND && missing_say(arguments, client, partition)) {
         return weir_exit_of(err);
     }
     if (err == WEIR_NOT_FOUND) {
@@ -331,7 +362,7 @@ weir_exit weir_run_why(const weir_arguments *arguments)
         weir_client_why(client, weir_bytes_of(arguments->operands[0]), (uint32_t)partition, offset,
                         group == NULL ? WEIR_BYTES_NULL : weir_bytes_of(group), &story);
     if (err != WEIR_OK) {
-        code = failed(arguments, client, err);
+        code = failed(arguments, client, err, (uint32_t)partition);
     } else if (output == WEIR_OUTPUT_TABLE) {
         story_print(arguments, &story);
         code = WEIR_EXIT_DONE;

@@ -330,6 +330,61 @@ class Groups(cli_test.Case):
         _, err = self.weir("group", "create", "g", "--topic", "dead", "--model", "queue", "--max-records", "9", code=REFUSED)
         self.assertIn("drop-oldest", err)
 
+    def test_a_refused_queue_create_leaves_nothing_behind(self):
+        for options, code, words in (
+            (["--max-records", "2", "--overflow", "dead-letter"], REFUSED,
+             "overflow dead-letter needs a dead-letter topic, which q3 does not have: name one with --dead-letter TOPIC"),
+            (["--dead-letter", "nosuchdead"], NOT_FOUND, "`weir topic create nosuchdead` declares it"),
+            (["--dead-letter", "__fates"], REFUSED, "__fates is the gateway's own"),  # seen by the gateway alone
+        ):
+            with self.subTest(options=options):
+                if options[1] == "__fates":  # there from the first story on
+                    self.orders(1)
+                    self.weir("group", "join", "mail", "--topic", "orders", "-C", "1")
+                _, err = self.weir("queue", "create", "q3", *options, code=code)
+                self.assertEqual(len(err.splitlines()), 1, err)
+                self.assertIn(words, err)
+                self.client("topic", "describe", "q3", code=NOT_FOUND)
+                self.weir("group", "info", "q3", code=NOT_FOUND)
+        self.weir("queue", "create", "q3", "--lease-ms", "5000")
+        before = self.info("q3")
+        self.weir("queue", "create", "q3", "--dead-letter", "__fates", code=REFUSED)
+        self.assertEqual(self.info("q3"), before)
+
+    def test_what_is_deleted_says_how_much_of_it_was_pending_in_whose_group(self):
+        self.orders(3)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        self.weir("group", "join", "billing", "--topic", "orders", "-C", "2")
+        self.weir("queue", "create", "jobs")
+        self.weir("queue", "create", "none")
+        self.client("pub", "jobs", "-m", "x")
+        for topic, words in (("orders", "; 1 was pending in billing, 3 in mail"), ("jobs", "; 1 was pending in jobs"),
+                             ("none", "")):
+            self.assertEqual(self.client("topic", "rm", topic)[1], f"weir: {topic}: deleted, with its records{words}\n")
+
+    def test_a_queue_is_not_replayed_and_says_what_to_do(self):
+        self.weir("queue", "create", "jobs")
+        self.orders(2)
+        self.client("pub", "jobs", "-m", "x")
+        for source in ("jobs", "jobs/k", "jobs/#"):
+            _, err = self.client("replay", source, code=REFUSED)
+            self.assertIn("jobs is a queue", err)
+            self.assertIn("`weir queue peek jobs`", err)
+        self.assertEqual(self.client("replay", "#", "--speed", "max")[0], "0\n1\n")
+
+    def test_queue_info_says_what_holds_for_queues(self):
+        self.weir("queue", "create", "jobs")
+        rows = [line.split()[:2] for line in self.weir("queue", "info", "jobs")[0].splitlines()]
+        self.assertEqual(rows[1], ["queue", "jobs"])
+        self.assertIn(["max_records", "unlimited"], rows)
+        self.assertNotIn("removed", [row[0] for row in rows if row])
+        self.orders(1)
+        self.weir("group", "create", "billing", "--topic", "orders")
+        rows = [line.split()[:2] for line in self.weir("group", "info", "billing")[0].splitlines()]
+        self.assertEqual(rows[1], ["group", "billing"])
+        self.assertIn(["removed", "beginning"], rows)
+        self.assertEqual(json.loads(self.weir("queue", "info", "jobs", "--json")[0])["max_records"], -1)
+
     def test_a_group_that_would_read_its_own_dead_letters_is_refused(self):
         self.client("topic", "create", "jobs-dead")
         _, err = self.weir("queue", "create", "selfdl", "--dead-letter", "selfdl", code=USAGE)
@@ -518,9 +573,13 @@ class Groups(cli_test.Case):
         self.assertIn("`weir group join letters` takes them",
                       self.weir("queue", "dead", "replay", "jobs", code=REFUSED)[1])
         self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
-        self.assertIn("its dead letters are in the topic dead",
-                      self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)[1])
-        self.client("sub", "dead", "--from", "beginning", "-e", "-o", "ndjson")
+        _, err = self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)
+        self.assertIn("its dead letters are in the topic dead, and `weir sub 'dead/#' --from beginning -e -o ndjson`", err)
+        self.client("pub", "orders/k", "-m", "x")
+        for _ in range(2):
+            self.weir("group", "alter", "mail", "--delivery-limit", "1")
+            self.weir("group", "join", "mail", "-C", "1", "-x", "exit 1")
+        self.assertEqual(len(self.client("sub", "dead/#", "--from", "beginning", "-e", "-o", "ndjson")[0].splitlines()), 2)
         _, err = self.client("topic", "rm", "dead")
         self.assertIn("dead was the dead-letter topic of bills", err)
         self.assertIn("dead was the dead-letter topic of mail", err)

@@ -123,6 +123,17 @@ class Records(Case):
         super().setUp()
         self.gateway = self.serve().ready()
 
+    def test_a_topic_whose_records_all_have_keys_says_how_they_are_shown(self):
+        self.weir("topic", "create", "site")
+        self.weir("topic", "create", "empty")
+        self.weir("pub", "site/dev1", "-m", "1")
+        out, err = self.weir("sub", "site", "--from", "beginning", "-e")
+        self.assertEqual((out, err), ("", "weir: no record of site is without a key; 'site/#' shows those with keys\n"))
+        for arguments in (["site", "--quiet"], ["empty"], ["site/dev2"], ["site/#", "-N"]):
+            self.assertEqual(self.weir("sub", *arguments, "--from", "beginning", "-e")[1], "")
+        self.weir("pub", "site", "-m", "2")
+        self.assertEqual(self.weir("sub", "site", "--from", "beginning", "-e"), ("2\n", ""))
+
     def test_a_record_goes_in_and_comes_out(self):
         self.weir("topic", "create", "site", "--partitions", "4")
         self.weir("pub", "site/dev1/temp", "-m", "21.5")
@@ -609,6 +620,15 @@ class Words(Case):
             out, _ = self.weir("check", *options, "--effective", "--json")
             self.assertEqual({row["key"]: row["origin"] for row in json.loads(out)}["data"], origin)
         self.assertEqual(os.listdir(self.folder), ["good.yaml"])
+
+    def test_check_notes_topics_of_groups_that_the_file_does_not_declare(self):
+        path = self.file("w.yaml", "topics:\n  - name: a\ngroups:\n  - {name: g, topics: [a], dead_letter: adead}\n")
+        out, err = self.weir("check", "-c", path)
+        self.assertEqual(out, f"{path}: good\n")
+        self.assertIn(f'{path}:4: group "g": its dead_letter "adead" is not declared in this file', err)
+        code, _, err = self.serve("-c", path).end(0)
+        self.assertNotEqual(code, DONE)
+        self.assertIn('the topic "adead", its dead_letter, is not declared', err)
 
     def test_check_names_the_place_of_a_mistake(self):
         bad = self.file("bad.yaml", "limits:\n  record_bytes_max: much\n")

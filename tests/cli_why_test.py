@@ -123,6 +123,8 @@ class Why(cli_test.Case):
         self.assertIn("weir topic ls", err)
         _, err = self.weir("why", "orders", "0", "0", "--group", "nobody", code=NOT_FOUND)
         self.assertIn("weir group ls", err)
+        _, err = self.weir("why", "orders", "3", "0", code=NOT_FOUND)
+        self.assertIn("orders has 1 partition", err)
         self.weir("why", "orders", "x", "0", code=USAGE)
         self.weir("why", "orders", "0", code=USAGE)
 

@@ -65,6 +65,7 @@ struct weir_client {
     uint32_t timeout_ms;
     bool broken; /* nothing can be sent or read any more */
     bool draining;
+    bool topic_created; /* by the newest topic_create */
     uint64_t id_last;
     char server[64];
     weir_limits limits;

@@ -57,7 +57,9 @@ weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
                                   const weir_topic_options *options)
 {
     uint64_t id = 0;
+    weir_v1_document document = {0};
     weir_err err = name_check(client, topic);
+    client->topic_created = false;
     if (err != WEIR_OK) {
         return err;
     }
@@ -75,7 +77,18 @@ weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
         weir_client_number_member(&writer, "partition_levels", options->partition_levels);
     }
     settings_write(&writer, options);
-    return weir_client_run(client, &writer, id);
+    err = weir_client_ask(client, &writer, id, weir_client_deadline(client), &document);
+    if (err == WEIR_OK) {
+        (void)weir_v1_node_boolean(weir_v1_node_member(document.root, "created"),
+                                   &client->topic_created);
+    }
+    weir_v1_document_fini(&document);
+    return err;
+}
+
+bool weir_client_topic_created(const weir_client *client)
+{
+    return client->topic_created;
 }
 
 weir_err weir_client_topic_alter(weir_client *client, weir_bytes topic, weir_level level)

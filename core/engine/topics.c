@@ -455,6 +455,7 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
     weir_bytes name = {op->data, op->topic.name_bytes};
     weir_topic *topic = weir_topics_find(engine, name);
     bool all = op->type == WEIR_OP_TOPICS && name.len == 0;
+    bool creates = op->type == WEIR_OP_TOPIC_CREATE && topic == NULL;
     if (topic == NULL && op->type != WEIR_OP_TOPIC_CREATE && !all) {
         done->err = WEIR_NOT_FOUND;
         return;
@@ -482,6 +483,7 @@ static void topic_op_run(weir_engine *engine, const weir_op *op, weir_completion
     }
     if (done->err == WEIR_OK || done->err == WEIR_EXISTS) {
         weir_err err = topics_fill(engine, all ? NULL : topic, &done->topics);
+        done->topics.created = creates && done->err == WEIR_OK;
         done->err = err != WEIR_OK ? err : done->err;
     }
 }

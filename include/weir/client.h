@@ -223,6 +223,8 @@ WEIR_API void weir_client_topics_free(weir_client_topics *topics);
 
 WEIR_API weir_err weir_client_topic_create(weir_client *client, weir_bytes topic,
                                            const weir_topic_options *options);
+/* Whether the newest weir_client_topic_create made its topic; false: it was there, or was refused. */
+WEIR_API bool weir_client_topic_created(const weir_client *client);
 WEIR_API weir_err weir_client_topic_alter(weir_client *client, weir_bytes topic, weir_level level);
 /* Changes what `change` names: level, partitions (only up), cleanup and settings; 0 stays. */
 WEIR_API weir_err weir_client_topic_change(weir_client *client, weir_bytes topic,

@@ -199,6 +199,7 @@ typedef struct weir_topic_info {
 typedef struct weir_topics {
     weir_topic_info *topics; /* the receiver's: weir_completion_drop */
     uint32_t count;
+    bool created; /* of topic_create: it was not there before */
 } weir_topics;
 
 typedef struct weir_groups {

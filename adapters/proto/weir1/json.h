@@ -12,7 +12,7 @@
 enum {
     WEIR_V1_DEPTH_MAX = 32,         /* objects and arrays within one another, in one message */
     WEIR_V1_CONTAINERS_MAX = 65536, /* objects and arrays in one message: each costs memory */
-    WEIR_V1_WHY_MAX = 160, /* bytes of the sentence that says what is wrong, NUL included */
+    WEIR_V1_WHY_MAX = 512, /* bytes of the sentence that says what is wrong, NUL included */
 };
 
 /* ---- Reading ----------------------------------------------------------------------------------

@@ -187,6 +187,7 @@ weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, we
         return WEIR_NO_MEMORY;
     }
     op->offset = fetch->offset;
+    op->own_topic = fetch->topic.len >= 2 && memcmp(fetch->topic.ptr, "__", 2) == 0;
     op->bytes_max = fetch->bytes_max;
     session->fetch_bytes += op->bytes_max;
     weir_err err = config->port_ops->fetch(config->port, fetch, config->user, weir_v1_op_token(op));

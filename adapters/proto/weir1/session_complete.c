@@ -7,6 +7,14 @@
  * [S5] The operation is freed once: here, or when it was held and did not come again [S6]. */
 #include "adapters/proto/weir1/session_private.h"
 
+/* Why a fetch is not offered. */
+#define QUEUE_TEXT                                                                                    \
+    "It is a queue, whose records go to one member each: join its group, which is named like it, to " \
+    "take them, or fetch with \"peek\":true to look without taking."
+#define OWN_TOPIC_TEXT                                                                               \
+    "It is a topic of the gateway's own: fetch with \"peek\":true to look at it, and ask why about " \
+    "what is in __fates."
+
 static void published(weir_v1_session *session, const weir_v1_op *op,
                       const weir_completion *completion)
 {
@@ -117,6 +125,9 @@ static void fetch_failed(weir_v1_session *session, const weir_v1_op *op,
                              (long long)fetched->start_offset, (long long)fetched->end_offset - 1,
                              (long long)fetched->end_offset);
         fetch_error(session, op, &reason, (const char *[]){",\"from\":", ",\"to\":"}, fetched);
+    } else if (err == WEIR_NOT_OFFERED) {
+        (void)weir_v1_refuse(&reason, err, NULL, "%s", op->own_topic ? OWN_TOPIC_TEXT : QUEUE_TEXT);
+        weir_v1_reply_error(session, &op->call, &reason);
     } else {
         weir_v1_reply_err(session, &op->call, err);
     }
@@ -286,6 +297,7 @@ static void topic_told(weir_v1_session *session, const weir_v1_op *op,
         } else if (op->kind == WEIR_V1_OP_TOPIC) {
             weir_v1_write_raw(&writer, ",\"topic\":");
             write_topic(&writer, topic);
+            weir_v1_write_raw(&writer, completion->topics.created ? ",\"created\":true" : "");
         }
     }
     weir_v1_reply_end(session, &writer, &op->call);

@@ -9,8 +9,6 @@
  * is submitted, so that AGAIN is answered by running the command again. */
 #include "adapters/proto/weir1/session_private.h"
 
-#include "core/base/letters.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,61 +320,16 @@ static weir_err submit(weir_v1_session *session, group_action action, const grou
     }
 }
 
-/* Settings of queues. */
-static bool is_of_queues(const weir_group_options *options)
-{
-    size_t count;
-    const weir_group_setting *rows = weir_group_settings(&count);
-    bool is = false;
-    for (size_t i = 0; i < count; i++) {
-        is = is || (rows[i].models == 2 && weir_group_setting_get(options, &rows[i]) != 0);
-    }
-    return is;
-}
-
-/* Why a group that is made so would be refused, as far as what is asked tells; NULL: it does not. */
-static const char *cannot_be(const weir_group_options *options)
-{
-    bool limits = options->max_records > 0 || options->max_bytes > 0;
-    bool letters = options->overflow == WEIR_OVERFLOW_DEAD_LETTER;
-    if (options->model != WEIR_MODEL_QUEUE && is_of_queues(options)) {
-        return "This group cannot be so: settings of queues need model queue.";
-    }
-    if (letters && options->dead_letter.len == 0) {
-        return "This group cannot be so: overflow dead-letter needs dead_letter, the topic that "
-               "takes what is too much.";
-    }
-    if (limits && options->topic_count == 0) {
-        return "This group cannot be so: a filter with max_records or max_bytes is not offered; "
-               "name topics instead.";
-    }
-    if (limits && !letters && options->overflow != WEIR_OVERFLOW_DROP_OLDEST) {
-        return "This group cannot be so: limits over a log topic need overflow drop-oldest or "
-               "dead-letter; only queue topics refuse a publish.";
-    }
-    return weir_letters_return(options) ? WEIR_LETTERS_RETURN_TEXT : NULL;
-}
-
-/* The group of a queue topic is named like it. Others that are changed tell not what they read. */
-static const char *cannot_change(const group_request *request)
-{
-    const weir_group_options *options = &request->words.options;
-    weir_group_options of_queue = *options;
-    of_queue.topics = &request->name;
-    of_queue.topic_count = 1;
-    return options->topic_count == 0 && weir_letters_return(&of_queue) ? WEIR_LETTERS_RETURN_TEXT
-                                                                       : NULL;
-}
-
-/* The sentence that tells what to do about the error of an operation on a group. `cannot`: of INVALID,
- * when it is known. */
-static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset, const char *cannot)
+/* The sentence that tells what to do about the error of an operation on a group. */
+static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset,
+                       const weir_v1_group_why *why)
 {
     const char *text = weir_err_text(err);
     switch (err) {
     case WEIR_NOT_FOUND:
-        text = "No such group is declared, or a topic that it names is not: create the topics with "
-               "the command topic, and the group with group create.";
+        text = why != NULL ? why->not_found
+                           : "No such group is declared, or it does not read this topic and "
+                             "partition: look with group list and group info.";
         break;
     case WEIR_NAME_INVALID:
         text = "Use 1 to 249 bytes of UTF-8 for a group, without + # / or control characters or a "
@@ -388,11 +341,10 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, bool reset, const c
                        "change it with group alter, or delete it with force.";
         break;
     case WEIR_INVALID:
-        text = cannot != NULL
-                   ? cannot
-                   : "This group cannot be so: model and topics never change; settings of queues "
-                     "need model queue; limits over a log topic need overflow drop-oldest or "
-                     "dead-letter; dead_letter is a topic that the group does not read.";
+        text = why != NULL ? why->invalid
+               : reset     ? text
+                       : "It is the group of a queue, and goes with it: delete the topic of this "
+                         "name.";
         break;
     case WEIR_LIMIT:
         text = "Too many groups, or too many partitions that groups read (limits groups_max, "
@@ -421,14 +373,15 @@ static weir_err group_run(weir_v1_session *session, group_action action,
         return WEIR_NO_MEMORY;
     }
     op->offset = action == ACTION_RESET;
-    op->cannot = action == ACTION_CREATE  ? cannot_be(&request->words.options)
-                 : action == ACTION_ALTER ? cannot_change(request)
-                                          : NULL;
+    op->why = action == ACTION_CREATE ? weir_v1_group_why_create(&request->words.options)
+              : action == ACTION_ALTER
+                  ? weir_v1_group_why_alter(request->name, &request->words.options)
+                  : NULL;
     weir_err err = submit(session, action, request, weir_v1_op_token(op));
     if (err != WEIR_OK) {
-        const char *cannot = op->cannot;
+        (void)refuse(reason, err, action == ACTION_RESET, op->why);
         weir_v1_op_end(session, op);
-        return err == WEIR_AGAIN ? err : refuse(reason, err, action == ACTION_RESET, cannot);
+        return err;
     }
     session->submitted = true;
     return WEIR_OK;
@@ -653,7 +606,7 @@ void weir_v1_groups_told(weir_v1_session *session, const weir_v1_op *op,
     if (completion->err != WEIR_OK) {
         weir_v1_reason reason;
         bool reset = op->offset != 0;
-        (void)refuse(&reason, completion->err, reset, op->cannot);
+        (void)refuse(&reason, completion->err, reset, op->why);
         if (completion->err == WEIR_EXISTS && op->kind == WEIR_V1_OP_GROUP && !reset) {
             exists_refuse(&reason, groups);
         }

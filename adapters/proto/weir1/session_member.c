@@ -128,7 +128,9 @@ static weir_err join_decode(const weir_v1_session *session, const weir_v1_node *
     return err;
 }
 
-static weir_err refuse(weir_v1_reason *reason, weir_err err, const weir_joined *joined)
+/* `why`: of a group that the join would make; NULL: it names none. */
+static weir_err refuse(weir_v1_reason *reason, weir_err err, const weir_joined *joined,
+                       const weir_v1_group_why *why)
 {
     const char *text = weir_err_text(err);
     switch (err) {
@@ -143,8 +145,11 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, const weir_joined *
                "settings; group info tells them.";
         break;
     case WEIR_NOT_FOUND:
-        text = "No such group is declared: create it with group create, or name its model and "
-               "topics in join. Its topics have to be declared first.";
+        text =
+            why != NULL
+                ? why->not_found
+                : "No such group is declared: create it with group create, or name its model and "
+                  "topics in join. Its topics have to be declared first.";
         break;
     case WEIR_NAME_INVALID:
         text = "Use 1 to 249 bytes of UTF-8 for a group, without + # / or control characters or a "
@@ -155,7 +160,9 @@ static weir_err refuse(weir_v1_reason *reason, weir_err err, const weir_joined *
                "group_parts_max, group_members_max): join again later.";
         break;
     case WEIR_INVALID:
-        text = "Name topics or a filter for a new group; instance is for members of stream groups.";
+        text = why != NULL ? why->invalid
+                           : "Name topics or a filter for a new group; instance is for members of "
+                             "stream groups.";
         break;
     default:
         break;
@@ -186,12 +193,16 @@ static weir_err join_submit(weir_v1_session *session, const join_request *reques
         return WEIR_NO_MEMORY;
     }
     op->member = member;
+    op->why = request->words.any && request->join.instance.ptr == NULL
+                  ? weir_v1_group_why_create(&request->words.options)
+                  : NULL;
     weir_err err = config->port_ops->member_join(config->port, &request->join, config->user,
                                                  weir_v1_op_token(op));
     if (err != WEIR_OK) {
+        (void)refuse(reason, err, NULL, op->why);
         weir_v1_op_end(session, op);
         free(member);
-        return err == WEIR_AGAIN ? err : refuse(reason, err, NULL);
+        return err;
     }
     member->number = ++session->member_last;
     member->state = WEIR_V1_MEMBER_JOINING;
@@ -242,7 +253,7 @@ void weir_v1_joined(weir_v1_session *session, const weir_v1_op *op,
     const weir_joined *joined = &completion->joined;
     if (completion->err != WEIR_OK) {
         weir_v1_reason reason;
-        (void)refuse(&reason, completion->err, joined);
+        (void)refuse(&reason, completion->err, joined, op->why);
         weir_v1_reply_error(session, &op->call, &reason);
         member_free(session, member);
         return;

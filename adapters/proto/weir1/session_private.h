@@ -68,6 +68,12 @@ typedef enum weir_v1_op_kind {
     WEIR_V1_OP_WHY,
 } weir_v1_op_kind;
 
+/* What the errors of group create and alter mean, as far as what is asked tells. */
+typedef struct weir_v1_group_why {
+    char invalid[WEIR_V1_WHY_MAX];
+    char not_found[WEIR_V1_WHY_MAX];
+} weir_v1_group_why;
+
 /* One operation in the port; its address is the token. */
 typedef struct weir_v1_op {
     struct weir_v1_op *previous;
@@ -80,9 +86,10 @@ typedef struct weir_v1_op {
     struct weir_v1_subscription *subscription;
     struct weir_v1_member *member; /* JOIN to COMMIT */
     int64_t offset;                /* FETCH: asked for; OFFSETS: 1 when by time */
-    const char *cannot; /* GROUP: why what was asked would be INVALID; NULL: not seen from it */
-    uint32_t bytes_max; /* FETCH: of session->fetch_bytes */
-    char *held_topic;   /* FETCH: held, to be fetched again from here; NULL: it is in the port */
+    weir_v1_group_why *why;        /* GROUP, JOIN: what its errors would mean; NULL: not known */
+    bool own_topic;                /* FETCH: of a topic of the gateway's own */
+    uint32_t bytes_max;            /* FETCH: of session->fetch_bytes */
+    char *held_topic; /* FETCH: held, to be fetched again from here; NULL: it is in the port */
     uint32_t held_partition;
     bool again; /* FETCH: in the port once more, after it was held */
 } weir_v1_op;
@@ -325,6 +332,13 @@ void weir_v1_groups_told(weir_v1_session *session, const weir_v1_op *op,
                          const weir_completion *completion);
 void weir_v1_why_told(weir_v1_session *session, const weir_v1_op *op,
                       const weir_completion *completion);
+
+/* ---- session_group_why.c ----------------------------------------------------------------------
+ */
+
+/* The caller's to free; NULL: no memory. */
+weir_v1_group_why *weir_v1_group_why_create(const weir_group_options *options);
+weir_v1_group_why *weir_v1_group_why_alter(weir_bytes name, const weir_group_options *change);
 
 /* ---- session_member.c -------------------------------------------------------------------------
  */

@@ -48,6 +48,8 @@ weir_v1_op *weir_v1_op_begin(weir_v1_session *session, weir_v1_op_kind kind,
     op->cancel_wanted = false;
     op->bytes_max = 0;
     op->held_topic = NULL;
+    op->why = NULL;
+    op->own_topic = false;
     op->again = false;
     op->many = NULL;
     op->subscription = NULL;
@@ -83,6 +85,7 @@ void weir_v1_op_end(weir_v1_session *session, weir_v1_op *op)
     session->held -= op->held_topic != NULL;
     session->held_under_way = session->held_under_way && !op->again;
     free(op->held_topic);
+    free(op->why);
     op->next = session->free_ops;
     session->free_ops = op;
 }

@@ -87,6 +87,25 @@ static void a_name_that_a_group_has_makes_no_queue_topic(void **state)
     fixture_end(&f);
 }
 
+static void a_create_tells_whether_it_made_the_topic(void **state)
+{
+    const weir_topic_options options = {.kind = WEIR_KIND_QUEUE};
+    const weir_topic_options other = {.kind = WEIR_KIND_QUEUE, .partitions = 2};
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    for (int turn = 0; turn < 3; turn++) {
+        assert_int_equal(weir_port_topic_create(f.port, WEIR_TEXT("jobs"),
+                                                turn < 2 ? &options : &other, NULL, 0),
+                         WEIR_OK);
+        weir_completion done = next_of(f.port, WEIR_COMPLETION_TOPIC);
+        assert_int_equal(done.err, turn < 2 ? WEIR_OK : WEIR_EXISTS);
+        assert_int_equal(done.topics.created, turn == 0);
+        weir_completion_drop(&done);
+    }
+    fixture_end(&f);
+}
+
 static void a_queue_is_not_compacted_and_stays_what_it_is(void **state)
 {
     fixture f;
@@ -327,6 +346,7 @@ int main(void)
         cmocka_unit_test(its_group_goes_with_it_alone),
         cmocka_unit_test(no_other_group_reads_it),
         cmocka_unit_test(a_name_that_a_group_has_makes_no_queue_topic),
+        cmocka_unit_test(a_create_tells_whether_it_made_the_topic),
         cmocka_unit_test(a_queue_is_not_compacted_and_stays_what_it_is),
         cmocka_unit_test(plain_subscriptions_are_refused_and_wildcards_pass_it_by),
         cmocka_unit_test(a_peek_reads_without_taking),

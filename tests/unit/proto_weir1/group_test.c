@@ -141,6 +141,99 @@ static void what_no_group_can_be_is_refused_by_its_field(void **state)
 #undef CREATE
 }
 
+/* The command is refused by the engine with `err`, and the sentence has `part` and ends. */
+static void assert_told(talk *t, const char *command, weir_err err, const char *part)
+{
+    (void)talk_ask(t, command);
+    talk_complete(t, talk_last(t), err, NULL);
+    const char *said = talk_said(t);
+    assert_has(said, part);
+    assert_has(said, ".\"}");
+}
+
+static void each_reason_why_a_group_cannot_be_so_has_a_sentence_that_ends(void **state)
+{
+#define CREATE "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\","
+#define ALTER  "{\"cmd\":\"group\",\"action\":\"alter\",\"group\":\"g\","
+    static const struct {
+        const char *command;
+        weir_err err;
+        const char *part;
+    } cases[] = {
+        {CREATE "\"model\":\"queue\",\"mode\":\"client-commit\",\"topic\":\"t\"}", WEIR_INVALID,
+         "Mode client-commit is for stream groups"},
+        {CREATE "\"topic\":\"t\",\"lease_ms\":100}", WEIR_INVALID,
+         "lease_ms is a setting of queue groups"},
+        {CREATE "\"model\":\"queue\"}", WEIR_INVALID, "give topics, topic or filter"},
+        {CREATE "\"topics\":[\"t\",\"u\",\"t\"]}", WEIR_INVALID, "\\\"t\\\" is named twice"},
+        {CREATE "\"model\":\"queue\",\"topic\":\"t\",\"overflow\":\"dead-letter\"}", WEIR_INVALID,
+         "needs a dead-letter topic: give dead_letter"},
+        {CREATE "\"model\":\"queue\",\"topic\":\"t\",\"max_records\":2}", WEIR_INVALID,
+         "refuses no publish"},
+        {CREATE
+         "\"model\":\"queue\",\"filter\":\"#\",\"max_records\":2,\"overflow\":\"drop-oldest\"}",
+         WEIR_INVALID, "over a filter has no max_records"},
+        {CREATE "\"model\":\"queue\",\"topic\":\"t\",\"dead_letter\":\"t\"}", WEIR_INVALID,
+         "come back to it for ever"},
+        {CREATE "\"topic\":\"t\"}", WEIR_INVALID, "is a queue"},
+        {CREATE "\"topic\":\"t\"}", WEIR_NOT_FOUND, "No topic \\\"t\\\" is declared: create it"},
+        {CREATE "\"filter\":\"#\",\"dead_letter\":\"d\"}", WEIR_NOT_FOUND,
+         "No topic \\\"d\\\" is declared, which dead_letter names"},
+        {CREATE "\"topics\":[\"t\",\"u\"],\"dead_letter\":\"d\"}", WEIR_NOT_FOUND,
+         "\\\"t\\\", \\\"u\\\" and dead_letter \\\"d\\\""},
+        {ALTER "\"model\":\"queue\"}", WEIR_INVALID, "never change"},
+        {ALTER "\"mode\":\"client-commit\"}", WEIR_INVALID, "this is a queue group"},
+        {ALTER "\"max_records\":2,\"overflow\":\"dead-letter\"}", WEIR_INVALID,
+         "needs a dead-letter topic"},
+        {ALTER "\"dead_letter\":\"\"}", WEIR_INVALID, "choose another overflow"},
+        {ALTER "\"max_bytes\":2000}", WEIR_INVALID, "refuses no publish"},
+        {ALTER "\"lease_ms\":2000}", WEIR_INVALID, "this is a stream group"},
+        {ALTER "\"dead_letter\":\"g\"}", WEIR_INVALID, "come back to it for ever"},
+        {ALTER "\"dead_letter\":\"nosuchdead\"}", WEIR_NOT_FOUND,
+         "no topic \\\"nosuchdead\\\" is declared"},
+        {ALTER "\"lease_ms\":2000}", WEIR_NOT_FOUND, "No group \\\"g\\\" is there"},
+        {"{\"cmd\":\"join\",\"group\":\"g\",\"model\":\"queue\",\"mode\":\"client-commit\","
+         "\"topic\":\"t\"}",
+         WEIR_INVALID, "Mode client-commit is for stream groups"},
+        {"{\"cmd\":\"join\",\"group\":\"g\",\"topic\":\"t\"}", WEIR_NOT_FOUND,
+         "No topic \\\"t\\\" is declared"},
+        {"{\"cmd\":\"group\",\"action\":\"delete\",\"group\":\"g\"}", WEIR_INVALID,
+         "delete the topic of this name"},
+    };
+    talk *t = talk_greeted();
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_told(t, cases[i].command, cases[i].err, cases[i].part);
+    }
+    talk_free(t);
+#undef CREATE
+#undef ALTER
+}
+
+/* Names of the greatest length leave room for the sentence around them. */
+static void the_longest_names_do_not_cut_a_sentence(void **state)
+{
+    char name[WEIR_TOPIC_BYTES_MAX + 1];
+    char command[4 * sizeof(name)];
+    talk *t = talk_greeted();
+    (void)state;
+    memset(name, 'n', WEIR_TOPIC_BYTES_MAX);
+    name[WEIR_TOPIC_BYTES_MAX] = '\0';
+    snprintf(command, sizeof(command),
+             "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\",\"topic\":\"%s\"}", name);
+    assert_told(t, command, WEIR_NOT_FOUND, name);
+    snprintf(command, sizeof(command),
+             "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\",\"topic\":\"%s\","
+             "\"dead_letter\":\"%s\"}",
+             name, name);
+    assert_told(t, command, WEIR_NOT_FOUND, "Create each with the command topic.");
+    snprintf(command, sizeof(command),
+             "{\"cmd\":\"group\",\"action\":\"alter\",\"group\":\"%s\",\"dead_letter\":\"%s\"}",
+             name, name);
+    assert_told(t, command, WEIR_NOT_FOUND, "(the command topic creates it).");
+    talk_free(t);
+}
+
 static void a_reset_says_where_to(void **state)
 {
 #define RESET "{\"cmd\":\"group\",\"action\":\"reset\",\"group\":\"g\","
@@ -900,6 +993,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_is_created_as_its_members_say),
         cmocka_unit_test(what_no_group_can_be_is_refused_by_its_field),
+        cmocka_unit_test(each_reason_why_a_group_cannot_be_so_has_a_sentence_that_ends),
+        cmocka_unit_test(the_longest_names_do_not_cut_a_sentence),
         cmocka_unit_test(a_reset_says_where_to),
         cmocka_unit_test(a_group_is_told_with_all_that_is_in_force),
         cmocka_unit_test(a_join_is_answered_with_the_members_number_and_terms),

@@ -310,6 +310,36 @@ static void what_the_port_refuses_is_told(void **state)
     talk_free(t);
 }
 
+static void a_fetch_of_a_queue_says_what_to_do_instead(void **state)
+{
+    talk *t = talk_greeted();
+    (void)state;
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"jobs\",\"partition\":0,\"offset\":0}");
+    talk_complete(t, talk_last(t), WEIR_NOT_OFFERED, NULL);
+    const char *said = talk_said(t);
+    assert_has(said, "\"code\":\"not-offered\"");
+    assert_has(said, "It is a queue");
+    assert_has(said, "\\\"peek\\\":true to look without taking.\"}");
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"__fates\",\"partition\":0,\"offset\":0}");
+    talk_complete(t, talk_last(t), WEIR_NOT_OFFERED, NULL);
+    assert_has(talk_said(t), "a topic of the gateway's own");
+    talk_free(t);
+}
+
+static void a_create_tells_whether_it_made_the_topic(void **state)
+{
+    static weir_topic_info info = {.name = "t", .options = {.partitions = 1}};
+    talk *t = talk_greeted();
+    (void)state;
+    for (int made = 0; made < 2; made++) {
+        const weir_completion one = {.topics = {.topics = &info, .count = 1, .created = made == 1}};
+        (void)talk_ask(t, "{\"cmd\":\"topic\",\"action\":\"create\",\"topic\":\"t\"}");
+        talk_complete(t, talk_last(t), WEIR_OK, &one);
+        assert_int_equal(strstr(talk_said(t), "},\"created\":true}") != NULL, made == 1);
+    }
+    talk_free(t);
+}
+
 static void many_records_have_one_answer_with_a_result_each(void **state)
 {
     talk *t = talk_greeted();
@@ -701,7 +731,7 @@ static void topic_commands_reach_the_port_and_are_answered(void **state)
                             .held_bytes = 5,
                             .held_by = "g",
                             .partitions = partitions};
-    const weir_completion one = {.topics = {&info, 1}};
+    const weir_completion one = {.topics = {.topics = &info, .count = 1}};
     talk *t = talk_greeted();
     (void)state;
     (void)talk_ask(
@@ -860,6 +890,8 @@ int main(void)
         cmocka_unit_test(headers_max_headers_pass_and_one_more_is_refused),
         cmocka_unit_test(confirm_none_is_silent_unless_it_fails),
         cmocka_unit_test(what_the_port_refuses_is_told),
+        cmocka_unit_test(a_fetch_of_a_queue_says_what_to_do_instead),
+        cmocka_unit_test(a_create_tells_whether_it_made_the_topic),
         cmocka_unit_test(many_records_have_one_answer_with_a_result_each),
         cmocka_unit_test(many_records_that_are_all_wrong_are_answered_at_once),
         cmocka_unit_test(a_full_port_parks_the_command_and_a_turn_brings_it_through),
