@@ -293,7 +293,7 @@ weir_err weir_client_run(weir_client *client, weir_v1_writer *writer, uint64_t i
 static weir_err open_fault(weir_fault *fault, weir_err err, const char *text)
 {
     *fault = (weir_fault){.err = err};
-    snprintf(fault->text, sizeof(fault->text), "%s", text);
+    snprintf(fault->text, sizeof(fault->text), "%.*s", (int)sizeof(fault->text) - 1, text);
     return err;
 }
 

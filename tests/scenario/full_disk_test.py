@@ -210,6 +210,27 @@ def settling_and_trimming_go_on_and_make_the_room_that_writing_needs():
         assert queue["fates"]["accepted"] == 5 and queue["lease_ms"] == 5000, queue
 
 
+def a_disk_full_of_journal_comes_free_when_its_records_go():
+    with support.Scene() as scene:
+        disk = Disk(scene)
+        rare = ("journal_file_bytes=262144", "segment_bytes_max=262144", "checkpoint_every_ms=600000",
+                "http.enabled=true", "http.port=0")
+        gateway = scene.gateway(*rare, data=os.path.join(disk.folder, "data"))
+        for topic in ("site", "other"):
+            gateway.weir("topic", "create", topic)
+        writer, other = Writer(gateway), Writer(gateway, "other/w", "other")
+        while writer.publish() == 0:
+            if other.publish() != 0:
+                break
+        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        gateway.weir("topic", "trim", "site", "--before", "end")
+        gateway.weir("topic", "rm", "other")
+        writer.until_accepted()
+        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        assert gateway.stop() == 0, gateway.run.text()
+        gateway.start()
+
+
 def a_trim_makes_room_when_settlements_have_used_up_the_reserve():
     with support.Scene() as scene:
         disk, gateway = started(scene)

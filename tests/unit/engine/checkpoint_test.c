@@ -214,6 +214,28 @@ static void checkpoints_wait(fixture *f, uint64_t count)
     }
 }
 
+/* Each life ends long before its own journal would ask for a checkpoint. */
+static void lives_that_all_end_early_write_checkpoints_all_the_same(void **state)
+{
+    enum { LIVES = 12 };
+    fixture f;
+    expected e = {0};
+    unsigned random = 7;
+    (void)state;
+    begin(&f, 256 << 10);
+    for (int life = 0; life < LIVES; life++) {
+        assert_int_equal(operate(&f, &e, &random), WEIR_OK);
+        fixture_kill(&f);
+        fixture_open(&f);
+    }
+    checkpoints_wait(&f, 1);
+    assert_true(weir_journal_bytes_above(f.engine->journal, f.engine->checkpoint_units_at) <=
+                256 << 10);
+    assert_all(&f, &e, 0);
+    fixture_kill(&f);
+    finish(&f);
+}
+
 /* The chain is a base and deltas; each of its files in turn has a byte that is not its own. */
 static void a_damaged_link_costs_replay_and_nothing_else(void **state)
 {
@@ -513,6 +535,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kills_between_any_two_checkpoints_lose_nothing),
+        cmocka_unit_test(lives_that_all_end_early_write_checkpoints_all_the_same),
         cmocka_unit_test(a_damaged_link_costs_replay_and_nothing_else),
         cmocka_unit_test(a_disk_that_fails_at_any_call_loses_nothing),
         cmocka_unit_test(partitions_with_little_outside_segments_are_carried),
