@@ -211,6 +211,10 @@ weir_exit weir_run_group_create(const weir_arguments *arguments)
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
+    if (words.options.topic_count == 0 &&
+        weir_group_filter_is_of_queue(client, words.options.filter)) {
+        return done(arguments, client, weir_exit_of(WEIR_INVALID), "");
+    }
     weir_err err =
         weir_client_group_create(client, weir_bytes_of(arguments->operands[0]), &words.options);
     return done(

@@ -439,6 +439,42 @@ static bool told(problem *own, weir_err err)
     }
 }
 
+static bool stands_below(weir_bytes name, const char *topic)
+{
+    size_t len = strlen(topic);
+    return name.len >= len && memcmp(name.ptr, topic, len) == 0 &&
+           (name.len == len || name.ptr[len] == '/');
+}
+
+/* Wildcards pass queues by; nested topics that stand below one are read. */
+bool weir_group_filter_is_of_queue(weir_client *client, weir_bytes filter)
+{
+    weir_client_topics topics = {0};
+    const char *queue = NULL;
+    bool others = false;
+    weir_bytes literal = {filter.ptr, 0}; /* the levels before the first wildcard */
+    while (literal.len < filter.len && strchr("+#", filter.ptr[literal.len]) == NULL) {
+        literal.len++;
+    }
+    literal.len -= literal.len > 0 && literal.len < filter.len;
+    (void)weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
+    for (uint32_t i = 0; i < topics.count && queue == NULL; i++) {
+        bool is = topics.topics[i].options.kind == WEIR_KIND_QUEUE;
+        queue = is && stands_below(literal, topics.topics[i].name) ? topics.topics[i].name : NULL;
+    }
+    for (uint32_t i = 0; i < topics.count && queue != NULL && !others; i++) {
+        others = topics.topics[i].options.kind != WEIR_KIND_QUEUE &&
+                 stands_below(weir_bytes_of(topics.topics[i].name), queue);
+    }
+    if (queue != NULL && !others) {
+        weir_say("%s is a queue: it has one group, named like it, and no others; `weir group join "
+                 "%s` takes its records",
+                 queue, queue);
+    }
+    weir_client_topics_free(&topics);
+    return queue != NULL && !others;
+}
+
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
                              const weir_group_options *asked, weir_group_doing doing)
 {

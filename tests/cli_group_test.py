@@ -675,6 +675,18 @@ class Groups(cli_test.Case):
         partitions = json.loads(self.weir("queue", "info", "jobs", "--json")[0])["partitions"]
         self.assertGreater(partitions[0]["bytes"], 60)
 
+    def test_a_filter_that_a_queue_alone_matches_is_refused(self):
+        self.weir("queue", "create", "jobs")
+        for filter in ("jobs/#", "jobs/a/+"):
+            _, err = self.weir("sub", filter, code=REFUSED)
+            self.assertIn("take them with `weir group join jobs`", err)
+            _, err = self.weir("group", "create", "g", "--filter", filter, code=REFUSED)
+            self.assertIn("jobs is a queue: it has one group", err)
+        self.weir("group", "create", "g", "--filter", "job/#")
+        self.weir("group", "create", "all", "--filter", "+/a")
+        self.weir("topic", "create", "jobs/log", "--nested")
+        self.weir("group", "create", "below", "--filter", "jobs/#")
+
     def test_what_is_wrong_is_told_with_what_to_do(self):
         self.orders(1)
         for arguments, code, words in (

@@ -314,7 +314,8 @@ WEIR_API weir_err weir_port_subscriber_open(weir_port *port, void *user,
 WEIR_API weir_err weir_port_subscriber_close(weir_port *port, weir_subscriber *subscriber,
                                              void *user, uint64_t token);
 /* NOT_OFFERED: the filter is a name under a queue topic, whose records go to the members of the
- * group that is named like it. Wildcards pass such topics by. */
+ * group that is named like it, or all that it matches lies under one. Other wildcards pass such
+ * topics by. */
 WEIR_API weir_err weir_port_subscribe(weir_port *port, weir_subscriber *subscriber,
                                       const weir_subscribe *subscribe, void *user, uint64_t token);
 WEIR_API weir_err weir_port_unsubscribe(weir_port *port, weir_subscriber *subscriber,

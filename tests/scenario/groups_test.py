@@ -129,7 +129,8 @@ def stories_name_who_accepted(talk, everyone, sent):
         assert len(accepted) == 1 and accepted[0]["fate"] == "accepted", story
         assert accepted[0]["origin"] == confirmed.get(offset, accepted[0]["origin"]), (confirmed.get(offset), story)
         handed = [line for line in story["lines"] if line["event"] == "leased"]
-        back = [line for line in story["lines"] if line["event"] in ("connection-lost", "lease-expired", "returned")]
+        back = [line for line in story["lines"]
+                if line["event"] in ("connection-lost", "failed", "lease-expired", "returned")]
         assert len(handed) == len(back) + 1 == accepted[0]["leased"], story
         assert [group["state"] for group in story["groups"]] == ["settled"], story
 

@@ -127,6 +127,15 @@ static uint8_t reason_of(weir_err err)
     }
 }
 
+/* A literal; NULL: it was not refused. */
+static const char *text_of(weir_err err)
+{
+    if (err == WEIR_NOT_AUTHORIZED) {
+        return "Names that begin with $ are the gateway's own: nobody can publish to one.";
+    }
+    return err == WEIR_OK ? NULL : weir_err_text(err);
+}
+
 /* A publish that came to nothing before the engine saw it. */
 static weir_err refuse(weir_mqtt_session *session, const weir_mqtt_publish *publish, uint8_t reason,
                        const char *text, weir_buffer *out)
@@ -178,7 +187,7 @@ static weir_err submit_confirmed(weir_mqtt_session *session, const weir_mqtt_pub
     }
     session->context->stats.publishes_received++;
     if (err != WEIR_OK) {
-        return refuse(session, publish, reason_of(err), weir_err_text(err), out);
+        return refuse(session, publish, reason_of(err), text_of(err), out);
     }
     *ack_at(acks, number) = (mqtt_ack){.id = publish->id};
     acks->count++;
@@ -361,7 +370,7 @@ weir_err weir_mqtt_publish_complete(weir_mqtt_session *session, const weir_compl
     }
     ack->done = true;
     ack->reason = reason_of(completion->err);
-    ack->text = completion->err == WEIR_OK ? NULL : weir_err_text(completion->err);
+    ack->text = text_of(completion->err);
     ack->level = completion->err == WEIR_OK ? (uint8_t)completion->published.level : 0;
     return acks_flush(session, out);
 }

@@ -7,8 +7,9 @@
  * The states are drawn in share.h. Happy path: the engine tells what the group is, it is the one
  * that is meant, the session joins it, SUBACK leaves; what comes then is share_lease.c's. An
  * UNSUBSCRIBE takes the filter away at once; the member stays until what is with the client is
- * acknowledged [MQTT-3.10.4-3]. The end of the session is the end of its members: in order after
- * DISCONNECT and when the gateway drains, else as a connection that broke.
+ * acknowledged [MQTT-3.10.4-3]. The end of the session is the end of its members, which give back
+ * what they hold. Without DISCONNECT, unless the gateway drains, the oldest record that the client
+ * has not answered fails before: it may have been at that one.
  *
  * Failures: a group that is not there, that has another filter, or is no queue is refused with 0x8F
  * ("correctly formed but not allowed for this Client"): 0x87 would say that somebody else may have
@@ -589,10 +590,10 @@ static weir_err share_end(weir_mqtt_session *session, mqtt_share *share)
     }
     weir_err err = weir_mqtt_share_tell(session, share);
     if (err == WEIR_OK && !session->orderly) {
-        err = weir_mqtt_share_return(session, share); /* the client has not seen these */
+        err = weir_mqtt_share_blame(session, share);
     }
     if (err == WEIR_OK) {
-        weir_mqtt_share_leave(session, share, session->orderly);
+        weir_mqtt_share_leave(session, share, true); /* the rest goes back, as no failure */
         err = share->submitted ? WEIR_OK : WEIR_AGAIN;
     }
     return err;

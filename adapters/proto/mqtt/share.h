@@ -125,6 +125,7 @@ struct mqtt_shares {
     uint32_t count;
     uint64_t number;
     bool retry;           /* the port had no room for something */
+    bool blamed;          /* the end of the connection has failed its record */
     mqtt_flight *flights; /* open addressing by packet id */
 };
 
@@ -159,6 +160,9 @@ void weir_mqtt_share_settled(weir_mqtt_session *session, mqtt_share *share,
 weir_err weir_mqtt_share_tell(weir_mqtt_session *session, mqtt_share *share);
 /* What is at hand and was not written goes back, as no failure. AGAIN. */
 weir_err weir_mqtt_share_return(weir_mqtt_session *session, mqtt_share *share);
+/* The connection broke: the oldest record that the client has not answered, if it is of this share,
+ * fails. Once for a session, before its members leave. AGAIN. */
+weir_err weir_mqtt_share_blame(weir_mqtt_session *session, mqtt_share *share);
 void weir_mqtt_share_taken_drop(mqtt_share *share);
 void weir_mqtt_share_answers_drop(mqtt_share *share);
 
@@ -174,6 +178,8 @@ weir_err weir_mqtt_flights_room(struct mqtt_shares *shares); /* for one more; NO
 void weir_mqtt_flight_add(struct mqtt_shares *shares, const mqtt_flight *flight);
 /* NULL: none has this id. Borrowed until the table changes. */
 mqtt_flight *weir_mqtt_flight_find(const struct mqtt_shares *shares, uint16_t id);
+/* The oldest that is under a lease, of whatever share; alike. */
+const mqtt_flight *weir_mqtt_flight_oldest(const weir_mqtt_session *session);
 void weir_mqtt_flight_remove(struct mqtt_shares *shares, mqtt_flight *flight);
 void weir_mqtt_flights_fini(struct mqtt_shares *shares);
 

@@ -89,6 +89,23 @@ mqtt_flight *weir_mqtt_flight_find(const struct mqtt_shares *shares, uint16_t id
     return shares->flights[place].id == id ? &shares->flights[place] : NULL;
 }
 
+const mqtt_flight *weir_mqtt_flight_oldest(const weir_mqtt_session *session)
+{
+    const struct mqtt_shares *shares = session->shares;
+    const mqtt_flight *oldest = NULL;
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < shares->capacity; i++) {
+        const mqtt_flight *flight = &shares->flights[i];
+        bool leased = flight->id != 0 && flight->share != NULL && flight->lease != 0;
+        uint32_t index = leased ? weir_mqtt_window_index(&session->window, flight->id) : least;
+        if (index < least) {
+            least = index;
+            oldest = flight;
+        }
+    }
+    return oldest;
+}
+
 /* Those behind the hole that would not be found any more move into it. */
 void weir_mqtt_flight_remove(struct mqtt_shares *shares, mqtt_flight *flight)
 {

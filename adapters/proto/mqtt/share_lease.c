@@ -261,6 +261,27 @@ weir_err weir_mqtt_share_return(weir_mqtt_session *session, mqtt_share *share)
     return err == WEIR_AGAIN ? err : WEIR_OK;
 }
 
+weir_err weir_mqtt_share_blame(weir_mqtt_session *session, mqtt_share *share)
+{
+    const mqtt_flight *flight = weir_mqtt_flight_oldest(session);
+    if (session->shares->blamed || flight == NULL || flight->share != share) {
+        return WEIR_OK;
+    }
+    const weir_settle_range range = {.topic = weir_mqtt_origin_topic(flight->origin),
+                                     .partition = flight->origin->partition,
+                                     .first = flight->offset,
+                                     .last = flight->offset,
+                                     .lease = flight->lease};
+    weir_settle settle = {.verb = WEIR_VERB_RELEASE,
+                          .ranges = &range,
+                          .range_count = 1,
+                          .failed = true,
+                          .reason = WEIR_TEXT("connection-lost")};
+    weir_err err = settle_quiet(session, share, &settle);
+    session->shares->blamed = err != WEIR_AGAIN;
+    return err == WEIR_AGAIN ? err : WEIR_OK;
+}
+
 /* What goes out with QoS 0 is the client's before it is written: at most once. */
 static weir_err zero_accept(weir_mqtt_session *session, mqtt_share *share)
 {

@@ -86,6 +86,8 @@ weir_err weir_mqtt_window_take(mqtt_window *window, uint16_t *id);
 /* Gives the id taken last back, unused; nothing was released since. */
 void weir_mqtt_window_untake(mqtt_window *window);
 bool weir_mqtt_window_release(mqtt_window *window, uint16_t id); /* false: not in flight */
+/* How far an id in flight, not 0, lies behind the oldest. */
+uint32_t weir_mqtt_window_index(const mqtt_window *window, uint16_t id);
 void weir_mqtt_window_fini(mqtt_window *window);
 
 /* ---- Subscriptions --------------------------------------------------------------------------- */

@@ -75,9 +75,14 @@ weir_err weir_mqtt_window_take(mqtt_window *window, uint16_t *id)
     return WEIR_OK;
 }
 
+uint32_t weir_mqtt_window_index(const mqtt_window *window, uint16_t id)
+{
+    return ((uint32_t)id - 1 + WINDOW_IDS - window->base) % WINDOW_IDS;
+}
+
 bool weir_mqtt_window_release(mqtt_window *window, uint16_t id)
 {
-    uint32_t index = ((uint32_t)id - 1 + WINDOW_IDS - window->base) % WINDOW_IDS;
+    uint32_t index = weir_mqtt_window_index(window, id);
     if (id == 0 || index >= window->span || !bit_get(window, index)) {
         return false;
     }

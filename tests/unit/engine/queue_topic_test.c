@@ -162,7 +162,14 @@ static void plain_subscriptions_are_refused_and_wildcards_pass_it_by(void **stat
                          WEIR_NOT_OFFERED);
         assert_int_equal(subscribe_err(f.port, other, "jobs/x", (weir_start_kind)start),
                          WEIR_NOT_OFFERED);
-        assert_int_equal(subscribe_err(f.port, other, "jobs/+", (weir_start_kind)start), WEIR_OK);
+        assert_int_equal(subscribe_err(f.port, other, "jobs/+", (weir_start_kind)start),
+                         WEIR_NOT_OFFERED);
+        assert_int_equal(subscribe_err(f.port, other, "jobs/#", (weir_start_kind)start),
+                         WEIR_NOT_OFFERED);
+        assert_int_equal(subscribe_err(f.port, other, "jobs/x/+/y", (weir_start_kind)start),
+                         WEIR_NOT_OFFERED);
+        assert_int_equal(subscribe_err(f.port, other, "+/y", (weir_start_kind)start), WEIR_OK);
+        assert_int_equal(subscribe_err(f.port, other, "job/#", (weir_start_kind)start), WEIR_OK);
     }
     publish_ok(f.port, "jobs/x", "1");
     publish_ok(f.port, "jobs", "2");
@@ -172,6 +179,26 @@ static void plain_subscriptions_are_refused_and_wildcards_pass_it_by(void **stat
     take_delivery(f.port, text, sizeof(text));
     assert_string_equal(text, "log/x=3 ");
     (void)next_of(f.port, WEIR_COMPLETION_PUBLISH);
+    fixture_end(&f);
+}
+
+static void a_filter_that_reaches_a_nested_topic_below_a_queue_is_granted(void **state)
+{
+    fixture f;
+    char text[256] = "";
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    assert_int_equal(declare_with(f.port, "jobs/log",
+                                  (weir_topic_options){.level = WEIR_LEVEL_OS, .nested = true}),
+                     WEIR_OK);
+    weir_subscriber *subscriber = subscriber_open(f.port, 100);
+    assert_int_equal(subscribe_err(f.port, subscriber, "jobs/#", WEIR_START_END), WEIR_OK);
+    publish_ok(f.port, "jobs/x", "1");
+    assert_nothing(f.port);
+    weir_publish record = {.name = weir_bytes_of("jobs/log/x"), .value = weir_bytes_of("3")};
+    assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
+    take_delivery(f.port, text, sizeof(text));
     fixture_end(&f);
 }
 
@@ -349,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_create_tells_whether_it_made_the_topic),
         cmocka_unit_test(a_queue_is_not_compacted_and_stays_what_it_is),
         cmocka_unit_test(plain_subscriptions_are_refused_and_wildcards_pass_it_by),
+        cmocka_unit_test(a_filter_that_reaches_a_nested_topic_below_a_queue_is_granted),
         cmocka_unit_test(a_peek_reads_without_taking),
         cmocka_unit_test(disk_of_what_is_settled_is_freed),
         cmocka_unit_test(a_queue_topic_may_be_deleted_under_its_members),

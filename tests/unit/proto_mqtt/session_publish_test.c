@@ -100,8 +100,8 @@ static const struct {
 } refusals[] = {
     {WEIR_TOO_LARGE, 0x97}, {WEIR_NAME_INVALID, 0x90}, {WEIR_LIMIT, 0x97},
     {WEIR_DISK_FULL, 0x97}, {WEIR_READ_ONLY, 0x97},    {WEIR_NO_MEMORY, 0x97},
-    {WEIR_NOT_FOUND, 0x90}, {WEIR_NESTED, 0x90},       {WEIR_NOT_AUTHORIZED, 0x87},
-    {WEIR_IO, 0x80},        {WEIR_FENCED, 0x80},
+    {WEIR_NOT_FOUND, 0x90}, {WEIR_NESTED, 0x90},       {WEIR_IO, 0x80},
+    {WEIR_FENCED, 0x80},
 };
 
 static void refused_publishes_are_told_in_5(void **state)
@@ -119,6 +119,20 @@ static void refused_publishes_are_told_in_5(void **state)
         assert_int_equal(r->context.stats.publishes_refused, 1);
         rig_close(r);
     }
+}
+
+static void a_name_of_the_gateways_own_is_refused_as_such(void **state)
+{
+    rig *r = rig_connected(5, NULL, 0);
+    weir_mqtt_packet packet;
+    (void)state;
+    assert_int_equal(publish(r, "$SYS/x", 1, 5), WEIR_OK);
+    assert_int_equal(rig_complete(r, rig_last(r, FAKE_PUBLISH), WEIR_NOT_AUTHORIZED, 0), WEIR_OK);
+    rig_read(r, WEIR_MQTT_PUBACK, &packet);
+    assert_int_equal(packet.reason, 0x87);
+    assert_bytes(weir_mqtt_text(&packet.properties, WEIR_MQTT_REASON_STRING),
+                 "Names that begin with $ are the gateway's own: nobody can publish to one.");
+    rig_close(r);
 }
 
 /* The gateway stops, and whether the record is kept nobody knows: no PUBACK says either. */
@@ -473,6 +487,7 @@ int main(void)
         cmocka_unit_test(puback_leaves_when_the_completion_arrives),
         cmocka_unit_test(pubacks_leave_in_the_order_of_the_publishes),
         cmocka_unit_test(refused_publishes_are_told_in_5),
+        cmocka_unit_test(a_name_of_the_gateways_own_is_refused_as_such),
         cmocka_unit_test(what_nobody_knows_is_neither_acknowledged_nor_refused),
         cmocka_unit_test(reason_strings_stay_away_when_not_wanted),
         cmocka_unit_test(a_refusal_over_the_clients_maximum_loses_its_text),

@@ -472,7 +472,7 @@ static void what_expires_while_it_waits_for_an_id_expires(void **state)
 
 /* ---- Ends -------------------------------------------------------------------------------------- */
 
-static void a_connection_that_breaks_counts_a_failure_for_what_the_client_had(void **state)
+static void a_connection_that_breaks_counts_a_failure_for_the_record_it_was_at(void **state)
 {
     fixture f;
     (void)state;
@@ -510,7 +510,7 @@ static void an_orderly_disconnect_counts_none(void **state)
         client_gets(&f, r, "q/k", "v");
         assert_int_equal(rig_send(r, &packet, NULL, 0), WEIR_CLOSED);
         client_end(&f, r, false);
-        assert_int_equal(group_told(&f, "g").failed_times, reasons[i] < 0x80 ? 0 : 3);
+        assert_int_equal(group_told(&f, "g").failed_times, reasons[i] < 0x80 ? 0 : 1);
     }
     rig *r = client_open(&f, 5, "a", NULL, 0); /* nor does a gateway that is stopped */
     assert_int_equal(client_subscribe(&f, r, "$share/g/q/#", 1), 1);
@@ -518,6 +518,79 @@ static void an_orderly_disconnect_counts_none(void **state)
     assert_int_equal(weir_mqtt_session_stop(r->session, WEIR_MQTT_SHUTTING_DOWN, &r->out),
                      WEIR_CLOSED);
     client_end(&f, r, false);
+    assert_int_equal(group_told(&f, "g").failed_times, 1);
+    queue_end(&f);
+}
+
+/* Of all its shared subscriptions, whatever room the port has. */
+static void only_the_oldest_unanswered_record_of_a_connection_fails(void **state)
+{
+    (void)state;
+    for (size_t at = 0; at <= 4; at++) {
+        fixture f;
+        queue_begin(&f);
+        queue_open(&f);
+        weir_bytes topics[] = {WEIR_TEXT("q")};
+        const weir_group_options options = {
+            .model = WEIR_MODEL_QUEUE, .topics = topics, .topic_count = 1};
+        assert_int_equal(group_create_with(f.port, "h", &options), WEIR_OK);
+        publish_many(f.port, "q/k", 5);
+        rig *r = client_open(&f, 5, "a", NULL, 0);
+        assert_int_equal(client_subscribe(&f, r, "$share/g/q/#", 1), 1);
+        uint16_t first = client_gets(&f, r, "q/k", "v");
+        for (int i = 1; i < 5; i++) {
+            client_gets(&f, r, "q/k", "v");
+        }
+        assert_int_equal(client_subscribe(&f, r, "$share/h/q/#", 1), 1);
+        client_gets(&f, r, "q/k", "v");
+        client_puback(r, first, 0, NULL);
+        fates_become(&f, r, WEIR_FATE_ACCEPTED, 1);
+        refuse_at = at;
+        client_end(&f, r, false);
+        refuse_at = 0;
+        assert_int_equal(group_told(&f, "g").failed_times, 1);
+        assert_int_equal(group_told(&f, "h").failed_times, 0);
+        assert_int_equal(fates(&f, WEIR_FATE_PENDING), 4);
+        queue_end(&f);
+    }
+}
+
+/* Reads until "bad" comes, and breaks then; else it answers. How many it answered. */
+static uint32_t reads_until_bad(fixture *f, uint32_t records)
+{
+    uint32_t answered = 0;
+    bool bad = false;
+    rig *r = client_open(f, 5, "a", NULL, 0);
+    assert_int_equal(client_subscribe(f, r, "$share/g/q/#", 1), 1);
+    while (!bad && answered < records) {
+        weir_mqtt_packet packet;
+        client_read(f, r, WEIR_MQTT_PUBLISH, &packet);
+        bad = weir_bytes_equal(packet.publish.payload, WEIR_TEXT("bad"));
+        if (!bad) {
+            client_puback(r, packet.publish.id, 0, NULL);
+            answered++;
+        }
+    }
+    client_end(f, r, false);
+    return answered;
+}
+
+static void a_record_that_kills_its_clients_is_dropped_and_its_neighbours_are_accepted(void **state)
+{
+    fixture f;
+    uint32_t answered = 0;
+    (void)state;
+    queue_begin(&f);
+    queue_with(&f, (weir_group_options){.delivery_limit = 3});
+    publish_many(f.port, "q/k", 4);
+    publish_ok(f.port, "q/k", "bad");
+    publish_many(f.port, "q/k", 7);
+    for (int clients = 0; clients < 4; clients++) {
+        answered += reads_until_bad(&f, 11 - answered);
+    }
+    assert_int_equal(answered, 11);
+    assert_int_equal(fates(&f, WEIR_FATE_ACCEPTED), 11);
+    assert_int_equal(fates(&f, WEIR_FATE_DROPPED), 1);
     assert_int_equal(group_told(&f, "g").failed_times, 3);
     queue_end(&f);
 }
@@ -737,7 +810,10 @@ int main(void)
         cmocka_unit_test(a_puback_of_0x80_or_above_rejects_with_its_reason),
         cmocka_unit_test(what_is_too_large_for_the_client_is_rejected_once),
         cmocka_unit_test(what_expires_while_it_waits_for_an_id_expires),
-        cmocka_unit_test(a_connection_that_breaks_counts_a_failure_for_what_the_client_had),
+        cmocka_unit_test(a_connection_that_breaks_counts_a_failure_for_the_record_it_was_at),
+        cmocka_unit_test(only_the_oldest_unanswered_record_of_a_connection_fails),
+        cmocka_unit_test(
+            a_record_that_kills_its_clients_is_dropped_and_its_neighbours_are_accepted),
         cmocka_unit_test(an_orderly_disconnect_counts_none),
         cmocka_unit_test(what_was_acknowledged_before_the_end_is_accepted),
         cmocka_unit_test(after_unsubscribe_nothing_new_comes_and_what_came_is_still_answered),
