@@ -6,6 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* At most; a letter is told by its topic and two numbers. */
+static size_t line_bytes(const weir_fate_told *line)
+{
+    return WEIR_FATE_LINE_BYTES_MAX + line->reason.len + line->letter.topic.len + 32;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void fail(const char *why)
@@ -85,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     weir_fate_reader_begin(&reader, (weir_bytes){data, size});
     while (weir_fate_reader_next(&reader, &line) == WEIR_OK) {
         name(&to, &reader);
-        if (weir_buffer_reserve(&to.bytes, WEIR_FATE_LINE_BYTES_MAX + line.reason.len) != WEIR_OK) {
+        if (weir_buffer_reserve(&to.bytes, line_bytes(&line)) != WEIR_OK) {
             fail("no memory");
         }
         weir_fate_line_write(&to.writer, &line, &to.next[line.part], &to.bytes);

@@ -4,7 +4,7 @@
 
 enum { STEP_US = 200, OFTEN = 40 };
 
-static uint64_t stopped_ns;
+static _Atomic uint64_t stopped_ns;
 
 static uint64_t stopped_monotonic_ns(weir_env *env)
 {

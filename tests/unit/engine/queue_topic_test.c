@@ -231,7 +231,7 @@ static void disk_of_what_is_settled_is_freed(void **state)
     assert_int_equal(declare_queue(&l.f, "q", 1), WEIR_OK);
     int number = 0;
     life_fill(&l, "q", 100, 400, &number);
-    life_checkpoints(&l, 2);
+    life_checkpoints(&l, 1);
     life_segments(&l, 1, 6);
     unsigned before = life_files(&l, 1, 0, ".log");
     weir_member *member = join_group(l.f.port, "q", "m");

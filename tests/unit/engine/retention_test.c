@@ -379,7 +379,9 @@ static void a_segment_that_found_no_room_leaves_no_file(void **state)
     life_begin_on_such_a_disk(&l);
     declare(l.f.port, "t", WEIR_LEVEL_DISK);
     life_fill(&l, "t/a", 12, 1000, &number);
-    life_checkpoints(&l, 2); /* all of it is in segments */
+    life_checkpoints(&l, 1);
+    life_fill(&l, "t/a", 1, 1000, &number);
+    life_checkpoints(&l, 1); /* all of it is in segments */
     unsigned before = life_files(&l, 1, 0, "");
     no_room = true;
     static const uint8_t large[1000];
