@@ -155,7 +155,7 @@ static uint64_t journal_bytes(const weir_engine *engine)
 static bool makes_room(const weir_engine *engine)
 {
     return atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL &&
-           engine->save.keep_from < engine->checkpoint_units_at &&
+           engine->straight.keep_from < engine->checkpoint_units_at &&
            weir_journal_releases(engine->journal, engine->checkpoint_units_at);
 }
 

@@ -300,7 +300,7 @@ static void a_group_is_told_with_all_that_is_in_force(void **state)
     talk *t = talk_greeted();
     (void)state;
     info.fates[WEIR_FATE_ACCEPTED] = 4;
-    const weir_completion told = {.groups = {&info, 1}};
+    const weir_completion told = {.groups = {.groups = &info, .count = 1}};
     (void)talk_ask(t, "{\"cmd\":\"group\",\"id\":1,\"action\":\"info\",\"group\":\"g\"}");
     talk_complete(t, talk_last(t), WEIR_OK, &told);
     const char *said = talk_said(t);
