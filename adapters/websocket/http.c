@@ -368,7 +368,7 @@ static weir_err tunnel_make(weir_web_lane *lane, weir_web_tunnel **made)
 
 /* ---- Pages that tell of groups --------------------------------------------------------------- */
 
-/* The page is asked for now, with what the lane has of groups. */
+/* The request goes on: its page is made with what is known of groups by then. */
 static void request_go(weir_web_tunnel *tunnel)
 {
     if (tunnel->asking != NULL) {

@@ -452,13 +452,13 @@ weir_err weir_overflow_check(const weir_group_options *options, bool of_queue_to
 /* Whether the partition takes so many more, which come then. QUEUE_FULL. */
 weir_err weir_overflow_decide(weir_engine *engine, weir_partition *partition, uint64_t records,
                               uint64_t bytes);
-/* The partition has another chunk. */
 /* Bytes of what is not settled, by the means of batches and segments; -1: no memory, or no partition. */
 int64_t weir_overflow_bytes(const weir_group_part *part);
 /* Of a queue that has just refused: records whose own expiry is over expire now, and not when their turn
  * comes. A piece in a turn, from where the last one ended; what is on disk alone is read meanwhile.
  * True: some went. */
 bool weir_overflow_expire(weir_engine *engine, weir_partition *partition);
+/* The partition has another chunk. */
 void weir_overflow_appended(weir_engine *engine, weir_partition *partition,
                             const weir_chunk *chunk);
 void weir_overflow_altered(weir_engine *engine, weir_group *group); /* of a queue */

@@ -767,7 +767,7 @@ struct weir_engine {
 
     weir_straight straight;
     weir_flush flush;
-    bool flush_going; /* until half of what started it is written */
+    bool flush_going; /* until an eighth of what started it is written */
     bool flush_empty; /* this turn found nothing to write */
     weir_save save;
     weir_saving saving;

@@ -138,10 +138,10 @@ void weir_journal_begin(weir_journal *journal, int64_t engine_ms);
 uint8_t *weir_journal_entry_add(weir_journal *journal, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_journal_end(weir_journal *journal);
 
-/* Writes everything that waits, and syncs it when `sync`. Inline: done on return, unless a trailing sync
- * is under way. On a thread: returns at once, and poll tells. Calling it while a write is under way is harmless: what waits
- * goes with the next. Never between begin and end, and neither are poll and mark. Returns the state
- * as room() does. */
+/* Writes everything that waits, and syncs it when `sync`. Inline: done on return, unless a trailing
+ * sync is under way. On a thread: returns at once, and poll tells. Calling it while a write is under
+ * way is harmless: what waits goes with the next. Never between begin and end, and neither are poll
+ * and mark. Returns the state as room() does. */
 weir_err weir_journal_flush(weir_journal *journal, bool sync);
 /* Writes everything that waits, and has what is written synced on a lane while writing goes on: poll
  * tells. With such a sync under way it writes nothing, and the next one begins when that is over: so
