@@ -58,7 +58,8 @@ export function groupRowFill(row, group, chosen) {
   row.group = group;
   row.classList.toggle("chosen", chosen === group.group);
   write(name, group.group);
-  write(kind, `${group.model} · ${group.mode}`);
+  write(kind, `${group.model} · ${group.mode}${group.stands_still ? " · stands still" : ""}`);
+  kind.classList.toggle("bad", group.stands_still === true);
   write(members, `${group.members.length}${idle > 0 ? ` (${idle} idle)` : ""}`);
   write(lag, number.format(group.lag));
   write(oldest, age(group.lag_ms));
@@ -80,7 +81,7 @@ export function groupRowFill(row, group, chosen) {
 
 /* ---- The chosen one --------------------------------------------------------------------------- */
 
-const SHOWN = [["mode", "mode"], ["start", "start"], ["dead_letter", "dead letters go to"], ["lease_ms", "lease", "ms"],
+const SHOWN = [["mode", "mode"], ["start", "start"], ["removed", "when its place is removed"], ["dead_letter", "dead letters go to"], ["lease_ms", "lease", "ms"],
   ["delivery_limit", "delivery limit"], ["retry_delay_ms", "retry after", "ms"], ["session_ms", "session", "ms"],
   ["generation", "generation"], ["rebalances", "rebalances"], ["leased_times", "times leased"],
   ["failed_times", "times failed"], ["late_refused", "late answers refused"]];
@@ -123,5 +124,6 @@ export function groupTextOf(group) {
 export function groupCommandsOf(group, quoted) {
   const info = isQueueTopic(group) ? `weir queue info ${quoted(group.group)}` : `weir group info ${quoted(group.group)}`;
   const dead = isQueueTopic(group) && group.fates["dead-lettered"] > 0 ? `weir queue dead ls ${quoted(group.group)}` : null;
-  return [info, dead ?? `weir group join ${quoted(group.group)}`];
+  const still = group.stands_still ? `weir group reset ${quoted(group.group)} --to beginning` : null;
+  return [info, still ?? dead ?? `weir group join ${quoted(group.group)}`];
 }

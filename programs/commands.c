@@ -486,7 +486,8 @@ static const weir_command commands[] = {
      "NAME",
      "move a group to another place",
      "Everything from there on is handed out anew. The group must have no members. Shows each partition "
-     "before and after; with --dry-run that is all.",
+     "before and after; with --dry-run that is all. Offsets are counted: of a compacted topic, or of what a "
+     "filter leaves out, the numbers are the most that it can be.",
      "weir group reset billing --to beginning --dry-run\n"
      "weir group reset billing --topic orders --partition 0 --to -100\n",
      1,
@@ -518,7 +519,7 @@ static const weir_command commands[] = {
      "weir group join jobs\n",
      1,
      1,
-     {queue_create_options, group_settings_options, client_options},
+     {queue_create_options, group_settings_options, topic_settings_options, client_options},
      weir_run_queue_create},
     {"queue ls",
      "",
@@ -658,7 +659,8 @@ static const weir_command commands[] = {
      "--accept-loss it copies journal and checkpoints into a folder repair-TIME of the data directory "
      "first, and then cuts the journal behind the last good unit, so that `weir serve` starts as usual. "
      "A file that can be restored from a backup is better: then nothing is lost. When the journal is "
-     "sound, .heads files that are damaged or missing are made again from their .log.",
+     "sound, .heads files that are damaged or missing are made again from their .log, with or without "
+     "--accept-loss; the data directory is opened for that as at a start: the recovery epoch rises.",
      "weir log repair --data ./var/data\nweir log repair --data ./var/data --accept-loss\n",
      0,
      0,

@@ -25,7 +25,7 @@ typedef enum weir_exit {
 #undef WEIR_EXIT_ENUM
 } weir_exit;
 
-enum { WEIR_COMMAND_OPTION_LISTS = 3 };
+enum { WEIR_COMMAND_OPTION_LISTS = 4 };
 
 typedef struct weir_command {
     const char *name;        /* "topic create": one word or two */

@@ -160,6 +160,33 @@ bool weir_group_words_read(const weir_arguments *arguments, weir_group_words *wo
     return true;
 }
 
+bool weir_group_words_fit(const weir_group_words *words, const char *group, weir_model model)
+{
+    size_t count;
+    const weir_group_options *options = &words->options;
+    const weir_group_setting *rows = weir_group_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        if ((rows[i].models & (unsigned)model) == 0 &&
+            weir_group_setting_get(options, &rows[i]) != 0) {
+            char flag[WEIR_GROUP_FLAG_MAX];
+            weir_group_flag_of(&rows[i], flag);
+            weir_say("--%s is for queue groups, and %s is to be a stream group", flag, group);
+            return false;
+        }
+    }
+    if (model == WEIR_MODEL_QUEUE && options->mode == WEIR_MODE_CLIENT_COMMIT) {
+        weir_say("--mode client-commit is for stream groups: a queue group is at-least-once or "
+                 "at-most-once");
+        return false;
+    }
+    if (model == WEIR_MODEL_QUEUE && options->removed != WEIR_PLACE_DEFAULT) {
+        weir_say("--removed is for stream groups: what was removed has expired in a queue group, "
+                 "which goes on with what is left");
+        return false;
+    }
+    return true;
+}
+
 /* ---- Answers ----------------------------------------------------------------------------------
  */
 
@@ -202,6 +229,10 @@ weir_exit weir_run_group_create(const weir_arguments *arguments)
     weir_client *client = NULL;
     weir_exit code = WEIR_EXIT_USAGE;
     if (!weir_group_words_read(arguments, &words)) {
+        return code;
+    }
+    if (words.options.model != WEIR_MODEL_DEFAULT && /* else it is as a group that is there */
+        !weir_group_words_fit(&words, arguments->operands[0], words.options.model)) {
         return code;
     }
     if (words.options.topic_count == 0 && words.options.filter.ptr == NULL) {
@@ -263,6 +294,22 @@ weir_exit weir_run_group_delete(const weir_arguments *arguments)
 /* ---- What is shown ----------------------------------------------------------------------------
  */
 
+/* What helps those that stand still. */
+static void still_say(const weir_client_groups *groups)
+{
+    for (uint32_t i = 0; i < groups->count; i++) {
+        const weir_group_info *group = &groups->groups[i];
+        char name[WEIR_GROUP_BYTES_MAX + 1];
+        char text[WEIR_GROUP_STILL_MAX];
+        if (group->stands_still > 0) {
+            snprintf(name, sizeof(name), "%.*s", (int)group->name.len,
+                     (const char *)group->name.ptr);
+            weir_group_still_put(text, name);
+            weir_say("%s", text);
+        }
+    }
+}
+
 /* Lists the groups, or the one that the operand names. */
 static weir_exit list(const weir_arguments *arguments,
                       void (*print)(const weir_client_groups *groups, weir_output output))
@@ -280,6 +327,9 @@ static weir_exit list(const weir_arguments *arguments,
                         : weir_client_outcome(client, err, WEIR_SUBJECT_OTHER, "groups");
     if (err == WEIR_OK) {
         print(&groups, output);
+        if (weir_may_talk(arguments)) {
+            still_say(&groups);
+        }
     }
     weir_client_groups_free(&groups);
     weir_client_close(client);

@@ -18,6 +18,10 @@ typedef struct weir_group_words {
  * not given is 0. False, with the sentence printed, when one does not fit. */
 bool weir_group_words_read(const weir_arguments *arguments, weir_group_words *words);
 
+/* Whether all of it is for groups of this model, so that a mistake is one of the command line. False:
+ * the sentence is printed. */
+bool weir_group_words_fit(const weir_group_words *words, const char *group, weir_model model);
+
 /* The flag of a setting: "lease_ms" is lease-ms. */
 enum { WEIR_GROUP_FLAG_MAX = 64 };
 void weir_group_flag_of(const weir_group_setting *setting, char flag[WEIR_GROUP_FLAG_MAX]);
@@ -55,6 +59,10 @@ void weir_groups_print(const weir_client_groups *groups, weir_output output);
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output);
 /* `queue`: it is that of a queue, which is told by this name. */
 void weir_group_info_print(const weir_group_info *group, bool queue, weir_output output);
+
+/* What is told of a group that stands still, and what helps. */
+enum { WEIR_GROUP_STILL_MAX = 2 * WEIR_GROUP_BYTES_MAX + 256 };
+void weir_group_still_put(char text[WEIR_GROUP_STILL_MAX], const char *group);
 
 /* Visible records that are not settled, in all partitions; *age_ms is that of the oldest. */
 uint64_t weir_group_lag(const weir_group_info *group, int64_t *age_ms);

@@ -11,6 +11,8 @@ enum { NUMBER_MAX = 24, TEXT_MAX = 1200 };
 
 typedef char number_text[NUMBER_MAX];
 
+static const char STANDS_STILL[] = "stands still";
+
 static const char *number(number_text text, int64_t value)
 {
     snprintf(text, NUMBER_MAX, "%" PRId64, value);
@@ -62,6 +64,15 @@ uint64_t weir_group_lag(const weir_group_info *group, int64_t *age_ms)
     return lag;
 }
 
+void weir_group_still_put(char text[WEIR_GROUP_STILL_MAX], const char *group)
+{
+    snprintf(
+        text, WEIR_GROUP_STILL_MAX,
+        "%s stands still: retention removed what it would read next, and its removed is error: "
+        "`weir group reset %s --to beginning` goes on with what is left",
+        group, group);
+}
+
 /* Members of a stream that own nothing: there are more of them than partitions. */
 static uint32_t idle_count(const weir_group_info *group)
 {
@@ -74,9 +85,9 @@ static uint32_t idle_count(const weir_group_info *group)
 
 void weir_groups_print(const weir_client_groups *groups, weir_output output)
 {
-    static const char *const columns[] = {"group",    "model", "mode", "reads",
-                                          "members#", "idle#", "lag#", "lag_s#"};
-    weir_rows *rows = weir_rows_create(columns, 8);
+    static const char *const columns[] = {"group", "model", "mode",   "reads", "members#",
+                                          "idle#", "lag#",  "lag_s#", "state"};
+    weir_rows *rows = weir_rows_create(columns, 9);
     for (uint32_t i = 0; i < groups->count; i++) {
         const weir_group_info *group = &groups->groups[i];
         number_text numbers[4];
@@ -91,7 +102,8 @@ void weir_groups_print(const weir_client_groups *groups, weir_output output)
                                count(numbers[0], group->member_count),
                                count(numbers[1], idle_count(group)),
                                count(numbers[2], lag),
-                               seconds(numbers[3], age_ms)};
+                               seconds(numbers[3], age_ms),
+                               group->stands_still > 0 ? STANDS_STILL : NULL};
         weir_rows_add(rows, cells);
     }
     weir_rows_print(rows, output, stdout);
@@ -101,7 +113,7 @@ void weir_groups_print(const weir_client_groups *groups, weir_output output)
 /* ---- Partitions and members -------------------------------------------------------------------
  */
 
-/* `bytes`: in place of the owner, which queues do not have. */
+/* `bytes`: in place of the owner, which queues do not have; nor do they have a state. */
 static void lag_rows(weir_rows *rows, const weir_group_info *group, bool bytes)
 {
     for (uint32_t i = 0; i < group->partition_count; i++) {
@@ -122,16 +134,18 @@ static void lag_rows(weir_rows *rows, const weir_group_info *group, bool bytes)
                                count(numbers[6], part->delayed),
                                bytes && part->bytes >= 0 ? number(numbers[7], part->bytes)
                                : owned ? text_of(owner, group->members[part->owner].name)
-                                       : NULL};
+                                       : NULL,
+                               part->stands_still ? STANDS_STILL : NULL};
         weir_rows_add(rows, cells);
     }
 }
 
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output)
 {
-    static const char *const columns[] = {"group", "topic",  "partition#", "committed#", "end#",
-                                          "lag#",  "lag_s#", "leased#",    "delayed#",   "owner"};
-    weir_rows *rows = weir_rows_create(columns, 10);
+    static const char *const columns[] = {"group",    "topic", "partition#", "committed#",
+                                          "end#",     "lag#",  "lag_s#",     "leased#",
+                                          "delayed#", "owner", "state"};
+    weir_rows *rows = weir_rows_create(columns, 11);
     for (uint32_t i = 0; i < groups->count; i++) {
         lag_rows(rows, &groups->groups[i], false);
     }
@@ -343,6 +357,11 @@ static void json_number(const char *name, int64_t value)
     printf(",\"%s\":%" PRId64, name, value);
 }
 
+static void json_flag(const char *name, bool value)
+{
+    printf(",\"%s\":%s", name, value ? "true" : "false");
+}
+
 static void json_fates(const uint64_t fates[WEIR_FATE_COUNT])
 {
     fputs(",\"fates\":{", stdout);
@@ -380,7 +399,7 @@ static void json_options(const weir_group_options *options)
         if (word != NULL) {
             json_text(settings[i].name, weir_bytes_of(word));
         } else if (is_yes_or_no(&settings[i])) {
-            printf(",\"%s\":%s", settings[i].name, value == 1 ? "true" : "false");
+            json_flag(settings[i].name, value == 1);
         } else {
             json_number(settings[i].name, value);
         }
@@ -405,6 +424,9 @@ static void json_partition(const weir_group_info *group, const weir_group_partit
         json_number("bytes", part->bytes);
     }
     json_text("owner", owned ? group->members[part->owner].name : WEIR_BYTES_NULL);
+    if (group->options.model == WEIR_MODEL_STREAM) {
+        json_flag("stands_still", part->stands_still);
+    }
     json_text("metadata", part->metadata);
     json_fates(part->fates);
     fputc('}', stdout);
@@ -435,6 +457,9 @@ static void info_json(const weir_group_info *group)
     json_number("failed_times", (int64_t)group->failed_times);
     json_number("late_refused", (int64_t)group->late_refused);
     json_number("rebalances", (int64_t)group->rebalances);
+    if (group->options.model == WEIR_MODEL_STREAM) {
+        json_flag("stands_still", group->stands_still > 0);
+    }
     json_fates(group->fates);
     fputs(",\"partitions\":[", stdout);
     for (uint32_t i = 0; i < group->partition_count; i++) {

@@ -28,6 +28,7 @@ typedef struct problem {
     const weir_group_options *asked; /* NULL: nothing was asked of it */
     weir_group_doing doing;
     const weir_group_info *info; /* the group as it is; NULL: there is none */
+    bool usage;                  /* the command line alone is wrong, whatever is there */
     text out;
 } problem;
 
@@ -95,6 +96,7 @@ static bool model_told(problem *own)
             weir_group_flag_of(&rows[i], flag);
             add(&own->out, "--%s is for queue groups, and %s is a stream group%s", flag, own->group,
                 model_hint(own));
+            own->usage = own->info == NULL;
             return true;
         }
     }
@@ -103,6 +105,7 @@ static bool model_told(problem *own)
             "--mode client-commit is for stream groups, and %s is a queue group; a queue "
             "group is at-least-once or at-most-once",
             own->group);
+        own->usage = own->info == NULL;
         return true;
     }
     return false;
@@ -411,10 +414,9 @@ static bool told(problem *own, weir_err err)
         return true;
     }
     if (err == WEIR_OFFSET_OUT_OF_RANGE && own->doing == WEIR_GROUP_JOINS) {
-        add(&own->out,
-            "%s stands still: retention removed what it would read next, and its removed is error: "
-            "`weir group reset %s --to beginning` goes on with what is left",
-            own->group, own->group);
+        char still[WEIR_GROUP_STILL_MAX];
+        weir_group_still_put(still, own->group);
+        add(&own->out, "%s", still);
         return true;
     }
     if (err == WEIR_DISK_FULL) {
@@ -500,7 +502,7 @@ weir_exit weir_group_refused(weir_client *client, weir_err err, const char *grou
         weir_group_say(err, group, sentence);
     }
     weir_client_groups_free(&groups);
-    return weir_exit_of(err);
+    return own.usage ? WEIR_EXIT_USAGE : weir_exit_of(err);
 }
 
 bool weir_queue_possible(weir_client *client, const char *name, const weir_group_options *asked,

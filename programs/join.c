@@ -579,6 +579,8 @@ weir_exit weir_run_group_join(const weir_arguments *arguments)
     joining own;
     weir_exit code = WEIR_EXIT_USAGE;
     if (!joining_read(arguments, &own) || !weir_group_words_read(arguments, &words) ||
+        (words.options.model == WEIR_MODEL_QUEUE &&
+         !weir_group_words_fit(&words, own.group, WEIR_MODEL_QUEUE)) ||
         !weir_connect(arguments, &own.client, &code)) {
         return code;
     }

@@ -138,7 +138,8 @@ weir_exit weir_run_queue_create(const weir_arguments *arguments)
         return code;
     }
     if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
-        !weir_group_words_read(arguments, &words)) {
+        !weir_topic_settings_read(arguments, &topic) || !weir_group_words_read(arguments, &words) ||
+        !weir_group_words_fit(&words, arguments->operands[0], WEIR_MODEL_QUEUE)) {
         return code;
     }
     if (weir_bytes_equal(words.options.dead_letter, weir_bytes_of(arguments->operands[0]))) {

@@ -49,9 +49,7 @@ static bool setting_read(const weir_topic_setting *setting, const char *text, in
            (*value != 0 || setting->least <= 0);
 }
 
-/* --cleanup and the settings; what is not given is 0. False, with the sentence printed, when one
- * does not fit. */
-static bool settings_read(const weir_arguments *arguments, weir_topic_options *options)
+bool weir_topic_settings_read(const weir_arguments *arguments, weir_topic_options *options)
 {
     size_t count;
     const weir_topic_setting *rows = weir_topic_settings(&count);
@@ -204,7 +202,7 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     if (!weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 1, &partitions) ||
         !weir_arguments_number(arguments, "partition-levels", 0, LEVELS_MAX, 0, &levels) ||
         !level_read(arguments, WEIR_LEVEL_DISK, &options.level) ||
-        !kind_read(arguments, &options.kind) || !settings_read(arguments, &options)) {
+        !kind_read(arguments, &options.kind) || !weir_topic_settings_read(arguments, &options)) {
         return WEIR_EXIT_USAGE;
     }
     options.partitions = (uint32_t)partitions;
@@ -233,7 +231,7 @@ weir_exit weir_run_topic_set(const weir_arguments *arguments)
     weir_err err;
     if (!level_read(arguments, WEIR_LEVEL_DEFAULT, &change.level) ||
         !weir_arguments_number(arguments, "partitions", 1, PARTITIONS_MAX, 0, &partitions) ||
-        !settings_read(arguments, &change)) {
+        !weir_topic_settings_read(arguments, &change)) {
         return WEIR_EXIT_USAGE;
     }
     change.partitions = (uint32_t)partitions;

@@ -505,7 +505,7 @@ class Groups(cli_test.Case):
             ([*member, "--model", "stream"], REFUSED, "its model is queue, not stream"),
             (["group", "create", "billing", "--topic", "orders", "--lease-ms", "500"], REFUSED,
              "billing is a stream group"),
-            (["group", "create", "g", "--topic", "orders", "--lease-ms", "500"], REFUSED, "told --model queue"),
+            (["group", "create", "g", "--topic", "orders", "--lease-ms", "500"], USAGE, "told --model queue"),
             (["group", "create", "g", "--topic", "jobs"], REFUSED, "weir group join jobs"),
             (["group", "create", "g", "--topic", "orders", "--dead-letter", "none"], NOT_FOUND, "topic create none"),
             (["group", "create", "g", "--topic", "orders", "--topic", "orders"], REFUSED, "twice"),
@@ -639,6 +639,25 @@ class Groups(cli_test.Case):
             self.assertIn("this member is out: the group was deleted", err)
             self.assertEqual(member.returncode, ERROR)
 
+    def test_a_group_that_stands_still_is_shown_with_what_helps(self):
+        self.orders(3)
+        self.weir("group", "create", "bills", "--topic", "orders", "--removed", "error")
+        self.assertEqual([row["state"] for row in json.loads(self.weir("group", "ls", "--json")[0])], [None])
+        self.assertIs(self.info("bills")["stands_still"], False)
+        self.client("topic", "trim", "orders", "--before", "2")
+        for verb in (["ls"], ["lag"], ["info", "bills"]):
+            out, err = self.weir("group", *verb)
+            self.assertIn("stands still", out)
+            self.assertIn("`weir group reset bills --to beginning` goes on with what is left", err)
+        for verb in ("ls", "lag"):
+            self.assertEqual([row["state"] for row in json.loads(self.weir("group", verb, "--json")[0])], ["stands still"])
+        told = self.info("bills")
+        self.assertEqual((told["stands_still"], told["partitions"][0]["stands_still"]), (True, True))
+        self.weir("group", "reset", "bills", "--to", "beginning")
+        out, err = self.weir("group", "info", "bills")
+        self.assertNotIn("stands still", out + err)
+        self.assertEqual(self.weir("group", "join", "bills", "-C", "1")[0], "2\n")
+
     def test_groups_are_made_changed_listed_and_deleted(self):
         self.orders(1)
         self.weir("group", "create", "billing", "--topic", "orders")
@@ -655,6 +674,29 @@ class Groups(cli_test.Case):
         self.weir("group", "delete", "billing", code=REFUSED)
         self.weir("group", "delete", "billing", "--force")
         self.assertEqual(self.weir("group", "ls", "--json")[0].strip(), "[]")
+
+    def test_settings_of_the_other_model_are_mistakes_of_the_command_line(self):
+        for arguments, words in (
+            (["group", "create", "g", "--topic", "orders", "--model", "stream", "--lease-ms", "5000"],
+             "--lease-ms is for queue groups"),
+            (["group", "create", "g", "--topic", "orders", "--model", "stream", "--key-ordered", "yes"], "--key-ordered"),
+            (["group", "create", "g", "--topic", "orders", "--model", "queue", "--mode", "client-commit"], "stream groups"),
+            (["group", "create", "g", "--topic", "orders", "--model", "queue", "--removed", "end"], "--removed is for stream"),
+            (["group", "join", "g", "--topic", "orders", "--model", "queue", "--removed", "end"], "--removed is for stream"),
+            (["queue", "create", "jobs", "--mode", "client-commit"], "is for stream groups"),
+        ):
+            self.assertIn(words, super().weir(*arguments, "--data", os.path.join(self.folder, "nobody"), code=USAGE)[1])
+
+    def test_a_queue_is_made_with_the_storage_that_is_asked_for(self):
+        self.weir("queue", "create", "jobs", "--segment-bytes", "4096", "--retention-ms", "60000", "--lease-ms", "5000")
+        out, _ = self.client("topic", "describe", "jobs", "-o", "ndjson")
+        row = {line["setting"]: line["value"] for line in map(json.loads, out.splitlines())}
+        self.assertEqual((row["segment_bytes"], row["retention_ms"]), (4096, 60000), row)
+        self.assertEqual(self.info("jobs")["lease_ms"], 5000)
+        self.weir("queue", "create", "jobs", "--segment-bytes", "4096")
+        self.assertIn("segment_bytes 4096 (asked: 8192)",
+                      self.weir("queue", "create", "jobs", "--segment-bytes", "8192", code=REFUSED)[1])
+        self.assertIn("--segment-bytes takes", super().weir("queue", "create", "more", "--segment-bytes", "1", code=USAGE)[1])
 
     def test_numbers_that_cannot_be_are_told_with_those_that_can(self):
         _, err = self.weir("queue", "create", "jobs", "--max-records", "0", code=USAGE)

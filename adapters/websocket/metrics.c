@@ -181,6 +181,11 @@ static uint64_t members_of(const weir_group_info *group)
     return group->member_count;
 }
 
+static uint64_t stands_still_of(const weir_group_info *group)
+{
+    return group->stands_still;
+}
+
 static uint64_t failures_of(const weir_group_info *group)
 {
     return group->failed_times;
@@ -195,6 +200,9 @@ static const group_family group_families[] = {
     {"weir_consumer_group_leased_records", "gauge", "Records of a queue group with members now.",
      leased_of},
     {"weir_consumer_group_members", "gauge", "Members of a group that are there.", members_of},
+    {"weir_consumer_group_stands_still", "gauge",
+     "Partitions of a stream group that wait for weir group reset: what it would read was removed.",
+     stands_still_of},
     {"weir_consumer_group_failures_total", "counter",
      "Failures of a queue group's records under leases.", failures_of},
 };

@@ -210,6 +210,7 @@ static void partition_take(piece *memory, const weir_v1_node *node, weir_group_p
     if (weir_v1_node_member(node, "owner") != NULL) {
         partition->owner = (int32_t)weir_client_integer(node, "owner");
     }
+    weir_v1_node_boolean(weir_v1_node_member(node, "stands_still"), &partition->stands_still);
     fates_take(weir_v1_node_member(node, "fates"), partition->fates);
 }
 
@@ -304,6 +305,7 @@ static void group_take(piece *memory, const weir_v1_node *node, weir_group_info 
     for (uint32_t i = 0; i < told.partition_count; i++) {
         partition_take(memory, weir_v1_node_at(partitions, i),
                        told.partitions == NULL ? NULL : &told.partitions[i]);
+        told.stands_still += told.partitions != NULL && told.partitions[i].stands_still ? 1 : 0;
     }
     for (uint32_t i = 0; i < told.member_count; i++) {
         member_take(memory, weir_v1_node_at(members, i),

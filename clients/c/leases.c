@@ -303,9 +303,10 @@ weir_err weir_client_settle_ranges(weir_client *client, uint64_t member, const w
     }
     return answer.refused == 0
                ? WEIR_OK
-               : weir_client_fail(client, WEIR_LEASE_LOST,
-                                  "Some leases were over: those records may be with another member "
-                                  "now. Settle sooner, or renew.");
+               : weir_client_fail(
+                     client, WEIR_LEASE_LOST,
+                     "Some leases were over, or these records are settled already: they "
+                     "may be with another member now. Settle each once, sooner, or renew.");
 }
 
 void weir_client_lease_state_fini(weir_client_lease_state *state)

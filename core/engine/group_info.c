@@ -189,6 +189,7 @@ static void fill_group(filling *to, const weir_group *group)
         for (int fate = 0; fate < WEIR_FATE_COUNT; fate++) {
             info->fates[fate] += info->partitions[i].fates[fate];
         }
+        info->stands_still += info->partitions[i].stands_still ? 1 : 0;
         info->leased_times += part->leased_times;
         info->failed_times += part->failed_times;
     }
@@ -278,6 +279,7 @@ static void fill_sums(filling *to, const weir_group *group)
         filling alone = {.engine = to->engine, .partitions = &one, .short_of_words = true};
         fill_partition(&alone, group->parts[i], -1);
         sum_add(sum, &one);
+        info->stands_still += one.stands_still ? 1 : 0;
     }
     memcpy(info->fates, times.fates, sizeof(info->fates));
     info->fates[WEIR_FATE_PENDING] = sum->fates[WEIR_FATE_PENDING];

@@ -267,6 +267,17 @@ static weir_err ranges_few(answering *a)
     return err == WEIR_LIMIT ? err : WEIR_OK;
 }
 
+/* All of it has an end: somebody settled it, or it was removed. */
+static bool range_ended(const weir_group_part *part, const weir_settle_range *range)
+{
+    weir_settlement_run run;
+    if (part == NULL || part->partition == NULL || range->first < part->start ||
+        range->last >= weir_settlement_fresh(part->settlement)) {
+        return false;
+    }
+    return !weir_settlement_next(part->settlement, range->first, &run) || run.first > range->last;
+}
+
 static weir_err one_range(answering *a, const weir_settle_range *range)
 {
     weir_group_part *part = part_of(a, range);
@@ -282,6 +293,7 @@ static weir_err one_range(answering *a, const weir_settle_range *range)
                                                  : settle_range(a, part, range, &good);
     }
     a->settled->refused += records > good ? records - good : 0;
+    a->settled->ended += good == 0 && range_ended(part, range) ? records : 0;
     return err;
 }
 

@@ -586,6 +586,7 @@ void weir_stream_part_info(const weir_group_part *part, weir_group_partition *in
     int64_t end = part->partition != NULL ? part->partition->visible_offset : place;
     info->committed = part->committed;
     info->handed = part->handed;
+    info->stands_still = part->lost && part->group->options.removed == WEIR_PLACE_ERROR;
     info->lag = end > place ? (uint64_t)(end - place) : 0;
     for (uint32_t i = 0; part->passes != NULL && i < part->passes->count; i++) {
         const weir_pass *pass = &part->passes->items[i];

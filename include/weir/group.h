@@ -234,17 +234,18 @@ enum { WEIR_STORY_LINES_MAX = WEIR_FIXED_story_lines };
 typedef struct weir_group_partition {
     weir_bytes topic;
     uint32_t partition;
-    int64_t start;       /* where the group began */
-    int64_t committed;   /* stream: the next offset to read. queue: everything below is settled */
-    int64_t handed;      /* behind the last one that was handed out */
-    int64_t end;         /* high watermark */
-    uint64_t lag;        /* visible records that are not settled */
-    int64_t lag_ms;      /* age of the oldest of them; 0: none */
-    uint64_t leased;     /* queue: with members now */
-    uint64_t delayed;    /* queue: waiting for their time */
-    int64_t bytes;       /* queue: of what is not settled, as stored; -1: told of one group alone */
-    int32_t owner;       /* stream: index in members; -1: none */
-    weir_bytes metadata; /* of the last commit; null: none */
+    int64_t start;     /* where the group began */
+    int64_t committed; /* stream: the next offset to read. queue: everything below is settled */
+    int64_t handed;    /* behind the last one that was handed out */
+    int64_t end;       /* high watermark */
+    uint64_t lag;      /* visible records that are not settled */
+    int64_t lag_ms;    /* age of the oldest of them; 0: none */
+    uint64_t leased;   /* queue: with members now */
+    uint64_t delayed;  /* queue: waiting for their time */
+    int64_t bytes;     /* queue: of what is not settled, as stored; -1: told of one group alone */
+    int32_t owner;     /* stream: index in members; -1: none */
+    bool stands_still; /* stream: its place was removed, `removed` is error, nobody has reset it */
+    weir_bytes metadata;             /* of the last commit; null: none */
     uint64_t fates[WEIR_FATE_COUNT]; /* PENDING: those of [start, end) without an end: all add up */
 } weir_group_partition;
 
@@ -270,6 +271,7 @@ typedef struct weir_group_info {
     uint64_t failed_times;
     uint64_t late_refused; /* answers whose lease was over */
     uint64_t rebalances;
+    uint32_t stands_still; /* partitions that do: their owners are handed nothing */
 } weir_group_info;
 
 /* ---- Members --------------------------------------------------------------------------------- */
@@ -373,6 +375,7 @@ typedef struct weir_settle {
 typedef struct weir_settled {
     uint64_t records; /* that were settled */
     uint64_t refused; /* whose lease (or generation) was over: err is LEASE_LOST */
+    uint64_t ended;   /* queue: of the refused, those that had an end already */
     weir_level level; /* reached */
     int64_t lease_ms; /* renew */
 } weir_settled;

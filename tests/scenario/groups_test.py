@@ -282,7 +282,7 @@ def metrics_tell_of_groups_one_by_one_up_to_the_limit():
         gateway = scene.gateway("http.enabled=true", "http.port=0", "limits.metrics_groups_max=2")
         gateway.weir("queue", "create", "jobs", "--delivery-limit", "1")
         gateway.weir("topic", "create", "orders", "--partitions", "4")
-        gateway.weir("group", "create", 'a"b\\c', "--topic", "orders")
+        gateway.weir("group", "create", 'a"b\\c', "--topic", "orders", "--removed", "error")
         gateway.weir("pub", "jobs", "-l", stdin=b"0\n1\n2\n")
         gateway.weir("pub", "orders", "-l", stdin=b"0\n1\n2\n3\n")
         gateway.weir("group", "join", "jobs", "-C", "1")
@@ -296,6 +296,10 @@ def metrics_tell_of_groups_one_by_one_up_to_the_limit():
         assert told['weir_consumer_group_lag_records{group="a\\"b\\\\c"}'] == 4
         assert told['weir_consumer_group_lag_seconds{group="a\\"b\\\\c"}'] > 0
         assert told["weir_consumer_groups_left_out"] == 0
+        assert told['weir_consumer_group_stands_still{group="a\\"b\\\\c"}'] == 0
+        for partition in range(4):
+            gateway.weir("topic", "trim", "orders", "--partition", str(partition), "--before", "end")
+        assert metrics_of(gateway)['weir_consumer_group_stands_still{group="a\\"b\\\\c"}'] > 0
         gateway.weir("group", "create", "third", "--topic", "orders")
         told = metrics_of(gateway)
         assert told["weir_consumer_groups_left_out"] == 1 and told["weir_groups"] == 3, told

@@ -359,7 +359,7 @@ static bool reads_as_asked(const mqtt_share *share, const weir_group_options *op
     return options->topic_count == 1 && weir_bytes_equal(topic_of(filter), options->topics[0]);
 }
 
-/* A few lines a second: a client that tries for ever does not fill the disk. */
+/* Four lines a second at most: a client that tries for ever does not fill the disk. */
 static void refusal_log(weir_mqtt_session *session, const mqtt_share *share, uint8_t code,
                         const char *why)
 {

@@ -187,6 +187,7 @@ weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, we
         return WEIR_NO_MEMORY;
     }
     op->offset = fetch->offset;
+    op->partition = fetch->partition;
     op->own_topic = fetch->topic.len >= 2 && memcmp(fetch->topic.ptr, "__", 2) == 0;
     op->bytes_max = fetch->bytes_max;
     session->fetch_bytes += op->bytes_max;
@@ -547,6 +548,7 @@ static weir_err topic_run(weir_v1_session *session, topic_action action,
         return WEIR_NO_MEMORY;
     }
     op->offset = request->by_time;
+    op->partition = (uint32_t)request->partition;
     weir_err err = topic_submit(session, action, request, op);
     if (err != WEIR_OK) {
         weir_v1_op_end(session, op);

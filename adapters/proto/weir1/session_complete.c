@@ -42,7 +42,7 @@ static void produced(weir_v1_session *session, const weir_v1_op *op,
                      const weir_completion *completion)
 {
     if (completion->err != WEIR_OK) {
-        weir_v1_reply_err(session, &op->call, completion->err);
+        weir_v1_reply_op_err(session, op, completion->err);
         return;
     }
     weir_v1_frame frame = {
@@ -129,7 +129,7 @@ static void fetch_failed(weir_v1_session *session, const weir_v1_op *op,
         (void)weir_v1_refuse(&reason, err, NULL, "%s", op->own_topic ? OWN_TOPIC_TEXT : QUEUE_TEXT);
         weir_v1_reply_error(session, &op->call, &reason);
     } else {
-        weir_v1_reply_err(session, &op->call, err);
+        weir_v1_reply_op_err(session, op, err);
     }
 }
 
@@ -307,7 +307,7 @@ static void topics(weir_v1_session *session, const weir_v1_op *op,
                    const weir_completion *completion)
 {
     if (completion->err != WEIR_OK) {
-        weir_v1_reply_err(session, &op->call, completion->err);
+        weir_v1_reply_op_err(session, op, completion->err);
     } else if (op->kind == WEIR_V1_OP_TOPICS) {
         topics_listed(session, op, completion);
     } else {

@@ -21,6 +21,7 @@ static weir_err submit_produce(weir_v1_session *session, const weir_v1_frame *fr
     if (op == NULL) {
         return WEIR_NO_MEMORY;
     }
+    op->partition = frame->partition;
     weir_err err =
         config->port_ops->produce_batch(config->port, frame->topic, frame->partition,
                                         frame->batches, config->user, weir_v1_op_token(op));

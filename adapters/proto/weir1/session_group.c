@@ -431,6 +431,12 @@ static void put_amount(weir_v1_writer *writer, const char *name, uint64_t value)
     weir_v1_write_unsigned(writer, value);
 }
 
+static void put_flag(weir_v1_writer *writer, const char *name, bool value)
+{
+    put_name(writer, name);
+    weir_v1_write_raw(writer, value ? "true" : "false");
+}
+
 /* Nothing when it is null. */
 static void put_text(weir_v1_writer *writer, const char *name, weir_bytes text)
 {
@@ -508,6 +514,7 @@ static void write_partition(weir_v1_writer *writer, const weir_group_partition *
         }
     } else {
         put_integer(writer, "owner", partition->owner);
+        put_flag(writer, "stands_still", partition->stands_still);
     }
     put_text(writer, "metadata", partition->metadata);
     put_fates(writer, partition->fates);
@@ -567,6 +574,9 @@ static void write_group(weir_v1_writer *writer, const weir_group_info *info)
     put_amount(writer, "failed_times", info->failed_times);
     put_amount(writer, "late_refused", info->late_refused);
     put_amount(writer, "rebalances", info->rebalances);
+    if (options->model == WEIR_MODEL_STREAM) {
+        put_flag(writer, "stands_still", info->stands_still > 0);
+    }
     weir_v1_write_raw(writer, "}");
 }
 
@@ -586,11 +596,20 @@ static void reads_put(char text[READS_MAX], const weir_group_options *options)
 }
 
 /* What is in force, when the completion tells. */
-static void exists_refuse(weir_v1_reason *reason, const weir_groups *groups)
+static void exists_refuse(weir_v1_reason *reason, const weir_groups *groups,
+                          const weir_v1_group_why *why)
 {
     char reads[READS_MAX];
+    char differs[WEIR_V1_WHY_MAX] = "";
     if (groups->count > 0 && groups->groups != NULL) {
         const weir_group_options *options = &groups->groups[0].options;
+        if (why != NULL) {
+            weir_v1_group_why_exists(why, options, differs);
+        }
+        if (differs[0] != '\0') {
+            weir_v1_refuse(reason, WEIR_EXISTS, "group", "%s", differs);
+            return;
+        }
         reads_put(reads, options);
         weir_v1_refuse(reason, WEIR_EXISTS, "group",
                        "It is a %s group, %s, of %s, or has other settings: see group info; "
@@ -608,7 +627,7 @@ void weir_v1_groups_told(weir_v1_session *session, const weir_v1_op *op,
         bool reset = op->offset != 0;
         (void)refuse(&reason, completion->err, reset, op->why);
         if (completion->err == WEIR_EXISTS && op->kind == WEIR_V1_OP_GROUP && !reset) {
-            exists_refuse(&reason, groups);
+            exists_refuse(&reason, groups, op->why);
         }
         weir_v1_reply_error(session, &op->call, &reason);
         return;

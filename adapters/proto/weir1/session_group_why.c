@@ -231,12 +231,116 @@ static void alter_not_found(weir_bytes name, const weir_group_options *change,
     }
 }
 
+/* ---- EXISTS ----------------------------------------------------------------------------------- */
+
+typedef struct differing {
+    char *text; /* of WEIR_V1_WHY_MAX bytes */
+    size_t len;
+    bool fixed; /* one of them never changes */
+} differing;
+
+static void differ(differing *all, const char *name, const char *is, const char *asked, bool fixed)
+{
+    size_t room = WEIR_V1_WHY_MAX - all->len;
+    int len = snprintf(all->text + all->len, room, "%s its %s is %s, not %s",
+                       all->len == 0 ? "The group is there, and" : ";", name, is, asked);
+    all->len += len < 0 ? 0 : (size_t)len < room ? (size_t)len : room - 1;
+    all->fixed |= fixed;
+}
+
+static const char *value_text(const weir_group_setting *row, int64_t value, char number[24])
+{
+    const char *word = weir_group_setting_word(row, value);
+    if (word != NULL) {
+        return word;
+    }
+    if (row->least == 1 && row->most == 2) {
+        return value == 1 ? "true" : "false";
+    }
+    snprintf(number, 24, "%lld", (long long)value);
+    return number;
+}
+
+static void settings_differ(differing *all, const weir_group_options *asked,
+                            const weir_group_options *is)
+{
+    size_t count;
+    const weir_group_setting *rows = weir_group_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t wanted = weir_group_setting_get(asked, &rows[i]);
+        int64_t there = weir_group_setting_get(is, &rows[i]);
+        char numbers[2][24];
+        if (wanted != 0 && wanted != there) {
+            differ(all, rows[i].name, value_text(&rows[i], there, numbers[0]),
+                   value_text(&rows[i], wanted, numbers[1]), false);
+        }
+    }
+}
+
+static void words_differ(differing *all, const weir_v1_group_why *why, const weir_group_options *is)
+{
+    const weir_group_options *asked = &why->asked;
+    if (asked->model != WEIR_MODEL_DEFAULT && asked->model != is->model) {
+        differ(all, "model", weir_model_name(is->model), weir_model_name(asked->model), true);
+    }
+    if (asked->start != WEIR_PLACE_DEFAULT && asked->start != is->start) {
+        differ(all, "start", weir_group_place_name(is->start), weir_group_place_name(asked->start),
+               true);
+    }
+    if (asked->mode != WEIR_MODE_DEFAULT && asked->mode != is->mode) {
+        differ(all, "mode", weir_mode_name(is->mode), weir_mode_name(asked->mode), false);
+    }
+    if (asked->removed != WEIR_PLACE_DEFAULT && asked->removed != is->removed) {
+        differ(all, "removed", weir_group_place_name(is->removed),
+               weir_group_place_name(asked->removed), false);
+    }
+    if (asked->dead_letter.ptr != NULL && !weir_bytes_equal(asked->dead_letter, is->dead_letter)) {
+        char names[2][WEIR_TOPIC_BYTES_MAX + 1];
+        snprintf(names[0], sizeof(names[0]), "%.*s", width(is->dead_letter),
+                 chars(is->dead_letter));
+        snprintf(names[1], sizeof(names[1]), "%.*s", width(asked->dead_letter),
+                 chars(asked->dead_letter));
+        differ(all, "dead_letter", is->dead_letter.len > 0 ? names[0] : "none", names[1], false);
+    }
+}
+
+void weir_v1_group_why_exists(const weir_v1_group_why *why, const weir_group_options *is,
+                              char text[WEIR_V1_WHY_MAX])
+{
+    differing all = {.text = text};
+    text[0] = '\0';
+    words_differ(&all, why, is);
+    settings_differ(&all, &why->asked, is);
+    if (all.len > 0) {
+        snprintf(text + all.len, WEIR_V1_WHY_MAX - all.len, "%s",
+                 all.fixed ? ": model, topics and start never change: take another name, or group "
+                             "delete this one first."
+                           : ": group alter changes it.");
+    }
+}
+
+/* Names are borrowed, and the answer comes later: only that of dead letters is kept. */
+static void asked_keep(weir_v1_group_why *why, const weir_group_options *options)
+{
+    weir_bytes dead = options->dead_letter;
+    why->asked = *options;
+    why->asked.topics = NULL;
+    why->asked.topic_count = 0;
+    why->asked.filter = WEIR_BYTES_NULL;
+    why->asked.dead_letter = WEIR_BYTES_NULL;
+    if (dead.ptr != NULL && dead.len <= sizeof(why->dead_letter)) {
+        memcpy(why->dead_letter, dead.ptr, dead.len);
+        why->asked.dead_letter = (weir_bytes){(const uint8_t *)why->dead_letter, dead.len};
+    }
+}
+
 /* ---- Both -------------------------------------------------------------------------------------- */
 
 weir_v1_group_why *weir_v1_group_why_create(const weir_group_options *options)
 {
     weir_v1_group_why *why = malloc(sizeof(*why));
     if (why != NULL) {
+        asked_keep(why, options);
         create_invalid(options, why->invalid);
         create_not_found(options, why->not_found);
     }

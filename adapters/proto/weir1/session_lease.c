@@ -509,13 +509,17 @@ static weir_err confirm_decode(const weir_v1_session *session, const weir_v1_nod
     return WEIR_OK;
 }
 
-static weir_err settle_refuse(weir_v1_reason *reason, weir_err err)
+static weir_err settle_refuse(weir_v1_reason *reason, weir_err err, const weir_settled *settled)
 {
     const char *text = weir_err_text(err);
     switch (err) {
     case WEIR_LEASE_LOST:
-        text = "Some leases were over, or the partition is another member's: those records may be "
-               "with another member now. Settle sooner, or renew.";
+        text =
+            settled->ended > 0 && settled->ended == settled->refused
+                ? "These records are settled already: by this member before, or, after its lease "
+                  "was over, by another. What became of them stays. Settle each once."
+                : "Some leases were over, or the partition is another member's: those records "
+                  "may be with another member now. Settle sooner, or renew.";
         break;
     case WEIR_INVALID:
         text = "Settle only what this member was handed; a commit goes no further than that.";
@@ -569,7 +573,7 @@ static weir_err settle_submit(weir_v1_session *session, const settle_request *re
                                             config->user, weir_v1_op_token(op));
     if (err != WEIR_OK) {
         weir_v1_op_end(session, op);
-        return err == WEIR_AGAIN ? err : settle_refuse(reason, err);
+        return err == WEIR_AGAIN ? err : settle_refuse(reason, err, &(weir_settled){0});
     }
     session->submitted = true;
     return WEIR_OK;
@@ -787,7 +791,7 @@ void weir_v1_settled(weir_v1_session *session, const weir_v1_op *op,
         }
         return;
     }
-    (void)settle_refuse(&reason, completion->err);
+    (void)settle_refuse(&reason, completion->err, &completion->settled);
     if (completion->err != WEIR_LEASE_LOST) {
         weir_v1_reply_error(session, &op->call, &reason);
         return;

@@ -70,6 +70,8 @@ typedef enum weir_v1_op_kind {
 
 /* What the errors of group create and alter mean, as far as what is asked tells. */
 typedef struct weir_v1_group_why {
+    weir_group_options asked; /* of create; of its names only dead_letter, which is below */
+    char dead_letter[WEIR_TOPIC_BYTES_MAX];
     char invalid[WEIR_V1_WHY_MAX];
     char not_found[WEIR_V1_WHY_MAX];
 } weir_v1_group_why;
@@ -91,7 +93,8 @@ typedef struct weir_v1_op {
     uint32_t bytes_max;            /* FETCH: of session->fetch_bytes */
     char *held_topic; /* FETCH: held, to be fetched again from here; NULL: it is in the port */
     uint32_t held_partition;
-    bool again; /* FETCH: in the port once more, after it was held */
+    uint32_t partition; /* FETCH, PRODUCE, TOPIC, PRODUCER_WHERE: asked for */
+    bool again;         /* FETCH: in the port once more, after it was held */
 } weir_v1_op;
 
 typedef struct weir_v1_result {
@@ -231,6 +234,8 @@ weir_v1_writer weir_v1_error_begin(weir_v1_session *session, const weir_v1_call 
                                    const weir_v1_reason *reason);
 /* The same with the sentence that fits the error. */
 void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_err err);
+/* The same of an operation that may have named a partition. */
+void weir_v1_reply_op_err(weir_v1_session *session, const weir_v1_op *op, weir_err err);
 /* Sends session->out, after what was gathered. */
 void weir_v1_emit(weir_v1_session *session, weir_v1_kind kind, uint64_t request);
 /* Where a large BINARY message is appended to, behind what is there; emit_end then says how many
@@ -338,6 +343,9 @@ void weir_v1_why_told(weir_v1_session *session, const weir_v1_op *op,
 
 /* The caller's to free; NULL: no memory. */
 weir_v1_group_why *weir_v1_group_why_create(const weir_group_options *options);
+/* In what the group that is there is not as was asked, and what helps; "": nothing of that is seen. */
+void weir_v1_group_why_exists(const weir_v1_group_why *why, const weir_group_options *is,
+                              char text[WEIR_V1_WHY_MAX]);
 weir_v1_group_why *weir_v1_group_why_alter(weir_bytes name, const weir_group_options *change);
 
 /* ---- session_member.c -------------------------------------------------------------------------

@@ -18,6 +18,7 @@ static weir_err where_submit(weir_v1_session *session, const weir_v1_node *comma
     err = err ? err : weir_v1_command_text(command, "topic", &topic, reason);
     err = err ? err
               : weir_v1_command_number(command, "partition", 0, UINT32_MAX, 0, &partition, reason);
+    op->partition = (uint32_t)partition;
     if (err == WEIR_OK) {
         err = config->port_ops->producer_where(config->port, producer, topic, (uint32_t)partition,
                                                config->user, weir_v1_op_token(op));
@@ -60,7 +61,7 @@ void weir_v1_producer_told(weir_v1_session *session, const weir_v1_op *op,
 {
     const weir_producer_info *info = &completion->producer;
     if (completion->err != WEIR_OK) {
-        weir_v1_reply_err(session, &op->call, completion->err);
+        weir_v1_reply_op_err(session, op, completion->err);
         return;
     }
     weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);

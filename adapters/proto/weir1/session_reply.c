@@ -294,3 +294,18 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
     weir_v1_write_raw(writer, ",\"time\":");
     weir_v1_write_integer(writer, published->timestamp_ms);
 }
+
+void weir_v1_reply_op_err(weir_v1_session *session, const weir_v1_op *op, weir_err err)
+{
+    if (err != WEIR_NOT_FOUND || op->partition == 0) { /* every topic has the first one */
+        weir_v1_reply_err(session, &op->call, err);
+        return;
+    }
+    weir_v1_reason reason;
+    weir_v1_refuse(
+        &reason, err, "partition",
+        "No partition %lu is there: the topic has fewer, which topic list tells, or is not "
+        "declared.",
+        (unsigned long)op->partition);
+    weir_v1_reply_error(session, &op->call, &reason);
+}

@@ -96,6 +96,31 @@ static void what_is_named_twice_counts_once(void **state)
     queue_end(&f);
 }
 
+static void what_is_settled_again_is_told_from_what_another_has(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
+    publish_many(f.port, "q/k", 4);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 3, &g), 3);
+    weir_settle accept = {.verb = WEIR_VERB_ACCEPT};
+    assert_int_equal(settle_with(&f, member, &g, 1, 2, accept).err, WEIR_OK);
+    weir_completion again = settle_with(&f, member, &g, 1, 2, accept);
+    assert_int_equal(again.err, WEIR_LEASE_LOST);
+    assert_int_equal(again.settled.refused, again.settled.ended);
+    assert_true(again.settled.ended > 0);
+    weir_settle_range fresh = {
+        .topic = WEIR_TEXT("q"), .first = 3, .last = 3, .lease = g.leases[0]};
+    weir_settle early = {
+        .verb = WEIR_VERB_ACCEPT, .ranges = &fresh, .range_count = 1, .epoch = g.epoch};
+    again = answer(&f, member, &early);
+    assert_int_equal(again.settled.refused, 1);
+    assert_int_equal(again.settled.ended, 0); /* nobody has had it yet */
+    queue_end(&f);
+}
+
 static void a_lease_that_is_over_gives_its_records_to_others(void **state)
 {
     fixture f;
@@ -114,6 +139,7 @@ static void a_lease_that_is_over_gives_its_records_to_others(void **state)
     weir_completion late = settle_with(&f, slow, &a, 0, 5, (weir_settle){.verb = WEIR_VERB_ACCEPT});
     assert_int_equal(late.err, WEIR_LEASE_LOST);
     assert_int_equal(late.settled.refused, 5);
+    assert_int_equal(late.settled.ended, 0); /* another has them */
     assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 0);
     assert_int_equal(settle_all(&f, other, &b, WEIR_VERB_ACCEPT), WEIR_OK);
     assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 5);
@@ -654,6 +680,7 @@ int main(void)
         cmocka_unit_test(records_that_were_there_before_the_group_are_given_out),
         cmocka_unit_test(a_second_answer_is_too_late),
         cmocka_unit_test(what_is_named_twice_counts_once),
+        cmocka_unit_test(what_is_settled_again_is_told_from_what_another_has),
         cmocka_unit_test(a_lease_that_is_over_gives_its_records_to_others),
         cmocka_unit_test(a_lease_that_is_renewed_goes_on),
         cmocka_unit_test(ranges_over_each_other_renew_each_record_once),

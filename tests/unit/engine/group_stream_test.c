@@ -1000,6 +1000,15 @@ static void begin_removed(weir_group_place removed)
     publish_values("t", 0, 6);
 }
 
+/* In the group's own words and in those of its partition. */
+static void stands_still(uint32_t partitions)
+{
+    weir_completion done = group_of(g.b.port, "g");
+    assert_int_equal(done.groups.groups[0].stands_still, partitions);
+    assert_int_equal(done.groups.groups[0].partitions[0].stands_still, partitions > 0);
+    weir_completion_drop(&done);
+}
+
 static void a_removed_place_goes_to_the_earliest_left(void **state)
 {
     joined_member a;
@@ -1046,7 +1055,9 @@ static void a_removed_place_is_an_error_until_a_reset(void **state)
     (void)state;
     begin_removed(WEIR_PLACE_ERROR);
     assert_int_equal(topic_trim(g.b.port, "t", 3), WEIR_OK);
+    stands_still(1);
     group_kill(&g);
+    stands_still(1);
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);
     member_take_send(&a, 1, 1000);
@@ -1055,6 +1066,7 @@ static void a_removed_place_is_an_error_until_a_reset(void **state)
     assert_int_equal(group_reset(g.b.port, &reset), WEIR_EXISTS);
     member_leave(&a, true);
     assert_int_equal(group_reset(g.b.port, &reset), WEIR_OK);
+    stands_still(0);
     member_join(&a, &g.b, "g", "a");
     member_assigned(&a);
     member_takes(&a, 1, "0:3=3 ");
@@ -1074,7 +1086,9 @@ static void a_removed_place_is_an_error_until_the_group_is_altered(void **state)
     member_assigned(&a);
     member_take_send(&a, 1, 1000);
     assert_int_equal(member_taken(&a, text, sizeof(text)), WEIR_OFFSET_OUT_OF_RANGE);
+    stands_still(1);
     assert_int_equal(group_alter(g.b.port, "g", &change), WEIR_OK);
+    stands_still(0);
     member_takes(&a, 1, "0:3=3 ");
     group_end(&g);
 }

@@ -319,6 +319,16 @@ static void a_group_is_told_with_all_that_is_in_force(void **state)
     said = talk_said(t);
     assert_has(said, "\"code\":\"exists\"");
     assert_has(said, "a queue group, at-least-once, of t,");
+    (void)talk_ask(t, "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\",\"topic\":\"t\","
+                      "\"lease_ms\":5000,\"mode\":\"at-most-once\",\"dead_letter\":\"d\"}");
+    talk_complete(t, talk_last(t), WEIR_EXISTS, &told);
+    assert_has(talk_said(t),
+               "its mode is at-least-once, not at-most-once; its dead_letter is none, not d; its "
+               "lease_ms is 100, not 5000: group alter changes it.");
+    (void)talk_ask(t, "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\",\"topic\":\"t\","
+                      "\"model\":\"stream\"}");
+    talk_complete(t, talk_last(t), WEIR_EXISTS, &told);
+    assert_has(talk_said(t), "its model is queue, not stream: model, topics and start never");
     talk_free(t);
 }
 
@@ -517,7 +527,12 @@ static void what_was_too_late_is_told_beside_what_was_settled(void **state)
     talk_complete(t, talk_last(t), WEIR_LEASE_LOST, &late);
     const char *said = talk_said(t);
     assert_has(said, "{\"id\":4,\"error\":{\"code\":\"lease-lost\",\"text\":\"");
+    assert_has(said, "may be with another member now");
     assert_has(said, "\"settled\":1,\"refused\":2,\"level\":\"disk\"}");
+    const weir_completion again = {.settled = {.refused = 2, .ended = 2}};
+    (void)talk_ask(t, SETTLE "\"id\":6,\"records\":[" RECORD "]}");
+    talk_complete(t, talk_last(t), WEIR_LEASE_LOST, &again);
+    assert_has(talk_said(t), "These records are settled already: by this member before, or");
     (void)talk_ask(t, SETTLE "\"id\":5,\"confirm\":false,\"records\":[" RECORD "]}");
     talk_complete(t, talk_last(t), WEIR_OK, NULL);
     assert_string_equal(talk_said(t), "");

@@ -310,6 +310,25 @@ static void what_the_port_refuses_is_told(void **state)
     talk_free(t);
 }
 
+static void a_partition_that_is_not_there_is_named(void **state)
+{
+    static const char *const asked[] = {
+        "{\"cmd\":\"fetch\",\"topic\":\"t\",\"partition\":7,\"offset\":0}",
+        "{\"cmd\":\"topic\",\"action\":\"trim\",\"topic\":\"t\",\"partition\":7,\"before\":\"end\"}",
+    };
+    talk *t = talk_greeted();
+    (void)state;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        (void)talk_ask(t, asked[i]);
+        talk_complete(t, talk_last(t), WEIR_NOT_FOUND, NULL);
+        assert_has(talk_said(t), "No partition 7 is there");
+    }
+    (void)talk_ask(t, "{\"cmd\":\"fetch\",\"topic\":\"t\"}");
+    talk_complete(t, talk_last(t), WEIR_NOT_FOUND, NULL);
+    assert_has(talk_said(t), "No such topic is declared");
+    talk_free(t);
+}
+
 static void a_fetch_of_a_queue_says_what_to_do_instead(void **state)
 {
     talk *t = talk_greeted();
@@ -890,6 +909,7 @@ int main(void)
         cmocka_unit_test(headers_max_headers_pass_and_one_more_is_refused),
         cmocka_unit_test(confirm_none_is_silent_unless_it_fails),
         cmocka_unit_test(what_the_port_refuses_is_told),
+        cmocka_unit_test(a_partition_that_is_not_there_is_named),
         cmocka_unit_test(a_fetch_of_a_queue_says_what_to_do_instead),
         cmocka_unit_test(a_create_tells_whether_it_made_the_topic),
         cmocka_unit_test(many_records_have_one_answer_with_a_result_each),
