@@ -475,8 +475,9 @@ static void start_reading(weir_engine *engine)
     atomic_store(&engine->health, WEIR_HEALTH_STOPPED);
     if (!engine->looks) {
         weir_log(WEIR_LOG_ERROR, "engine",
-                 "data=%s is damaged, and served for reading alone: %s position=%" PRIu64 ": %s",
-                 engine->data_dir, engine->fault.file, engine->fault.position, engine->fault.text);
+                 "data=%s is damaged, and served for reading alone: file=%s position=%" PRIu64,
+                 engine->data_dir, engine->fault.file,
+                 engine->fault.position); /* who opened it has the rest */
     }
 }
 

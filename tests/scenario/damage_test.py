@@ -144,7 +144,7 @@ def a_damaged_journal_is_read_up_to_there_and_takes_no_write():
         before = files(gateway.data)
         gateway.start()
         said = gateway.log()
-        assert path in said and "weir log repair --accept-loss" in said, said
+        assert path in said and said.count("weir log repair --accept-loss") == 1, said
         there = records(gateway)
         assert there and there == published()[:len(there)] and len(there) < ROUNDS * EACH, there
         for command in (("pub", "site/d", "-m", "x"), ("topic", "create", "other"), ("topic", "rm", "site")):
