@@ -802,6 +802,7 @@ class Member extends Emitter {
   constructor(weir, group, options) {
     super();
     const credit = options.credit ?? CREDIT;
+    optionsCheck(options, [...Object.keys(GROUP_WORDS), ...MEMBER_OPTIONS], "group");
     if (typeof group !== "string" || group === "") {
       throw new WeirError("invalid", "Give the group's name as text.", "group");
     }
@@ -903,7 +904,7 @@ class Member extends Emitter {
     const connection = this.#weir._connection;
     const { member, instance, credit } = this.#options;
     try {
-      await this.#weir._ask({ cmd: "join", group: this.group, member, instance, credit, ...groupWords(this.#options) },
+      await this.#weir._ask({ cmd: "join", group: this.group, member, instance, credit, ...wordsOf(this.#options, GROUP_WORDS) },
         { now: connection, answered: (answer) => this.#joined(answer) });
       this.#ready.resolve();
     } catch (error) {
@@ -1081,13 +1082,49 @@ function byEpoch(records) {
   return lists.values();
 }
 
-/* Options that say what a group is, as weir.v1 names them. */
-function groupWords({ model, mode, topic, topics, filter, start, removed, deadLetter, sessionMs, expiryMs, leaseMs,
-  deliveryLimit, leasedMax, unsettledMax, keyOrdered, singleActive, retryDelayMs, maxRecords, maxBytes, overflow } = {}) {
-  return { model, mode, topic, topics, filter, start, removed, dead_letter: deadLetter, session_ms: sessionMs,
-    expiry_ms: expiryMs, lease_ms: leaseMs, delivery_limit: deliveryLimit, leased_max: leasedMax,
-    unsettled_max: unsettledMax, key_ordered: keyOrdered, single_active: singleActive, retry_delay_ms: retryDelayMs,
-    max_records: maxRecords, max_bytes: maxBytes, overflow };
+/* ---- Options that say what a topic or a group is --------------------------------------------- */
+
+/* Each as weir.v1 names it. */
+const TOPIC_CHANGES = { partitions: "partitions", durability: "durability", cleanup: "cleanup",
+  retentionMs: "retention_ms", retentionBytes: "retention_bytes", segmentBytes: "segment_bytes", segmentMs: "segment_ms",
+  deleteRetentionMs: "delete_retention_ms", minCompactionLagMs: "min_compaction_lag_ms",
+  retentionUnsettled: "retention_unsettled", retentionUnsettledBytes: "retention_unsettled_bytes" };
+const TOPIC_WORDS = { ...TOPIC_CHANGES, nested: "nested", partitionLevels: "partition_levels", kind: "kind" };
+const GROUP_WORDS = { model: "model", mode: "mode", topic: "topic", topics: "topics", filter: "filter", start: "start",
+  removed: "removed", deadLetter: "dead_letter", sessionMs: "session_ms", expiryMs: "expiry_ms", leaseMs: "lease_ms",
+  deliveryLimit: "delivery_limit", leasedMax: "leased_max", unsettledMax: "unsettled_max", keyOrdered: "key_ordered",
+  singleActive: "single_active", retryDelayMs: "retry_delay_ms", maxRecords: "max_records", maxBytes: "max_bytes",
+  overflow: "overflow" };
+const MEMBER_OPTIONS = ["member", "instance", "credit", "renew", "onRevoked", "signal"];
+
+/* How many letters have to be put in, left out or changed. */
+function distance(from, to) {
+  let row = [...to, ""].map((unused, at) => at);
+  [...from].forEach((letter, i) => {
+    const next = [i + 1];
+    [...to].forEach((other, at) => {
+      next.push(Math.min(row[at] + (letter === other ? 0 : 1), row[at + 1] + 1, next[at] + 1));
+    });
+    row = next;
+  });
+  return row[to.length];
+}
+
+/* Throws for an option that nobody knows, and names the one that may be meant. */
+function optionsCheck(options, known, call) {
+  const plain = (name) => name.toLowerCase().replace(/[_-]/g, "");
+  const unknown = Object.keys(options ?? {}).find((name) => !known.includes(name));
+  if (unknown === undefined) {
+    return;
+  }
+  const [near, far] = known.map((name) => [name, distance(plain(unknown), plain(name))])
+    .reduce((best, one) => (one[1] < best[1] ? one : best));
+  throw new TypeError(`${call} has no option ${unknown}${far <= Math.max(2, near.length / 4)
+    ? `: did you mean ${near}?` : `; it has ${known.join(", ")}.`}`);
+}
+
+function wordsOf(options, words) {
+  return Object.fromEntries(Object.entries(words).map(([name, word]) => [word, options?.[name]]));
 }
 
 /* ---- The connection -------------------------------------------------------------------------- */
@@ -1598,15 +1635,15 @@ class Weir extends Emitter {
   }
 
   /** Declares a topic; also succeeds when it exists with the same settings. */
-  async createTopic(topic, { nested, partitionLevels, kind, ...options } = {}) {
-    const command = { cmd: "topic", action: "create", topic, nested, kind, partition_levels: partitionLevels,
-      ...topicChange(options) };
-    return (await this._ask(command)).topic;
+  async createTopic(topic, options = {}) {
+    optionsCheck(options, Object.keys(TOPIC_WORDS), "createTopic");
+    return (await this._ask({ cmd: "topic", action: "create", topic, ...wordsOf(options, TOPIC_WORDS) })).topic;
   }
 
   /** Changes what `options` names: durability, partitions (only up), cleanup, retentionMs and so on. */
   async alterTopic(topic, options) {
-    return (await this._ask({ cmd: "topic", action: "alter", topic, ...topicChange(options) })).topic;
+    optionsCheck(options, Object.keys(TOPIC_CHANGES), "alterTopic");
+    return (await this._ask({ cmd: "topic", action: "alter", topic, ...wordsOf(options, TOPIC_CHANGES) })).topic;
   }
 
   /** Removes the records of a partition below `before`; "end": all of them. */
@@ -1620,12 +1657,14 @@ class Weir extends Emitter {
 
   /** Declares a group; also succeeds when it exists and is so. */
   async createGroup(group, options = {}) {
-    return (await this._ask({ cmd: "group", action: "create", group, ...groupWords(options) })).group;
+    optionsCheck(options, Object.keys(GROUP_WORDS), "createGroup");
+    return (await this._ask({ cmd: "group", action: "create", group, ...wordsOf(options, GROUP_WORDS) })).group;
   }
 
   /** Changes what `options` names; model and topics never change. */
   async alterGroup(group, options) {
-    return (await this._ask({ cmd: "group", action: "alter", group, ...groupWords(options) })).group;
+    optionsCheck(options, Object.keys(GROUP_WORDS), "alterGroup");
+    return (await this._ask({ cmd: "group", action: "alter", group, ...wordsOf(options, GROUP_WORDS) })).group;
   }
 
   /** force: with its members. */
@@ -1671,15 +1710,6 @@ class Weir extends Emitter {
     await this._ask({ cmd: "ping" }, { again: true });
     return performance.now() - began;
   }
-}
-
-/* Options that a topic can be created with and changed to, as weir.v1 names them. */
-function topicChange({ partitions, durability, cleanup, retentionMs, retentionBytes, segmentBytes,
-  segmentMs, deleteRetentionMs, minCompactionLagMs, retentionUnsettled, retentionUnsettledBytes } = {}) {
-  return { partitions, durability, cleanup, retention_ms: retentionMs, retention_bytes: retentionBytes,
-    segment_bytes: segmentBytes, segment_ms: segmentMs, delete_retention_ms: deleteRetentionMs,
-    min_compaction_lag_ms: minCompactionLagMs, retention_unsettled: retentionUnsettled,
-    retention_unsettled_bytes: retentionUnsettledBytes };
 }
 
 /** Connects to a gateway; in a page without `url` to the one that served it. Resolves to a Weir once the

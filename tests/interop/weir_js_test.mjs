@@ -773,6 +773,32 @@ test("a queue that is full says so, and takes more when some are settled", async
   await member.close();
 });
 
+test("an option that is none is named, and the one that may be meant", async (t) => {
+  const w = await connected(t);
+  const is = (words) => (error) => error instanceof TypeError && error.message.includes(words);
+  await assert.rejects(w.createTopic("misspelt", { partition: 3 }), is("no option partition: did you mean partitions?"));
+  await assert.rejects(w.createTopic("misspelt", { retention_ms: 3 }), is("did you mean retentionMs?"));
+  await assert.rejects(w.alterTopic("misspelt", { nested: true }), is("alterTopic has no option nested"));
+  await assert.rejects(w.createGroup("misspelt", { topic: "t", leaseMS: 3000 }), is("did you mean leaseMs?"));
+  await assert.rejects(w.alterGroup("misspelt", { colour: 1 }), is("alterGroup has no option colour; it has model, mode"));
+  assert.throws(() => w.group("misspelt", { credits: 1 }), is("group has no option credits: did you mean credit?"));
+  assert.ok(!(await w.topics()).some(({ topic }) => topic === "misspelt"));
+});
+
+test("a record that is accepted twice was settled already", async (t) => {
+  const w = await connected(t);
+  const { group, topic } = await queueMake(w, {});
+  await w.publish(topic, "once");
+  const member = w.group(group);
+  const { value } = await within("a record", member.next());
+  await value.accept();
+  await assert.rejects(value.accept(), (error) => error.code === "lease-lost" && /settled already/.test(error.text));
+  await member.close();
+  await assert.rejects(w.createGroup(group, { model: "queue", topic, leaseMs: 5123 }),
+    (error) => error.code === "exists" && /not 5123: group alter changes it/.test(error.text));
+  await assert.rejects(w.fetch(topic, 7, 0, { peek: true }), (error) => /No partition 7 is there/.test(error.text));
+});
+
 test("a group that is refused says why, at the iterator and at ready", async (t) => {
   const w = await connected(t);
   const { group, topic } = await queueMake(w, {});
