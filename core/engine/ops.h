@@ -287,15 +287,17 @@ void weir_route_drop(weir_engine *engine, weir_route *route);
 void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
-/* produce.c */
 /* turn_write.c */
 enum { WEIR_SETTLED_NS = 1000 * 1000 }; /* how long settlements wait for a sync that others want */
 void weir_turn_write(weir_engine *engine); /* no unit is open */
 void weir_turn_term(weir_engine *engine);  /* is this still our directory? */
 void weir_turn_mark(weir_engine *engine);  /* of an idle journal */
 
+/* lookahead.c */
 enum { WEIR_TOGETHER_MAX = 16 }; /* operations that look ahead together */
 void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count);
+
+/* produce.c */
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an entry */
@@ -310,12 +312,12 @@ void weir_partition_show(weir_engine *engine); /* moves visible with the marks [
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
-void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
+
+/* unflushed.c: what no segment has yet, and what may leave memory */
+void weir_tail_shrink(weir_engine *engine); /* gives back memory over the limit [E2] */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 /* Lets go of the chunks that end by its start. No flush has it in hand. */
 void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
-
-/* unflushed.c: what no segment has yet */
 /* The chunk is in the tail, and in no segment. */
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
 uint32_t weir_unflushed_class(const weir_partition *partition);
@@ -489,9 +491,6 @@ void weir_straight_found_fini(weir_engine *engine); /* when recovery is over */
 /* flush.c */
 void weir_flush_work(weir_engine *engine);
 void weir_flush_finished(weir_engine *engine);
-void weir_save_finished(weir_engine *engine);
-weir_err
-weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
 /* Recovery, and the clean stop: all of this class and above (unflushed.c), on this thread. */
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
 /* While the journal is replayed, behind a batch of this partition: writes what there is much of. */
@@ -503,6 +502,9 @@ void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 
 /* save.c */
 void weir_save_work(weir_engine *engine);
+void weir_save_finished(weir_engine *engine);
+weir_err
+weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
 /* Whether there is something that the newest checkpoint has not, or left outside segments. */
 bool weir_save_wanted(const weir_engine *engine);
 /* Whether a checkpoint waits for a flush: of partitions of this class and above, and of records up

@@ -1,8 +1,9 @@
 /* core/env/env.h - the one table through which Weir reaches clock, chance, files and other threads.
  *
  * No other file of core makes a system call, reads a clock or starts a thread. The real table is
- * weir_env_posix(); the simulation and the fault tests put their own in its place. Every call
- * that can fail returns a weir_err and, on failure, leaves the operating system's reason in errno.
+ * weir_env_posix_create()'s; the simulation and the fault tests put their own in its place. Every
+ * call that can fail returns a weir_err and, on failure, leaves the operating system's reason in
+ * errno.
  *
  * Threads: clock, chance, wake and job_submit from any thread; a file from one thread at a time,
  * except file_read and file_read_stream, which any number of threads may call on one open file. */
