@@ -1,45 +1,7 @@
 /* Groups and their members in a weir.v1 session, against a port that only remembers. */
-#include "tests/unit/proto_weir1/fake_port.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-
-#define assert_has(text, part)                                                                     \
-    do {                                                                                           \
-        const char *has_text = (text);                                                             \
-        if (strstr(has_text, part) == NULL) {                                                      \
-            fail_msg("%s is not in: %s", part, has_text);                                          \
-        }                                                                                          \
-    } while (0)
-
-/* The command is refused with that code, and with a sentence, and nothing was submitted. */
-static void assert_refused(talk *t, const char *command, const char *code, const char *field)
-{
-    char want[200];
-    size_t before = t->port.count;
-    const char *said = talk_ask(t, command);
-    snprintf(want, sizeof(want), "\"error\":{\"code\":\"%s\"", code);
-    assert_has(said, want);
-    if (field != NULL) {
-        snprintf(want, sizeof(want), "\"field\":\"%s\"", field);
-        assert_has(said, want);
-    }
-    assert_has(said, "\"text\":\"");
-    assert_null(strstr(said, "\"text\":\"\""));
-    assert_int_equal(t->port.count, before);
-}
+#include "tests/unit/proto_weir1/said.h"
 
 static weir_member handles[4];
-
-static talk *greeted(bool push)
-{
-    talk *t = talk_new(push);
-    (void)talk_ask(t, TALK_HELLO);
-    return t;
-}
 
 /* A member of model and mode, in the session; `more` are members of the command. */
 static weir_member *join(talk *t, weir_model model, int which, const char *more)
@@ -681,7 +643,8 @@ static void what_a_member_owns_is_told_at_once(void **state)
 
 static void without_push_the_next_lease_tells_what_a_member_owns(void **state)
 {
-    talk *t = greeted(false);
+    talk *t = talk_new(false);
+    (void)talk_ask(t, TALK_HELLO);
     weir_member *member = join(t, WEIR_MODEL_STREAM, 0, "");
     (void)state;
     assert_string_equal(talk_last(t)->headers, "nng");
