@@ -93,28 +93,23 @@ static void check(fixture *f, int acknowledged)
 
 static uint64_t one_life(uint64_t countdown, bool for_good, weir_err err, int *acknowledged)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    unit_folder_make(f.dir, sizeof(f.dir), "engine");
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 64 << 10;
-    f.config.checkpoint_bytes = 200 << 10;
-    f.config.segment_bytes_max = 4096;
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = every_kind,
-                                                       .countdown = countdown,
-                                                       .for_good = for_good,
-                                                       .err = err,
-                                                       .os_errno = 5});
+    faulty_fixture d = {0};
+    fixture *f = &d.f;
+    unit_folder_make(f->dir, sizeof(f->dir), "engine");
+    faulty_env_create(&d);
+    f->config.journal_file_bytes = 64 << 10;
+    f->config.checkpoint_bytes = 200 << 10;
+    f->config.segment_bytes_max = 4096;
+    weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){.kinds = every_kind,
+                                                         .countdown = countdown,
+                                                         .for_good = for_good,
+                                                         .err = err,
+                                                         .os_errno = 5});
     *acknowledged = 0;
-    life(&f, acknowledged);
-    uint64_t calls = weir_env_faulty_calls(faulty, every_kind);
-    check(&f, *acknowledged);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    life(f, acknowledged);
+    uint64_t calls = weir_env_faulty_calls(d.faulty, every_kind);
+    check(f, *acknowledged);
+    faulty_env_destroy(&d);
     return calls;
 }
 
@@ -193,25 +188,17 @@ static void gate_set(bool shut)
 }
 
 /* An engine on a disk that can fail, with the topic t and its record "kept". */
-typedef struct disk_fixture {
-    fixture f; /* first */
-    weir_env *below;
-    weir_env *faulty;
-} disk_fixture;
-
-static fixture *disk_begin_with(disk_fixture *d, weir_sync_mode sync, uint64_t tail_bytes_max)
+static fixture *disk_begin_with(faulty_fixture *d, weir_sync_mode sync, uint64_t tail_bytes_max)
 {
     fixture *f = &d->f;
     memset(d, 0, sizeof(*d));
-    assert_int_equal(weir_env_posix_create(&d->below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(d->below, &d->faulty), WEIR_OK);
+    unit_folder_make(f->dir, sizeof(f->dir), "engine");
+    faulty_env_create(d);
     gate_below = d->faulty->ops;
     gate_ops = *gate_below;
     gate_ops.file_allocate = allocate_behind_gate;
     gate_ops.job_submit = submit_behind_gate;
     d->faulty->ops = &gate_ops;
-    unit_folder_make(f->dir, sizeof(f->dir), "engine");
-    f->config.env = d->faulty;
     f->config.sync = sync;
     f->config.journal_file_bytes = 64 << 10;
     f->config.limits = (weir_limits)WEIR_LIMITS_DEFAULT;
@@ -225,31 +212,20 @@ static fixture *disk_begin_with(disk_fixture *d, weir_sync_mode sync, uint64_t t
     return f;
 }
 
-static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
+static fixture *disk_begin(faulty_fixture *d, weir_sync_mode sync)
 {
     return disk_begin_with(d, sync, 0);
 }
 
-static void disk_end(disk_fixture *d)
-{
-    fixture_end(&d->f);
-    weir_env_faulty_destroy(d->faulty);
-    weir_env_posix_destroy(d->below);
-}
-
 /* What needs a journal file of its own is held up from now on. */
-static void disk_fill(disk_fixture *d)
+static void disk_fill(faulty_fixture *d)
 {
-    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_ALLOCATE,
-                                                          .countdown = 1,
-                                                          .for_good = true,
-                                                          .err = WEIR_DISK_FULL,
-                                                          .os_errno = 28});
+    disk_full(d, WEIR_CALL_ALLOCATE);
 }
 
-static void disk_has_room(disk_fixture *d)
+static void disk_has_room(faulty_fixture *d)
 {
-    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){0});
+    disk_works(d);
     for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(d->f.engine) != WEIR_HEALTH_OK; i++) {
         weir_port_wait(d->f.port, 5);
     }
@@ -260,7 +236,7 @@ static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state
 {
     static uint8_t large[100000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin(&d, WEIR_SYNC_INLINE);
     (void)state;
     disk_fill(&d);
@@ -277,7 +253,7 @@ static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state
     assert_int_equal(done.err, WEIR_DISK_FULL);
     disk_has_room(&d);
     assert_int_equal(publish_ok(f->port, "t/x", "after"), 2); /* what was held up is kept */
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 static void join_held_up(fixture *f, uint64_t token)
@@ -293,7 +269,7 @@ static void a_member_whose_join_ended_in_an_error_is_told_nothing(void **state)
 {
     static uint8_t large[100000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin(&d, WEIR_SYNC_INLINE);
     (void)state;
     disk_fill(&d);
@@ -320,7 +296,7 @@ static void a_member_whose_join_ended_in_an_error_is_told_nothing(void **state)
     assert_ptr_equal(done.assigned.member, member);
     assert_int_equal(done.assigned.owned_count, 1);
     weir_completion_drop(&done);
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 /* A journal that is merely behind makes every operation wait; one that is blocked would for ever. */
@@ -329,7 +305,7 @@ static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
     enum { RECORDS = 30, FULL = 24 }; /* FULL: together what a turn may leave in its memory */
     static uint8_t large[1000000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin(&d, WEIR_SYNC_THREAD);
     weir_subscriber *subscriber = NULL;
     int held_up = 0;
@@ -358,7 +334,7 @@ static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
     weir_completion done = publish(f->port, "t/x", "refused");
     assert_int_equal(done.err, WEIR_DISK_FULL);
     disk_has_room(&d);
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 static uint64_t flushed_bytes(const fixture *f)
@@ -374,7 +350,7 @@ static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **st
     enum { RECORDS = 12, TAIL_BYTES = 16 << 20 }; /* 3/8 of it outside segments: a flush is due */
     static uint8_t large[1000000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin_with(&d, WEIR_SYNC_THREAD, TAIL_BYTES);
     (void)state;
     journal_lane_shut = true;
@@ -391,7 +367,7 @@ static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **st
     for (int i = 0; i < RECORDS; i++) {
         assert_int_equal(next_of(f->port, WEIR_COMPLETION_PUBLISH).err, WEIR_OK);
     }
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 int main(void)

@@ -209,9 +209,7 @@ static void more_groups_than_the_limit_are_refused(void **state)
 {
     fixture f;
     (void)state;
-    memset(&f, 0, sizeof(f));
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
+    fixture_prepare(&f);
     f.config.limits.groups_max = 2;
     f.config.limits.group_parts_max = 5;
     fixture_open(&f);

@@ -241,42 +241,26 @@ static void a_displaced_owner_neither_appends_nor_acknowledges(void **state)
 
 static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     (void)state;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 1 << 20;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    publish_many(&f, "t/k", 0, 20);
-    weir_env_faulty_plan(
-        faulty,
-        (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
-                              .countdown = 1,
-                              .for_good = true, /* a spare file of the journal may come first */
-                              .err = WEIR_IO,
-                              .os_errno = 5});
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    publish_many(f, "t/k", 0, 20);
+    disk_broken(&d); /* for good: a spare file of the journal may come first */
     weir_publish doubtful = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("20")};
-    assert_int_equal(weir_port_publish(f.port, &doubtful, NULL, 9), WEIR_OK);
-    assert_nothing(f.port); /* neither acknowledged nor retried */
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_STOPPED);
-    assert_int_equal(publish(f.port, "t/k", "x").err, WEIR_READ_ONLY); /* refused at once */
-    assert_all(&f, "t", 20); /* reading goes on up to the mark */
-    fixture_kill(&f);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
-    fixture_open(&f);
-    weir_completion done = fetch(f.port, "t", 0, 0, 0);
+    assert_int_equal(weir_port_publish(f->port, &doubtful, NULL, 9), WEIR_OK);
+    assert_nothing(f->port); /* neither acknowledged nor retried */
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_STOPPED);
+    assert_int_equal(publish(f->port, "t/k", "x").err, WEIR_READ_ONLY); /* refused at once */
+    assert_all(f, "t", 20); /* reading goes on up to the mark */
+    fixture_kill(f);
+    disk_works(&d);
+    fixture_open(f);
+    weir_completion done = fetch(f->port, "t", 0, 0, 0);
     assert_true(done.fetched.end_offset >= 20);
     weir_completion_drop(&done);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    faulty_end(&d);
 }
 
 static void delete_topic(fixture *f, const char *name)
@@ -316,52 +300,32 @@ static void a_deleted_topic_stops_no_start(void **state)
     fixture_end(&f);
 }
 
-static weir_env *faulty_env(fixture *f, weir_env **below)
-{
-    weir_env *faulty = NULL;
-    memset(f, 0, sizeof(*f));
-    assert_int_equal(weir_env_posix_create(below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(*below, &faulty), WEIR_OK);
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config.env = faulty;
-    f->config.sync = WEIR_SYNC_INLINE;
-    f->config.journal_file_bytes = 1 << 20;
-    return faulty;
-}
-
 static void a_retained_value_is_shown_when_its_record_is(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = faulty_env(&f, &below);
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     (void)state;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
-                                                       .countdown = 1,
-                                                       .for_good = true,
-                                                       .err = WEIR_IO,
-                                                       .os_errno = 5});
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    disk_broken(&d);
     const char *names[] = {"t/x", "live/x"};
     for (int i = 0; i < 2; i++) {
         weir_publish record = {.name = weir_bytes_of(names[i]),
                                .value = WEIR_TEXT("not durable"),
                                .attributes = WEIR_RECORD_RETAIN};
-        assert_int_equal(weir_port_publish(f.port, &record, NULL, 0), WEIR_OK);
+        assert_int_equal(weir_port_publish(f->port, &record, NULL, 0), WEIR_OK);
     }
-    weir_port_step(f.port);
-    weir_subscriber *subscriber = subscriber_open(f.port, 100);
+    weir_port_step(f->port);
+    weir_subscriber *subscriber = subscriber_open(f->port, 100);
     weir_subscribe wanted = {.filter = WEIR_TEXT("#"), .retained = WEIR_RETAINED_SEND};
-    subscribe_with(f.port, subscriber, &wanted);
+    subscribe_with(f->port, subscriber, &wanted);
     wanted.filter = WEIR_TEXT("t/x");
-    subscribe_with(f.port, subscriber, &wanted);
-    assert_nothing(f.port);
-    fixture_kill(&f);
-    f.config.env = NULL;
-    fixture_open(&f);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    subscribe_with(f->port, subscriber, &wanted);
+    assert_nothing(f->port);
+    fixture_kill(f);
+    f->config.env = NULL;
+    fixture_open(f);
+    faulty_end(&d);
 }
 
 /* Takes what was finished; how many answers it was. */
@@ -378,48 +342,42 @@ static int drain_all(weir_port *port)
 
 static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
 {
-    fixture f;
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     weir_stats before = {0}, after = {0};
-    weir_env *below = NULL, *faulty = faulty_env(&f, &below);
     (void)state;
-    f.config.checkpoint_bytes = 64 << 10;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_RENAME,
-                                                       .countdown = 1,
-                                                       .for_good = true,
-                                                       .err = WEIR_DISK_FULL,
-                                                       .os_errno = 28});
+    f->config.checkpoint_bytes = 64 << 10;
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    disk_full(&d, WEIR_CALL_RENAME);
     /* The rename that meets the full disk may be a journal file's as well: then the last publishes
      * are answered when there is room again. */
     int under_way = 0;
-    for (int i = 0; i < 100000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
+    for (int i = 0; i < 100000 && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK; i++) {
         weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("value")};
-        under_way += weir_port_publish(f.port, &record, NULL, 1) == WEIR_OK ? 1 : 0;
-        weir_port_step(f.port);
-        under_way -= drain_all(f.port);
+        under_way += weir_port_publish(f->port, &record, NULL, 1) == WEIR_OK ? 1 : 0;
+        weir_port_step(f->port);
+        under_way -= drain_all(f->port);
     }
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
-    weir_engine_stats(f.engine, &before);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
-    for (int i = 0; i < 6000 && (weir_engine_health_of(f.engine) != WEIR_HEALTH_OK ||
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
+    weir_engine_stats(f->engine, &before);
+    disk_works(&d);
+    for (int i = 0; i < 6000 && (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ||
                                  under_way > 0 || after.checkpoints <= before.checkpoints);
          i++) {
-        weir_port_wait(f.port, 10);
-        under_way -= drain_all(f.port);
-        weir_engine_stats(f.engine, &after);
-        if (under_way == 0 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK) {
+        weir_port_wait(f->port, 10);
+        under_way -= drain_all(f->port);
+        weir_engine_stats(f->engine, &after);
+        if (under_way == 0 && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK) {
             /* Was it a journal file's, then no checkpoint may be due yet. */
-            assert_true(publish_ok(f.port, "t/k", "more") > 0);
+            assert_true(publish_ok(f->port, "t/k", "more") > 0);
         }
     }
     assert_int_equal(under_way, 0);
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_OK);
     assert_true(after.checkpoints > before.checkpoints);
-    assert_true(publish_ok(f.port, "t/k", "again") > 0);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    assert_true(publish_ok(f->port, "t/k", "again") > 0);
+    faulty_end(&d);
 }
 
 /* More of one partition than a start leaves in memory alone; a kill comes before any flush. */
