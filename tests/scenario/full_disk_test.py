@@ -130,13 +130,41 @@ def ready(gateway):
         return error.code, error.read()
 
 
+def told_that_it_is_full(gateway):
+    support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+
+
+def ready_again(gateway):
+    support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+
+
+def in_segments(gateway):
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(gateway.data)
+               for name in names if name.endswith(".log"))
+
+
+def filled_beside_a_queue(scene, count):
+    """The queue `jobs` of so many records, and a topic of which a trim can remove segments."""
+    disk, gateway = started(scene)
+    gateway.weir("queue", "create", "jobs")
+    gateway.weir("pub", "jobs", "-l", stdin="".join(f"{number}\n" for number in range(count)).encode())
+    writer = Writer(gateway)
+    for _ in range(250):
+        assert writer.publish() == 0
+    support.wait_until("segments", lambda: in_segments(gateway) > 700000)
+    disk.fill()
+    writer.until_refused()
+    writer.answers()
+    return gateway, writer
+
+
 def a_full_disk_refuses_publishes_with_a_reason_and_says_so_in_the_log():
     with support.Scene() as scene:
         _, gateway, _ = filled(scene)
         other = Writer(gateway, "site/o", "other")
         for _ in range(5):
             assert other.publish() == QUOTA_EXCEEDED
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        told_that_it_is_full(gateway)
         status, body = ready(gateway)
         assert status == 503 and b"disk-full" in body, (status, body)
         done = gateway.weir("pub", "site/cli", "-m", PAYLOAD, code=None)
@@ -161,7 +189,7 @@ def reading_goes_on_while_the_disk_is_full():
 def writing_resumes_by_itself_when_there_is_room(level="disk"):
     with support.Scene() as scene:
         disk, gateway, writer = filled(scene, level)
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        told_that_it_is_full(gateway)
         reader = gateway.weir_starts("sub", "site/#", "--from", "beginning", "-F", "%s")
         disk.free()
         writer.until_accepted()
@@ -178,32 +206,17 @@ def writing_resumes_by_itself_when_there_is_room(level="disk"):
         assert gateway.stop() == 0, gateway.run.text()
 
 
-def in_segments(gateway):
-    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(gateway.data)
-               for name in names if name.endswith(".log"))
-
-
 def settling_and_trimming_go_on_and_make_the_room_that_writing_needs():
     with support.Scene() as scene:
-        disk, gateway = started(scene)
-        gateway.weir("queue", "create", "jobs")
-        for number in range(8):
-            gateway.weir("pub", "jobs", "-m", f"{number}")
-        writer = Writer(gateway)
-        for _ in range(250):
-            assert writer.publish() == 0
-        support.wait_until("segments", lambda: in_segments(gateway) > 700000)
-        disk.fill()
-        writer.until_refused()
-        writer.answers()
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        gateway, writer = filled_beside_a_queue(scene, 8)
+        told_that_it_is_full(gateway)
         assert gateway.weir("group", "join", "jobs", "-C", "5") == b"0\n1\n2\n3\n4\n"
         gateway.weir("group", "alter", "jobs", "--lease-ms", "5000")
         assert writer.publish() == QUOTA_EXCEEDED
         assert ready(gateway)[0] == 503
         gateway.weir("topic", "trim", "site", "--before", "end")
         writer.until_accepted()  # the other program's file is still there
-        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        ready_again(gateway)
         gateway.kill()
         gateway.start()
         queue = json.loads(gateway.weir("queue", "info", "jobs", "--json"))
@@ -222,28 +235,18 @@ def a_disk_full_of_journal_comes_free_when_its_records_go():
         while writer.publish() == 0:
             if other.publish() != 0:
                 break
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        told_that_it_is_full(gateway)
         gateway.weir("topic", "trim", "site", "--before", "end")
         gateway.weir("topic", "rm", "other")
         writer.until_accepted()
-        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        ready_again(gateway)
         assert gateway.stop() == 0, gateway.run.text()
         gateway.start()
 
 
 def a_trim_makes_room_when_settlements_have_used_up_the_reserve():
     with support.Scene() as scene:
-        disk, gateway = started(scene)
-        gateway.weir("queue", "create", "jobs")
-        jobs = "".join(f"{number}\n" for number in range(400)).encode()
-        gateway.weir("pub", "jobs", "-l", stdin=jobs)
-        writer = Writer(gateway)
-        for _ in range(250):
-            assert writer.publish() == 0
-        support.wait_until("segments", lambda: in_segments(gateway) > 700000)
-        disk.fill()
-        writer.until_refused()
-        writer.answers()
+        gateway, writer = filled_beside_a_queue(scene, 400)
         for _ in range(100):
             # One record each time, one write each: the reserve is 64 KiB here, a page goes with each.
             done = gateway.weir("group", "join", "jobs", "-C", "1", "-W", "10", code=None)
@@ -253,7 +256,7 @@ def a_trim_makes_room_when_settlements_have_used_up_the_reserve():
         assert writer.publish() == QUOTA_EXCEEDED
         gateway.weir("topic", "trim", "site", "--before", "end")
         writer.until_accepted()  # the other program's file is still there
-        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        ready_again(gateway)
         assert gateway.weir("group", "join", "jobs", "-C", "1") != b""
         assert gateway.stop() == 0, gateway.run.text()
 
