@@ -334,12 +334,10 @@ void weir_unsynced_add(weir_engine *engine, weir_partition *partition)
     engine->unsynced_count++;
 }
 
-static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
+/* Segments that the job made join the partition's. Returns the job's error, or that one did not. */
+static weir_err made_join(weir_partition *partition, weir_flush_item *item)
 {
-    weir_partition *partition = item->partition;
     weir_err err = item->err;
-    partition->flushing = false;
-    partition->straight_behind = partition->straight_wanted;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
             weir_segment_drop(item->made[i]); /* [F2] */
@@ -352,23 +350,38 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
             partition->segment_closed = false;
         }
     }
+    return err;
+}
+
+/* The chunks that the job appended are in segments from now on. */
+static void flushed_move(weir_engine *engine, weir_partition *partition,
+                         const weir_flush_item *item)
+{
+    for (uint32_t i = 0; i < item->done_count; i++) {
+        if (i + FETCH_AHEAD < item->done_count) {
+            __builtin_prefetch(item->chunks[i + FETCH_AHEAD], 1);
+        }
+        if (item->chunks[i]->base_offset >= partition->flushed_offset) { /* else a trim took it */
+            engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
+        }
+    }
+    if (item->end_offset > partition->flushed_offset) {
+        partition->flushed_offset = item->end_offset;
+    }
+    weir_unflushed_settle(engine, partition);
+    weir_unsynced_add(engine, partition);
+    weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+}
+
+static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
+{
+    weir_partition *partition = item->partition;
+    partition->flushing = false;
+    partition->straight_behind = partition->straight_wanted;
+    weir_err err = made_join(partition, item);
     bool alive = partition->topic->deleted_unit == 0;
     if (alive && item->done_count > 0) {
-        for (uint32_t i = 0; i < item->done_count; i++) {
-            if (i + FETCH_AHEAD < item->done_count) {
-                __builtin_prefetch(item->chunks[i + FETCH_AHEAD], 1);
-            }
-            if (item->chunks[i]->base_offset >=
-                partition->flushed_offset) { /* else a trim took it */
-                engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
-            }
-        }
-        if (item->end_offset > partition->flushed_offset) {
-            partition->flushed_offset = item->end_offset;
-        }
-        weir_unflushed_settle(engine, partition);
-        weir_unsynced_add(engine, partition);
-        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+        flushed_move(engine, partition, item);
     }
     for (uint32_t i = 0; i < item->chunk_count; i++) {
         engine->stats.segment_bytes += i < item->done_count ? item->chunks[i]->batch_bytes : 0;

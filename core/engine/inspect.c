@@ -30,6 +30,8 @@ enum {
     BATCH_BYTES_MAX = 1 << 30,
     BATCH_LENGTH_AT = 8,
     BATCH_LENGTH_END = 12,
+    BATCH_TIME_AT = 35, /* the latest */
+    BATCH_COUNT_AT = 57,
 };
 
 typedef struct inspection {
@@ -228,59 +230,74 @@ static weir_err checkpoints_look(inspection *at)
 /* ---- Segments
  * -------------------------------------------------------------------------------------- */
 
+/* A .log that is read batch by batch, each in place of the one before. */
+typedef struct scanned_log {
+    weir_env *env;
+    weir_file *file;
+    uint8_t *memory;
+    size_t capacity;
+} scanned_log;
+
+/* The batch at `position`, of no more than `most` bytes. Null: what stands there is no good one. */
+static weir_err batch_read(scanned_log *log, uint64_t position, uint64_t most, weir_bytes *batch)
+{
+    const weir_env_ops *ops = log->env->ops;
+    uint8_t head[WEIR_BATCH_HEAD_BYTES];
+    size_t got = 0;
+    weir_batch_head told;
+    *batch = WEIR_BYTES_NULL;
+    weir_err err = ops->file_read(log->env, log->file, head, sizeof(head), position, &got);
+    uint64_t len =
+        got == sizeof(head) ? (uint64_t)weir_get_u32(head + BATCH_LENGTH_AT) + BATCH_LENGTH_END : 0;
+    if (err != WEIR_OK || len < sizeof(head) || len > BATCH_BYTES_MAX || len > most) {
+        return err;
+    }
+    if (len > log->capacity) {
+        free(log->memory);
+        log->memory = malloc((size_t)len);
+        log->capacity = log->memory == NULL ? 0 : (size_t)len;
+    }
+    err = log->memory == NULL
+              ? WEIR_NO_MEMORY
+              : ops->file_read(log->env, log->file, log->memory, (size_t)len, position, &got);
+    if (err == WEIR_OK) {
+        weir_err checked = weir_batch_check((weir_bytes){log->memory, got}, &told, NULL, 0);
+        bool good = checked == WEIR_OK || checked == WEIR_UNSUPPORTED;
+        *batch = good ? (weir_bytes){log->memory, (size_t)len} : WEIR_BYTES_NULL;
+    }
+    return err;
+}
+
 /* The bytes of the .log up to its state's: where the first bad batch stands. */
 static weir_err log_scan(weir_env *env, const char *path, uint64_t bytes, weir_inspect_each each,
                          void *arg, uint64_t *position, weir_err *verdict)
 {
-    weir_file *file = NULL;
-    uint8_t *memory = NULL;
-    size_t capacity = 0;
-    weir_err err = env->ops->file_open(env, path, WEIR_OPEN_READ, &file);
+    scanned_log log = {.env = env};
+    weir_err err = env->ops->file_open(env, path, WEIR_OPEN_READ, &log.file);
     *verdict = err == WEIR_NOT_FOUND ? WEIR_DAMAGED : WEIR_OK;
     *position = 0;
     while (err == WEIR_OK && *position < bytes && *verdict == WEIR_OK) {
-        uint8_t head[WEIR_BATCH_HEAD_BYTES];
-        size_t got = 0;
-        weir_batch_head told;
-        err = env->ops->file_read(env, file, head, sizeof(head), *position, &got);
-        uint64_t len = got == sizeof(head)
-                           ? (uint64_t)weir_get_u32(head + BATCH_LENGTH_AT) + BATCH_LENGTH_END
-                           : 0;
-        if (err != WEIR_OK || len < sizeof(head) || len > BATCH_BYTES_MAX ||
-            len > bytes - *position) {
+        weir_bytes batch;
+        err = batch_read(&log, *position, bytes - *position, &batch);
+        if (batch.ptr == NULL) {
             *verdict = WEIR_DAMAGED;
             break;
         }
-        if (len > capacity) {
-            free(memory);
-            capacity = (size_t)len;
-            memory = malloc(capacity);
-            err = memory == NULL ? WEIR_NO_MEMORY : WEIR_OK;
-            capacity = memory == NULL ? 0 : capacity;
+        weir_inspect_entry row = {.file = path,
+                                  .position = *position,
+                                  .time_ms = (int64_t)weir_get_u64(batch.ptr + BATCH_TIME_AT),
+                                  .type = "batch",
+                                  .bytes = (uint32_t)batch.len,
+                                  .base_offset = (int64_t)weir_get_u64(batch.ptr),
+                                  .records = weir_get_u32(batch.ptr + BATCH_COUNT_AT)};
+        if (each != NULL) {
+            each(arg, &row);
         }
-        err = err == WEIR_OK ? env->ops->file_read(env, file, memory, (size_t)len, *position, &got)
-                             : err;
-        if (err == WEIR_OK) {
-            weir_err checked = weir_batch_check((weir_bytes){memory, got}, &told, NULL, 0);
-            *verdict = checked == WEIR_OK || checked == WEIR_UNSUPPORTED ? WEIR_OK : WEIR_DAMAGED;
-        }
-        if (err == WEIR_OK && *verdict == WEIR_OK) {
-            weir_inspect_entry row = {.file = path,
-                                      .position = *position,
-                                      .time_ms = (int64_t)weir_get_u64(head + 35),
-                                      .type = "batch",
-                                      .bytes = (uint32_t)len,
-                                      .base_offset = (int64_t)weir_get_u64(head),
-                                      .records = weir_get_u32(head + 57)};
-            if (each != NULL) {
-                each(arg, &row);
-            }
-            *position += len;
-        }
+        *position += batch.len;
     }
-    free(memory);
-    if (file != NULL) {
-        env->ops->file_close(env, file);
+    free(log.memory);
+    if (log.file != NULL) {
+        env->ops->file_close(env, log.file);
     }
     return err == WEIR_NOT_FOUND ? WEIR_OK : err;
 }
