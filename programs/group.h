@@ -27,6 +27,9 @@ weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char
 /* The same in the gateway's words. */
 void weir_group_say(weir_err err, const char *group, const char *sentence);
 
+/* Says so when a group that is not there could not be called so, or only that of a queue could. */
+bool weir_group_name_told(const char *group);
+
 typedef enum weir_group_doing {
     WEIR_GROUP_CREATES,
     WEIR_GROUP_ALTERS,

@@ -475,6 +475,32 @@ bool weir_group_filter_is_of_queue(weir_client *client, weir_bytes filter)
     return queue != NULL && !others;
 }
 
+bool weir_group_name_told(const char *group)
+{
+    const weir_bytes name = weir_bytes_of(group);
+    bool fits = weir_group_name_check(name) == WEIR_OK;
+    bool of_queue = !fits && weir_topic_name_check(name) == WEIR_OK; /* which may have levels */
+    if (of_queue) {
+        weir_say(
+            "no group \"%.200s\" is there, and only that of a queue may have a / in its name; "
+            "`weir group ls` lists those that are, `weir queue create %.200s` makes a queue and "
+            "its group",
+            group, group);
+    } else if (!fits) {
+        weir_group_say(WEIR_NAME_INVALID, group, "");
+    }
+    return !fits;
+}
+
+static void none_say(const char *group)
+{
+    if (!weir_group_name_told(group)) {
+        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are, `weir group "
+                 "create %.200s --topic TOPIC` makes it",
+                 group, group);
+    }
+}
+
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
                              const weir_group_options *asked, weir_group_doing doing)
 {
@@ -493,9 +519,7 @@ weir_exit weir_group_refused(weir_client *client, weir_err err, const char *grou
     if (told(&own, err)) {
         weir_say("%s", own.out.at);
     } else if (err == WEIR_NOT_FOUND && own.info == NULL && doing != WEIR_GROUP_CREATES) {
-        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are, `weir group "
-                 "create %.200s --topic TOPIC` makes it",
-                 group, group);
+        none_say(group);
     } else {
         weir_group_say(err, group, sentence);
     }

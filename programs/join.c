@@ -556,6 +556,9 @@ static weir_exit join_refused(weir_client *client, weir_err err, const char *gro
         return weir_group_refused(client, err, group, words->given ? &words->options : NULL,
                                   WEIR_GROUP_JOINS);
     }
+    if (weir_group_name_told(group)) {
+        return weir_exit_of(err);
+    }
     weir_say("no group \"%.200s\" is there; say what it is to read, --topic TOPIC or --filter "
              "FILTER, and joining makes it",
              group);

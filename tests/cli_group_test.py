@@ -6,6 +6,7 @@ own, members that are killed, and what comes again.
 """
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -414,6 +415,38 @@ class Groups(cli_test.Case):
         self.assertEqual(settings("plain")["retention_unsettled"], "expire")
         row = next(row for row in json.loads(self.client("topic", "ls", "-o", "json")[0]) if row["topic"] == "kept")
         self.assertEqual(row["held_bytes"], 0)
+
+    def test_what_a_terminal_would_obey_is_shown_and_not_sent(self):
+        red, title = "\x1b[31m", "\x1b]0;owned\x07"
+        shown_red, shown_title = "\\x1b[31m", "\\x1b]0;owned\\x07"
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "jobs", "--dead-letter", "dead", "--delivery-limit", "1")
+        self.client("pub", "jobs", "-k", red, "-m", f"v{red}\n2", "-H", f"x={title}")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 9", "--quiet")
+        for arguments in (["queue", "dead", "ls", "jobs"], ["why", "dead", "0", "0"]):
+            out, _ = self.weir(*arguments) if arguments[0] == "queue" else self.client(*arguments)
+            self.assertNotIn("\x1b", out)
+            self.assertIn("1b[31m", out)
+        self.assertIn(shown_red, self.weir("queue", "dead", "ls", "jobs")[0])
+        self.assertEqual(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])[0]["key"], red)
+        for arguments in (["group", "info", red], ["queue", "info", red], ["queue", "dead", "ls", red], ["group", "join", red]):
+            _, err = self.weir(*arguments, code=NOT_FOUND)
+            self.assertNotIn("\x1b", err)
+            self.assertIn(shown_red, err)
+        for flag in ("--name", "--instance"):
+            _, err = self.weir("group", "join", "g", "--topic", "dead", flag, red, code=REFUSED)
+            self.assertIn("without control characters", err)
+
+        read = ["sub", "dead/#", "--from", "beginning", "-e", "-F", "%k|%s|%h"]
+        self.assertTrue(self.client(*read)[0].startswith(f"{red}|v{red}\n2|x={title}"))
+        ours, theirs = pty.openpty()  # a terminal
+        with open(ours, "rb", closefd=True) as terminal:
+            done = subprocess.run([cli_test.WEIR, *read, "--data", self.gateway.data], stdin=subprocess.DEVNULL,
+                                  stdout=theirs, stderr=subprocess.PIPE, timeout=DEADLINE_S, env=self.environment)
+            os.close(theirs)
+            self.assertEqual(done.returncode, DONE, done.stderr)
+            out = os.read(terminal.fileno(), 4096).decode()
+        self.assertTrue(out.startswith(f"{shown_red}|v{shown_red}\r\n2|x={shown_title}"), out)
 
     def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
         self.client("topic", "create", "dead")

@@ -276,6 +276,8 @@ typedef struct weir_group_info {
 
 typedef struct weir_member weir_member; /* opaque; valid until its MEMBER_CLOSED completion */
 
+/* name, instance and origin: at most WEIR_MEMBER_BYTES_MAX bytes of UTF-8 without control characters
+ * each, since they are shown to people; others are INVALID. */
 typedef struct weir_join {
     weir_bytes group;
     weir_bytes name;     /* of the member, for people; null: made up */
@@ -365,7 +367,7 @@ typedef struct weir_settle {
     uint64_t generation; /* stream */
     int64_t delay_ms;    /* release */
     bool failed;         /* release */
-    weir_bytes reason;   /* reject, release; null: none */
+    weir_bytes reason;   /* reject, release; UTF-8 without control characters; null: none */
     weir_bytes metadata; /* stream: kept with the commit; null: none */
     bool no_confirm;     /* no completion when all of it was done */
 } weir_settle;

@@ -834,6 +834,34 @@ static void settle_ranges_are_settled_and_what_was_late_is_counted(void **state)
     talk_free(t);
 }
 
+static void names_and_reasons_with_control_characters_are_refused(void **state)
+{
+    const weir_settle_range range = {.topic = WEIR_TEXT("t"), .lease = 9};
+    weir_buffer ranges = {0};
+    talk *t = talk_greeted();
+    (void)join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    assert_refused(t, "{\"cmd\":\"join\",\"group\":\"g\",\"member\":\"\\u001b[31m\"}", "invalid",
+                   "member");
+    assert_refused(t, "{\"cmd\":\"join\",\"group\":\"g\",\"member\":\"a\302\233b\"}", "invalid",
+                   "member");
+    assert_refused(t, "{\"cmd\":\"join\",\"group\":\"g\",\"instance\":\"a\\nb\"}", "invalid",
+                   "instance");
+    assert_refused(t, SETTLE "\"reason\":\"two\\nlines\",\"records\":[" RECORD "]}", "invalid",
+                   "reason");
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    const weir_v1_frame ask = {.type = WEIR_V1_FRAME_SETTLE,
+                               .request = 8,
+                               .member = 1,
+                               .verb = WEIR_VERB_RELEASE,
+                               .epoch = 5,
+                               .reason = WEIR_TEXT("\033[31m"),
+                               .ranges = weir_buffer_bytes(&ranges)};
+    assert_true(weir_bytes_equal(frame_ask(t, &ask).code, WEIR_TEXT("invalid")));
+    weir_buffer_fini(&ranges);
+    talk_free(t);
+}
+
 /* ---- Leaving ---------------------------------------------------------------------------------- */
 
 static void a_leave_is_answered_when_the_member_is_gone(void **state)
@@ -1007,6 +1035,7 @@ int main(void)
         cmocka_unit_test(what_was_handed_out_at_most_once_is_accepted_already),
         cmocka_unit_test(what_was_too_late_is_told_beside_what_was_settled),
         cmocka_unit_test(what_settles_nothing_is_refused),
+        cmocka_unit_test(names_and_reasons_with_control_characters_are_refused),
         cmocka_unit_test(a_commit_accepts_up_to_the_offset_before),
         cmocka_unit_test(with_credit_records_are_pushed_as_long_as_it_lasts),
         cmocka_unit_test(a_push_that_fails_is_told_and_goes_on_with_new_credit),
