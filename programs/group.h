@@ -38,8 +38,6 @@ typedef enum weir_group_doing {
     WEIR_GROUP_LOOKS,
 } weir_group_doing;
 
-/* Says so when a queue alone has what the filter matches: its group is the one that reads it. */
-bool weir_group_filter_is_of_queue(weir_client *client, weir_bytes filter);
 /* As weir_group_outcome, and asks the gateway what is in force, so that the sentence names it and
  * the command that helps. `asked`: what the group was to be; NULL: nothing was said about that. */
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,

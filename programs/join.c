@@ -508,7 +508,7 @@ static weir_exit consume(joining *own)
     if (err == WEIR_EMPTY) {
         return WEIR_EXIT_ERROR; /* it was told */
     }
-    if (err == WEIR_LEASE_LOST) {
+    if (err == WEIR_LEASE_LOST || err == WEIR_NOT_FOUND) { /* the session has forgotten it, too */
         out_say(own);
         return WEIR_EXIT_ERROR;
     }

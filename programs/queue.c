@@ -24,11 +24,13 @@ enum { PARTITIONS_MAX = 16384, PEEK_BYTES_MAX = 1048576, CELLS = 7 };
 /* A topic of that name is there: it is what was asked, or the sentence tells what differs. Nothing
  * is changed. */
 static weir_exit there_already(const weir_arguments *arguments, weir_client *client,
-                               const weir_topic_options *is, const weir_topic_options *asked,
+                               const weir_topic_options *is, const weir_topic_options *asked_before,
                                const weir_group_words *words)
 {
     const char *name = arguments->operands[0];
     char text[WEIR_TOPIC_DIFFERENCE_MAX];
+    char flags[WEIR_TOPIC_DIFFERENCE_MAX];
+    weir_topic_options asked = *asked_before;
     weir_client_groups groups = {0};
     if (is->kind != WEIR_KIND_QUEUE) {
         weir_say("%s is there as a topic of kind log, which a queue cannot take the place of: see "
@@ -37,10 +39,17 @@ static weir_exit there_already(const weir_arguments *arguments, weir_client *cli
                  name, name, name);
         return WEIR_EXIT_REFUSED;
     }
-    weir_topic_difference(is, asked, text);
+    weir_topic_asked_fill(arguments, is, &asked);
+    weir_topic_difference(is, &asked, text);
+    if (text[0] != '\0' && weir_topic_alter_flags(is, &asked, flags)) {
+        weir_say("%s is there already, with other settings: %s; `weir topic alter %s%s` changes it",
+                 name, text, name, flags);
+        return WEIR_EXIT_REFUSED;
+    }
     if (text[0] != '\0') {
-        weir_say("%s is there already, with other settings: %s; `weir topic alter %s` changes "
-                 "durability, and partitions to more",
+        weir_say("%s is there already, with other settings: %s; a queue is given more partitions, "
+                 "never fewer: take another name, or `weir topic rm %s` first, which removes its "
+                 "records",
                  name, text, name);
         return WEIR_EXIT_REFUSED;
     }
@@ -51,7 +60,7 @@ static weir_exit there_already(const weir_arguments *arguments, weir_client *cli
         return weir_group_refused(client, WEIR_EXISTS, name, &words->options, WEIR_GROUP_CREATES);
     }
     if (err == WEIR_OK && weir_may_talk(arguments)) {
-        weir_say("%s: is there already", name);
+        weir_say("%s: is there already, unchanged", name);
     }
     return weir_group_outcome(client, err, name);
 }
@@ -235,6 +244,12 @@ weir_exit weir_run_queue_ls(const weir_arguments *arguments)
 
 static weir_exit none_say(const char *name)
 {
+    if (weir_topic_name_check(weir_bytes_of(name)) != WEIR_OK) {
+        char text[WEIR_PROBLEM_MAX];
+        weir_problem_text(WEIR_NAME_INVALID, WEIR_SUBJECT_TOPIC, name, "", text);
+        weir_say("%s", text);
+        return WEIR_EXIT_NOT_FOUND;
+    }
     weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are, `weir queue "
              "create %.200s` declares it",
              name, name);

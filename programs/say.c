@@ -144,6 +144,24 @@ void weir_say(const char *format, ...)
     }
 }
 
+static bool is_word(char at)
+{
+    return (at >= 'a' && at <= 'z') || (at >= 'A' && at <= 'Z') || (at >= '0' && at <= '9');
+}
+
+/* Whether the sentence names the file: as a word of its own. */
+static bool names(const char *text, const char *file)
+{
+    size_t len = strlen(file);
+    for (const char *at = strstr(text, file); at != NULL; at = strstr(at + 1, file)) {
+        bool begins = at == text || !is_word(at[-1]) || !is_word(file[0]);
+        if (begins && (!is_word(at[len]) || !is_word(file[len - 1]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void weir_say_fault(const weir_fault *fault)
 {
     const char *text = fault->text[0] != '\0' ? fault->text : weir_err_text(fault->err);
@@ -155,7 +173,7 @@ void weir_say_fault(const weir_fault *fault)
     }
     if (fault->file[0] != '\0' && fault->line != 0) {
         weir_say("%s:%u:%u: %s%s", fault->file, fault->line, fault->column, text, why);
-    } else if (fault->file[0] != '\0' && strstr(text, fault->file) == NULL) {
+    } else if (fault->file[0] != '\0' && !names(text, fault->file)) {
         weir_say("%s: %s%s", fault->file, text, why);
     } else {
         weir_say("%s%s", text, why);

@@ -328,6 +328,28 @@ static bool missing_say(const weir_arguments *arguments, weir_client *client, ui
     return (there && partition >= count) || group_gone;
 }
 
+/* The topic that a name with its key is under; false: there is none. */
+static bool under_say(weir_client *client, const char *name)
+{
+    weir_client_topics topics = {0};
+    const char *topic = NULL;
+    (void)weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
+    for (uint32_t i = 0; i < topics.count; i++) {
+        const char *other = topics.topics[i].name;
+        size_t len = strlen(other);
+        bool above = strncmp(name, other, len) == 0 && name[len] == '/';
+        topic = above && (topic == NULL || len > strlen(topic)) ? other : topic;
+    }
+    if (topic != NULL) {
+        weir_say(
+            "%.200s is no topic but under the topic %s: `weir why %s PARTITION OFFSET`; `weir sub "
+            "'%.200s' --from beginning -e -F '%%p %%o'` shows where its records are",
+            name, topic, topic, name);
+    }
+    weir_client_topics_free(&topics);
+    return topic != NULL;
+}
+
 static weir_exit failed(const weir_arguments *arguments, weir_client *client, weir_err err,
                         uint32_t partition)
 {
@@ -337,10 +359,11 @@ static weir_exit failed(const weir_arguments *arguments, weir_client *client, we
                  arguments->operands[1], arguments->operands[2], topic);
         return weir_exit_of(err);
     }
-    if (err == WEIR_NOT_FOUND && missing_say(arguments, client, partition)) {
+    if (err == WEIR_NOT_FOUND &&
+        (missing_say(arguments, client, partition) || under_say(client, topic))) {
         return weir_exit_of(err);
     }
-    if (err == WEIR_NOT_FOUND) {
+    if (err == WEIR_NOT_FOUND && weir_topic_name_check(weir_bytes_of(topic)) == WEIR_OK) {
         weir_say("%s: no such topic, partition or group, and no story of it is kept; see `weir "
                  "topic ls` and `weir group ls`",
                  topic);

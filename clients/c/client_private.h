@@ -66,6 +66,7 @@ struct weir_client {
     bool broken; /* nothing can be sent or read any more */
     bool draining;
     bool topic_created; /* by the newest topic_create */
+    bool group_created; /* by the newest group_create */
     uint64_t id_last;
     char server[64];
     weir_limits limits;

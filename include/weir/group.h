@@ -136,6 +136,13 @@ WEIR_API int64_t weir_group_setting_get(const weir_group_options *options,
 WEIR_API void weir_group_setting_put(weir_group_options *options, const weir_group_setting *setting,
                                      int64_t value);
 WEIR_API bool weir_group_setting_fits(const weir_group_setting *setting, int64_t value);
+/* A setting that may be 0 (retry_delay_ms) is asked to be so by this, since 0 asks for nothing. What is
+ * told of a group has 0. */
+enum { WEIR_GROUP_ZERO = -1 };
+static inline bool weir_group_setting_has_zero(const weir_group_setting *setting)
+{
+    return setting->least == 0 && !setting->endless;
+}
 /* The word that stands for a value of `overflow`: "refuse", "drop-oldest", "dead-letter". NULL: the
  * setting is told in numbers, or no word stands for this one. */
 WEIR_API const char *weir_group_setting_word(const weir_group_setting *setting, int64_t value);

@@ -115,6 +115,16 @@ static void a_group_is_created_as_its_members_say(void **state)
     assert_int_equal(op->group_options.key_ordered, 1);
     assert_int_equal(op->group_options.single_active, 2);
     assert_int_equal(op->group_options.session_ms, 0);
+    for (int created = 0; created < 2; created++) {
+        weir_group_info info = {.name = WEIR_TEXT("g")};
+        const weir_completion done = {
+            .groups = {.groups = &info, .count = 1, .created = created == 1}};
+        talk_complete(t, op, WEIR_OK, &done);
+        assert_int_equal(strstr(talk_said(t), "\"created\":true") != NULL, created);
+        (void)talk_ask(t,
+                       "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\",\"topic\":\"t\"}");
+        op = talk_last(t);
+    }
     talk_free(t);
 }
 
@@ -123,6 +133,8 @@ static void what_no_group_can_be_is_refused_by_its_field(void **state)
 #define CREATE "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\","
     talk *t = talk_greeted();
     (void)state;
+    assert_refused(t, "{\"cmd\":\"group\",\"action\":\"info\",\"group\":\"\"}", "name-invalid",
+                   "group");
     assert_refused(t, "{\"cmd\":\"group\",\"group\":\"g\"}", "invalid", "action");
     assert_refused(t, "{\"cmd\":\"group\",\"action\":\"info\"}", "invalid", "group");
     assert_refused(t, CREATE "\"model\":\"heap\"}", "invalid", "model");
@@ -176,6 +188,7 @@ static void each_reason_why_a_group_cannot_be_so_has_a_sentence_that_ends(void *
         {CREATE "\"model\":\"queue\",\"topic\":\"t\",\"dead_letter\":\"t\"}", WEIR_INVALID,
          "come back to it for ever"},
         {CREATE "\"topic\":\"t\"}", WEIR_INVALID, "is a queue"},
+        {CREATE "\"filter\":\"t/#\"}", WEIR_INVALID, "the filter matches is a queue's"},
         {CREATE "\"topic\":\"t\"}", WEIR_NOT_FOUND, "No topic \\\"t\\\" is declared: create it"},
         {CREATE "\"filter\":\"#\",\"dead_letter\":\"d\"}", WEIR_NOT_FOUND,
          "No topic \\\"d\\\" is declared, which dead_letter names"},
