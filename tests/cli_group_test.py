@@ -769,6 +769,8 @@ class Groups(cli_test.Case):
 
     def test_what_is_wrong_is_told_with_what_to_do(self):
         self.orders(1)
+        self.weir("group", "create", "kept", "--topic", "orders")
+        self.weir("group", "create", "lent", "--topic", "orders", "--model", "queue")
         for arguments, code, words in (
             (["group", "info", "nosuch"], NOT_FOUND, "group create nosuch --topic TOPIC"),
             (["group", "join", "nosuch"], NOT_FOUND, "--topic TOPIC or --filter"),
@@ -797,7 +799,10 @@ class Groups(cli_test.Case):
             (["group", "reset", "g"], USAGE, "--to"),
             (["group", "reset", "g", "--to", "nowhere"], USAGE, "@TIME"),
             (["group", "reset", "g", "--to", "end", "--partition", "1"], USAGE, "--topic"),
-            (["queue", "info", "orders"], NOT_FOUND, "queue create orders"),
+            (["queue", "info", "orders"], NOT_FOUND, "`weir group create GROUP --model queue --topic orders`"),
+            (["queue", "info", "kept"], NOT_FOUND, "kept is a group and no queue: `weir group info kept`"),
+            (["queue", "peek", "__fates"], NOT_FOUND, "__fates is the gateway's own"),
+            (["group", "join", "lent", "--instance", "i"], REFUSED, "--instance is for stream groups, and lent is a queue group"),
             (["queue", "peek", "nosuch"], NOT_FOUND, "queue ls"),
             (["queue", "create", "orders"], REFUSED, "topic describe orders"),
             (["group", "join", "g", "--topic", "orders", "--exec", ""], USAGE, "--exec needs a command"),
