@@ -209,7 +209,8 @@ static const weir_option sub_options[] = {
     {'F', "format", "FORMAT",
      "%t topic, %p partition, %o offset, %k key, %s value, %S length of the value in bytes, %K "
      "length of the key in bytes (both -1 for none), %h headers, %T time in ms, %n full name, %r retained, "
-     "%% a percent sign; \\n \\t \\r \\0 \\xHH"},
+     "%% a percent sign; \\n \\t \\r \\0 \\xHH. On a terminal what it would obey is shown as \\xHH; files "
+     "and pipes get the bytes"},
     {'N', "no-newline", NULL, "no newline after each record"},
     {'R', "no-retained", NULL, "do not show retained values first"},
     {0, NULL, NULL, NULL},

@@ -158,13 +158,14 @@ static bool letters_find(letters *own, bool moves, weir_exit *code)
 /* ---- ls ---------------------------------------------------------------------------------------
  */
 
-/* Control characters would spoil the table. */
+/* A cell is text that ends: bytes with a NUL among them are told as they are shown. */
 static const char *cell(char text[CELL_MAX], weir_bytes bytes)
 {
-    snprintf(text, CELL_MAX, "%.*s", (int)bytes.len,
-             bytes.ptr == NULL ? "" : (const char *)bytes.ptr);
-    for (char *at = text; *at != '\0'; at++) {
-        *at = (unsigned char)*at < ' ' ? '?' : *at;
+    if (bytes.len > 0 && memchr(bytes.ptr, 0, bytes.len) != NULL) {
+        weir_shown(bytes, text, CELL_MAX);
+    } else {
+        snprintf(text, CELL_MAX, "%.*s", (int)bytes.len,
+                 bytes.ptr == NULL ? "" : (const char *)bytes.ptr);
     }
     return text;
 }

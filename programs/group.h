@@ -27,6 +27,9 @@ weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char
 /* The same in the gateway's words. */
 void weir_group_say(weir_err err, const char *group, const char *sentence);
 
+/* Says so when a group that is not there could not be called so, or only that of a queue could. */
+bool weir_group_name_told(const char *group);
+
 typedef enum weir_group_doing {
     WEIR_GROUP_CREATES,
     WEIR_GROUP_ALTERS,
@@ -35,8 +38,6 @@ typedef enum weir_group_doing {
     WEIR_GROUP_LOOKS,
 } weir_group_doing;
 
-/* Says so when a queue alone has what the filter matches: its group is the one that reads it. */
-bool weir_group_filter_is_of_queue(weir_client *client, weir_bytes filter);
 /* As weir_group_outcome, and asks the gateway what is in force, so that the sentence names it and
  * the command that helps. `asked`: what the group was to be; NULL: nothing was said about that. */
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,

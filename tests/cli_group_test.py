@@ -6,6 +6,7 @@ own, members that are killed, and what comes again.
 """
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -415,6 +416,38 @@ class Groups(cli_test.Case):
         row = next(row for row in json.loads(self.client("topic", "ls", "-o", "json")[0]) if row["topic"] == "kept")
         self.assertEqual(row["held_bytes"], 0)
 
+    def test_what_a_terminal_would_obey_is_shown_and_not_sent(self):
+        red, title = "\x1b[31m", "\x1b]0;owned\x07"
+        shown_red, shown_title = "\\x1b[31m", "\\x1b]0;owned\\x07"
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "jobs", "--dead-letter", "dead", "--delivery-limit", "1")
+        self.client("pub", "jobs", "-k", red, "-m", f"v{red}\n2", "-H", f"x={title}")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 9", "--quiet")
+        for arguments in (["queue", "dead", "ls", "jobs"], ["why", "dead", "0", "0"]):
+            out, _ = self.weir(*arguments) if arguments[0] == "queue" else self.client(*arguments)
+            self.assertNotIn("\x1b", out)
+            self.assertIn("1b[31m", out)
+        self.assertIn(shown_red, self.weir("queue", "dead", "ls", "jobs")[0])
+        self.assertEqual(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])[0]["key"], red)
+        for arguments in (["group", "info", red], ["queue", "info", red], ["queue", "dead", "ls", red], ["group", "join", red]):
+            _, err = self.weir(*arguments, code=NOT_FOUND)
+            self.assertNotIn("\x1b", err)
+            self.assertIn(shown_red, err)
+        for flag in ("--name", "--instance"):
+            _, err = self.weir("group", "join", "g", "--topic", "dead", flag, red, code=REFUSED)
+            self.assertIn("without control characters", err)
+
+        read = ["sub", "dead/#", "--from", "beginning", "-e", "-F", "%k|%s|%h"]
+        self.assertTrue(self.client(*read)[0].startswith(f"{red}|v{red}\n2|x={title}"))
+        ours, theirs = pty.openpty()  # a terminal
+        with open(ours, "rb", closefd=True) as terminal:
+            done = subprocess.run([cli_test.WEIR, *read, "--data", self.gateway.data], stdin=subprocess.DEVNULL,
+                                  stdout=theirs, stderr=subprocess.PIPE, timeout=DEADLINE_S, env=self.environment)
+            os.close(theirs)
+            self.assertEqual(done.returncode, DONE, done.stderr)
+            out = os.read(terminal.fileno(), 4096).decode()
+        self.assertTrue(out.startswith(f"{shown_red}|v{shown_red}\r\n2|x={shown_title}"), out)
+
     def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
         self.client("topic", "create", "dead")
         for queue in ("jobs", "others"):
@@ -608,7 +641,17 @@ class Groups(cli_test.Case):
             _, err = super().weir("queue", verb, "jobs", code=USAGE)
             self.assertIn("`weir group alter NAME` changes a queue, `weir topic rm NAME` removes it", err)
         self.orders(1)
+        for arguments in (["topic", "alter", "__fates", "--retention-ms", "9000"], ["topic", "rm", "__fates"],
+                          ["topic", "info", "__fates"]):  # before anything has happened
+            _, err = self.client(*arguments, code=NOT_FOUND)
+            self.assertIn("__fates is the gateway's own, and is not there yet", err)
+        for arguments in (["sub", "__fates/#"], ["pub", "__fates/x", "-m", "1"]):
+            self.assertIn("is the gateway's own", self.client(*arguments, code=REFUSED)[1])
+        self.weir("group", "create", "none", "--filter", "__fates/#", code=REFUSED)
+        _, err = self.client("topic", "rm", "__other", code=NOT_FOUND)
+        self.assertIn("names that begin with __ are for topics of the gateway's own", err)
         self.weir("group", "join", "mail", "--topic", "orders", "--model", "queue", "-C", "1")
+        self.client("topic", "alter", "__fates", "--retention-ms", "9000")
         for arguments in (["topic", "rm", "__fates"], ["sub", "__fates"]):
             self.assertIn("__fates is the gateway's own", self.client(*arguments, code=REFUSED)[1])
 
@@ -616,17 +659,53 @@ class Groups(cli_test.Case):
         self.weir("queue", "create", "jobs", "--lease-ms", "60000")
         before = self.info("jobs")
         for arguments in (["jobs"], ["jobs", "--lease-ms", "60000"]):
-            self.assertEqual(self.weir("queue", "create", *arguments)[1], "weir: jobs: is there already\n")
+            self.assertEqual(self.weir("queue", "create", *arguments)[1], "weir: jobs: is there already, unchanged\n")
         for arguments, words in (
             (["jobs", "--lease-ms", "5000"], "its lease_ms is 60000, not 5000. `weir group alter jobs --lease-ms 5000`"),
             (["jobs", "--max-records", "7"], "`weir group alter jobs --max-records 7` changes it"),
-            (["jobs", "--partitions", "3"], "partitions 1 (asked: 3); `weir topic alter jobs`"),
+            (["jobs", "--partitions", "3"], "partitions 1 (asked: 3); `weir topic alter jobs --partitions 3` changes it"),
             (["jobs", "--durability", "os"], "durability disk (asked: os)"),
         ):
             self.assertIn(words, self.weir("queue", "create", *arguments, code=REFUSED)[1])
         self.assertIn("as a queue and not a topic of kind log", self.client("topic", "create", "jobs", code=REFUSED)[1])
         self.assertEqual(self.info("jobs"), before)
-        self.assertIn("declared", self.client("topic", "create", "jobs", "--kind", "queue")[1])
+        self.assertEqual(self.client("topic", "create", "jobs", "--kind", "queue")[1], "weir: jobs: is there already, unchanged\n")
+        self.client("topic", "create", "quick", "--kind", "queue", "-d", "os", "-p", "2")
+        self.assertEqual(self.weir("queue", "create", "quick")[1], "weir: quick: is there already, unchanged\n")
+        _, err = self.weir("queue", "create", "quick", "--partitions", "1", code=REFUSED)
+        self.assertIn("more partitions, never fewer", err)
+
+    def test_what_a_queue_cannot_be_is_told_with_what_can(self):
+        self.weir("queue", "create", "jobs", "--partitions", "2", "--retry-delay-ms", "5000")
+        for arguments in (["topic", "alter", "jobs", "--cleanup", "compact"],
+                          ["topic", "create", "other", "--kind", "queue", "--cleanup", "compact"]):
+            _, err = self.client(*arguments, code=REFUSED)
+            self.assertIn("is a queue, and a queue is not compacted", err)
+            self.assertIn("`weir topic create NAME --cleanup compact`", err)
+        _, err = self.client("topic", "alter", "jobs", "--partitions", "1", code=REFUSED)
+        self.assertIn("jobs has 2 partitions, and a topic can be given more, not fewer", err)
+        self.assertIn("its retry_delay_ms is 5000, not 0", self.weir("queue", "create", "jobs", "--retry-delay-ms", "0", code=REFUSED)[1])
+        self.weir("group", "alter", "jobs", "--retry-delay-ms", "0")
+        self.assertEqual(self.info("jobs")["retry_delay_ms"], 0)
+        self.weir("queue", "create", "jobs", "--retry-delay-ms", "0")  # as it is
+
+    def test_a_group_that_is_there_is_never_changed_by_create(self):
+        self.client("topic", "create", "orders")
+        words = ["--topic", "orders", "--model", "queue", "--lease-ms", "60000"]
+        self.assertEqual(self.weir("group", "create", "mail", *words)[1], "weir: mail: created\n")
+        before = self.info("mail")
+        for same in (words, words[:2], words[:4]):
+            self.assertEqual(self.weir("group", "create", "mail", *same)[1], "weir: mail: is there already, unchanged\n")
+        for other, told in (
+            (words[:4] + ["--lease-ms", "5000"], "its lease_ms is 60000, not 5000. `weir group alter mail --lease-ms 5000` changes it"),
+            (words[:4] + ["--mode", "at-most-once"], "its mode is at-least-once, not at-most-once. `weir group alter mail"),
+            (["--topic", "orders", "--model", "stream"], "its model is queue, not stream"),
+            (["--filter", "orders/#"], "it reads topic orders, not filter orders/#"),
+        ):
+            _, err = self.weir("group", "create", "mail", *other, code=REFUSED)
+            self.assertIn("mail is there already: ", err)
+            self.assertIn(told, err)
+        self.assertEqual(self.info("mail"), before)
 
     def test_a_member_whose_group_was_deleted_says_so(self):
         self.orders(1)
@@ -680,8 +759,9 @@ class Groups(cli_test.Case):
         for filter in ("jobs/#", "jobs/a/+"):
             _, err = self.weir("sub", filter, code=REFUSED)
             self.assertIn("take them with `weir group join jobs`", err)
-            _, err = self.weir("group", "create", "g", "--filter", filter, code=REFUSED)
-            self.assertIn("jobs is a queue: it has one group", err)
+            for verb in ("create", "join"):
+                _, err = self.weir("group", verb, "g", "--filter", filter, code=REFUSED)
+                self.assertIn("jobs is a queue: it has one group", err)
         self.weir("group", "create", "g", "--filter", "job/#")
         self.weir("group", "create", "all", "--filter", "+/a")
         self.weir("topic", "create", "jobs/log", "--nested")
@@ -689,6 +769,8 @@ class Groups(cli_test.Case):
 
     def test_what_is_wrong_is_told_with_what_to_do(self):
         self.orders(1)
+        self.weir("group", "create", "kept", "--topic", "orders")
+        self.weir("group", "create", "lent", "--topic", "orders", "--model", "queue")
         for arguments, code, words in (
             (["group", "info", "nosuch"], NOT_FOUND, "group create nosuch --topic TOPIC"),
             (["group", "join", "nosuch"], NOT_FOUND, "--topic TOPIC or --filter"),
@@ -703,11 +785,24 @@ class Groups(cli_test.Case):
             (["group", "create", "g", "--topic", "orders", "--key-ordered", "1"], USAGE, "yes or no"),
             (["group", "create", "g", "--topic", "orders", "--start", "error"], USAGE, "beginning or end"),
             (["group", "create", "g", "--topic", "orders", "--mode", "exactly-once"], REFUSED, ""),
+            (["group", "create", "g", "--topic", "orders", "--lease-ms", "1s"], USAGE,
+             "--lease-ms: 1s is not from 100 to 86400000 milliseconds, or -1 for no limit"),
+            (["group", "create", "g", "--filter", "a/#/b"], REFUSED, '"a/#/b" is no filter: '),
+            (["group", "create", "g", "--topic", ""], NOT_FOUND, '"" is no topic name'),
+            (["group", "info", ""], NOT_FOUND, '"" is no group name'),
+            (["group", "info", "a/b"], NOT_FOUND, "only that of a queue may have a / in its name"),
+            (["group", "delete", "nosuch"], NOT_FOUND, "`weir group ls` lists those that are\n"),
+            (["queue", "info", ""], NOT_FOUND, '"" is no topic name'),
+            (["queue", "peek", "a//b"], NOT_FOUND, '"a//b" is no topic name'),
+            (["queue", "dead", "ls", ""], NOT_FOUND, "weir queue ls"),
             (["group", "alter", "g"], USAGE, "nothing to change"),
             (["group", "reset", "g"], USAGE, "--to"),
             (["group", "reset", "g", "--to", "nowhere"], USAGE, "@TIME"),
             (["group", "reset", "g", "--to", "end", "--partition", "1"], USAGE, "--topic"),
-            (["queue", "info", "orders"], NOT_FOUND, "queue create orders"),
+            (["queue", "info", "orders"], NOT_FOUND, "`weir group create GROUP --model queue --topic orders`"),
+            (["queue", "info", "kept"], NOT_FOUND, "kept is a group and no queue: `weir group info kept`"),
+            (["queue", "peek", "__fates"], NOT_FOUND, "__fates is the gateway's own"),
+            (["group", "join", "lent", "--instance", "i"], REFUSED, "--instance is for stream groups, and lent is a queue group"),
             (["queue", "peek", "nosuch"], NOT_FOUND, "queue ls"),
             (["queue", "create", "orders"], REFUSED, "topic describe orders"),
             (["group", "join", "g", "--topic", "orders", "--exec", ""], USAGE, "--exec needs a command"),

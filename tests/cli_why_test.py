@@ -52,6 +52,13 @@ class Why(cli_test.Case):
             self.gateway = self.serve().ready()
         self.assertEqual(self.story(2)["groups"][0]["before"], 1)
 
+    def test_a_name_with_its_key_is_told_its_topic(self):
+        self.orders(1)
+        _, err = self.weir("why", "orders/k", "0", "0", code=NOT_FOUND)
+        self.assertIn("orders/k is no topic but under the topic orders: `weir why orders PARTITION OFFSET`", err)
+        _, err = self.weir("why", "orders/#", "0", "0", code=NOT_FOUND)
+        self.assertIn("orders PARTITION OFFSET", err)
+
     def test_the_table_tells_it_line_by_line(self):
         self.orders(2)
         self.group("join", "mail", "--name", "worker-1", "-C", "2", "-x", "exit 3")

@@ -278,6 +278,9 @@ uint64_t weir_compact_deadline(const weir_engine *engine);
 /* route.c */
 /* The topic that a full name is under; NULL: live. */
 weir_topic *weir_route_topic(const weir_engine *engine, weir_bytes name);
+/* Whether nothing could ever come to this filter: all that it matches is a queue's, whose own group is to
+ * be joined, or the engine's own, which may not be there yet. */
+bool weir_route_reaches_nothing(const weir_engine *engine, weir_bytes filter);
 const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
 /* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free
  * it with weir_route_drop when the turn's batches are closed. */

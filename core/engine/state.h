@@ -63,7 +63,8 @@ enum {
 /* Ids from here on are of the engine's own topics: no wildcard reaches them, and no client publishes to
  * them, joins them, trims or deletes them. */
 #define WEIR_OWN_TOPIC_IDS  UINT32_C(0xffffff00)
-#define WEIR_FATES_TOPIC_ID UINT32_C(0xffffff00) /* `__fates` */
+#define WEIR_FATES_TOPIC_ID UINT32_C(0xffffff00)
+#define WEIR_FATES_NAME "__fates"
 
 typedef struct weir_topic weir_topic;
 typedef struct weir_partition weir_partition;

@@ -298,6 +298,21 @@ static void lines_become_records_and_all_are_found(void **state)
     queue_end(&f);
 }
 
+static void the_topic_of_fates_is_the_engines_before_it_is_there(void **state)
+{
+    static const char *const under[] = {"__fates", "__fates/x"};
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    for (size_t i = 0; i < sizeof(under) / sizeof(under[0]); i++) {
+        assert_int_equal(publish(f.port, under[i], "v").err, WEIR_NOT_OFFERED);
+        assert_int_equal(group_create_filter(f.port, "g", under[i], WEIR_MODEL_STREAM),
+                         WEIR_INVALID);
+    }
+    assert_int_equal(publish(f.port, "__fatesx", "v").err, WEIR_OK); /* live */
+    queue_end(&f);
+}
+
 static void nobody_else_touches_the_topic_of_fates(void **state)
 {
     fixture f;
@@ -427,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_record_of_a_topic_that_no_group_reads_has_a_head_and_no_story),
         cmocka_unit_test(what_is_not_of_the_filter_is_said_to_be_so),
         cmocka_unit_test(lines_become_records_and_all_are_found),
+        cmocka_unit_test(the_topic_of_fates_is_the_engines_before_it_is_there),
         cmocka_unit_test(nobody_else_touches_the_topic_of_fates),
         cmocka_unit_test(how_long_fates_are_kept_can_be_set),
         cmocka_unit_test(a_story_longer_than_the_limit_says_what_it_left_out),
