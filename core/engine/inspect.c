@@ -8,7 +8,9 @@
  * is an error.
  *
  * [I1] Looking goes through a table of calls of which those that change files refuse.
- * [I2] Nothing is given up before copies of journal and checkpoints are on disk. */
+ * [I2] Nothing is given up before copies of journal and checkpoints are on disk.
+ * [I3] Missing is only what somebody may still ask for: a segment below the start that the journal tells
+ *      of may have been removed after the checkpoint that names it. */
 #include "core/engine/inspect_parts.h"
 
 #include "core/base/varint.h"
@@ -385,6 +387,20 @@ static weir_err heads_look(inspection *at, const char *path, const char *shown,
     return err;
 }
 
+/* [I3] Its .log goes first. */
+static bool was_removed(const inspection *at, const weir_partition *partition,
+                        const weir_segment_state *state, const char *path)
+{
+    weir_file *file = NULL;
+    bool below = state->end_offset <= partition->start_offset;
+    weir_err err =
+        below ? at->env->ops->file_open(at->env, path, WEIR_OPEN_READ, &file) : WEIR_EMPTY;
+    if (err == WEIR_OK) {
+        at->env->ops->file_close(at->env, file);
+    }
+    return err == WEIR_NOT_FOUND;
+}
+
 static weir_err segment_look(inspection *at, const weir_topic *topic, weir_partition *partition,
                              weir_segment *segment)
 {
@@ -398,6 +414,9 @@ static weir_err segment_look(inspection *at, const weir_topic *topic, weir_parti
     const char *shown = path + strlen(at->data_dir) + 1;
     weir_inspect_file file = {.path = shown, .kind = "segment", .bytes = state.bytes, .text = ""};
     uint64_t gaps = at->sum->gaps;
+    if (was_removed(at, partition, &state, path)) {
+        return WEIR_OK;
+    }
     weir_err err = log_scan(at->env, path, state.bytes, NULL, NULL, &file.position, &verdict);
     err = err == WEIR_OK ? segment_read(at, topic, partition, segment, &state, &file) : err;
     if (err != WEIR_OK) {
