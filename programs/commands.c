@@ -174,8 +174,9 @@ static const weir_option queue_peek_options[] = {
     {0, NULL, NULL, NULL},
 };
 
-static const weir_option queue_dead_options[] = {
+static const weir_option dead_options[] = {
     {'C', "count", "N", "replay or discard N of them (default: all)"},
+    {0, "to", "TOPIC", "replay: publish to this declared topic instead"},
     {0, NULL, NULL, NULL},
 };
 
@@ -509,6 +510,20 @@ static const weir_command commands[] = {
      1,
      {group_join_options, group_what_options, client_options},
      weir_run_group_join},
+    {"group dead",
+     "ls|replay|discard NAME",
+     "list a group's dead letters, publish them again, or be done with them",
+     "ls shows what the group gave up, of whatever topic, and was not replayed or discarded: where it "
+     "stands in the dead-letter topic, what it was, and why it was given up. replay publishes each again, "
+     "to the end of the topic that it came from: all groups that read that topic and its subscribers get "
+     "it, which the command says before it begins; --to TOPIC publishes elsewhere, a queue of its own say. "
+     "discard only counts it as seen. The dead-letter topic keeps its records by its own retention: what "
+     "was seen is remembered by the group dead-letters.NAME.",
+     "weir group dead ls mail\nweir group dead replay mail -C 1\nweir group dead replay mail --to retries\n",
+     2,
+     2,
+     {dead_options, client_options},
+     weir_run_group_dead},
     {"queue create",
      "NAME",
      "declare a queue: a topic whose records stay until they are settled",
@@ -554,12 +569,12 @@ static const weir_command commands[] = {
      "list a queue's dead letters, publish them again, or be done with them",
      "ls shows what stands in the queue's dead-letter topic and was not replayed or discarded: where, what "
      "it was, and why it was given up. replay publishes each again, to the end of the queue; discard "
-     "only counts it as seen. The dead-letter topic keeps its records by its own retention: what was "
+     "only counts it as seen. `weir group dead` does the same for every group. The dead-letter topic keeps its records by its own retention: what was "
      "seen is remembered by the group dead-letters.NAME.",
      "weir queue dead ls jobs\nweir queue dead replay jobs\n",
      2,
      2,
-     {queue_dead_options, client_options},
+     {dead_options, client_options},
      weir_run_queue_dead},
     {"why",
      "TOPIC PARTITION OFFSET",

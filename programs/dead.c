@@ -1,18 +1,26 @@
-/* programs/dead.c - `weir queue dead ls | replay | discard`: what became of a queue's dead letters.
+/* programs/dead.c - `weir group dead ls | replay | discard`, and the same of queues: what became of a
+ * group's dead letters.
  *
- *     [queue] --delivery_limit, reject--> [its dead-letter topic] --replay--> [queue], at its end
+ *     [group] --delivery_limit, reject--> [its dead-letter topic] --replay--> [the topic that it came from],
+ *                                                                             at its end, or [--to TOPIC]
  *                                                                 --discard--> settled, no more shown
  *
- * Several queues may share a dead-letter topic, and its records stay by its own retention. So what
+ * Several groups may share a dead-letter topic, and its records stay by its own retention. So what
  * was replayed or discarded is remembered by a group of its own over that topic, of model queue,
- * named dead-letters.QUEUE, which is never forgotten; letters of other queues are accepted in it and
+ * named dead-letters.GROUP, which is never forgotten; letters of other groups are accepted in it and
  * are none of its business. No group of one's own may have a / in its name: a queue plant/jobs is
- * dead-letters.plant%2Fjobs there, and a % itself is %25, so that no two queues share a group.
+ * dead-letters.plant%2Fjobs there, and a % itself is %25, so that no two groups share one.
+ *
+ * A queue's topic has one group, so a replayed letter is its alone. A topic of kind log has any number:
+ * what is replayed to it is a new record for all that read it, and the command names them before it
+ * begins. --to publishes to another topic instead.
  *
  * Happy path: join that group, take, publish (replay), accept. Failures: killed between publishing
- * and accepting, a letter is replayed again: at least once.
+ * and accepting, a letter is replayed again: at least once. One whose topic the group does not read any
+ * more stays, and ends the command.
  *
- * [D1] A letter is accepted only after the gateway confirmed its copy. */
+ * [D1] A letter is accepted only after the gateway confirmed its copy.
+ * [D2] One group, one memory. */
 #include "programs/connect.h"
 #include "programs/group.h"
 #include "programs/position.h"
@@ -22,23 +30,30 @@
 #include <string.h>
 
 #define PREFIX "weir-dead-"
+#define MEMORY "dead-letters."
 
 enum {
     TAKEN_MAX = 100,
     FETCH_BYTES = 1048576,
     WAIT_MS = 1000,
-    NAME_MAX_BYTES = 768, /* a queue's name, each byte of it as three */
+    NAME_MAX_BYTES = 768, /* a group's name, each byte of it as three */
     CELL_MAX = 300,
-    WHY_MAX = 256 /* what a story keeps of a reason */
+    WHY_MAX = 256, /* what a story keeps of a reason */
+    NAMED_MAX = 8  /* groups that are told by name */
 };
 
 typedef struct letters {
     weir_client *client;
-    const char *queue;
-    char topic[NAME_MAX_BYTES]; /* the dead-letter topic */
-    char group[NAME_MAX_BYTES]; /* that remembers */
-    long long count;            /* 0: all */
+    const char *group;
+    const char *noun;            /* "queue" or "group": which command it is */
+    bool queue;                  /* the group is a queue topic's own */
+    const char *to;              /* NULL: where a letter came from */
+    weir_client_groups own;      /* the group, as it is */
+    char topic[NAME_MAX_BYTES];  /* the dead-letter topic */
+    char memory[NAME_MAX_BYTES]; /* the group that remembers */
+    long long count;             /* 0: all */
     uint64_t done;
+    bool stopped; /* a letter cannot go where it came from; said so */
 } letters;
 
 static bool says_why(weir_bytes name)
@@ -62,17 +77,17 @@ static weir_bytes why_of(const weir_client_record *record, const char *name)
 
 static bool is_of(const letters *own, const weir_client_record *record)
 {
-    return weir_bytes_equal(why_of(record, "group"), weir_bytes_of(own->queue));
+    return weir_bytes_equal(why_of(record, "group"), weir_bytes_of(own->group));
 }
 
-/* [D2] One queue, one group: / and % are written as %2F and %25. */
-static void group_name(letters *own)
+/* [D2] / and % are written as %2F and %25. */
+static void memory_name(letters *own)
 {
-    size_t len = (size_t)snprintf(own->group, sizeof(own->group), "dead-letters.");
-    for (const char *at = own->queue; *at != '\0' && len + 4 < sizeof(own->group); at++) {
+    size_t len = (size_t)snprintf(own->memory, sizeof(own->memory), MEMORY);
+    for (const char *at = own->group; *at != '\0' && len + 4 < sizeof(own->memory); at++) {
         bool plain = *at != '/' && *at != '%';
-        len += (size_t)snprintf(own->group + len, sizeof(own->group) - len, plain ? "%c" : "%%%02X",
-                                (unsigned char)*at);
+        len += (size_t)snprintf(own->memory + len, sizeof(own->memory) - len,
+                                plain ? "%c" : "%%%02X", (unsigned char)*at);
     }
 }
 
@@ -89,70 +104,142 @@ static weir_err topic_kind(weir_client *client, const char *name, weir_topic_kin
     return err;
 }
 
-/* A group of that name is there, and is no queue's: says where its dead letters are. */
-static bool group_told(const letters *own)
+/* No such group, or it is no queue's and a queue's was asked for. */
+static void missing_say(const letters *own, bool there)
 {
-    weir_client_groups groups = {0};
-    bool there =
-        weir_client_group_list(own->client, weir_bytes_of(own->queue), &groups) == WEIR_OK &&
-        groups.count == 1;
-    weir_bytes topic = there ? groups.groups[0].options.dead_letter : WEIR_BYTES_NULL;
-    if (there && topic.len == 0) {
-        weir_say("%.200s is a group and no queue, and has no dead-letter topic", own->queue);
-    } else if (there) {
+    if (there) {
         weir_say(
-            "%.200s is a group and no queue: its dead letters are in the topic %.*s, and `weir "
-            "sub '%.*s/#' --from beginning -e -o ndjson` shows them",
-            own->queue, (int)topic.len, (const char *)topic.ptr, (int)topic.len,
-            (const char *)topic.ptr);
+            "%.200s is a group and no queue: `weir group dead ls %.200s` lists its dead letters",
+            own->group, own->group);
+    } else if (strcmp(own->noun, "queue") == 0) {
+        weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are",
+                 own->group);
+    } else {
+        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are", own->group);
     }
-    weir_client_groups_free(&groups);
-    return there;
+}
+
+/* The group as it is, and whose it is. False, with the sentence printed, when it cannot be had. */
+static bool group_find(letters *own, weir_exit *code)
+{
+    weir_topic_kind kind = WEIR_KIND_DEFAULT;
+    weir_err err = topic_kind(own->client, own->group, &kind);
+    own->queue = err == WEIR_OK && kind == WEIR_KIND_QUEUE;
+    if (err == WEIR_OK || err == WEIR_NOT_FOUND || err == WEIR_NAME_INVALID) {
+        err = weir_client_group_list(own->client, weir_bytes_of(own->group), &own->own);
+    }
+    bool there = err == WEIR_OK && own->own.count == 1;
+    bool asked = own->queue || strcmp(own->noun, "group") == 0;
+    *code = WEIR_EXIT_NOT_FOUND;
+    if (err != WEIR_OK && err != WEIR_NOT_FOUND) {
+        *code = weir_group_outcome(own->client, err, own->group);
+    } else if (!there || !asked) {
+        missing_say(own, there);
+    }
+    return there && asked;
 }
 
 /* Which topic they go to. False, with the sentence printed, when it cannot be had. */
 static bool letters_find(letters *own, bool moves, weir_exit *code)
 {
-    weir_client_groups groups = {0};
     weir_topic_kind kind;
-    weir_err err = topic_kind(own->client, own->queue, &kind);
-    bool queue = err == WEIR_OK && kind == WEIR_KIND_QUEUE;
-    if (queue) {
-        err = weir_client_group_list(own->client, weir_bytes_of(own->queue), &groups);
-    }
-    weir_bytes topic = groups.count == 1 ? groups.groups[0].options.dead_letter : WEIR_BYTES_NULL;
-    snprintf(own->topic, sizeof(own->topic), "%.*s", (int)topic.len,
-             topic.ptr == NULL ? "" : (const char *)topic.ptr);
-    group_name(own);
-    weir_client_groups_free(&groups);
-    *code = WEIR_EXIT_NOT_FOUND;
-    if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND) && group_told(own)) {
+    if (!group_find(own, code)) {
         return false;
     }
-    if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND)) {
-        weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are",
-                 own->queue);
-    } else if (err != WEIR_OK) {
-        *code = weir_group_outcome(own->client, err, own->queue);
-    } else if (own->topic[0] == '\0') {
+    weir_bytes topic = own->own.groups[0].options.dead_letter;
+    snprintf(own->topic, sizeof(own->topic), "%.*s", (int)topic.len,
+             topic.ptr == NULL ? "" : (const char *)topic.ptr);
+    memory_name(own);
+    if (own->topic[0] == '\0') {
         weir_say(
             "%.200s has no dead-letter topic: what fails too often is dropped; `weir group alter "
             "%.200s --dead-letter TOPIC` gives it one",
-            own->queue, own->queue);
+            own->group, own->group);
     } else if (topic_kind(own->client, own->topic, &kind) == WEIR_NOT_FOUND) {
         weir_say("the dead-letter topic of %.200s, %.200s, is not there any more: what fails too "
                  "often is dropped; `weir topic create %.200s` makes it anew",
-                 own->queue, own->topic, own->topic);
+                 own->group, own->topic, own->topic);
     } else if (moves && kind == WEIR_KIND_QUEUE) {
         *code = WEIR_EXIT_REFUSED;
         weir_say("the dead letters of %.200s are in the queue %.200s, which has one group, its "
                  "own: `weir group join %.200s` takes them; replay and discard are for dead-letter "
                  "topics of kind log",
-                 own->queue, own->topic, own->topic);
+                 own->group, own->topic, own->topic);
     } else {
         return true;
     }
     return false;
+}
+
+/* `--to` is a topic that is declared, and not the one that they are in. */
+static bool to_good(const letters *own, weir_exit *code)
+{
+    weir_topic_kind kind;
+    weir_err err = own->to != NULL ? topic_kind(own->client, own->to, &kind) : WEIR_OK;
+    if (err == WEIR_OK && (own->to == NULL || strcmp(own->to, own->topic) != 0)) {
+        return true;
+    }
+    *code = WEIR_EXIT_REFUSED;
+    if (err == WEIR_OK) {
+        weir_say("%.200s is where the dead letters of %.200s are: replay them to another topic",
+                 own->to, own->group);
+    } else {
+        *code = weir_client_outcome(own->client, err, WEIR_SUBJECT_TOPIC, own->to);
+    }
+    return false;
+}
+
+static bool reads(const weir_group_info *group, weir_bytes topic)
+{
+    for (uint32_t i = 0; topic.ptr != NULL && i < group->partition_count; i++) {
+        if (weir_bytes_equal(group->partitions[i].topic, topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It reads a topic that this one reads, and is no memory of dead letters. */
+static bool shares(const letters *own, const weir_group_info *other)
+{
+    const weir_group_info *group = &own->own.groups[0];
+    if (weir_bytes_equal(other->name, group->name) ||
+        (other->name.len >= sizeof(MEMORY) - 1 &&
+         memcmp(other->name.ptr, MEMORY, sizeof(MEMORY) - 1) == 0)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        bool same =
+            i > 0 && weir_bytes_equal(group->partitions[i].topic, group->partitions[i - 1].topic);
+        if (!same && reads(other, group->partitions[i].topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who else gets what is replayed, before it is. */
+static void others_say(const letters *own)
+{
+    weir_client_groups all = {0};
+    char names[NAMED_MAX * 80] = "";
+    uint32_t count = 0;
+    size_t len = 0;
+    if (weir_client_group_list(own->client, WEIR_BYTES_NULL, &all) != WEIR_OK) {
+        all.count = 0;
+    }
+    for (uint32_t i = 0; i < all.count; i++) {
+        weir_bytes name = all.groups[i].name;
+        if (shares(own, &all.groups[i]) && count++ < NAMED_MAX) {
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%.*s", len > 0 ? ", " : "",
+                                    (int)(name.len < 64 ? name.len : 64), (const char *)name.ptr);
+        }
+    }
+    weir_client_groups_free(&all);
+    weir_say(
+        "%.200s: replay publishes at the end of the topic that a letter came from, so that all "
+        "who read it get it again%s%s%s; --to TOPIC publishes elsewhere",
+        own->group, count > 0 ? ": " : "", names, count > NAMED_MAX ? ", ..." : "");
 }
 
 /* ---- ls ---------------------------------------------------------------------------------------
@@ -229,7 +316,7 @@ static weir_err list_into(letters *own, weir_rows *rows)
 {
     weir_client_groups groups = {0};
     weir_client_topics bounds = {0};
-    weir_err err = weir_client_group_list(own->client, weir_bytes_of(own->group), &groups);
+    weir_err err = weir_client_group_list(own->client, weir_bytes_of(own->memory), &groups);
     if (err == WEIR_OK || err == WEIR_NOT_FOUND) {
         err = weir_client_topic_offsets(own->client, weir_bytes_of(own->topic), WEIR_OFFSETS_BOUNDS,
                                         0, &bounds);
@@ -264,15 +351,13 @@ static weir_exit letters_list(letters *own, weir_output output)
 /* ---- replay and discard -----------------------------------------------------------------------
  */
 
-/* The record as it was, at the end of its queue. */
-static weir_err letter_publish(letters *own, const weir_client_record *record,
+/* The record as it was, at the end of the topic. */
+static weir_err letter_publish(letters *own, const weir_client_record *record, weir_bytes topic,
                                weir_published *where)
 {
     weir_header *headers = calloc(record->header_count + 1, sizeof(*headers));
-    weir_publish copy = {.topic = weir_bytes_of(own->queue),
-                         .key = record->key,
-                         .value = record->value,
-                         .headers = headers};
+    weir_publish copy = {
+        .topic = topic, .key = record->key, .value = record->value, .headers = headers};
     if (headers == NULL) {
         return WEIR_NO_MEMORY;
     }
@@ -302,21 +387,49 @@ static weir_err letter_accept(letters *own, const weir_client_record *record, co
     return weir_client_settle(own->client, record->member, &settle, NULL);
 }
 
+/* Where it is to go; null, with the sentence printed: the group would not get it there. */
+static weir_bytes letter_goes(letters *own, const weir_client_record *record)
+{
+    weir_bytes topic = own->to != NULL ? weir_bytes_of(own->to) : why_of(record, "topic");
+    if (own->to == NULL && !reads(&own->own.groups[0], topic)) {
+        weir_say(
+            "the dead letter at partition %" PRIu32 " offset %" PRId64
+            " came from %.*s, which %.200s does not read any more: it stays; replay --to TOPIC "
+            "publishes it elsewhere, discard is done with it",
+            record->partition, record->offset, (int)topic.len,
+            topic.ptr == NULL ? "" : (const char *)topic.ptr, own->group);
+        own->stopped = true;
+        topic = WEIR_BYTES_NULL;
+    }
+    return topic;
+}
+
+/* EMPTY: it stays. `why`: what its story tells. */
+static weir_err letter_replay(letters *own, const weir_client_record *record, char why[WHY_MAX])
+{
+    weir_published where = {.offset = -1};
+    weir_bytes topic = letter_goes(own, record);
+    char name[NAME_MAX_BYTES];
+    if (topic.ptr == NULL) {
+        return WEIR_EMPTY;
+    }
+    /* its spans are valid until the publish */
+    snprintf(name, sizeof(name), "%.*s", (int)topic.len, (const char *)topic.ptr);
+    weir_err err = letter_publish(own, record, weir_bytes_of(name), &where);
+    snprintf(why, WHY_MAX, "replayed: %.200s %" PRIu32 " %" PRId64, name, where.partition,
+             where.offset);
+    return err;
+}
+
 static weir_err letter_settle(letters *own, uint32_t index, bool replay)
 {
-    char why[WHY_MAX] = "another queue's";
+    char why[WHY_MAX] = "another group's";
     weir_client_record record;
     weir_err err = weir_client_lease_record(own->client, index, &record);
     if (err == WEIR_OK && is_of(own, &record)) {
-        weir_published where = {.offset = -1};
-        err = replay ? letter_publish(own, &record, &where) : WEIR_OK;
-        own->done += err == WEIR_OK;
         snprintf(why, sizeof(why), "discarded");
-        if (replay) {
-            snprintf(why, sizeof(why), "replayed: %.200s %" PRIu32 " %" PRId64, own->queue,
-                     where.partition, where.offset);
-        }
-        /* its spans were valid until the publish */
+        err = replay ? letter_replay(own, &record, why) : WEIR_OK;
+        own->done += err == WEIR_OK;
         err = err == WEIR_OK ? weir_client_lease_record(own->client, index, &record) : err;
     }
     return err == WEIR_OK ? letter_accept(own, &record, why) : err;
@@ -352,30 +465,52 @@ static weir_exit letters_move(letters *own, bool replay, bool talk)
                                         .topic_count = 1,
                                         .expiry_ms = -1,
                                         .delivery_limit = -1};
-    const weir_client_join join = {.group = weir_bytes_of(own->group), .options = &options};
+    const weir_client_join join = {.group = weir_bytes_of(own->memory), .options = &options};
     weir_client_joined joined;
     weir_err err = weir_client_group_join(own->client, &join, &joined);
     if (err == WEIR_OK) {
         err = letters_settle(own, joined.member, replay);
     }
-    weir_exit code = weir_group_outcome(own->client, err, own->group);
+    weir_exit code =
+        own->stopped ? WEIR_EXIT_NOT_FOUND : weir_group_outcome(own->client, err, own->memory);
     if (talk) {
-        weir_say("%s: %" PRIu64 " dead letters %s", own->queue, own->done,
+        weir_say("%s: %" PRIu64 " dead letters %s", own->group, own->done,
                  replay ? "replayed" : "discarded");
     }
     return code;
 }
 
-weir_exit weir_run_queue_dead(const weir_arguments *arguments)
+static weir_exit letters_run(letters *own, bool list, bool replay, const weir_arguments *arguments,
+                             weir_output output)
+{
+    weir_exit code = WEIR_EXIT_DONE;
+    if (!letters_find(own, !list, &code) || !to_good(own, &code)) {
+        return code;
+    }
+    if (list) {
+        return letters_list(own, output);
+    }
+    if (replay && own->to == NULL && !own->queue && weir_may_talk(arguments)) {
+        others_say(own);
+    }
+    return letters_move(own, replay, weir_may_talk(arguments));
+}
+
+static weir_exit dead_run(const weir_arguments *arguments, const char *noun)
 {
     const char *action = arguments->operands[0];
     bool list = strcmp(action, "ls") == 0;
     bool replay = strcmp(action, "replay") == 0;
-    letters own = {.queue = arguments->operands[1]};
+    letters own = {
+        .group = arguments->operands[1], .noun = noun, .to = weir_arguments_text(arguments, "to")};
     weir_output output = WEIR_OUTPUT_TABLE;
     weir_exit code = WEIR_EXIT_USAGE;
     if (!list && !replay && strcmp(action, "discard") != 0) {
         weir_say("say what of the dead letters: ls, replay or discard, not \"%s\"", action);
+        return code;
+    }
+    if (own.to != NULL && !replay) {
+        weir_say("--to is where replay publishes; %s publishes nothing", action);
         return code;
     }
     if (!weir_output_read(arguments, &output) ||
@@ -383,10 +518,18 @@ weir_exit weir_run_queue_dead(const weir_arguments *arguments)
         !weir_connect(arguments, &own.client, &code)) {
         return code;
     }
-    if (letters_find(&own, !list, &code)) {
-        code = list ? letters_list(&own, output)
-                    : letters_move(&own, replay, weir_may_talk(arguments));
-    }
+    code = letters_run(&own, list, replay, arguments, output);
+    weir_client_groups_free(&own.own);
     weir_client_close(own.client);
     return code;
+}
+
+weir_exit weir_run_queue_dead(const weir_arguments *arguments)
+{
+    return dead_run(arguments, "queue");
+}
+
+weir_exit weir_run_group_dead(const weir_arguments *arguments)
+{
+    return dead_run(arguments, "group");
 }

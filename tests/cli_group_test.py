@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -495,6 +496,105 @@ class Groups(cli_test.Case):
         names = [row["group"] for row in json.loads(self.weir("group", "ls", "--json")[0])]
         self.assertLess({"dead-letters.a%2Fb", "dead-letters.a.b", "dead-letters.a%252Fb"}, set(names))
 
+    def dead(self, action, group, *options, code=DONE):
+        """The sentences that it says; of ls: its rows."""
+        out, err = self.weir("group", "dead", action, group, *options, *(["--json"] if action == "ls" else []), code=code)
+        return json.loads(out) if action == "ls" else err
+
+    def adds_up(self, group, **fates):
+        """Every record of each partition has one fate or is pending, and these have so many."""
+        info = self.info(group)
+        for part in info["partitions"]:
+            self.assertEqual(sum(part["fates"].values()), part["end"] - part["start"], part)
+        self.assertEqual({name: info["fates"][name.replace("_", "-")] for name in fates}, fates)
+
+    def test_dead_letters_of_a_group_over_a_log_are_replayed_for_all_that_read_it(self):
+        self.client("topic", "create", "dead")
+        self.orders(2)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--delivery-limit", "1",
+                  "--dead-letter", "dead")
+        self.weir("group", "create", "billing", "--topic", "orders")
+        self.weir("group", "join", "billing", "-C", "2")
+        self.weir("group", "join", "mail", "-C", "2", "-x", "exit 9")
+        rows = self.dead("ls", "mail")
+        self.assertEqual([(row["of_topic"], row["of_offset"], row["reason"], row["text"], row["failed"]) for row in rows],
+                         [("orders", "0", "delivery-limit", "exit code 9", "1"), ("orders", "1", "delivery-limit", "exit code 9", "1")])
+        self.assertRegex(rows[0]["time"], r"^20\d\d-.*Z$")
+        self.adds_up("mail", dead_lettered=2, pending=0)
+        said = self.dead("replay", "mail", "-C", "1")
+        self.assertIn("all who read it get it again: billing; --to TOPIC publishes elsewhere", said)
+        self.assertIn("mail: 1 dead letters replayed", said)
+        self.assertEqual([row["of_offset"] for row in self.dead("ls", "mail")], ["1"])
+        self.assertEqual(self.weir("group", "join", "mail", "-C", "1", "-F", "%o %s")[0], "2 0\n")
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "1", "-F", "%o %s")[0], "2 0\n")
+        self.assertEqual(self.dead("discard", "mail"), "weir: mail: 1 dead letters discarded\n")
+        self.assertEqual(self.dead("ls", "mail"), [])
+        self.adds_up("mail", dead_lettered=2, accepted=1, pending=0)
+        for offset, reason in enumerate(("replayed: orders 0 2", "discarded")):
+            story = json.loads(self.client("why", "dead", "0", str(offset), "--json")[0])
+            last = story["lines"][-1]
+            self.assertEqual((last["group"], last["fate"], last["reason"]), ("dead-letters.mail", "accepted", reason))
+        _, err = self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)
+        self.assertIn("`weir group dead ls mail`", err)
+
+    def test_dead_letters_go_back_to_the_topics_that_they_came_from(self):
+        self.client("topic", "create", "dead")
+        self.weir("group", "create", "all", "--filter", "shop/#", "--model", "queue", "--delivery-limit", "1",
+                  "--dead-letter", "dead")
+        for topic in ("shop/a", "shop/b"):
+            self.client("topic", "create", topic)
+            self.client("pub", topic, "-k", "k", "-m", f"of {topic}")
+            self.weir("group", "join", "all", "-C", "1", "-x", "exit 9")
+        self.assertEqual([row["of_topic"] for row in self.dead("ls", "all")], ["shop/a", "shop/b"])
+        self.client("topic", "rm", "shop/b")
+        said = self.dead("replay", "all", code=NOT_FOUND)
+        self.assertIn("came from shop/b, which all does not read any more: it stays", said)
+        self.assertIn("all: 1 dead letters replayed", said)
+        self.assertEqual(self.weir("group", "join", "all", "-C", "1", "-F", "%t %o %k %s")[0], "shop/a 1 k of shop/a\n")
+        self.client("topic", "create", "again")
+        self.assertIn("dead is where the dead letters of all are", self.dead("replay", "all", "--to", "dead", code=REFUSED))
+        self.dead("replay", "all", "--to", "nosuch", code=NOT_FOUND)
+        self.weir("group", "dead", "ls", "all", "--to", "again", code=USAGE)
+        self.assertEqual(self.dead("replay", "all", "--to", "again"), "weir: all: 1 dead letters replayed\n")
+        self.assertEqual(self.client("sub", "again/#", "--from", "beginning", "-C", "1", "-F", "%k %s")[0], "k of shop/b\n")
+        self.assertEqual(self.dead("ls", "all"), [])
+
+    def test_dead_letters_of_a_stream_group_are_replayed_and_discarded(self):
+        self.client("topic", "create", "dead")
+        self.orders(3)
+        self.weir("group", "create", "billing", "--topic", "orders", "--dead-letter", "dead")
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(DEADLINE_S)
+            peer.connect(os.path.join(self.gateway.data, "weir.sock"))
+            lines = peer.makefile("rw")
+
+            def ask(**command):
+                lines.write(json.dumps(command) + "\n")
+                lines.flush()
+                answer = json.loads(lines.readline())
+                while "id" in command and answer.get("id") != command["id"]:  # it is told what it owns, too
+                    answer = json.loads(lines.readline())
+                self.assertNotIn("error", answer)
+                return answer
+
+            ask(cmd="hello", version=1)
+            ask(cmd="join", id=1, group="billing")
+            records = []
+            wait_for(lambda: records or records.extend(
+                ask(cmd="lease", id=2, member=1, max=3, wait_ms=1000)["records"]) or records, "the records")
+            self.assertEqual(len(records), 3)
+            for offset in range(2):
+                ask(cmd="settle", id=3 + offset, member=1, verb="reject", reason="no such customer",
+                    records=[{"topic": "orders", "offset": offset}])
+            ask(cmd="goodbye", id=5)
+        rows = self.dead("ls", "billing")
+        self.assertEqual([(row["of_offset"], row["reason"], row["text"]) for row in rows],
+                         [("0", "rejected", "no such customer"), ("1", "rejected", "no such customer")])
+        self.assertIn("billing: 1 dead letters replayed", self.dead("replay", "billing", "-C", "1"))
+        self.assertIn("billing: 1 dead letters discarded", self.dead("discard", "billing"))
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "2", "-F", "%o %s")[0], "2 2\n3 0\n")
+        self.adds_up("billing", dead_lettered=2, accepted=2, pending=0)
+
     def test_a_member_tells_what_it_is_and_does(self):
         self.orders(1)
         _, err = self.weir("group", "join", "billing", "--topic", "orders", "-C", "1")
@@ -607,12 +707,13 @@ class Groups(cli_test.Case):
                       self.weir("queue", "dead", "replay", "jobs", code=REFUSED)[1])
         self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
         _, err = self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)
-        self.assertIn("its dead letters are in the topic dead, and `weir sub 'dead/#' --from beginning -e -o ndjson`", err)
+        self.assertIn("mail is a group and no queue: `weir group dead ls mail` lists its dead letters", err)
         self.client("pub", "orders/k", "-m", "x")
         for _ in range(2):
             self.weir("group", "alter", "mail", "--delivery-limit", "1")
             self.weir("group", "join", "mail", "-C", "1", "-x", "exit 1")
-        self.assertEqual(len(self.client("sub", "dead/#", "--from", "beginning", "-e", "-o", "ndjson")[0].splitlines()), 2)
+        self.assertEqual(len(self.dead("ls", "mail")), 2)
+        self.assertIn("`weir group ls`", self.dead("replay", "nobody", code=NOT_FOUND))
         _, err = self.client("topic", "rm", "dead")
         self.assertIn("dead was the dead-letter topic of bills", err)
         self.assertIn("dead was the dead-letter topic of mail", err)
