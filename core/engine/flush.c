@@ -255,7 +255,9 @@ static void fetch_partition(const weir_link *list, const weir_link *next)
     if (next == list) {
         return;
     }
-    weir_tail_fetch_end(&WEIR_OWNER_OF(next, const weir_partition, unflushed_link)->tail);
+    const weir_partition *first = WEIR_OWNER_OF(next, const weir_partition, unflushed_link);
+    weir_tail_fetch_end(&first->tail);
+    weir_tail_fetch_slots(&first->tail);
     if (next->next != list) {
         const weir_partition *second =
             WEIR_OWNER_OF(next->next, const weir_partition, unflushed_link);

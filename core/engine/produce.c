@@ -20,9 +20,10 @@
 /* ---- The open batch
  * ---------------------------------------------------------------------------------- */
 
-static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_t record_bytes)
+static weir_err open_batch(weir_engine *engine, weir_partition *partition, weir_bytes key,
+                           weir_bytes rest)
 {
-    size_t need = record_bytes + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX;
+    size_t need = weir_batch_alone_size(key, rest.len);
     size_t capacity = partition->batch_bytes_guess > need ? partition->batch_bytes_guess : need;
     uint32_t records = partition->batch_records_guess > 0 ? partition->batch_records_guess
                                                           : (uint32_t)(capacity / 32 + 2);
@@ -147,7 +148,7 @@ static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8
         if (partition->open != NULL && !grown) {
             close_batch(engine, partition);
         }
-        err = grown ? WEIR_OK : open_batch(engine, partition, key.len + rest.len);
+        err = grown ? WEIR_OK : open_batch(engine, partition, key, rest);
         if (err == WEIR_OK) {
             err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
             WEIR_ASSERT(err == WEIR_OK); /* the chunk was made large enough for it */
@@ -406,6 +407,23 @@ static void publish_refused(weir_engine *engine, weir_port *port, publishing *p,
     weir_port_answer(port, &p->done, weir_engine_unit_now(engine), refusal_level(err, level));
 }
 
+/* Written where it waits, a field at a time: copied, it would wait for all that was stored just before. */
+static void publish_answer(weir_port *port, const publishing *p)
+{
+    const weir_published *told = &p->done.published;
+    *weir_port_answer_place(port, p->unit, p->level) = (weir_completion){
+        .type = WEIR_COMPLETION_PUBLISH,
+        .user = p->op->user,
+        .token = p->op->token,
+        .published = {.level = told->level,
+                      .live = told->live,
+                      .partition = told->partition,
+                      .offset = told->offset,
+                      .timestamp_ms = told->timestamp_ms,
+                      .duplicate = told->duplicate},
+    };
+}
+
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
 {
     publishing p = {.op = op};
@@ -427,7 +445,7 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
         engine->stats.records_received++;
         engine->stats.bytes_received += p.key.len + op->publish.rest_bytes;
         if (!op->no_confirm) {
-            weir_port_answer(port, &p.done, p.unit, p.level);
+            publish_answer(port, &p);
         }
     }
     if (mine != NULL) {

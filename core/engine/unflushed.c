@@ -157,6 +157,23 @@ static void shrink_partition(weir_engine *engine, weir_partition *partition)
     }
 }
 
+/* The partitions behind this one: what the first of them points to, and the second itself. */
+static void fetch_evictable(const weir_engine *engine, const weir_link *at)
+{
+    const weir_link *first = at->next;
+    if (first == &engine->evictable) {
+        return;
+    }
+    weir_tail_fetch_slots(&WEIR_OWNER_OF(first, const weir_partition, evictable_link)->tail);
+    if (first->next != &engine->evictable) {
+        const weir_partition *second =
+            WEIR_OWNER_OF(first->next, const weir_partition, evictable_link);
+        __builtin_prefetch(&second->evictable_link, 1);
+        __builtin_prefetch(&second->tail, 1);
+        __builtin_prefetch(&second->flushed_offset);
+    }
+}
+
 void weir_tail_shrink(weir_engine *engine)
 {
     shrink_live(engine);
@@ -167,6 +184,7 @@ void weir_tail_shrink(weir_engine *engine)
            !weir_link_empty(&engine->evictable)) {
         weir_partition *partition =
             WEIR_OWNER_OF(engine->evictable.next, weir_partition, evictable_link);
+        fetch_evictable(engine, engine->evictable.next);
         weir_link_remove(&partition->evictable_link);
         shrink_partition(engine, partition);
         if (evictable(partition)) {
