@@ -279,7 +279,7 @@ static void a_disk_that_fails_at_any_call_loses_nothing(void **state)
     (void)state;
     for (uint64_t call = 1; reached; call += 1 + call / 8) {
         faulty_fixture d;
-        fixture *f = faulty_prepare(&d);
+        fixture *f = faulty_prepare_in_memory(&d);
         expected e = {0};
         unsigned random = 3;
         f->config.journal_file_bytes = 64 << 10;

@@ -1,7 +1,6 @@
 /* Every storage call fails once, in turn, and then for good: what was acknowledged is there
  * afterwards, and nothing of ours ends in an assertion. */
 #include "tests/unit/engine/support.h"
-#include "tests/unit/folder.h"
 
 #include "weir/group.h"
 
@@ -93,10 +92,8 @@ static void check(fixture *f, int acknowledged)
 
 static uint64_t one_life(uint64_t countdown, bool for_good, weir_err err, int *acknowledged)
 {
-    faulty_fixture d = {0};
-    fixture *f = &d.f;
-    unit_folder_make(f->dir, sizeof(f->dir), "engine");
-    faulty_env_create(&d);
+    faulty_fixture d;
+    fixture *f = faulty_prepare_in_memory(&d);
     f->config.journal_file_bytes = 64 << 10;
     f->config.checkpoint_bytes = 200 << 10;
     f->config.segment_bytes_max = 4096;
@@ -190,10 +187,7 @@ static void gate_set(bool shut)
 /* An engine on a disk that can fail, with the topic t and its record "kept". */
 static fixture *disk_begin_with(faulty_fixture *d, weir_sync_mode sync, uint64_t tail_bytes_max)
 {
-    fixture *f = &d->f;
-    memset(d, 0, sizeof(*d));
-    unit_folder_make(f->dir, sizeof(f->dir), "engine");
-    faulty_env_create(d);
+    fixture *f = faulty_prepare_in_memory(d);
     gate_below = d->faulty->ops;
     gate_ops = *gate_below;
     gate_ops.file_allocate = allocate_behind_gate;
