@@ -605,6 +605,10 @@ weir_exit weir_run_group_join(const weir_arguments *arguments)
                                    .instance =
                                        weir_bytes_of(weir_arguments_text(arguments, "instance")),
                                    .options = words.given ? &words.options : NULL};
+    if (join.instance.ptr != NULL && instance_refused(own.client, own.group)) {
+        weir_client_close(own.client);
+        return WEIR_EXIT_REFUSED;
+    }
     weir_err err = weir_client_group_join(own.client, &join, &own.joined);
     if (err == WEIR_OK) {
         signals_watch();
@@ -614,9 +618,7 @@ weir_exit weir_run_group_join(const weir_arguments *arguments)
         code = consume(&own);
         (void)weir_client_leave(own.client, own.joined.member, true);
     } else {
-        bool told =
-            err == WEIR_INVALID && join.instance.len > 0 && instance_refused(own.client, own.group);
-        code = told ? weir_exit_of(err) : join_refused(own.client, err, own.group, &words);
+        code = join_refused(own.client, err, own.group, &words);
     }
     weir_client_close(own.client);
     return code;

@@ -303,13 +303,12 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     }
     options.partitions = (uint32_t)partitions;
     options.partition_levels = (uint32_t)levels;
-    if (!weir_connect(arguments, &client, &code)) {
-        return code;
-    }
     if (options.kind == WEIR_KIND_QUEUE && (options.cleanup & WEIR_CLEANUP_COMPACT) != 0) {
         compact_say(arguments->operands[0]);
-        weir_client_close(client);
         return WEIR_EXIT_REFUSED;
+    }
+    if (!weir_connect(arguments, &client, &code)) {
+        return code;
     }
     if (options.kind != WEIR_KIND_QUEUE && queue_say(client, arguments->operands[0])) {
         weir_client_close(client);
