@@ -11,7 +11,8 @@
  * while they are still in the processor's cache, and everything when memory has no room for more.
  *
  * [F1] Of the two only the latter can fail a start: what an early flush could not write stays
- *      unflushed, and whoever flushes it next tells.
+ *      unflushed, and whoever flushes it next tells. Neither uses up the room of the start's own
+ *      journal file, which was taken before.
  * [F2] A segment that a failed flush made and wrote nothing to goes at once: what it was made for may
  *      be gone before there is room. */
 #include "core/engine/ops.h"

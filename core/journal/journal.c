@@ -116,6 +116,7 @@ static weir_journal *journal_create(const weir_journal_config *config)
     journal->reserve_bytes = config->reserve_bytes;
     journal->pending_bytes_max = config->pending_bytes_max;
     journal->term = config->term;
+    journal->room_first = config->room_first;
     journal->taken_over = config->taken_over;
     journal->damage = config->damage;
     journal->unit_least = config->unit_least;
