@@ -172,6 +172,10 @@ weir_err weir_journal_state(const weir_journal *journal); /* OK, DISK_FULL, READ
 uint64_t weir_journal_bytes_above(const weir_journal *journal, uint64_t unit);
 /* Whether releasing `unit` lets any file go. */
 bool weir_journal_releases(const weir_journal *journal, uint64_t unit);
+/* Others found the disk full: one of the files that were made beforehand goes, and for two seconds none
+ * is made in its place, so that they have its room. Never the reserve, nor what must stand in for it.
+ * False: there is none to go. */
+bool weir_journal_spare_give(weir_journal *journal);
 /* Files whose units are all below `unit` may be recycled or removed. */
 void weir_journal_release(weir_journal *journal, uint64_t unit);
 
