@@ -42,6 +42,7 @@ typedef struct weir_flush {
     struct weir_engine *engine;
     bool running;
     bool early_failed; /* while the journal was replayed: [F1] */
+    bool full;         /* the last one found no room */
     weir_flush_item *items;
     uint32_t item_count;
     uint64_t bytes;

@@ -11,9 +11,12 @@
  * while they are still in the processor's cache, and everything when memory has no room for more.
  *
  * [F1] Of the two only the latter can fail a start: what an early flush could not write stays
- *      unflushed, and whoever flushes it next tells.
+ *      unflushed, and whoever flushes it next tells. Neither uses up the room of the start's own
+ *      journal file, which was taken before.
  * [F2] A segment that a failed flush made and wrote nothing to goes at once: what it was made for may
- *      be gone before there is room. */
+ *      be gone before there is room.
+ * [F3] Segments and checkpoints that find no room get that of the journal's spare files: nobody writes to
+ *      those while publishes are refused, and a checkpoint gives more of them back. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -418,6 +421,9 @@ void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
     }
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
+        if (err == WEIR_DISK_FULL) {
+            (void)weir_journal_spare_give(engine->journal); /* [F3] */
+        }
         if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
             weir_log(
                 WEIR_LOG_ERROR, "engine",
@@ -453,6 +459,7 @@ void weir_flush_finished(weir_engine *engine)
 {
     engine->flush.running = false;
     weir_err err = flush_take_in(engine);
+    engine->flush.full = err == WEIR_DISK_FULL;
     if (err != WEIR_OK) {
         weir_background_failed(engine, err, "writing segments");
     } else {
@@ -515,6 +522,7 @@ static void flush_found_nothing(weir_engine *engine, uint64_t target)
     uint64_t last = weir_journal_last(engine->journal);
     bool waits = last > durable && target > durable;
     engine->flush_empty = !waits;
+    engine->flush.full &= waits;
     engine->disk_wanted |= waits;
     engine->more_work |= waits && !weir_journal_busy(engine->journal);
 }

@@ -73,9 +73,9 @@ static weir_err trim_entry(weir_engine *engine, const weir_partition *partition,
     return err;
 }
 
-weir_err weir_life_note(weir_engine *engine, weir_partition *partition)
+weir_err weir_life_note(weir_engine *engine, weir_partition *partition, bool frees)
 {
-    return trim_entry(engine, partition, partition->start_offset, false);
+    return trim_entry(engine, partition, partition->start_offset, frees);
 }
 
 static weir_err trim(weir_engine *engine, weir_partition *partition, int64_t start, bool frees)
@@ -149,6 +149,17 @@ weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t
         life->obsolete[life->obsolete_count++] = (weir_obsolete){segment, unit, replaced};
     }
     return err;
+}
+
+bool weir_life_replaced(const weir_engine *engine, uint64_t unit)
+{
+    const weir_life *life = &engine->life;
+    bool waits = false;
+    for (uint32_t i = 0; i < life->obsolete_count && !waits; i++) {
+        const weir_obsolete *old = &life->obsolete[i];
+        waits = old->replaced && old->unit > engine->checkpoint_units_before && old->unit <= unit;
+    }
+    return waits;
 }
 
 /* Takes the segments below the start out of the list. */
@@ -464,7 +475,7 @@ static void flush_when_due(weir_engine *engine, weir_partition *partition,
     }
     weir_unflushed_due(engine, partition);
     if (!weir_save_wanted(engine)) {
-        (void)weir_life_note(engine, partition); /* makes the next checkpoint due */
+        (void)weir_life_note(engine, partition, false); /* makes the next checkpoint due */
     }
 }
 
@@ -506,7 +517,7 @@ static void nudge(weir_engine *engine)
         waits; /* a chain that ends with a delta keeps its base in force */
     if (waits && weir_journal_last(engine->journal) == engine->checkpoint_units_at &&
         (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        (void)weir_life_note(engine, topic->partitions[0]);
+        (void)weir_life_note(engine, topic->partitions[0], true);
     }
 }
 
@@ -524,7 +535,7 @@ static void walk(weir_engine *engine)
         topic = weir_map_next(&engine->topics_by_name, &life->walk_position);
         if (topic == NULL) {
             if (atomic_load(&engine->health) == WEIR_HEALTH_OK) {
-                nudge(engine);
+                nudge(engine); /* a full disk asks for checkpoints by itself: save.c */
             }
             life->walk_position = 0;
             life->walk_ns = engine->now_ns + (uint64_t)engine->config.cleanup_every_ms * 1000000;

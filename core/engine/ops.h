@@ -226,8 +226,11 @@ uint64_t weir_life_deadline(const weir_engine *engine); /* monotonic; UINT64_MAX
 weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t unit,
                             bool replaced);
 weir_err weir_life_obsolete_reserve(weir_engine *engine, uint32_t more);
-/* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. */
-weir_err weir_life_note(weir_engine *engine, weir_partition *partition);
+/* Whether files wait for one more base, since others took their place in `unit` or before. */
+bool weir_life_replaced(const weir_engine *engine, uint64_t unit);
+/* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. `frees`:
+ * disk comes free by that, so that on a full disk it may use the last of the journal's reserve. */
+weir_err weir_life_note(weir_engine *engine, weir_partition *partition, bool frees);
 /* A topic that is about to be deleted keeps no record: what segments have goes when the unit is
  * durable. The unit has room for an entry for each partition. */
 enum { WEIR_TRIM_ENTRY_BYTES = 24 };
@@ -253,6 +256,7 @@ weir_sparse_place *weir_sparse_place_of(const weir_partition *partition);
 typedef struct weir_sparse_look {
     uint32_t closed;      /* in: so many segments of the list are closed; */
     uint64_t small_bytes; /* one of so few bytes goes along with its neighbours; */
+    uint32_t most;        /* at most so many together; 0: as many as one piece of work takes; */
     int64_t next;         /* from this offset on. Out: where to look next time. */
     uint32_t first;       /* out: the first neighbours in which little is owed; */
     uint32_t count;       /* 0: none */

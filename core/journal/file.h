@@ -50,5 +50,13 @@ weir_err weir_journal_spare_use(const weir_journal_dir *dir, uint64_t spare, uin
  * nothing is left behind. */
 weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
                                   bool zeroed, weir_file **file);
+/* The same in two steps. begin makes "<number>.new" and takes the room of its bytes; end fills and
+ * names it, and if it fails leaves nothing behind and the file closed, as give_up does instead of it.
+ * With more bytes than were taken it has to be `zeroed`. */
+weir_err weir_journal_file_begin(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                                 weir_file **file);
+weir_err weir_journal_file_end(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                               bool zeroed, weir_file *file);
+void weir_journal_file_give_up(const weir_journal_dir *dir, uint64_t number, weir_file *file);
 
 #endif

@@ -98,6 +98,7 @@ struct weir_journal {
     uint64_t file_bytes;
     uint64_t pending_bytes_max;
     uint64_t term;
+    bool room_first;
     bool taken_over;
     weir_journal_damage damage;
     uint64_t unit_least;

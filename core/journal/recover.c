@@ -22,7 +22,8 @@
  *      there the old file is the chain's last, and no byte of it was changed.
  * [R2] The head's `durable` covers the blocks re-written before it: once the head is known to be
  *      synced they are not written again.
- * [R3] Nothing is removed before the new head is synced; then only what no chain can name.
+ * [R3] Nothing is removed before the new head is synced; then only what no chain can name. (But for a
+ *      ".new" that an earlier start did not come to name, where there is no room for this one's.)
  * [R4] The new file's number is above every number in the folder: no stale block has its
  *      generation.
  * [R5] A unit counts only when all that it refers to in other files is there and whole; the first
@@ -613,6 +614,9 @@ static weir_err recover(weir_recovery *r)
     if (err != WEIR_OK) {
         return err;
     }
+    if (r->journal->room_first && r->journal->damage != WEIR_JOURNAL_LOOK) {
+        weir_recovery_file_begin(r);
+    }
     err = chain_find(r);
     if (err == WEIR_EMPTY) {
         err = nothing_judge(r);
@@ -653,6 +657,7 @@ weir_err weir_journal_recover(weir_journal *journal, uint64_t from_unit,
     };
     *fault = (weir_fault){0};
     weir_err err = recover(&r);
+    weir_recovery_file_give_up(&r);
     weir_journal_reader_fini(&r.reader);
     weir_journal_listing_fini(&r.listing);
     free(r.links);

@@ -1,4 +1,5 @@
 /* What was acknowledged is there after a kill; offsets go on; state is that of the journal. */
+#include "tests/unit/engine/small_disk.h"
 #include "tests/unit/engine/support.h"
 
 static void publish_many(fixture *f, const char *name, int from, int count)
@@ -445,6 +446,56 @@ static void a_start_that_cannot_write_segments_yet_goes_on(void **state)
     fixture_end(&f);
 }
 
+static void a_start_on_a_disk_with_little_room_makes_its_journal_first(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_begin(&f);
+    int64_t count = much_published(&f);
+    fixture_kill(&f);
+    weir_env *env = NULL;
+    assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
+    f.config.env = env;
+    small_disk_begin(env);
+    small_disk_room((4 << 20) + (768 << 10)); /* for what a start flushes at once, or its journal */
+    fixture_open(&f);
+    end_is(&f, count);
+    small_disk_room(INT64_MAX / 2);
+    health_becomes(&f, WEIR_HEALTH_OK);
+    assert_int_equal(publish_ok(f.port, "t/x", "more"), count);
+    fixture_end(&f);
+    small_disk_end(env);
+    weir_env_posix_destroy(env);
+}
+
+/* Each such start had taken the room of a file that it did not come to name. */
+static void starts_that_were_killed_leave_their_room_to_the_next(void **state)
+{
+    (void)state;
+    fixture f;
+    char path[128];
+    fixture_begin(&f);
+    publish_ok(f.port, "t/x", "live");
+    fixture_kill(&f);
+    weir_env *env = NULL;
+    assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
+    f.config.env = env;
+    small_disk_begin(env);
+    snprintf(path, sizeof(path), "%s/journal/0000000200000007.new", f.dir);
+    weir_file *left = NULL;
+    assert_int_equal(env->ops->file_open(env, path, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE, &left),
+                     WEIR_OK);
+    assert_int_equal(env->ops->file_allocate(env, left, 0, 1 << 20), WEIR_OK);
+    env->ops->file_close(env, left);
+    small_disk_room(256 << 10);
+    fixture_open(&f);
+    assert_int_equal(access(path, F_OK), -1);
+    small_disk_room(INT64_MAX / 2);
+    fixture_end(&f);
+    small_disk_end(env);
+    weir_env_posix_destroy(env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +512,8 @@ int main(void)
         cmocka_unit_test(a_failed_sync_stops_acknowledging_and_a_restart_recovers),
         cmocka_unit_test(a_start_writes_segments_of_a_partition_it_replays_much_of),
         cmocka_unit_test(a_start_that_cannot_write_segments_yet_goes_on),
+        cmocka_unit_test(a_start_on_a_disk_with_little_room_makes_its_journal_first),
+        cmocka_unit_test(starts_that_were_killed_leave_their_room_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
