@@ -85,6 +85,10 @@ class Why(cli_test.Case):
         self.assertIsNone(story["record"])
         self.assertEqual([line["event"] for line in story["lines"]], ["leased", "accepted"])
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
+        line = self.story(1)["lines"][-1]
+        self.assertEqual((line["fate"], line["reason"]), ("expired", "trimmed"))
+        out, _ = self.weir("why", "orders", "0", "1")
+        self.assertRegex(out, r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z +mail +expired +expired .* trimmed$")
         self.weir("topic", "rm", "orders")
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
 

@@ -215,7 +215,11 @@ weir_err weir_change_replay_partitions(weir_engine *engine, weir_bytes body);
 
 /* life.c */
 weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *topic);
-weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body);
+/* `time_ms`: when it was decided. VERSION: of a cause that is not known. */
+weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body, uint8_t version,
+                               int64_t time_ms);
+/* The start that it leads to; DAMAGED: the body is no trim's of that version. */
+weir_err weir_life_trim_start(weir_bytes body, uint8_t version, int64_t *start);
 void weir_life_start(weir_engine *engine, int64_t journalled_ms); /* recovered; the clock runs */
 void weir_life_work(weir_engine *engine);
 void weir_life_finished(weir_engine *engine);
@@ -233,8 +237,19 @@ bool weir_life_replaced(const weir_engine *engine, uint64_t unit);
 weir_err weir_life_note(weir_engine *engine, weir_partition *partition, bool frees);
 /* A topic that is about to be deleted keeps no record: what segments have goes when the unit is
  * durable. The unit has room for an entry for each partition. */
-enum { WEIR_TRIM_ENTRY_BYTES = 24 };
+enum { WEIR_TRIM_ENTRY_BYTES = 28 };
 void weir_life_empty(weir_engine *engine, weir_topic *topic);
+/* trims.c */
+weir_err weir_trims_reserve(weir_partition *partition);                      /* NO_MEMORY */
+void weir_trims_add(weir_partition *partition, const weir_trimmed *stretch); /* it was reserved */
+void weir_trims_forget(weir_partition *partition);
+/* The trim that took it; NULL: none that is known did. */
+const weir_trimmed *weir_trims_find(const weir_partition *partition, int64_t offset);
+/* Why the record at `first` is below the start, in a word that stories tell; *last is lowered to the last
+ * one of which that is so, too. NULL: it is not below. */
+const char *weir_trims_reason(const weir_partition *partition, int64_t first, int64_t *last);
+
+/* life.c */
 /* The last segment is as old as one may be. */
 bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partition,
                         const weir_topic_options *options);

@@ -195,6 +195,8 @@ weir_err weir_snapshot_take_epochs(weir_engine *engine, void *object, weir_reade
 weir_err weir_snapshot_epochs_set(weir_topic *topic, weir_bytes epochs);
 void weir_snapshot_put_compacted(weir_engine *engine, const void *object, weir_writer *to);
 weir_err weir_snapshot_take_compacted(weir_engine *engine, void *object, weir_reader *from);
+void weir_snapshot_put_trims(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_trims(weir_engine *engine, void *object, weir_reader *from);
 
 /* fates.c: of the partition of `__fates`, lines that are in no record yet */
 void weir_snapshot_put_fates(weir_engine *engine, const void *object, weir_writer *to);

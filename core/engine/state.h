@@ -86,6 +86,14 @@ typedef struct weir_note {
     const weir_subscriber *self;
 } weir_note;
 
+/* What one `trim` took, and when (trims.c). */
+typedef struct weir_trimmed {
+    int64_t from;
+    int64_t to; /* behind the last one */
+    int64_t time_ms;
+} weir_trimmed;
+enum { WEIR_TRIMS_MAX = 16 }; /* the newest, of a partition */
+
 struct weir_partition {
     weir_topic *topic;
     uint32_t index;
@@ -135,6 +143,8 @@ struct weir_partition {
     weir_link group_parts;    /* of the groups that read it (group.h) */
     uint64_t held_bytes;      /* beyond retention, when it was last looked at, */
     uint32_t held_by;         /* for this group */
+    uint32_t trim_count;      /* of the trims: */
+    weir_trimmed *trims;      /* oldest first; NULL: no command took anything */
 };
 
 /* Partitions were added: each that there was before, up to which offset. */
