@@ -35,6 +35,7 @@ typedef struct weir_flush_item {
     uint32_t done_count; /* of them appended */
     int64_t end_offset;  /* of what was appended */
     weir_err err;
+    bool goes_on; /* err passes, and the newest segment takes more afterwards */
 } weir_flush_item;
 
 typedef struct weir_flush {

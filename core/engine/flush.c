@@ -175,12 +175,14 @@ static void flush_run(weir_job *job)
             item->err = flush_part(flush->engine, item, &current);
         }
         item->err = item->err == WEIR_AGAIN ? WEIR_OK : item->err;
-        bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL;
+        item->goes_on = item->err == WEIR_NO_MEMORY && current != NULL &&
+                        weir_segment_takes_more(current); /* its sync is the next checkpoint's */
+        bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL && !item->goes_on;
         if (left && !holds_nothing(current) && weir_segment_sync(current) != WEIR_OK) {
             item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins another one */
         }
         bool made = item->made_count > 0 && current == item->made[item->made_count - 1];
-        if (left && made && holds_nothing(current)) {
+        if ((left || item->goes_on) && made && holds_nothing(current)) {
             (void)weir_segment_remove(current); /* [F2] */
         }
     }
@@ -350,6 +352,7 @@ static weir_err made_join(weir_partition *partition, weir_flush_item *item)
             weir_segment_drop(item->made[i]);
             err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written again */
             item->done_count = 0;
+            item->goes_on = false;
         } else {
             partition->segment_continues = true;
             partition->segment_closed = false;
@@ -395,7 +398,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     if (item->segment != NULL) {
         weir_segment_drop(item->segment);
     }
-    if (err != WEIR_OK) {
+    if (err != WEIR_OK && !item->goes_on) {
         partition->segment_continues = false; /* a segment that failed takes no more */
     }
     free(item->chunks);
@@ -424,6 +427,15 @@ void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
         if (err == WEIR_DISK_FULL) {
             (void)weir_journal_spare_give(engine->journal); /* [F3] */
         }
+        if (err == WEIR_NO_MEMORY && !engine->lack_told) {
+            engine->lack_told = true;
+            weir_log(
+                WEIR_LOG_ERROR, "engine",
+                "%s waits: memory or a file descriptor could not be had; it is tried again, and "
+                "nothing is lost; raise the limit of open files (ulimit -n, LimitNOFILE=), or close "
+                "connections",
+                what);
+        }
         if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
             weir_log(
                 WEIR_LOG_ERROR, "engine",
@@ -439,6 +451,16 @@ void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
             "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
             "recovers from the journal",
             what, weir_err_name(err));
+    }
+}
+
+void weir_background_went_on(weir_engine *engine)
+{
+    engine->retry_ns = 0;
+    if (engine->lack_told) {
+        engine->lack_told = false;
+        weir_log(WEIR_LOG_INFO, "engine",
+                 "memory and file descriptors can be had: what waited for them goes on");
     }
 }
 
@@ -463,7 +485,7 @@ void weir_flush_finished(weir_engine *engine)
     if (err != WEIR_OK) {
         weir_background_failed(engine, err, "writing segments");
     } else {
-        engine->retry_ns = 0;
+        weir_background_went_on(engine);
     }
 }
 

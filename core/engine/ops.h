@@ -519,8 +519,12 @@ void weir_flush_finished(weir_engine *engine);
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
 /* While the journal is replayed, behind a batch of this partition: writes what there is much of. */
 weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partition);
-/* What an error of background work means: a full disk is tried again, anything else stops writing. */
+/* What an error of background work means: a full disk, and a lack of memory or file descriptors, are
+ * tried again, anything else stops writing. */
 void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
+void weir_background_went_on(weir_engine *engine); /* it did what it was to do */
+/* fetch.c: subscribers whose cold reads lacked memory or descriptors read again, when that is due. */
+void weir_reads_retry(weir_engine *engine);
 void weir_unsynced_add(weir_engine *engine, weir_partition *partition);
 void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 

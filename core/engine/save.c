@@ -50,12 +50,14 @@ static weir_err save_sync(const weir_engine *engine, weir_save *save)
     if (save->volume) {
         weir_segment_files_volume_begin(engine->files);
         err = engine->env->ops->volume_sync(engine->env, engine->volume);
+        err = err == WEIR_OK ? err : WEIR_IO;
     }
     for (uint32_t i = 0; i < save->segment_count && err == WEIR_OK; i++) {
         err = weir_segment_sync(save->segments[i]);
+        err = err == WEIR_OK || err == WEIR_NO_MEMORY ? err : WEIR_IO;
     }
     err = err != WEIR_OK ? err : WEIR_FAILPOINT(checkpoint_segments_synced);
-    return err == WEIR_OK ? WEIR_OK : WEIR_IO; /* a sync is never tried again */
+    return err; /* a sync that failed is never tried again; one that was not begun is */
 }
 
 static weir_err save_add(weir_engine *engine, weir_save *save)
@@ -92,7 +94,9 @@ static weir_err save_write(weir_engine *engine, weir_save *save)
     }
     save->writer = NULL;
     err = err == WEIR_OK ? WEIR_FAILPOINT(checkpoint_finished) : err;
-    err = err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
+    weir_err kept =
+        err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
+    err = kept == WEIR_NO_MEMORY ? err : kept; /* the journal stays as long as it was */
     return err == WEIR_OK ? weir_owner_compare(engine->owner_file) : err;
 }
 
@@ -321,6 +325,21 @@ static void checkpoint_failed(weir_engine *engine)
     slice_relax(engine);
 }
 
+/* Nobody knows which of them the sync got to: all are asked again, and those that it did have nothing
+ * to sync. */
+static void unsynced_again(weir_engine *engine)
+{
+    weir_topic *topic;
+    size_t position = 0;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            if (topic->partitions[i]->segment_count > 0) {
+                weir_unsynced_add(engine, topic->partitions[i]);
+            }
+        }
+    }
+}
+
 /* What the finished job leads to. */
 static void save_next(weir_engine *engine)
 {
@@ -341,7 +360,7 @@ static void save_next(weir_engine *engine)
         checkpoint_done(engine);
         engine->phase = WEIR_CHECKPOINT_IDLE;
         if (!engine->flush.full || !engine->checkpoint_left) { /* else writing waits for a flush */
-            engine->retry_ns = 0;
+            weir_background_went_on(engine);
         }
         break;
     case WEIR_CHECKPOINT_IDLE:
@@ -361,6 +380,9 @@ void weir_save_finished(weir_engine *engine)
     }
     drop_segments(save);
     if (save->err != WEIR_OK) {
+        if (save->kind == WEIR_SAVE_SYNC) {
+            unsynced_again(engine);
+        }
         checkpoint_failed(engine);
         weir_background_failed(engine, save->err, "a checkpoint");
     } else {

@@ -335,6 +335,7 @@ struct weir_subscriber {
     weir_chunk *cold[WEIR_COLD_CHUNKS_MAX]; /* what a cold read brought */
     uint32_t cold_count;
     bool read_was_owed; /* the last cold read was for the owed runs */
+    bool read_lacks;    /* it found no memory or descriptor: another one when reads are due again */
 };
 
 /* ---- Fetches and cold reads (fetch.c) ---------------------------------------------------------
@@ -618,7 +619,10 @@ struct weir_engine {
     bool checkpoint_again;            /* the last attempt failed */
     bool checkpoint_left;             /* the newest left records behind that segments should have */
     uint64_t checkpoint_ns;           /* when the last one was made */
-    uint64_t retry_ns;                /* after a full disk */
+    uint64_t retry_ns;                /* after a full disk, or a lack of memory or descriptors */
+    bool lack_told;                   /* of the latter the log knows */
+    uint64_t reads_retry_ns;          /* cold reads of subscribers that lacked them; 0: none */
+    uint64_t reads_told_ns;           /* when the log was told of such a read */
     bool more_work;                   /* another turn is wanted soon */
 
     weir_stats stats;           /* the owner's */

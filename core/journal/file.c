@@ -169,6 +169,13 @@ static weir_err zeros_write(weir_env *env, weir_file *file, uint64_t bytes, bool
     return WEIR_OK;
 }
 
+static void file_close_keeping_errno(weir_env *env, weir_file *file)
+{
+    int kept = errno;
+    env->ops->file_close(env, file);
+    errno = kept;
+}
+
 /* Closes and removes what could not be finished; errno stays that of the failure. */
 static void file_take_back(weir_env *env, weir_file *file, const char *path)
 {
@@ -212,9 +219,23 @@ weir_err weir_journal_spare_use(const weir_journal_dir *dir, uint64_t spare, uin
     char to[WEIR_JOURNAL_PATH_MAX];
     weir_journal_path(dir, (weir_journal_name){spare, WEIR_JOURNAL_SPARE}, from);
     weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_WAL}, to);
-    weir_err err = env->ops->rename(env, from, to);
+    weir_file *opened;
+    weir_err err = env->ops->file_open(env, from, WEIR_OPEN_WRITE, &opened);
+    if (err != WEIR_OK) {
+        return err; /* before its name changes: it may be tried again */
+    }
+    err = env->ops->rename(env, from, to);
+    weir_err named = err;
     err = err != WEIR_OK ? err : env->ops->dir_sync(env, dir->path); /* [F1] */
-    return err != WEIR_OK ? err : env->ops->file_open(env, to, WEIR_OPEN_WRITE, file);
+    if (err == WEIR_OK) {
+        *file = opened;
+        return WEIR_OK;
+    }
+    file_close_keeping_errno(env, opened);
+    if (named == WEIR_OK && err == WEIR_NO_MEMORY && env->ops->rename(env, to, from) != WEIR_OK) {
+        err = WEIR_IO; /* it is a spare no more, and nobody knows for how long */
+    }
+    return err;
 }
 
 weir_err weir_journal_file_begin(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,

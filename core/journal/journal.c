@@ -474,7 +474,12 @@ weir_err weir_journal_state(const weir_journal *journal)
     if (journal->failed) {
         return WEIR_READ_ONLY;
     }
-    return journal->blocked ? WEIR_DISK_FULL : WEIR_OK;
+    return journal->blocked || journal->sync_waits ? WEIR_DISK_FULL : WEIR_OK;
+}
+
+bool weir_journal_lacks_memory(const weir_journal *journal)
+{
+    return journal->no_memory || journal->sync_waits;
 }
 
 void weir_journal_counts_of(const weir_journal *journal, weir_journal_counts *counts)

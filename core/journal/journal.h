@@ -29,7 +29,8 @@ typedef struct weir_journal_beside {
     /* Writes the set, unless it did already. Any one thread. DISK_FULL, NO_MEMORY: asked again
      * later; any other error stops the journal for good. */
     weir_err (*write)(void *arg);
-    /* Syncs all that write has written and no sync has synced. Any one thread. */
+    /* Syncs all that write has written and no sync has synced. Any one thread. NO_MEMORY: something
+     * could not be opened for it; what is not synced yet is asked for again. */
     weir_err (*sync)(void *arg);
     /* Owner's thread: the set is written, or (not OK) never will be. */
     void (*end)(void *arg, weir_err err);
@@ -167,6 +168,8 @@ uint64_t weir_journal_durable(const weir_journal *journal); /* through which the
 uint64_t weir_journal_covered(const weir_journal *journal);
 bool weir_journal_busy(const weir_journal *journal); /* a background write or sync is under way */
 weir_err weir_journal_state(const weir_journal *journal); /* OK, DISK_FULL, READ_ONLY */
+/* Of DISK_FULL: it is memory or file descriptors that lack, not room on the disk. */
+bool weir_journal_lacks_memory(const weir_journal *journal);
 
 /* Bytes of files, as they stand on the disk, that have units above `unit`. */
 uint64_t weir_journal_bytes_above(const weir_journal *journal, uint64_t unit);

@@ -89,10 +89,12 @@ static weir_err damaged(weir_recovery *r, uint64_t number, uint64_t position, co
 weir_err weir_recovery_unreadable(weir_recovery *r, weir_err err, uint64_t number,
                                   uint64_t position)
 {
-    return fault_fill(r, err, number, position,
-                      err == WEIR_NO_MEMORY
-                          ? "there is no memory to read the journal; give the gateway more"
-                          : "the journal cannot be read; check the disk and the file's owner");
+    return fault_fill(
+        r, err, number, position,
+        err == WEIR_NO_MEMORY
+            ? "there is no memory or file descriptor to read the journal; give the gateway more "
+              "(ulimit -n)"
+            : "the journal cannot be read; check the disk and the file's owner");
 }
 
 weir_err weir_recovery_unwritable(weir_recovery *r, weir_err err, uint64_t number)
@@ -101,6 +103,9 @@ weir_err weir_recovery_unwritable(weir_recovery *r, weir_err err, uint64_t numbe
         r, err, number, 0,
         err == WEIR_DISK_FULL
             ? "there is no room for a new journal file; free some space and start again"
+        : err == WEIR_NO_MEMORY
+            ? "there is no memory or file descriptor for a new journal file; give the gateway more "
+              "(ulimit -n)"
             : "a new journal file cannot be written; check the disk and the folder's "
               "owner");
 }

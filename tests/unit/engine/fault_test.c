@@ -136,6 +136,131 @@ static void no_full_disk_loses_what_was_acknowledged(void **state)
     run_all(WEIR_DISK_FULL, 1, 61);
 }
 
+static void no_lack_of_descriptors_loses_what_was_acknowledged(void **state)
+{
+    (void)state;
+    run_all(WEIR_NO_MEMORY, 1, 61);
+}
+
+enum { HELD_EACH = 7, HELD_LAST = 92, HELD_PUBLISHES = 150 };
+
+/* Publishes until one is held up; how many were asked. */
+static int publish_until_held(fixture *f, int asked, int *answered)
+{
+    static uint8_t large[3000];
+    const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    for (int i = 0; i < HELD_PUBLISHES && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK; i++) {
+        weir_completion done = {0};
+        if (weir_port_publish(f->port, &record, NULL, 0) != WEIR_OK) {
+            break;
+        }
+        asked++;
+        while (weir_port_drain(f->port, &done, 1) == 0 &&
+               weir_engine_health_of(f->engine) == WEIR_HEALTH_OK) {
+            weir_port_wait(f->port, 5);
+        }
+        if (done.type == WEIR_COMPLETION_PUBLISH) {
+            (*answered)++;
+            assert_true(done.err == WEIR_OK || done.err == WEIR_DISK_FULL);
+            asked -= done.err == WEIR_OK ? 0 : 1;
+            *answered -= done.err == WEIR_OK ? 0 : 1;
+        }
+    }
+    return asked;
+}
+
+/* From the nth opening on there is no descriptor, for whatever is to be opened. */
+static void life_without_descriptors(uint64_t nth)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    int answered = 0;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    unit_folder_make(f.dir, sizeof(f.dir), "engine");
+    f.config.env = faulty;
+    f.config.journal_file_bytes = 64 << 10;
+    f.config.checkpoint_bytes = 100 << 10;
+    f.config.segment_bytes_max = 65536;
+    f.config.segment_files_max = 16;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    weir_env_faulty_plan(faulty,
+                         (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_OPEN | 1u << WEIR_CALL_DIR,
+                                               .countdown = nth,
+                                               .for_good = true,
+                                               .err = WEIR_NO_MEMORY,
+                                               .os_errno = 24});
+    int asked = publish_until_held(&f, 0, &answered);
+    assert_true(nth > 1 || weir_engine_health_of(f.engine) == WEIR_HEALTH_DISK_FULL);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
+    for (; answered < asked; answered++) {
+        assert_int_equal(next_of(f.port, WEIR_COMPLETION_PUBLISH).err, WEIR_OK);
+    }
+    health_becomes(&f, WEIR_HEALTH_OK);
+    for (int i = 0; i < 40; i++, asked++) {
+        publish_ok(f.port, "t/x", "later");
+    }
+    fixture_kill(&f);
+    f.config.env = NULL;
+    fixture_open(&f);
+    assert_int_equal(publish_ok(f.port, "t/x", "last"), asked);
+    assert_record(f.port, "t", asked, "x", "last");
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
+static void descriptors_that_run_out_stop_nothing_for_good(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < HELD_LAST; nth += HELD_EACH) {
+        life_without_descriptors(nth);
+    }
+}
+
+static void a_read_that_finds_no_descriptor_passes_over_nothing(void **state)
+{
+    enum { RECORDS = 20 };
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    unit_folder_make(f.dir, sizeof(f.dir), "engine");
+    f.config.env = faulty;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    for (int i = 0; i < RECORDS; i++) {
+        publish_ok(f.port, "t/x", "value");
+    }
+    fixture_close(&f);
+    fixture_open(&f); /* all is in segments, and none is open */
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_OPEN,
+                                                       .countdown = 1,
+                                                       .for_good = true,
+                                                       .err = WEIR_NO_MEMORY,
+                                                       .os_errno = 24});
+    weir_completion done = fetch(f.port, "t", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_NO_MEMORY);
+    weir_completion_drop(&done);
+    weir_subscriber *subscriber = subscriber_open(f.port, UINT64_MAX);
+    weir_subscribe wanted = {.filter = WEIR_TEXT("t/#"), .start = WEIR_START_BEGINNING};
+    subscribe_with(f.port, subscriber, &wanted);
+    assert_nothing(f.port);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
+    for (uint32_t got = 0; got < RECORDS;) {
+        done = next_of(f.port, WEIR_COMPLETION_DELIVERY);
+        got += done.delivery.count;
+        weir_completion_drop(&done);
+    }
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
 /* A disk that can take its time to say that it is full. */
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
@@ -369,6 +494,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_io_error_loses_what_was_acknowledged),
         cmocka_unit_test(no_full_disk_loses_what_was_acknowledged),
+        cmocka_unit_test(no_lack_of_descriptors_loses_what_was_acknowledged),
+        cmocka_unit_test(descriptors_that_run_out_stop_nothing_for_good),
+        cmocka_unit_test(a_read_that_finds_no_descriptor_passes_over_nothing),
         cmocka_unit_test(what_a_full_disk_holds_up_is_answered_once_nobody_waits),
         cmocka_unit_test(a_member_whose_join_ended_in_an_error_is_told_nothing),
         cmocka_unit_test(a_blocked_journal_that_is_full_holds_back_no_reads),

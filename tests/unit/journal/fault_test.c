@@ -77,9 +77,10 @@ static void every_call_that_fails_once_loses_nothing(void **state)
     for (unsigned kind = 0; kind < WEIR_CALL_COUNT; kind++) {
         bool more = true;
         for (uint64_t n = 1; more && n < 200; n++) {
-            weir_err err = n % 2 == 0 ? WEIR_IO : WEIR_DISK_FULL;
+            const weir_err errs[] = {WEIR_IO, WEIR_DISK_FULL, WEIR_NO_MEMORY};
+            weir_err err = errs[n % 3];
             more = run_failing(f, (weir_env_fault_plan){1u << kind, n, false, err, 5},
-                               n % 3 == 0 ? WEIR_SYNC_THREAD : WEIR_SYNC_INLINE);
+                               n % 2 == 0 ? WEIR_SYNC_THREAD : WEIR_SYNC_INLINE);
         }
     }
 }
