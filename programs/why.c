@@ -31,7 +31,7 @@ static void head_print(const char *const *operands, const weir_record_head *reco
     char stored[TIME_BYTES];
     printf("%s partition %s offset %s: ", operands[0], operands[1], operands[2]);
     if (!record->there) {
-        puts("the record is gone (or cannot be read)");
+        puts("the record is gone: compaction or retention removed it (or it cannot be read)");
         return;
     }
     printf("stored %s, ", time_text(record->stored_ms, stored));
@@ -109,10 +109,31 @@ static void who_print(const weir_standing *standing)
     }
 }
 
+/* Nobody is handed what is not there: the group comes to it, and goes on. */
+static bool passed_over(const weir_client_story *story, const weir_standing *standing)
+{
+    return !story->record.there &&
+           (standing->kind == WEIR_STANDING_WAITING || standing->kind == WEIR_STANDING_DELAYED);
+}
+
+static void passed_over_print(const weir_standing *standing)
+{
+    printf("%.*s: gone; it is passed over when its turn comes", (int)standing->group.len,
+           (const char *)standing->group.ptr);
+    if (standing->kind == WEIR_STANDING_WAITING) {
+        printf(" (%" PRIu64 " before it)", standing->before);
+    }
+    puts(", and is superseded then if compaction removed it");
+}
+
 static void standing_print(const weir_client_story *story, const weir_standing *standing)
 {
     char until[TIME_BYTES];
     bool told = false;
+    if (passed_over(story, standing)) {
+        passed_over_print(standing);
+        return;
+    }
     printf("%.*s: %s", (int)standing->group.len, (const char *)standing->group.ptr,
            weir_standing_name(standing->kind));
     for (uint32_t i = 0; i < story->count; i++) {
