@@ -586,6 +586,9 @@ static void info_print(const weir_topic_info *topic, const weir_topic_info *boun
     }
     weir_rows_print(rows, output, stdout);
     weir_rows_destroy(rows);
+    if (output == WEIR_OUTPUT_TABLE && (topic->options.cleanup & WEIR_CLEANUP_COMPACT) != 0) {
+        puts("\nrecords is from start to end: with those that compaction has removed");
+    }
 }
 
 weir_exit weir_run_topic_info(const weir_arguments *arguments)

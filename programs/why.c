@@ -32,7 +32,7 @@ static void head_print(const char *const *operands, const weir_record_head *reco
     weir_shown_print(stdout, weir_bytes_of(operands[0]));
     printf(" partition %s offset %s: ", operands[1], operands[2]);
     if (!record->there) {
-        puts("the record is gone (or cannot be read)");
+        puts("the record is gone: compaction or retention removed it (or it cannot be read)");
         return;
     }
     printf("stored %s, ", time_text(record->stored_ms, stored));
@@ -113,10 +113,31 @@ static void who_print(const weir_standing *standing)
     }
 }
 
+/* Nobody is handed what is not there: the group comes to it, and goes on. */
+static bool passed_over(const weir_client_story *story, const weir_standing *standing)
+{
+    return !story->record.there &&
+           (standing->kind == WEIR_STANDING_WAITING || standing->kind == WEIR_STANDING_DELAYED);
+}
+
+static void passed_over_print(const weir_standing *standing)
+{
+    weir_shown_print(stdout, standing->group);
+    printf(": gone; it is passed over when its turn comes");
+    if (standing->kind == WEIR_STANDING_WAITING) {
+        printf(" (%" PRIu64 " before it)", standing->before);
+    }
+    puts(", and is superseded then if compaction removed it");
+}
+
 static void standing_print(const weir_client_story *story, const weir_standing *standing)
 {
     char until[TIME_BYTES];
     bool told = false;
+    if (passed_over(story, standing)) {
+        passed_over_print(standing);
+        return;
+    }
     weir_shown_print(stdout, standing->group);
     printf(": %s", weir_standing_name(standing->kind));
     for (uint32_t i = 0; i < story->count; i++) {
