@@ -517,8 +517,9 @@ static const weir_command commands[] = {
      "stands in the dead-letter topic, what it was, and why it was given up. replay publishes each again, "
      "to the end of the topic that it came from: all groups that read that topic and its subscribers get "
      "it, which the command says before it begins; --to TOPIC publishes elsewhere, a queue of its own say. "
-     "discard only counts it as seen. The dead-letter topic keeps its records by its own retention: what "
-     "was seen is remembered by the group dead-letters.NAME.",
+     "discard only counts it as seen. Both take the letters that are there when they begin. The "
+     "dead-letter topic keeps its records by its own retention: what was seen is remembered by the group "
+     "dead-letters.NAME.",
      "weir group dead ls mail\nweir group dead replay mail -C 1\nweir group dead replay mail --to retries\n",
      2,
      2,
@@ -569,7 +570,8 @@ static const weir_command commands[] = {
      "list a queue's dead letters, publish them again, or be done with them",
      "ls shows what stands in the queue's dead-letter topic and was not replayed or discarded: where, what "
      "it was, and why it was given up. replay publishes each again, to the end of the queue; discard "
-     "only counts it as seen. `weir group dead` does the same for every group. The dead-letter topic keeps its records by its own retention: what was "
+     "only counts it as seen. Both take the letters that are there when they begin. `weir group dead` does "
+     "the same for every group. The dead-letter topic keeps its records by its own retention: what was "
      "seen is remembered by the group dead-letters.NAME.",
      "weir queue dead ls jobs\nweir queue dead replay jobs\n",
      2,

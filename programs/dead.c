@@ -15,12 +15,19 @@
  * what is replayed to it is a new record for all that read it, and the command names them before it
  * begins. --to publishes to another topic instead.
  *
- * Happy path: join that group, take, publish (replay), accept. Failures: killed between publishing
+ * Happy path: join that group, look how many letters are there, take them, publish (replay), accept.
+ * Those of other groups are accepted by the lease, in stretches. Failures: killed between publishing
  * and accepting, a letter is replayed again: at least once. One whose topic the group does not read any
  * more stays, and ends the command.
  *
+ *     of one lease:   others'    ours                  what came since the command began, or is
+ *                     |          |                     more than was asked for
+ *                     accepted   copied and accepted   given back, no failure
+ *
  * [D1] A letter is accepted only after the gateway confirmed its copy.
- * [D2] One group, one memory. */
+ * [D2] One group, one memory.
+ * [D3] What became a letter after the command began, a replayed one that failed again say, is not
+ *      touched: it ends. */
 #include "programs/connect.h"
 #include "programs/group.h"
 #include "programs/position.h"
@@ -28,19 +35,29 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define PREFIX "weir-dead-"
-#define MEMORY "dead-letters."
+#define PREFIX           "weir-dead-"
+#define WEIR_DEAD_MEMORY "dead-letters."
+#define ELLIPSIS         "\xe2\x80\xa6"
 
 enum {
-    TAKEN_MAX = 100,
+    TAKEN_MAX = 500,
+    REPLAYED_MAX = 100, /* of a lease: they are published within its time */
     FETCH_BYTES = 1048576,
-    WAIT_MS = 1000,
+    WAIT_MS = 1000, /* for what has to be read from disk */
+    PROGRESS_EVERY_MS = 200,
     NAME_MAX_BYTES = 768, /* a group's name, each byte of it as three */
-    CELL_MAX = 300,
-    WHY_MAX = 256, /* what a story keeps of a reason */
-    NAMED_MAX = 8  /* groups that are told by name */
+    CELL_MAX = 300,       /* bytes of a table's cell */
+    WHY_MAX = 256,        /* what a story keeps of a reason */
+    NAMED_MAX = 8         /* groups that are told by name */
 };
+
+/* Rows of offsets of the dead-letter topic, each of one lease. */
+typedef struct stretches {
+    weir_settle_range ranges[TAKEN_MAX];
+    uint32_t count;
+} stretches;
 
 typedef struct letters {
     weir_client *client;
@@ -54,6 +71,18 @@ typedef struct letters {
     long long count;             /* 0: all */
     uint64_t done;
     bool stopped; /* a letter cannot go where it came from; said so */
+
+    bool replay;             /* or discard */
+    weir_client_groups then; /* the memory when the command began; each lag is what is left of it */
+    uint64_t there;          /* letters of all groups that were to be looked at then, at most */
+    uint64_t left;           /* of them */
+    uint64_t member;
+    uint64_t epoch;   /* of the newest lease */
+    stretches others; /* of it */
+    stretches discarded;
+    stretches back; /* given back */
+    bool progress;
+    long long shown_ms;
 } letters;
 
 static bool says_why(weir_bytes name)
@@ -83,7 +112,7 @@ static bool is_of(const letters *own, const weir_client_record *record)
 /* [D2] / and % are written as %2F and %25. */
 static void memory_name(letters *own)
 {
-    size_t len = (size_t)snprintf(own->memory, sizeof(own->memory), MEMORY);
+    size_t len = (size_t)snprintf(own->memory, sizeof(own->memory), WEIR_DEAD_MEMORY);
     for (const char *at = own->group; *at != '\0' && len + 4 < sizeof(own->memory); at++) {
         bool plain = *at != '/' && *at != '%';
         len += (size_t)snprintf(own->memory + len, sizeof(own->memory) - len,
@@ -204,8 +233,8 @@ static bool shares(const letters *own, const weir_group_info *other)
 {
     const weir_group_info *group = &own->own.groups[0];
     if (weir_bytes_equal(other->name, group->name) ||
-        (other->name.len >= sizeof(MEMORY) - 1 &&
-         memcmp(other->name.ptr, MEMORY, sizeof(MEMORY) - 1) == 0)) {
+        (other->name.len >= sizeof(WEIR_DEAD_MEMORY) - 1 &&
+         memcmp(other->name.ptr, WEIR_DEAD_MEMORY, sizeof(WEIR_DEAD_MEMORY) - 1) == 0)) {
         return false;
     }
     for (uint32_t i = 0; i < group->partition_count; i++) {
@@ -245,37 +274,58 @@ static void others_say(const letters *own)
 /* ---- ls ---------------------------------------------------------------------------------------
  */
 
-/* A cell is text that ends: bytes with a NUL among them are told as they are shown. */
-static const char *cell(char text[CELL_MAX], weir_bytes bytes)
+/* Bytes of `text` that a table shows: whole characters, of at most four bytes each. */
+static size_t cell_len(weir_bytes text)
 {
-    if (bytes.len > 0 && memchr(bytes.ptr, 0, bytes.len) != NULL) {
-        weir_shown(bytes, text, CELL_MAX);
-    } else {
-        snprintf(text, CELL_MAX, "%.*s", (int)bytes.len,
-                 bytes.ptr == NULL ? "" : (const char *)bytes.ptr);
+    size_t len = text.len < CELL_MAX ? text.len : CELL_MAX;
+    for (int i = 0; i < 3 && len < text.len && (text.ptr[len] & 0xc0) == 0x80; i++) {
+        len--;
     }
+    return len;
+}
+
+/* A text of one's own; a zero byte is ?. In a table what is too long ends in an ellipsis. */
+static char *cell(weir_bytes bytes, bool table)
+{
+    size_t len = table ? cell_len(bytes) : bytes.len;
+    char *text = malloc(len + sizeof(ELLIPSIS));
+    if (text == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < len; i++) {
+        text[i] = bytes.ptr[i] == 0 ? '?' : (char)bytes.ptr[i];
+    }
+    memcpy(text + len, len < bytes.len ? ELLIPSIS : "", len < bytes.len ? sizeof(ELLIPSIS) : 1);
     return text;
 }
 
-static void letter_row(weir_rows *rows, const weir_client_record *record)
+static weir_err letter_row(weir_rows *rows, const weir_client_record *record, bool table)
 {
     static const char *const names[] = {"topic", "partition", "offset", "reason",
                                         "text",  "leased",    "failed", "origin"};
-    char texts[9][CELL_MAX];
+    char *texts[9];
     char numbers[2][24];
     char time[WEIR_TIME_TEXT_MAX];
     const char *cells[12] = {numbers[0], numbers[1], weir_time_text(record->time_ms, time)};
+    bool whole = true;
     snprintf(numbers[0], sizeof(numbers[0]), "%" PRIu32, record->partition);
     snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, record->offset);
-    for (int i = 0; i < 8; i++) {
-        cells[i + 3] = cell(texts[i], why_of(record, names[i]));
+    for (int i = 0; i < 9; i++) {
+        texts[i] = cell(i < 8 ? why_of(record, names[i]) : record->key, table);
+        cells[i + 3] = texts[i];
+        whole = whole && texts[i] != NULL;
     }
-    cells[11] = cell(texts[8], record->key);
-    weir_rows_add(rows, cells);
+    if (whole) {
+        weir_rows_add(rows, cells);
+    }
+    for (int i = 0; i < 9; i++) {
+        free(texts[i]);
+    }
+    return whole ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
 static weir_err partition_list(letters *own, uint32_t partition, int64_t from, int64_t end,
-                               weir_rows *rows)
+                               weir_rows *rows, bool table)
 {
     weir_fetch fetch = {.topic = weir_bytes_of(own->topic),
                         .partition = partition,
@@ -289,7 +339,7 @@ static weir_err partition_list(letters *own, uint32_t partition, int64_t from, i
             weir_client_record record;
             err = weir_client_fetch_record(own->client, i, &record);
             if (err == WEIR_OK && record.offset >= fetch.offset && is_of(own, &record)) {
-                letter_row(rows, &record);
+                err = letter_row(rows, &record, table);
             }
         }
         if (err != WEIR_OK || fetched.next_offset <= fetch.offset) {
@@ -312,7 +362,7 @@ static int64_t from_of(const weir_client_groups *groups, uint32_t partition, int
     return start;
 }
 
-static weir_err list_into(letters *own, weir_rows *rows)
+static weir_err list_into(letters *own, weir_rows *rows, bool table)
 {
     weir_client_groups groups = {0};
     weir_client_topics bounds = {0};
@@ -326,8 +376,8 @@ static weir_err list_into(letters *own, weir_rows *rows)
          i < bounds.topics[0].options.partitions;
          i++) {
         const weir_partition_info *part = &bounds.topics[0].partitions[i];
-        err =
-            partition_list(own, i, from_of(&groups, i, part->start_offset), part->end_offset, rows);
+        err = partition_list(own, i, from_of(&groups, i, part->start_offset), part->end_offset,
+                             rows, table);
     }
     weir_client_groups_free(&groups);
     weir_client_topics_free(&bounds);
@@ -340,7 +390,7 @@ static weir_exit letters_list(letters *own, weir_output output)
                                           "of_partition", "of_offset", "reason", "text",
                                           "leased",       "failed",    "origin", "key"};
     weir_rows *rows = weir_rows_create(columns, 12);
-    weir_err err = list_into(own, rows);
+    weir_err err = list_into(own, rows, output == WEIR_OUTPUT_TABLE);
     if (err == WEIR_OK) {
         weir_rows_print(rows, output, stdout);
     }
@@ -421,42 +471,171 @@ static weir_err letter_replay(letters *own, const weir_client_record *record, ch
     return err;
 }
 
-static weir_err letter_settle(letters *own, uint32_t index, bool replay)
+static void progress_show(letters *own, bool last)
 {
-    char why[WHY_MAX] = "another group's";
-    weir_client_record record;
-    weir_err err = weir_client_lease_record(own->client, index, &record);
-    if (err == WEIR_OK && is_of(own, &record)) {
-        snprintf(why, sizeof(why), "discarded");
-        err = replay ? letter_replay(own, &record, why) : WEIR_OK;
-        own->done += err == WEIR_OK;
-        err = err == WEIR_OK ? weir_client_lease_record(own->client, index, &record) : err;
+    long long now = weir_now_ms();
+    if (!own->progress || (!last && now - own->shown_ms < PROGRESS_EVERY_MS)) {
+        return;
     }
-    return err == WEIR_OK ? letter_accept(own, &record, why) : err;
+    own->shown_ms = now;
+    fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " letters looked at, %" PRIu64 " %s  %s",
+            own->there - own->left, own->there, own->done, own->replay ? "replayed" : "discarded",
+            last ? "\n" : "");
 }
 
-/* Until nothing more comes: what is not in memory has WAIT_MS to be read. */
-static weir_err letters_settle(letters *own, uint64_t member, bool replay)
+static void stretch_add(letters *own, stretches *to, const weir_client_record *record)
 {
-    for (;;) {
-        uint64_t left = own->count == 0 ? TAKEN_MAX : (uint64_t)own->count - own->done;
-        const weir_take take = {.records_max = (uint32_t)(left < TAKEN_MAX ? left : TAKEN_MAX),
-                                .wait_ms = WAIT_MS};
-        weir_client_leased leased = {0};
-        weir_err err = left == 0 ? WEIR_OK : weir_client_lease(own->client, member, &take, &leased);
-        if (err != WEIR_OK || leased.record_count == 0) {
-            return err;
+    weir_settle_range *last = to->count > 0 ? &to->ranges[to->count - 1] : NULL;
+    if (last != NULL && last->partition == record->partition && last->lease == record->lease &&
+        last->last + 1 == record->offset) {
+        last->last++;
+        return;
+    }
+    to->ranges[to->count++] = (weir_settle_range){.topic = weir_bytes_of(own->topic),
+                                                  .partition = record->partition,
+                                                  .first = record->offset,
+                                                  .last = record->offset,
+                                                  .lease = record->lease};
+}
+
+static weir_err stretches_settle(letters *own, const stretches *all, weir_verb verb,
+                                 const char *why)
+{
+    const weir_settle settle = {.verb = verb,
+                                .ranges = all->ranges,
+                                .range_count = all->count,
+                                .epoch = own->epoch,
+                                .reason = weir_bytes_of(why)};
+    return all->count == 0 ? WEIR_OK : weir_client_settle(own->client, own->member, &settle, NULL);
+}
+
+/* Of the partition, as it was when the command began; NULL: it was not there. */
+static weir_group_partition *then_of(const letters *own, uint32_t partition)
+{
+    for (uint32_t i = 0; own->then.count == 1 && i < own->then.groups[0].partition_count; i++) {
+        if (own->then.groups[0].partitions[i].partition == partition) {
+            return &own->then.groups[0].partitions[i];
         }
-        for (uint32_t i = 0; i < leased.record_count && err == WEIR_OK; i++) {
-            err = letter_settle(own, i, replay);
-        }
+    }
+    return NULL;
+}
+
+/* [D3] Whether it was there when the command began; if so it counts as looked at. A partition gives
+ * its letters in order: behind its end then, none of those is left there. */
+static bool was_there(letters *own, const weir_client_record *record)
+{
+    weir_group_partition *then = then_of(own, record->partition);
+    if (then == NULL) {
+        return false;
+    }
+    bool there = record->offset < then->end;
+    uint64_t seen = there && then->lag > 0 ? 1 : there ? 0 : then->lag;
+    then->lag -= seen;
+    own->left -= seen;
+    return there;
+}
+
+/* How many of its own letters it may still deal with, of one lease. */
+static uint32_t ours_max(const letters *own)
+{
+    uint64_t most = own->replay ? REPLAYED_MAX : TAKEN_MAX;
+    uint64_t left = own->count == 0 ? most : (uint64_t)own->count - own->done;
+    return (uint32_t)(left < most ? left : most);
+}
+
+/* Which of a lease's records are what. ours[]: indexes of its own. `looked`: any of them was there when
+ * the command began. */
+static weir_err lease_sort(letters *own, uint32_t count, uint32_t ours[TAKEN_MAX],
+                           uint32_t *ours_count, bool *looked)
+{
+    uint32_t max = ours_max(own);
+    own->others.count = own->discarded.count = own->back.count = 0;
+    *ours_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_client_record record;
+        weir_err err = weir_client_lease_record(own->client, i, &record);
         if (err != WEIR_OK) {
             return err;
         }
+        bool mine = is_of(own, &record);
+        own->epoch = record.epoch;
+        if ((mine && *ours_count == max) || !was_there(own, &record)) {
+            stretch_add(own, &own->back, &record);
+            continue;
+        }
+        *looked = true;
+        if (!mine) {
+            stretch_add(own, &own->others, &record);
+            continue;
+        }
+        ours[(*ours_count)++] = i;
+        if (!own->replay) {
+            stretch_add(own, &own->discarded, &record);
+        }
     }
+    return WEIR_OK;
 }
 
-static weir_exit letters_move(letters *own, bool replay, bool talk)
+/* Replays one of a lease, and is done with it. */
+static weir_err ours_replay(letters *own, uint32_t index)
+{
+    char why[WHY_MAX];
+    weir_client_record record;
+    weir_err err = weir_client_lease_record(own->client, index, &record);
+    err = err == WEIR_OK ? letter_replay(own, &record, why) : err;
+    own->done += err == WEIR_OK;
+    err = err == WEIR_OK ? weir_client_lease_record(own->client, index, &record) : err;
+    err = err == WEIR_OK ? letter_accept(own, &record, why) : err;
+    progress_show(own, false);
+    return err;
+}
+
+static weir_err lease_settle(letters *own, uint32_t count, uint32_t *ours_count, bool *looked)
+{
+    uint32_t ours[TAKEN_MAX];
+    weir_err err = lease_sort(own, count, ours, ours_count, looked);
+    err = err == WEIR_OK ? stretches_settle(own, &own->back, WEIR_VERB_RELEASE, NULL) : err;
+    err = err == WEIR_OK ? stretches_settle(own, &own->others, WEIR_VERB_ACCEPT, "another group's")
+                         : err;
+    err = err == WEIR_OK ? stretches_settle(own, &own->discarded, WEIR_VERB_ACCEPT, "discarded")
+                         : err;
+    if (!own->replay) {
+        own->done += err == WEIR_OK ? *ours_count : 0;
+        return err;
+    }
+    for (uint32_t i = 0; i < *ours_count && err == WEIR_OK; i++) {
+        err = ours_replay(own, ours[i]);
+    }
+    return err;
+}
+
+/* Until all that was there is looked at, or what is left of it does not come: others have it. */
+static weir_err letters_settle(letters *own)
+{
+    uint32_t ours_count = 1;
+    long long looked_ms = weir_now_ms();
+    while (own->left > 0 && ours_max(own) > 0 && weir_now_ms() - looked_ms <= WAIT_MS) {
+        uint64_t most = ours_count > 0 ? ours_max(own) : TAKEN_MAX;
+        const weir_take take = {.records_max = (uint32_t)(own->left < most ? own->left : most),
+                                .wait_ms = WAIT_MS};
+        weir_client_leased leased = {0};
+        bool looked = false;
+        weir_err err = weir_client_lease(own->client, own->member, &take, &leased);
+        uint32_t count = leased.record_count < TAKEN_MAX ? leased.record_count : TAKEN_MAX;
+        if (err == WEIR_OK && count > 0) {
+            err = lease_settle(own, count, &ours_count, &looked);
+        }
+        if (err != WEIR_OK || leased.record_count == 0) {
+            return err;
+        }
+        looked_ms = looked ? weir_now_ms() : looked_ms;
+        progress_show(own, false);
+    }
+    return WEIR_OK;
+}
+
+/* Joins the group that remembers, and sees what is there. */
+static weir_err letters_join(letters *own)
 {
     const weir_bytes topic = weir_bytes_of(own->topic);
     const weir_group_options options = {.model = WEIR_MODEL_QUEUE,
@@ -467,20 +646,36 @@ static weir_exit letters_move(letters *own, bool replay, bool talk)
                                         .delivery_limit = -1};
     const weir_client_join join = {.group = weir_bytes_of(own->memory), .options = &options};
     weir_client_joined joined;
+    int64_t age_ms;
     weir_err err = weir_client_group_join(own->client, &join, &joined);
     if (err == WEIR_OK) {
-        err = letters_settle(own, joined.member, replay);
+        own->member = joined.member;
+        err = weir_client_group_list(own->client, join.group, &own->then);
+    }
+    if (err == WEIR_OK && own->then.count == 1) {
+        own->there = own->left = weir_group_lag(&own->then.groups[0], &age_ms);
+    }
+    return err;
+}
+
+static weir_exit letters_move(letters *own, bool talk)
+{
+    own->progress = talk && isatty(STDERR_FILENO) != 0;
+    weir_err err = letters_join(own);
+    err = err == WEIR_OK ? letters_settle(own) : err;
+    if (own->there > 0) {
+        progress_show(own, true);
     }
     weir_exit code =
         own->stopped ? WEIR_EXIT_NOT_FOUND : weir_group_outcome(own->client, err, own->memory);
     if (talk) {
-        weir_say("%s: %" PRIu64 " dead letters %s", own->group, own->done,
-                 replay ? "replayed" : "discarded");
+        weir_say("%s: %" PRIu64 " dead letter%s %s", own->group, own->done,
+                 own->done == 1 ? "" : "s", own->replay ? "replayed" : "discarded");
     }
     return code;
 }
 
-static weir_exit letters_run(letters *own, bool list, bool replay, const weir_arguments *arguments,
+static weir_exit letters_run(letters *own, bool list, const weir_arguments *arguments,
                              weir_output output)
 {
     weir_exit code = WEIR_EXIT_DONE;
@@ -490,10 +685,10 @@ static weir_exit letters_run(letters *own, bool list, bool replay, const weir_ar
     if (list) {
         return letters_list(own, output);
     }
-    if (replay && own->to == NULL && !own->queue && weir_may_talk(arguments)) {
+    if (own->replay && own->to == NULL && !own->queue && weir_may_talk(arguments)) {
         others_say(own);
     }
-    return letters_move(own, replay, weir_may_talk(arguments));
+    return letters_move(own, weir_may_talk(arguments));
 }
 
 static weir_exit dead_run(const weir_arguments *arguments, const char *noun)
@@ -501,8 +696,10 @@ static weir_exit dead_run(const weir_arguments *arguments, const char *noun)
     const char *action = arguments->operands[0];
     bool list = strcmp(action, "ls") == 0;
     bool replay = strcmp(action, "replay") == 0;
-    letters own = {
-        .group = arguments->operands[1], .noun = noun, .to = weir_arguments_text(arguments, "to")};
+    letters own = {.group = arguments->operands[1],
+                   .noun = noun,
+                   .to = weir_arguments_text(arguments, "to"),
+                   .replay = replay};
     weir_output output = WEIR_OUTPUT_TABLE;
     weir_exit code = WEIR_EXIT_USAGE;
     if (!list && !replay && strcmp(action, "discard") != 0) {
@@ -518,8 +715,9 @@ static weir_exit dead_run(const weir_arguments *arguments, const char *noun)
         !weir_connect(arguments, &own.client, &code)) {
         return code;
     }
-    code = letters_run(&own, list, replay, arguments, output);
+    code = letters_run(&own, list, arguments, output);
     weir_client_groups_free(&own.own);
+    weir_client_groups_free(&own.then);
     weir_client_close(own.client);
     return code;
 }

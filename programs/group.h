@@ -51,7 +51,12 @@ bool weir_queue_possible(weir_client *client, const char *name, const weir_group
 /* Whether a group that is so is all that was asked; what was not asked for agrees. */
 bool weir_group_agrees(const weir_group_options *asked, const weir_group_options *is);
 
-/* One line a group; one line a partition; everything about one. */
+/* How the group is called that remembers what of a group's dead letters was replayed or discarded: this,
+ * and that group's name. */
+#define WEIR_DEAD_MEMORY "dead-letters."
+
+/* One line a group, a memory of dead letters without its lag: that counts letters of all groups, and
+ * nobody has to settle them; one line a partition; everything about one. */
 void weir_groups_print(const weir_client_groups *groups, weir_output output);
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output);
 /* `queue`: it is that of a queue, which is told by this name. */

@@ -463,13 +463,13 @@ class Groups(cli_test.Case):
         self.assertEqual([(row["of_offset"], row["text"], row["key"]) for row in rows],
                          [("0", "exit code 9", "k"), ("1", "exit code 8", "k")])
         _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "1")
-        self.assertEqual(err, "weir: jobs: 1 dead letters replayed\n")
+        self.assertEqual(err, "weir: jobs: 1 dead letter replayed\n")
         rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
         self.assertEqual([row["of_offset"] for row in rows], ["1"])
         out, _ = self.weir("group", "join", "jobs", "-C", "1", "-F", "%o %k %h %s")
         self.assertEqual(out, "2 k a=1 two\nlines\n")
         _, err = self.weir("queue", "dead", "discard", "jobs")
-        self.assertEqual(err, "weir: jobs: 1 dead letters discarded\n")
+        self.assertEqual(err, "weir: jobs: 1 dead letter discarded\n")
         self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
         self.assertEqual(len(json.loads(self.weir("queue", "dead", "ls", "others", "--json")[0])), 1)
         self.weir("queue", "create", "plain")
@@ -477,6 +477,83 @@ class Groups(cli_test.Case):
         self.assertIn("group alter plain --dead-letter TOPIC", err)
         self.weir("queue", "dead", "ls", "nosuch", code=NOT_FOUND)
         self.weir("queue", "dead", "eat", "jobs", code=USAGE)
+
+    def test_replay_ends_when_letters_come_back(self):
+        self.client("topic", "create", "dead", "--partitions", "3", "-d", "os")
+        self.weir("queue", "create", "jobs", "-d", "os", "--max-records", "3", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-l", "-K", ":", stdin="".join(f"{i % 7}:{i}\n" for i in range(150)))
+        there = len(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0]))
+        self.assertGreater(there, 140)
+        for action, word in (("replay", "replayed"), ("replay", "replayed"), ("discard", "discarded")):
+            _, err = self.weir("queue", "dead", action, "jobs")
+            self.assertEqual(err, f"weir: jobs: {there} dead letters {word}\n")
+            rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+            self.assertEqual(len(rows), there if action == "replay" else 0)
+        partitions = self.info("dead-letters.jobs")["partitions"]
+        self.assertEqual(sum(part["lag"] for part in partitions), 0)
+        self.assertEqual(self.info("dead-letters.jobs")["failed_times"], 0)
+
+    def units(self):
+        """What the gateway wrote in its journal, each in one piece."""
+        rows = {row["metric"]: row["value"] for row in json.loads(self.client("stats", "--json")[0])}
+        return rows["weir_journal_units_total"]
+
+    def test_letters_of_others_are_passed_over_in_few_steps(self):
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "others", "--max-records", "1", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.weir("queue", "create", "jobs", "--max-records", "1", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.client("pub", "others", "-l", stdin="x\n" * 1201)
+        self.client("pub", "jobs", "-l", stdin="0\n1\n2\n3\n")
+        wait_for(lambda: len(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])) == 3, "three letters")
+        self.client("topic", "create", "again")
+        before = self.units()
+        _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "2", "--to", "again")
+        self.assertEqual(err, "weir: jobs: 2 dead letters replayed\n")
+        self.assertLess(self.units() - before, 200)
+        self.assertEqual(self.client("sub", "again", "--from", "beginning", "-C", "2")[0], "0\n1\n")
+        self.assertEqual([row["of_offset"] for row in json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])], ["2"])
+        _, err = self.weir("queue", "dead", "discard", "jobs")
+        self.assertEqual(err, "weir: jobs: 1 dead letter discarded\n")
+        self.assertEqual(self.info("dead-letters.jobs")["partitions"][0]["lag"], 0)
+
+    def test_letters_of_others_are_no_lag_of_a_memory(self):
+        self.client("topic", "create", "dead")
+        for queue in ("others", "jobs"):
+            self.weir("queue", "create", queue, "--max-records", "1", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.weir("queue", "dead", "discard", "jobs")
+        self.client("pub", "others", "-l", stdin="x\n" * 4)
+        wait_for(lambda: self.info("dead-letters.jobs")["partitions"][0]["lag"] == 3, "three letters")
+        rows = {row["group"]: row["lag"] for row in json.loads(self.weir("group", "ls", "--json")[0])}
+        self.assertEqual((rows["others"], rows["dead-letters.jobs"]), (1, None))
+
+    def test_what_a_member_said_of_a_letter_is_shown_whole(self):
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "jobs", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-l", stdin="0\n1\n")
+        said = ["x" + "\u00e9" * 400 + "\n.", "x" + "\u00e9" * 600]
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(DEADLINE_S)
+            peer.connect(os.path.join(self.gateway.data, "weir.sock"))
+            lines = peer.makefile("rw")
+
+            def ask(**command):
+                lines.write(json.dumps(command) + "\n")
+                lines.flush()
+                answer = json.loads(lines.readline())
+                self.assertNotIn("error", answer)
+                return answer
+
+            ask(cmd="hello", version=1)
+            ask(cmd="join", id=1, group="jobs")
+            for number, reason in enumerate(said):
+                record = ask(cmd="lease", id=2, member=1, max=1, wait_ms=60000)["records"][0]
+                ask(cmd="settle", id=3 + number, member=1, verb="reject", reason=reason,
+                    records=[{"topic": "jobs", "offset": record["offset"], "lease": record["lease"]}])
+            ask(cmd="goodbye", id=5)
+        rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+        self.assertEqual([row["text"] for row in rows], [said[0], "x" + "\u00e9" * 511])  # the gateway keeps 1,024 bytes
+        table = self.weir("queue", "dead", "ls", "jobs")[0]
+        self.assertEqual(table.count("x" + "\u00e9" * 149 + "\u2026 "), 2, table)
 
     def test_each_queue_has_a_memory_of_its_own_for_its_dead_letters(self):
         self.client("topic", "create", "dead")
@@ -523,11 +600,11 @@ class Groups(cli_test.Case):
         self.adds_up("mail", dead_lettered=2, pending=0)
         said = self.dead("replay", "mail", "-C", "1")
         self.assertIn("all who read it get it again: billing; --to TOPIC publishes elsewhere", said)
-        self.assertIn("mail: 1 dead letters replayed", said)
+        self.assertIn("mail: 1 dead letter replayed", said)
         self.assertEqual([row["of_offset"] for row in self.dead("ls", "mail")], ["1"])
         self.assertEqual(self.weir("group", "join", "mail", "-C", "1", "-F", "%o %s")[0], "2 0\n")
         self.assertEqual(self.weir("group", "join", "billing", "-C", "1", "-F", "%o %s")[0], "2 0\n")
-        self.assertEqual(self.dead("discard", "mail"), "weir: mail: 1 dead letters discarded\n")
+        self.assertEqual(self.dead("discard", "mail"), "weir: mail: 1 dead letter discarded\n")
         self.assertEqual(self.dead("ls", "mail"), [])
         self.adds_up("mail", dead_lettered=2, accepted=1, pending=0)
         for offset, reason in enumerate(("replayed: orders 0 2", "discarded")):
@@ -549,13 +626,13 @@ class Groups(cli_test.Case):
         self.client("topic", "rm", "shop/b")
         said = self.dead("replay", "all", code=NOT_FOUND)
         self.assertIn("came from shop/b, which all does not read any more: it stays", said)
-        self.assertIn("all: 1 dead letters replayed", said)
+        self.assertIn("all: 1 dead letter replayed", said)
         self.assertEqual(self.weir("group", "join", "all", "-C", "1", "-F", "%t %o %k %s")[0], "shop/a 1 k of shop/a\n")
         self.client("topic", "create", "again")
         self.assertIn("dead is where the dead letters of all are", self.dead("replay", "all", "--to", "dead", code=REFUSED))
         self.dead("replay", "all", "--to", "nosuch", code=NOT_FOUND)
         self.weir("group", "dead", "ls", "all", "--to", "again", code=USAGE)
-        self.assertEqual(self.dead("replay", "all", "--to", "again"), "weir: all: 1 dead letters replayed\n")
+        self.assertEqual(self.dead("replay", "all", "--to", "again"), "weir: all: 1 dead letter replayed\n")
         self.assertEqual(self.client("sub", "again/#", "--from", "beginning", "-C", "1", "-F", "%k %s")[0], "k of shop/b\n")
         self.assertEqual(self.dead("ls", "all"), [])
 
@@ -590,8 +667,8 @@ class Groups(cli_test.Case):
         rows = self.dead("ls", "billing")
         self.assertEqual([(row["of_offset"], row["reason"], row["text"]) for row in rows],
                          [("0", "rejected", "no such customer"), ("1", "rejected", "no such customer")])
-        self.assertIn("billing: 1 dead letters replayed", self.dead("replay", "billing", "-C", "1"))
-        self.assertIn("billing: 1 dead letters discarded", self.dead("discard", "billing"))
+        self.assertIn("billing: 1 dead letter replayed", self.dead("replay", "billing", "-C", "1"))
+        self.assertIn("billing: 1 dead letter discarded", self.dead("discard", "billing"))
         self.assertEqual(self.weir("group", "join", "billing", "-C", "2", "-F", "%o %s")[0], "2 2\n3 0\n")
         self.adds_up("billing", dead_lettered=2, accepted=2, pending=0)
 
