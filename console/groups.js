@@ -122,8 +122,9 @@ export function groupTextOf(group) {
 
 /** The commands that go on from here; the second may be null. */
 export function groupCommandsOf(group, quoted) {
-  const info = isQueueTopic(group) ? `weir queue info ${quoted(group.group)}` : `weir group info ${quoted(group.group)}`;
-  const dead = isQueueTopic(group) && group.fates["dead-lettered"] > 0 ? `weir queue dead ls ${quoted(group.group)}` : null;
+  const noun = isQueueTopic(group) ? "queue" : "group";
+  const info = `weir ${noun} info ${quoted(group.group)}`;
+  const dead = group.fates["dead-lettered"] > 0 ? `weir ${noun} dead ls ${quoted(group.group)}` : null;
   const still = group.stands_still ? `weir group reset ${quoted(group.group)} --to beginning` : null;
   return [info, still ?? dead ?? `weir group join ${quoted(group.group)}`];
 }

@@ -336,6 +336,11 @@ static void limits_markdown(void)
         "Everything that a peer could make grow has a limit. Each has a name (`limits.NAME` in "
         "weir.yaml, `--set limits.NAME=N`), a metric that counts how often it was met, and an "
         "answer for each protocol.\n\n"
+        "Connections of all front ends together are bounded by the process's open files, too "
+        "(`ulimit -n`, `LimitNOFILE=`): those that the gateway writes with are kept from them, and "
+        "the start tells when less is left than `connections_max` asks for "
+        "([operations](operations.md)). Beyond that a connection is closed at once and counted in "
+        "`weir_mqtt_refused_descriptors_total` or `weir_http_refused_descriptors_total`.\n\n"
         "| limit | default | unit | from | to | what it bounds | MQTT | weir.v1 | metric |\n"
         "| --- | ---: | --- | ---: | ---: | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < LIMIT_COUNT; i++) {

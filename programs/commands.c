@@ -174,8 +174,9 @@ static const weir_option queue_peek_options[] = {
     {0, NULL, NULL, NULL},
 };
 
-static const weir_option queue_dead_options[] = {
+static const weir_option dead_options[] = {
     {'C', "count", "N", "replay or discard N of them (default: all)"},
+    {0, "to", "TOPIC", "replay: publish to this declared topic instead"},
     {0, NULL, NULL, NULL},
 };
 
@@ -209,7 +210,8 @@ static const weir_option sub_options[] = {
     {'F', "format", "FORMAT",
      "%t topic, %p partition, %o offset, %k key, %s value, %S length of the value in bytes, %K "
      "length of the key in bytes (both -1 for none), %h headers, %T time in ms, %n full name, %r retained, "
-     "%% a percent sign; \\n \\t \\r \\0 \\xHH"},
+     "%% a percent sign; \\n \\t \\r \\0 \\xHH. On a terminal what it would obey is shown as \\xHH; files "
+     "and pipes get the bytes"},
     {'N', "no-newline", NULL, "no newline after each record"},
     {'R', "no-retained", NULL, "do not show retained values first"},
     {0, NULL, NULL, NULL},
@@ -509,6 +511,21 @@ static const weir_command commands[] = {
      1,
      {group_join_options, group_what_options, client_options},
      weir_run_group_join},
+    {"group dead",
+     "ls|replay|discard NAME",
+     "list a group's dead letters, publish them again, or be done with them",
+     "ls shows what the group gave up, of whatever topic, and was not replayed or discarded: where it "
+     "stands in the dead-letter topic, what it was, and why it was given up. replay publishes each again, "
+     "to the end of the topic that it came from: all groups that read that topic and its subscribers get "
+     "it, which the command says before it begins; --to TOPIC publishes elsewhere, a queue of its own say. "
+     "discard only counts it as seen. Both take the letters that are there when they begin. The "
+     "dead-letter topic keeps its records by its own retention: what was seen is remembered by the group "
+     "dead-letters.NAME.",
+     "weir group dead ls mail\nweir group dead replay mail -C 1\nweir group dead replay mail --to retries\n",
+     2,
+     2,
+     {dead_options, client_options},
+     weir_run_group_dead},
     {"queue create",
      "NAME",
      "declare a queue: a topic whose records stay until they are settled",
@@ -554,12 +571,13 @@ static const weir_command commands[] = {
      "list a queue's dead letters, publish them again, or be done with them",
      "ls shows what stands in the queue's dead-letter topic and was not replayed or discarded: where, what "
      "it was, and why it was given up. replay publishes each again, to the end of the queue; discard "
-     "only counts it as seen. The dead-letter topic keeps its records by its own retention: what was "
+     "only counts it as seen. Both take the letters that are there when they begin. `weir group dead` does "
+     "the same for every group. The dead-letter topic keeps its records by its own retention: what was "
      "seen is remembered by the group dead-letters.NAME.",
      "weir queue dead ls jobs\nweir queue dead replay jobs\n",
      2,
      2,
-     {queue_dead_options, client_options},
+     {dead_options, client_options},
      weir_run_queue_dead},
     {"why",
      "TOPIC PARTITION OFFSET",

@@ -82,6 +82,7 @@ weir_exit weir_run_queue_ls(const weir_arguments *arguments);
 weir_exit weir_run_queue_info(const weir_arguments *arguments);
 weir_exit weir_run_queue_peek(const weir_arguments *arguments);
 weir_exit weir_run_queue_dead(const weir_arguments *arguments);
+weir_exit weir_run_group_dead(const weir_arguments *arguments);
 weir_exit weir_run_why(const weir_arguments *arguments);
 weir_exit weir_run_replay(const weir_arguments *arguments);
 weir_exit weir_run_demo(const weir_arguments *arguments);

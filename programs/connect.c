@@ -95,9 +95,26 @@ void weir_problem_text(weir_err err, weir_subject subject, const char *what, con
 {
     const char *rule = name_rule(subject);
     bool of_topic = subject == WEIR_SUBJECT_TOPIC;
-    if (err == WEIR_NAME_INVALID && rule != NULL) {
+    bool none = err == WEIR_NOT_FOUND && of_topic; /* and perhaps none could be called so */
+    bool wrong = none && weir_topic_name_check(weir_bytes_of(what)) != WEIR_OK;
+    if ((err == WEIR_NAME_INVALID && rule != NULL) || wrong) {
         snprintf(text, WEIR_PROBLEM_MAX, "\"%.160s\" %s", what, rule);
-    } else if (err == WEIR_NOT_FOUND && of_topic) {
+    } else if (err == WEIR_NOT_AUTHORIZED && what[0] == '$') {
+        snprintf(text, WEIR_PROBLEM_MAX,
+                 "\"%.200s\" begins with $, as names of the gateway's own do, and nobody publishes "
+                 "to them: take another name",
+                 what);
+    } else if (none && strcmp(what, "__fates") == 0) {
+        snprintf(
+            text, WEIR_PROBLEM_MAX,
+            "__fates is the gateway's own, and is not there yet: it is made with the first thing "
+            "that happens to a record in a group; ask for it again then");
+    } else if (none && strncmp(what, "__", 2) == 0) {
+        snprintf(text, WEIR_PROBLEM_MAX,
+                 "no topic \"%.200s\" is there, and names that begin with __ are for topics of the "
+                 "gateway's own: name another; `weir topic ls` lists those that are declared",
+                 what);
+    } else if (none) {
         snprintf(
             text, WEIR_PROBLEM_MAX,
             "no topic \"%.200s\" is declared; `weir topic ls` lists those that are, `weir topic "
@@ -136,13 +153,15 @@ void weir_keeping_text(const char *name, char text[WEIR_KEEPING_MAX])
     if (name[0] == '+' || name[0] == '#') {
         snprintf(text, WEIR_KEEPING_MAX,
                  "`weir topic create NAME` keeps what is published under NAME from then on");
-    } else if (weir_topic_name_check((weir_bytes){(const uint8_t *)name, (size_t)len}) == WEIR_OK) {
+    } else if (strncmp(name, "__", 2) != 0 &&
+               weir_topic_name_check((weir_bytes){(const uint8_t *)name, (size_t)len}) == WEIR_OK) {
         snprintf(text, WEIR_KEEPING_MAX,
                  "`weir topic create %.*s` keeps what is published from then on", len, name);
     } else {
         snprintf(
             text, WEIR_KEEPING_MAX,
-            "no topic can cover it: a topic's first level is not empty and does not begin with $");
+            "no topic can cover it: a topic's first level is not empty and does not begin with $ or "
+            "__");
     }
 }
 

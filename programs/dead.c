@@ -1,18 +1,33 @@
-/* programs/dead.c - `weir queue dead ls | replay | discard`: what became of a queue's dead letters.
+/* programs/dead.c - `weir group dead ls | replay | discard`, and the same of queues: what became of a
+ * group's dead letters.
  *
- *     [queue] --delivery_limit, reject--> [its dead-letter topic] --replay--> [queue], at its end
+ *     [group] --delivery_limit, reject--> [its dead-letter topic] --replay--> [the topic that it came from],
+ *                                                                             at its end, or [--to TOPIC]
  *                                                                 --discard--> settled, no more shown
  *
- * Several queues may share a dead-letter topic, and its records stay by its own retention. So what
+ * Several groups may share a dead-letter topic, and its records stay by its own retention. So what
  * was replayed or discarded is remembered by a group of its own over that topic, of model queue,
- * named dead-letters.QUEUE, which is never forgotten; letters of other queues are accepted in it and
+ * named dead-letters.GROUP, which is never forgotten; letters of other groups are accepted in it and
  * are none of its business. No group of one's own may have a / in its name: a queue plant/jobs is
- * dead-letters.plant%2Fjobs there, and a % itself is %25, so that no two queues share a group.
+ * dead-letters.plant%2Fjobs there, and a % itself is %25, so that no two groups share one.
  *
- * Happy path: join that group, take, publish (replay), accept. Failures: killed between publishing
- * and accepting, a letter is replayed again: at least once.
+ * A queue's topic has one group, so a replayed letter is its alone. A topic of kind log has any number:
+ * what is replayed to it is a new record for all that read it, and the command names them before it
+ * begins. --to publishes to another topic instead.
  *
- * [D1] A letter is accepted only after the gateway confirmed its copy. */
+ * Happy path: join that group, look how many letters are there, take them, publish (replay), accept.
+ * Those of other groups are accepted by the lease, in stretches. Failures: killed between publishing
+ * and accepting, a letter is replayed again: at least once. One whose topic the group does not read any
+ * more stays, and ends the command.
+ *
+ *     of one lease:   others'    ours                  what came since the command began, or is
+ *                     |          |                     more than was asked for
+ *                     accepted   copied and accepted   given back, no failure
+ *
+ * [D1] A letter is accepted only after the gateway confirmed its copy.
+ * [D2] One group, one memory.
+ * [D3] What became a letter after the command began, a replayed one that failed again say, is not
+ *      touched: it ends. */
 #include "programs/connect.h"
 #include "programs/group.h"
 #include "programs/position.h"
@@ -20,25 +35,54 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define PREFIX "weir-dead-"
+#define PREFIX           "weir-dead-"
+#define WEIR_DEAD_MEMORY "dead-letters."
+#define ELLIPSIS         "\xe2\x80\xa6"
 
 enum {
-    TAKEN_MAX = 100,
+    TAKEN_MAX = 500,
+    REPLAYED_MAX = 100, /* of a lease: they are published within its time */
     FETCH_BYTES = 1048576,
-    WAIT_MS = 1000,
-    NAME_MAX_BYTES = 768, /* a queue's name, each byte of it as three */
-    CELL_MAX = 300,
-    WHY_MAX = 256 /* what a story keeps of a reason */
+    WAIT_MS = 1000, /* for what has to be read from disk */
+    PROGRESS_EVERY_MS = 200,
+    NAME_MAX_BYTES = 768, /* a group's name, each byte of it as three */
+    CELL_MAX = 300,       /* bytes of a table's cell */
+    WHY_MAX = 256,        /* what a story keeps of a reason */
+    NAMED_MAX = 8         /* groups that are told by name */
 };
+
+/* Rows of offsets of the dead-letter topic, each of one lease. */
+typedef struct stretches {
+    weir_settle_range ranges[TAKEN_MAX];
+    uint32_t count;
+} stretches;
 
 typedef struct letters {
     weir_client *client;
-    const char *queue;
-    char topic[NAME_MAX_BYTES]; /* the dead-letter topic */
-    char group[NAME_MAX_BYTES]; /* that remembers */
-    long long count;            /* 0: all */
+    const char *group;
+    const char *noun;            /* "queue" or "group": which command it is */
+    bool queue;                  /* the group is a queue topic's own */
+    const char *to;              /* NULL: where a letter came from */
+    weir_client_groups own;      /* the group, as it is */
+    char topic[NAME_MAX_BYTES];  /* the dead-letter topic */
+    char memory[NAME_MAX_BYTES]; /* the group that remembers */
+    long long count;             /* 0: all */
     uint64_t done;
+    bool stopped; /* a letter cannot go where it came from; said so */
+
+    bool replay;             /* or discard */
+    weir_client_groups then; /* the memory when the command began; each lag is what is left of it */
+    uint64_t there;          /* letters of all groups that were to be looked at then, at most */
+    uint64_t left;           /* of them */
+    uint64_t member;
+    uint64_t epoch;   /* of the newest lease */
+    stretches others; /* of it */
+    stretches discarded;
+    stretches back; /* given back */
+    bool progress;
+    long long shown_ms;
 } letters;
 
 static bool says_why(weir_bytes name)
@@ -62,17 +106,17 @@ static weir_bytes why_of(const weir_client_record *record, const char *name)
 
 static bool is_of(const letters *own, const weir_client_record *record)
 {
-    return weir_bytes_equal(why_of(record, "group"), weir_bytes_of(own->queue));
+    return weir_bytes_equal(why_of(record, "group"), weir_bytes_of(own->group));
 }
 
-/* [D2] One queue, one group: / and % are written as %2F and %25. */
-static void group_name(letters *own)
+/* [D2] / and % are written as %2F and %25. */
+static void memory_name(letters *own)
 {
-    size_t len = (size_t)snprintf(own->group, sizeof(own->group), "dead-letters.");
-    for (const char *at = own->queue; *at != '\0' && len + 4 < sizeof(own->group); at++) {
+    size_t len = (size_t)snprintf(own->memory, sizeof(own->memory), WEIR_DEAD_MEMORY);
+    for (const char *at = own->group; *at != '\0' && len + 4 < sizeof(own->memory); at++) {
         bool plain = *at != '/' && *at != '%';
-        len += (size_t)snprintf(own->group + len, sizeof(own->group) - len, plain ? "%c" : "%%%02X",
-                                (unsigned char)*at);
+        len += (size_t)snprintf(own->memory + len, sizeof(own->memory) - len,
+                                plain ? "%c" : "%%%02X", (unsigned char)*at);
     }
 }
 
@@ -89,105 +133,199 @@ static weir_err topic_kind(weir_client *client, const char *name, weir_topic_kin
     return err;
 }
 
-/* A group of that name is there, and is no queue's: says where its dead letters are. */
-static bool group_told(const letters *own)
+/* No such group, or it is no queue's and a queue's was asked for. */
+static void missing_say(const letters *own, bool there)
 {
-    weir_client_groups groups = {0};
-    bool there =
-        weir_client_group_list(own->client, weir_bytes_of(own->queue), &groups) == WEIR_OK &&
-        groups.count == 1;
-    weir_bytes topic = there ? groups.groups[0].options.dead_letter : WEIR_BYTES_NULL;
-    if (there && topic.len == 0) {
-        weir_say("%.200s is a group and no queue, and has no dead-letter topic", own->queue);
-    } else if (there) {
+    if (there) {
         weir_say(
-            "%.200s is a group and no queue: its dead letters are in the topic %.*s, and `weir "
-            "sub '%.*s/#' --from beginning -e -o ndjson` shows them",
-            own->queue, (int)topic.len, (const char *)topic.ptr, (int)topic.len,
-            (const char *)topic.ptr);
+            "%.200s is a group and no queue: `weir group dead ls %.200s` lists its dead letters",
+            own->group, own->group);
+    } else if (strcmp(own->noun, "queue") == 0) {
+        weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are",
+                 own->group);
+    } else {
+        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are", own->group);
     }
-    weir_client_groups_free(&groups);
-    return there;
+}
+
+/* The group as it is, and whose it is. False, with the sentence printed, when it cannot be had. */
+static bool group_find(letters *own, weir_exit *code)
+{
+    weir_topic_kind kind = WEIR_KIND_DEFAULT;
+    weir_err err = topic_kind(own->client, own->group, &kind);
+    own->queue = err == WEIR_OK && kind == WEIR_KIND_QUEUE;
+    if (err == WEIR_OK || err == WEIR_NOT_FOUND || err == WEIR_NAME_INVALID) {
+        err = weir_client_group_list(own->client, weir_bytes_of(own->group), &own->own);
+    }
+    bool there = err == WEIR_OK && own->own.count == 1;
+    bool asked = own->queue || strcmp(own->noun, "group") == 0;
+    *code = WEIR_EXIT_NOT_FOUND;
+    if (err != WEIR_OK && err != WEIR_NOT_FOUND) {
+        *code = weir_group_outcome(own->client, err, own->group);
+    } else if (!there || !asked) {
+        missing_say(own, there);
+    }
+    return there && asked;
 }
 
 /* Which topic they go to. False, with the sentence printed, when it cannot be had. */
 static bool letters_find(letters *own, bool moves, weir_exit *code)
 {
-    weir_client_groups groups = {0};
     weir_topic_kind kind;
-    weir_err err = topic_kind(own->client, own->queue, &kind);
-    bool queue = err == WEIR_OK && kind == WEIR_KIND_QUEUE;
-    if (queue) {
-        err = weir_client_group_list(own->client, weir_bytes_of(own->queue), &groups);
-    }
-    weir_bytes topic = groups.count == 1 ? groups.groups[0].options.dead_letter : WEIR_BYTES_NULL;
-    snprintf(own->topic, sizeof(own->topic), "%.*s", (int)topic.len,
-             topic.ptr == NULL ? "" : (const char *)topic.ptr);
-    group_name(own);
-    weir_client_groups_free(&groups);
-    *code = WEIR_EXIT_NOT_FOUND;
-    if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND) && group_told(own)) {
+    if (!group_find(own, code)) {
         return false;
     }
-    if (!queue && (err == WEIR_OK || err == WEIR_NOT_FOUND)) {
-        weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are",
-                 own->queue);
-    } else if (err != WEIR_OK) {
-        *code = weir_group_outcome(own->client, err, own->queue);
-    } else if (own->topic[0] == '\0') {
+    weir_bytes topic = own->own.groups[0].options.dead_letter;
+    snprintf(own->topic, sizeof(own->topic), "%.*s", (int)topic.len,
+             topic.ptr == NULL ? "" : (const char *)topic.ptr);
+    memory_name(own);
+    if (own->topic[0] == '\0') {
         weir_say(
             "%.200s has no dead-letter topic: what fails too often is dropped; `weir group alter "
             "%.200s --dead-letter TOPIC` gives it one",
-            own->queue, own->queue);
+            own->group, own->group);
     } else if (topic_kind(own->client, own->topic, &kind) == WEIR_NOT_FOUND) {
         weir_say("the dead-letter topic of %.200s, %.200s, is not there any more: what fails too "
                  "often is dropped; `weir topic create %.200s` makes it anew",
-                 own->queue, own->topic, own->topic);
+                 own->group, own->topic, own->topic);
     } else if (moves && kind == WEIR_KIND_QUEUE) {
         *code = WEIR_EXIT_REFUSED;
         weir_say("the dead letters of %.200s are in the queue %.200s, which has one group, its "
                  "own: `weir group join %.200s` takes them; replay and discard are for dead-letter "
                  "topics of kind log",
-                 own->queue, own->topic, own->topic);
+                 own->group, own->topic, own->topic);
     } else {
         return true;
     }
     return false;
 }
 
+/* `--to` is a topic that is declared, and not the one that they are in. */
+static bool to_good(const letters *own, weir_exit *code)
+{
+    weir_topic_kind kind;
+    weir_err err = own->to != NULL ? topic_kind(own->client, own->to, &kind) : WEIR_OK;
+    if (err == WEIR_OK && (own->to == NULL || strcmp(own->to, own->topic) != 0)) {
+        return true;
+    }
+    *code = WEIR_EXIT_REFUSED;
+    if (err == WEIR_OK) {
+        weir_say("%.200s is where the dead letters of %.200s are: replay them to another topic",
+                 own->to, own->group);
+    } else {
+        *code = weir_client_outcome(own->client, err, WEIR_SUBJECT_TOPIC, own->to);
+    }
+    return false;
+}
+
+static bool reads(const weir_group_info *group, weir_bytes topic)
+{
+    for (uint32_t i = 0; topic.ptr != NULL && i < group->partition_count; i++) {
+        if (weir_bytes_equal(group->partitions[i].topic, topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It reads a topic that this one reads, and is no memory of dead letters. */
+static bool shares(const letters *own, const weir_group_info *other)
+{
+    const weir_group_info *group = &own->own.groups[0];
+    if (weir_bytes_equal(other->name, group->name) ||
+        (other->name.len >= sizeof(WEIR_DEAD_MEMORY) - 1 &&
+         memcmp(other->name.ptr, WEIR_DEAD_MEMORY, sizeof(WEIR_DEAD_MEMORY) - 1) == 0)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < group->partition_count; i++) {
+        bool same =
+            i > 0 && weir_bytes_equal(group->partitions[i].topic, group->partitions[i - 1].topic);
+        if (!same && reads(other, group->partitions[i].topic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who else gets what is replayed, before it is. */
+static void others_say(const letters *own)
+{
+    weir_client_groups all = {0};
+    char names[NAMED_MAX * 80] = "";
+    uint32_t count = 0;
+    size_t len = 0;
+    if (weir_client_group_list(own->client, WEIR_BYTES_NULL, &all) != WEIR_OK) {
+        all.count = 0;
+    }
+    for (uint32_t i = 0; i < all.count; i++) {
+        weir_bytes name = all.groups[i].name;
+        if (shares(own, &all.groups[i]) && count++ < NAMED_MAX) {
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%.*s", len > 0 ? ", " : "",
+                                    (int)(name.len < 64 ? name.len : 64), (const char *)name.ptr);
+        }
+    }
+    weir_client_groups_free(&all);
+    weir_say(
+        "%.200s: replay publishes at the end of the topic that a letter came from, so that all "
+        "who read it get it again%s%s%s; --to TOPIC publishes elsewhere",
+        own->group, count > 0 ? ": " : "", names, count > NAMED_MAX ? ", ..." : "");
+}
+
 /* ---- ls ---------------------------------------------------------------------------------------
  */
 
-/* Control characters would spoil the table. */
-static const char *cell(char text[CELL_MAX], weir_bytes bytes)
+/* Bytes of `text` that a table shows: whole characters, of at most four bytes each. */
+static size_t cell_len(weir_bytes text)
 {
-    snprintf(text, CELL_MAX, "%.*s", (int)bytes.len,
-             bytes.ptr == NULL ? "" : (const char *)bytes.ptr);
-    for (char *at = text; *at != '\0'; at++) {
-        *at = (unsigned char)*at < ' ' ? '?' : *at;
+    size_t len = text.len < CELL_MAX ? text.len : CELL_MAX;
+    for (int i = 0; i < 3 && len < text.len && (text.ptr[len] & 0xc0) == 0x80; i++) {
+        len--;
     }
+    return len;
+}
+
+/* A text of one's own; a zero byte is ?. In a table what is too long ends in an ellipsis. */
+static char *cell(weir_bytes bytes, bool table)
+{
+    size_t len = table ? cell_len(bytes) : bytes.len;
+    char *text = malloc(len + sizeof(ELLIPSIS));
+    if (text == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < len; i++) {
+        text[i] = bytes.ptr[i] == 0 ? '?' : (char)bytes.ptr[i];
+    }
+    memcpy(text + len, len < bytes.len ? ELLIPSIS : "", len < bytes.len ? sizeof(ELLIPSIS) : 1);
     return text;
 }
 
-static void letter_row(weir_rows *rows, const weir_client_record *record)
+static weir_err letter_row(weir_rows *rows, const weir_client_record *record, bool table)
 {
     static const char *const names[] = {"topic", "partition", "offset", "reason",
                                         "text",  "leased",    "failed", "origin"};
-    char texts[9][CELL_MAX];
+    char *texts[9];
     char numbers[2][24];
     char time[WEIR_TIME_TEXT_MAX];
     const char *cells[12] = {numbers[0], numbers[1], weir_time_text(record->time_ms, time)};
+    bool whole = true;
     snprintf(numbers[0], sizeof(numbers[0]), "%" PRIu32, record->partition);
     snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, record->offset);
-    for (int i = 0; i < 8; i++) {
-        cells[i + 3] = cell(texts[i], why_of(record, names[i]));
+    for (int i = 0; i < 9; i++) {
+        texts[i] = cell(i < 8 ? why_of(record, names[i]) : record->key, table);
+        cells[i + 3] = texts[i];
+        whole = whole && texts[i] != NULL;
     }
-    cells[11] = cell(texts[8], record->key);
-    weir_rows_add(rows, cells);
+    if (whole) {
+        weir_rows_add(rows, cells);
+    }
+    for (int i = 0; i < 9; i++) {
+        free(texts[i]);
+    }
+    return whole ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
 static weir_err partition_list(letters *own, uint32_t partition, int64_t from, int64_t end,
-                               weir_rows *rows)
+                               weir_rows *rows, bool table)
 {
     weir_fetch fetch = {.topic = weir_bytes_of(own->topic),
                         .partition = partition,
@@ -201,7 +339,7 @@ static weir_err partition_list(letters *own, uint32_t partition, int64_t from, i
             weir_client_record record;
             err = weir_client_fetch_record(own->client, i, &record);
             if (err == WEIR_OK && record.offset >= fetch.offset && is_of(own, &record)) {
-                letter_row(rows, &record);
+                err = letter_row(rows, &record, table);
             }
         }
         if (err != WEIR_OK || fetched.next_offset <= fetch.offset) {
@@ -224,11 +362,11 @@ static int64_t from_of(const weir_client_groups *groups, uint32_t partition, int
     return start;
 }
 
-static weir_err list_into(letters *own, weir_rows *rows)
+static weir_err list_into(letters *own, weir_rows *rows, bool table)
 {
     weir_client_groups groups = {0};
     weir_client_topics bounds = {0};
-    weir_err err = weir_client_group_list(own->client, weir_bytes_of(own->group), &groups);
+    weir_err err = weir_client_group_list(own->client, weir_bytes_of(own->memory), &groups);
     if (err == WEIR_OK || err == WEIR_NOT_FOUND) {
         err = weir_client_topic_offsets(own->client, weir_bytes_of(own->topic), WEIR_OFFSETS_BOUNDS,
                                         0, &bounds);
@@ -238,8 +376,8 @@ static weir_err list_into(letters *own, weir_rows *rows)
          i < bounds.topics[0].options.partitions;
          i++) {
         const weir_partition_info *part = &bounds.topics[0].partitions[i];
-        err =
-            partition_list(own, i, from_of(&groups, i, part->start_offset), part->end_offset, rows);
+        err = partition_list(own, i, from_of(&groups, i, part->start_offset), part->end_offset,
+                             rows, table);
     }
     weir_client_groups_free(&groups);
     weir_client_topics_free(&bounds);
@@ -252,7 +390,7 @@ static weir_exit letters_list(letters *own, weir_output output)
                                           "of_partition", "of_offset", "reason", "text",
                                           "leased",       "failed",    "origin", "key"};
     weir_rows *rows = weir_rows_create(columns, 12);
-    weir_err err = list_into(own, rows);
+    weir_err err = list_into(own, rows, output == WEIR_OUTPUT_TABLE);
     if (err == WEIR_OK) {
         weir_rows_print(rows, output, stdout);
     }
@@ -263,15 +401,13 @@ static weir_exit letters_list(letters *own, weir_output output)
 /* ---- replay and discard -----------------------------------------------------------------------
  */
 
-/* The record as it was, at the end of its queue. */
-static weir_err letter_publish(letters *own, const weir_client_record *record,
+/* The record as it was, at the end of the topic. */
+static weir_err letter_publish(letters *own, const weir_client_record *record, weir_bytes topic,
                                weir_published *where)
 {
     weir_header *headers = calloc(record->header_count + 1, sizeof(*headers));
-    weir_publish copy = {.topic = weir_bytes_of(own->queue),
-                         .key = record->key,
-                         .value = record->value,
-                         .headers = headers};
+    weir_publish copy = {
+        .topic = topic, .key = record->key, .value = record->value, .headers = headers};
     if (headers == NULL) {
         return WEIR_NO_MEMORY;
     }
@@ -301,48 +437,205 @@ static weir_err letter_accept(letters *own, const weir_client_record *record, co
     return weir_client_settle(own->client, record->member, &settle, NULL);
 }
 
-static weir_err letter_settle(letters *own, uint32_t index, bool replay)
+/* Where it is to go; null, with the sentence printed: the group would not get it there. */
+static weir_bytes letter_goes(letters *own, const weir_client_record *record)
 {
-    char why[WHY_MAX] = "another queue's";
-    weir_client_record record;
-    weir_err err = weir_client_lease_record(own->client, index, &record);
-    if (err == WEIR_OK && is_of(own, &record)) {
-        weir_published where = {.offset = -1};
-        err = replay ? letter_publish(own, &record, &where) : WEIR_OK;
-        own->done += err == WEIR_OK;
-        snprintf(why, sizeof(why), "discarded");
-        if (replay) {
-            snprintf(why, sizeof(why), "replayed: %.200s %" PRIu32 " %" PRId64, own->queue,
-                     where.partition, where.offset);
-        }
-        /* its spans were valid until the publish */
-        err = err == WEIR_OK ? weir_client_lease_record(own->client, index, &record) : err;
+    weir_bytes topic = own->to != NULL ? weir_bytes_of(own->to) : why_of(record, "topic");
+    if (own->to == NULL && !reads(&own->own.groups[0], topic)) {
+        weir_say(
+            "the dead letter at partition %" PRIu32 " offset %" PRId64
+            " came from %.*s, which %.200s does not read any more: it stays; replay --to TOPIC "
+            "publishes it elsewhere, discard is done with it",
+            record->partition, record->offset, (int)topic.len,
+            topic.ptr == NULL ? "" : (const char *)topic.ptr, own->group);
+        own->stopped = true;
+        topic = WEIR_BYTES_NULL;
     }
-    return err == WEIR_OK ? letter_accept(own, &record, why) : err;
+    return topic;
 }
 
-/* Until nothing more comes: what is not in memory has WAIT_MS to be read. */
-static weir_err letters_settle(letters *own, uint64_t member, bool replay)
+/* EMPTY: it stays. `why`: what its story tells. */
+static weir_err letter_replay(letters *own, const weir_client_record *record, char why[WHY_MAX])
 {
-    for (;;) {
-        uint64_t left = own->count == 0 ? TAKEN_MAX : (uint64_t)own->count - own->done;
-        const weir_take take = {.records_max = (uint32_t)(left < TAKEN_MAX ? left : TAKEN_MAX),
-                                .wait_ms = WAIT_MS};
-        weir_client_leased leased = {0};
-        weir_err err = left == 0 ? WEIR_OK : weir_client_lease(own->client, member, &take, &leased);
-        if (err != WEIR_OK || leased.record_count == 0) {
-            return err;
+    weir_published where = {.offset = -1};
+    weir_bytes topic = letter_goes(own, record);
+    char name[NAME_MAX_BYTES];
+    if (topic.ptr == NULL) {
+        return WEIR_EMPTY;
+    }
+    /* its spans are valid until the publish */
+    snprintf(name, sizeof(name), "%.*s", (int)topic.len, (const char *)topic.ptr);
+    weir_err err = letter_publish(own, record, weir_bytes_of(name), &where);
+    snprintf(why, WHY_MAX, "replayed: %.200s %" PRIu32 " %" PRId64, name, where.partition,
+             where.offset);
+    return err;
+}
+
+static void progress_show(letters *own, bool last)
+{
+    long long now = weir_now_ms();
+    if (!own->progress || (!last && now - own->shown_ms < PROGRESS_EVERY_MS)) {
+        return;
+    }
+    own->shown_ms = now;
+    fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " letters looked at, %" PRIu64 " %s  %s",
+            own->there - own->left, own->there, own->done, own->replay ? "replayed" : "discarded",
+            last ? "\n" : "");
+}
+
+static void stretch_add(letters *own, stretches *to, const weir_client_record *record)
+{
+    weir_settle_range *last = to->count > 0 ? &to->ranges[to->count - 1] : NULL;
+    if (last != NULL && last->partition == record->partition && last->lease == record->lease &&
+        last->last + 1 == record->offset) {
+        last->last++;
+        return;
+    }
+    to->ranges[to->count++] = (weir_settle_range){.topic = weir_bytes_of(own->topic),
+                                                  .partition = record->partition,
+                                                  .first = record->offset,
+                                                  .last = record->offset,
+                                                  .lease = record->lease};
+}
+
+static weir_err stretches_settle(letters *own, const stretches *all, weir_verb verb,
+                                 const char *why)
+{
+    const weir_settle settle = {.verb = verb,
+                                .ranges = all->ranges,
+                                .range_count = all->count,
+                                .epoch = own->epoch,
+                                .reason = weir_bytes_of(why)};
+    return all->count == 0 ? WEIR_OK : weir_client_settle(own->client, own->member, &settle, NULL);
+}
+
+/* Of the partition, as it was when the command began; NULL: it was not there. */
+static weir_group_partition *then_of(const letters *own, uint32_t partition)
+{
+    for (uint32_t i = 0; own->then.count == 1 && i < own->then.groups[0].partition_count; i++) {
+        if (own->then.groups[0].partitions[i].partition == partition) {
+            return &own->then.groups[0].partitions[i];
         }
-        for (uint32_t i = 0; i < leased.record_count && err == WEIR_OK; i++) {
-            err = letter_settle(own, i, replay);
-        }
+    }
+    return NULL;
+}
+
+/* [D3] Whether it was there when the command began; if so it counts as looked at. A partition gives
+ * its letters in order: behind its end then, none of those is left there. */
+static bool was_there(letters *own, const weir_client_record *record)
+{
+    weir_group_partition *then = then_of(own, record->partition);
+    if (then == NULL) {
+        return false;
+    }
+    bool there = record->offset < then->end;
+    uint64_t seen = there && then->lag > 0 ? 1 : there ? 0 : then->lag;
+    then->lag -= seen;
+    own->left -= seen;
+    return there;
+}
+
+/* How many of its own letters it may still deal with, of one lease. */
+static uint32_t ours_max(const letters *own)
+{
+    uint64_t most = own->replay ? REPLAYED_MAX : TAKEN_MAX;
+    uint64_t left = own->count == 0 ? most : (uint64_t)own->count - own->done;
+    return (uint32_t)(left < most ? left : most);
+}
+
+/* Which of a lease's records are what. ours[]: indexes of its own. `looked`: any of them was there when
+ * the command began. */
+static weir_err lease_sort(letters *own, uint32_t count, uint32_t ours[TAKEN_MAX],
+                           uint32_t *ours_count, bool *looked)
+{
+    uint32_t max = ours_max(own);
+    own->others.count = own->discarded.count = own->back.count = 0;
+    *ours_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        weir_client_record record;
+        weir_err err = weir_client_lease_record(own->client, i, &record);
         if (err != WEIR_OK) {
             return err;
         }
+        bool mine = is_of(own, &record);
+        own->epoch = record.epoch;
+        if ((mine && *ours_count == max) || !was_there(own, &record)) {
+            stretch_add(own, &own->back, &record);
+            continue;
+        }
+        *looked = true;
+        if (!mine) {
+            stretch_add(own, &own->others, &record);
+            continue;
+        }
+        ours[(*ours_count)++] = i;
+        if (!own->replay) {
+            stretch_add(own, &own->discarded, &record);
+        }
     }
+    return WEIR_OK;
 }
 
-static weir_exit letters_move(letters *own, bool replay, bool talk)
+/* Replays one of a lease, and is done with it. */
+static weir_err ours_replay(letters *own, uint32_t index)
+{
+    char why[WHY_MAX];
+    weir_client_record record;
+    weir_err err = weir_client_lease_record(own->client, index, &record);
+    err = err == WEIR_OK ? letter_replay(own, &record, why) : err;
+    own->done += err == WEIR_OK;
+    err = err == WEIR_OK ? weir_client_lease_record(own->client, index, &record) : err;
+    err = err == WEIR_OK ? letter_accept(own, &record, why) : err;
+    progress_show(own, false);
+    return err;
+}
+
+static weir_err lease_settle(letters *own, uint32_t count, uint32_t *ours_count, bool *looked)
+{
+    uint32_t ours[TAKEN_MAX];
+    weir_err err = lease_sort(own, count, ours, ours_count, looked);
+    err = err == WEIR_OK ? stretches_settle(own, &own->back, WEIR_VERB_RELEASE, NULL) : err;
+    err = err == WEIR_OK ? stretches_settle(own, &own->others, WEIR_VERB_ACCEPT, "another group's")
+                         : err;
+    err = err == WEIR_OK ? stretches_settle(own, &own->discarded, WEIR_VERB_ACCEPT, "discarded")
+                         : err;
+    if (!own->replay) {
+        own->done += err == WEIR_OK ? *ours_count : 0;
+        return err;
+    }
+    for (uint32_t i = 0; i < *ours_count && err == WEIR_OK; i++) {
+        err = ours_replay(own, ours[i]);
+    }
+    return err;
+}
+
+/* Until all that was there is looked at, or what is left of it does not come: others have it. */
+static weir_err letters_settle(letters *own)
+{
+    uint32_t ours_count = 1;
+    long long looked_ms = weir_now_ms();
+    while (own->left > 0 && ours_max(own) > 0 && weir_now_ms() - looked_ms <= WAIT_MS) {
+        uint64_t most = ours_count > 0 ? ours_max(own) : TAKEN_MAX;
+        const weir_take take = {.records_max = (uint32_t)(own->left < most ? own->left : most),
+                                .wait_ms = WAIT_MS};
+        weir_client_leased leased = {0};
+        bool looked = false;
+        weir_err err = weir_client_lease(own->client, own->member, &take, &leased);
+        uint32_t count = leased.record_count < TAKEN_MAX ? leased.record_count : TAKEN_MAX;
+        if (err == WEIR_OK && count > 0) {
+            err = lease_settle(own, count, &ours_count, &looked);
+        }
+        if (err != WEIR_OK || leased.record_count == 0) {
+            return err;
+        }
+        looked_ms = looked ? weir_now_ms() : looked_ms;
+        progress_show(own, false);
+    }
+    return WEIR_OK;
+}
+
+/* Joins the group that remembers, and sees what is there. */
+static weir_err letters_join(letters *own)
 {
     const weir_bytes topic = weir_bytes_of(own->topic);
     const weir_group_options options = {.model = WEIR_MODEL_QUEUE,
@@ -351,30 +644,70 @@ static weir_exit letters_move(letters *own, bool replay, bool talk)
                                         .topic_count = 1,
                                         .expiry_ms = -1,
                                         .delivery_limit = -1};
-    const weir_client_join join = {.group = weir_bytes_of(own->group), .options = &options};
+    const weir_client_join join = {.group = weir_bytes_of(own->memory), .options = &options};
     weir_client_joined joined;
+    int64_t age_ms;
     weir_err err = weir_client_group_join(own->client, &join, &joined);
     if (err == WEIR_OK) {
-        err = letters_settle(own, joined.member, replay);
+        own->member = joined.member;
+        err = weir_client_group_list(own->client, join.group, &own->then);
     }
-    weir_exit code = weir_group_outcome(own->client, err, own->group);
+    if (err == WEIR_OK && own->then.count == 1) {
+        own->there = own->left = weir_group_lag(&own->then.groups[0], &age_ms);
+    }
+    return err;
+}
+
+static weir_exit letters_move(letters *own, bool talk)
+{
+    own->progress = talk && isatty(STDERR_FILENO) != 0;
+    weir_err err = letters_join(own);
+    err = err == WEIR_OK ? letters_settle(own) : err;
+    if (own->there > 0) {
+        progress_show(own, true);
+    }
+    weir_exit code =
+        own->stopped ? WEIR_EXIT_NOT_FOUND : weir_group_outcome(own->client, err, own->memory);
     if (talk) {
-        weir_say("%s: %" PRIu64 " dead letters %s", own->queue, own->done,
-                 replay ? "replayed" : "discarded");
+        weir_say("%s: %" PRIu64 " dead letter%s %s", own->group, own->done,
+                 own->done == 1 ? "" : "s", own->replay ? "replayed" : "discarded");
     }
     return code;
 }
 
-weir_exit weir_run_queue_dead(const weir_arguments *arguments)
+static weir_exit letters_run(letters *own, bool list, const weir_arguments *arguments,
+                             weir_output output)
+{
+    weir_exit code = WEIR_EXIT_DONE;
+    if (!letters_find(own, !list, &code) || !to_good(own, &code)) {
+        return code;
+    }
+    if (list) {
+        return letters_list(own, output);
+    }
+    if (own->replay && own->to == NULL && !own->queue && weir_may_talk(arguments)) {
+        others_say(own);
+    }
+    return letters_move(own, weir_may_talk(arguments));
+}
+
+static weir_exit dead_run(const weir_arguments *arguments, const char *noun)
 {
     const char *action = arguments->operands[0];
     bool list = strcmp(action, "ls") == 0;
     bool replay = strcmp(action, "replay") == 0;
-    letters own = {.queue = arguments->operands[1]};
+    letters own = {.group = arguments->operands[1],
+                   .noun = noun,
+                   .to = weir_arguments_text(arguments, "to"),
+                   .replay = replay};
     weir_output output = WEIR_OUTPUT_TABLE;
     weir_exit code = WEIR_EXIT_USAGE;
     if (!list && !replay && strcmp(action, "discard") != 0) {
         weir_say("say what of the dead letters: ls, replay or discard, not \"%s\"", action);
+        return code;
+    }
+    if (own.to != NULL && !replay) {
+        weir_say("--to is where replay publishes; %s publishes nothing", action);
         return code;
     }
     if (!weir_output_read(arguments, &output) ||
@@ -382,10 +715,19 @@ weir_exit weir_run_queue_dead(const weir_arguments *arguments)
         !weir_connect(arguments, &own.client, &code)) {
         return code;
     }
-    if (letters_find(&own, !list, &code)) {
-        code = list ? letters_list(&own, output)
-                    : letters_move(&own, replay, weir_may_talk(arguments));
-    }
+    code = letters_run(&own, list, arguments, output);
+    weir_client_groups_free(&own.own);
+    weir_client_groups_free(&own.then);
     weir_client_close(own.client);
     return code;
+}
+
+weir_exit weir_run_queue_dead(const weir_arguments *arguments)
+{
+    return dead_run(arguments, "queue");
+}
+
+weir_exit weir_run_group_dead(const weir_arguments *arguments)
+{
+    return dead_run(arguments, "group");
 }

@@ -1,8 +1,9 @@
 /* programs/format.c - prints one record: by a format string, or as JSON.
  *
  * A format is checked once, before anything is received, and then walked for each record; it is
- * short and the terminal or pipe is slower than the walk. Bytes of keys, values and headers are
- * printed as they are: what consumes them may want them so.
+ * short and the terminal or pipe is slower than the walk. Bytes of keys, values and headers go to files
+ * and pipes as they are: what consumes them may want them so. A terminal would obey them: there they
+ * are shown (weir_shown), and only a value's own line ends and tabs are left.
  *
  * [F1] weir_format_check accepted the format, so every % and \ in it is followed by what is known.
  */
@@ -12,6 +13,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 static int hex_digit(char c)
 {
@@ -45,11 +47,26 @@ const char *weir_format_check(const char *format)
     return NULL;
 }
 
-static void put(weir_bytes bytes, FILE *file)
+static void put(weir_bytes bytes, FILE *file, bool shown)
 {
-    if (bytes.len > 0) {
+    if (bytes.len > 0 && shown) {
+        weir_shown_print(file, bytes);
+    } else if (bytes.len > 0) {
         fwrite(bytes.ptr, 1, bytes.len, file);
     }
+}
+
+static void put_value(weir_bytes value, FILE *file, bool shown)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < value.len && shown; i++) {
+        if (value.ptr[i] == '\n' || value.ptr[i] == '\t') {
+            put((weir_bytes){value.ptr + done, i - done}, file, true);
+            fputc(value.ptr[i], file);
+            done = i + 1;
+        }
+    }
+    put((weir_bytes){value.ptr + done, value.len - done}, file, shown);
 }
 
 static void put_length(weir_bytes bytes, FILE *file)
@@ -57,23 +74,23 @@ static void put_length(weir_bytes bytes, FILE *file)
     fprintf(file, "%lld", bytes.ptr == NULL ? -1LL : (long long)bytes.len);
 }
 
-static void put_headers(const weir_client_record *record, FILE *file)
+static void put_headers(const weir_client_record *record, FILE *file, bool shown)
 {
     for (uint32_t i = 0; i < record->header_count; i++) {
         if (i > 0) {
             fputc(',', file);
         }
-        put(record->headers[i].name, file);
+        put(record->headers[i].name, file, shown);
         fputc('=', file);
-        put(record->headers[i].value, file);
+        put(record->headers[i].value, file, shown);
     }
 }
 
-static void put_field(char field, const weir_client_record *record, FILE *file)
+static void put_field(char field, const weir_client_record *record, FILE *file, bool shown)
 {
     switch (field) {
     case 't':
-        put(record->live ? record->name : record->topic, file);
+        put(record->live ? record->name : record->topic, file, shown);
         break;
     case 'p':
         fprintf(file, "%lld", record->live ? -1LL : (long long)record->partition);
@@ -82,25 +99,25 @@ static void put_field(char field, const weir_client_record *record, FILE *file)
         fprintf(file, "%lld", record->live ? -1LL : (long long)record->offset);
         break;
     case 'k':
-        put(record->key, file);
+        put(record->key, file, shown);
         break;
     case 'K':
         put_length(record->key, file);
         break;
     case 's':
-        put(record->value, file);
+        put_value(record->value, file, shown);
         break;
     case 'S':
         put_length(record->value, file);
         break;
     case 'h':
-        put_headers(record, file);
+        put_headers(record, file, shown);
         break;
     case 'T':
         fprintf(file, "%" PRId64, record->time_ms);
         break;
     case 'n':
-        put(record->name, file);
+        put(record->name, file, shown);
         break;
     case 'r':
         fputc(record->retained ? '1' : '0', file);
@@ -124,11 +141,23 @@ static const char *put_escape(const char *at, FILE *file)
     return at;
 }
 
+/* Asked once: nothing turns standard output into another thing. */
+static bool is_terminal(FILE *file)
+{
+    static int answer = -1;
+    if (file != stdout) {
+        return isatty(fileno(file)) == 1;
+    }
+    answer = answer < 0 ? isatty(STDOUT_FILENO) == 1 : answer;
+    return answer == 1;
+}
+
 void weir_format_print(const char *format, const weir_client_record *record, FILE *file)
 {
+    bool shown = is_terminal(file);
     for (const char *at = format; *at != '\0'; at++) {
         if (*at == '%') {
-            put_field(*++at, record, file);
+            put_field(*++at, record, file, shown);
         } else if (*at == '\\') {
             at = put_escape(at + 1, file);
         } else {

@@ -12,7 +12,7 @@ const char *weir_format_check(const char *format);
 /* Prints the record as `format` says (checked before). %t topic, %p partition, %o offset, %k key,
  * %K its bytes (-1: none), %s value, %S its bytes (-1: none), %h headers as k=v,k=v, %T time in
  * Unix milliseconds, %n the full name, %r 1 for a retained value, else 0, %% a percent sign; \n \t
- * \r \0 \\ \xHH. A live record's topic is its full name, its partition and offset are -1. */
+ * \r \0 \\ \xHH. On a terminal what it would obey is shown as \xNN. A live record's topic is its full name, its partition and offset are -1. */
 void weir_format_print(const char *format, const weir_client_record *record, FILE *file);
 
 /* One JSON object, without a newline. Bytes that are not UTF-8 are given in base64 under "key64"

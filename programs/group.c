@@ -101,30 +101,46 @@ static bool word_read(const weir_arguments *arguments, const weir_group_setting 
     return true;
 }
 
+static bool whole_number(const char *text, int64_t *value)
+{
+    char *end = NULL;
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0';
+}
+
+static bool number_read(const char *text, const weir_group_setting *row, const char *flag,
+                        weir_group_options *options)
+{
+    int64_t value = 0;
+    bool number = whole_number(text, &value);
+    bool zero = number && value == 0 && row->least > 0;
+    if (!number || zero || !weir_group_setting_fits(row, value)) {
+        weir_say("--%s: %.64s is not from %lld to %lld %s%s%s", flag, text, (long long)row->least,
+                 (long long)row->most, row->unit, row->endless ? ", or -1 for no limit" : "",
+                 zero ? "; leave it out for what is in force, or the default" : "");
+        return false;
+    }
+    weir_group_setting_put(options, row, value == 0 ? WEIR_GROUP_ZERO : value);
+    return true;
+}
+
 static bool setting_read(const weir_arguments *arguments, const weir_group_setting *row,
                          weir_group_options *options)
 {
-    bool words = row->least == 1 && row->most == 2;
     char flag[WEIR_GROUP_FLAG_MAX];
     long long value = 0;
     weir_group_flag_of(row, flag);
     if (weir_group_setting_word(row, row->least) != NULL) {
         return word_read(arguments, row, flag, options);
     }
-    if (words ? !yes_or_no(arguments, flag, &value)
-              : !weir_arguments_number(arguments, flag, row->endless ? -1 : 0, row->most, 0,
-                                       &value)) {
-        return false;
+    if (row->least == 1 && row->most == 2) {
+        bool good = yes_or_no(arguments, flag, &value);
+        weir_group_setting_put(options, row, good ? value : 0);
+        return good;
     }
-    bool zero = !words && value == 0 && row->least > 0 && weir_arguments_has(arguments, flag);
-    if (zero || !weir_group_setting_fits(row, value)) {
-        weir_say("--%s: %lld is not from %lld to %lld %s%s%s", flag, value, (long long)row->least,
-                 (long long)row->most, row->unit, row->endless ? ", or -1 for no limit" : "",
-                 zero ? "; leave it out for what is in force, or the default" : "");
-        return false;
-    }
-    weir_group_setting_put(options, row, value);
-    return true;
+    const char *text = weir_arguments_text(arguments, flag);
+    return text == NULL || number_read(text, row, flag, options);
 }
 
 static bool any_given(const weir_group_options *options)
@@ -242,16 +258,12 @@ weir_exit weir_run_group_create(const weir_arguments *arguments)
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
-    if (words.options.topic_count == 0 &&
-        weir_group_filter_is_of_queue(client, words.options.filter)) {
-        return done(arguments, client, weir_exit_of(WEIR_INVALID), "");
-    }
     weir_err err =
         weir_client_group_create(client, weir_bytes_of(arguments->operands[0]), &words.options);
     return done(
         arguments, client,
         weir_group_refused(client, err, arguments->operands[0], &words.options, WEIR_GROUP_CREATES),
-        "created");
+        weir_client_group_created(client) ? "created" : "is there already, unchanged");
 }
 
 weir_exit weir_run_group_alter(const weir_arguments *arguments)
@@ -360,14 +372,6 @@ weir_exit weir_run_group_info(const weir_arguments *arguments)
 
 /* ---- Reset ------------------------------------------------------------------------------------
  */
-
-static bool whole_number(const char *text, int64_t *value)
-{
-    char *end = NULL;
-    errno = 0;
-    *value = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0';
-}
 
 static bool to_read(const char *text, weir_reset *reset)
 {

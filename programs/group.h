@@ -31,6 +31,9 @@ weir_exit weir_group_outcome(const weir_client *client, weir_err err, const char
 /* The same in the gateway's words. */
 void weir_group_say(weir_err err, const char *group, const char *sentence);
 
+/* Says so when a group that is not there could not be called so, or only that of a queue could. */
+bool weir_group_name_told(const char *group);
+
 typedef enum weir_group_doing {
     WEIR_GROUP_CREATES,
     WEIR_GROUP_ALTERS,
@@ -39,8 +42,6 @@ typedef enum weir_group_doing {
     WEIR_GROUP_LOOKS,
 } weir_group_doing;
 
-/* Says so when a queue alone has what the filter matches: its group is the one that reads it. */
-bool weir_group_filter_is_of_queue(weir_client *client, weir_bytes filter);
 /* As weir_group_outcome, and asks the gateway what is in force, so that the sentence names it and
  * the command that helps. `asked`: what the group was to be; NULL: nothing was said about that. */
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
@@ -54,7 +55,12 @@ bool weir_queue_possible(weir_client *client, const char *name, const weir_group
 /* Whether a group that is so is all that was asked; what was not asked for agrees. */
 bool weir_group_agrees(const weir_group_options *asked, const weir_group_options *is);
 
-/* One line a group; one line a partition; everything about one. */
+/* How the group is called that remembers what of a group's dead letters was replayed or discarded: this,
+ * and that group's name. */
+#define WEIR_DEAD_MEMORY "dead-letters."
+
+/* One line a group, a memory of dead letters without its lag: that counts letters of all groups, and
+ * nobody has to settle them; one line a partition; everything about one. */
 void weir_groups_print(const weir_client_groups *groups, weir_output output);
 void weir_groups_lag_print(const weir_client_groups *groups, weir_output output);
 /* `queue`: it is that of a queue, which is told by this name. */

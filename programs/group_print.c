@@ -83,6 +83,15 @@ static uint32_t idle_count(const weir_group_info *group)
     return idle;
 }
 
+/* As `weir group dead` makes it. */
+static bool is_memory(const weir_group_info *group)
+{
+    size_t len = sizeof(WEIR_DEAD_MEMORY) - 1;
+    return group->name.len > len && memcmp(group->name.ptr, WEIR_DEAD_MEMORY, len) == 0 &&
+           group->options.model == WEIR_MODEL_QUEUE && group->options.expiry_ms < 0 &&
+           group->options.delivery_limit < 0;
+}
+
 void weir_groups_print(const weir_client_groups *groups, weir_output output)
 {
     static const char *const columns[] = {"group", "model", "mode",   "reads", "members#",
@@ -95,14 +104,15 @@ void weir_groups_print(const weir_client_groups *groups, weir_output output)
         char reads[TEXT_MAX];
         int64_t age_ms;
         uint64_t lag = weir_group_lag(group, &age_ms);
+        bool owes = !is_memory(group);
         const char *cells[] = {text_of(name, group->name),
                                weir_model_name(group->options.model),
                                weir_mode_name(group->options.mode),
                                reads_of(reads, &group->options),
                                count(numbers[0], group->member_count),
                                count(numbers[1], idle_count(group)),
-                               count(numbers[2], lag),
-                               seconds(numbers[3], age_ms),
+                               owes ? count(numbers[2], lag) : NULL,
+                               owes ? seconds(numbers[3], age_ms) : NULL,
                                group->stands_still > 0 ? STANDS_STILL : NULL};
         weir_rows_add(rows, cells);
     }

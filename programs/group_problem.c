@@ -161,14 +161,82 @@ static bool own_told(problem *own, weir_bytes name, const char *what)
     return is_own(name);
 }
 
+static bool stands_below(weir_bytes name, const char *topic)
+{
+    size_t len = strlen(topic);
+    return name.len >= len && memcmp(name.ptr, topic, len) == 0 &&
+           (name.len == len || name.ptr[len] == '/');
+}
+
+/* A filter of which a queue alone has what it matches: wildcards pass queues by, and read nested topics
+ * that stand below one. */
+static bool filter_told(problem *own)
+{
+    weir_client_topics topics = {0};
+    weir_bytes filter = own->asked->filter;
+    const char *queue = NULL;
+    bool others = false;
+    weir_bytes literal = {filter.ptr, 0}; /* the levels before the first wildcard */
+    if (own_told(own, filter, "no group reads it")) {
+        return true;
+    }
+    while (literal.len < filter.len && strchr("+#", filter.ptr[literal.len]) == NULL) {
+        literal.len++;
+    }
+    literal.len -= literal.len > 0 && literal.len < filter.len;
+    (void)weir_client_topic_list(own->client, WEIR_BYTES_NULL, &topics);
+    for (uint32_t i = 0; i < topics.count && queue == NULL; i++) {
+        bool is = topics.topics[i].options.kind == WEIR_KIND_QUEUE;
+        queue = is && stands_below(literal, topics.topics[i].name) ? topics.topics[i].name : NULL;
+    }
+    for (uint32_t i = 0; i < topics.count && queue != NULL && !others; i++) {
+        others = topics.topics[i].options.kind != WEIR_KIND_QUEUE &&
+                 stands_below(weir_bytes_of(topics.topics[i].name), queue);
+    }
+    if (queue != NULL && !others) {
+        add(&own->out,
+            "%s is a queue: it has one group, named like it, and no others; `weir group join %s` "
+            "takes its records",
+            queue, queue);
+    }
+    weir_client_topics_free(&topics);
+    return queue != NULL && !others;
+}
+
+/* What it reads, or its dead letters', could have no such name. */
+static bool names_told(problem *own)
+{
+    char sentence[WEIR_PROBLEM_MAX];
+    const weir_group_options *asked = own->asked;
+    weir_bytes wrong = asked->topic_count == 0 ? asked->filter : WEIR_BYTES_NULL;
+    weir_subject subject = WEIR_SUBJECT_FILTER;
+    for (uint32_t i = 0; i <= asked->topic_count && wrong.ptr == NULL; i++) {
+        weir_bytes name = i < asked->topic_count ? asked->topics[i] : asked->dead_letter;
+        subject = WEIR_SUBJECT_TOPIC;
+        wrong = name.ptr != NULL && weir_topic_name_check(name) != WEIR_OK ? name : wrong;
+    }
+    if (wrong.ptr == NULL || weir_group_name_check(weir_bytes_of(own->group)) != WEIR_OK) {
+        return false;
+    }
+    weir_problem_text(WEIR_NAME_INVALID, subject, chars(wrong), "", sentence);
+    add(&own->out, "%s", sentence);
+    return true;
+}
+
 /* Topics that are not there, that are queues, that are named twice; letters that come back. */
 static bool topics_told(problem *own)
 {
+    if (own->asked->filter.len > 0 && own->doing != WEIR_GROUP_ALTERS && filter_told(own)) {
+        return true;
+    }
     for (uint32_t i = 0; i < own->asked->topic_count; i++) {
         weir_bytes name = own->asked->topics[i];
         bool queue = false;
         if (own_told(own, name, "no group reads it")) {
             return true;
+        }
+        if (weir_topic_name_check(name) != WEIR_OK) {
+            return names_told(own);
         }
         if (topic_look(own, name, &queue) == WEIR_NOT_FOUND) {
             return missing_told(own, name, "");
@@ -274,7 +342,10 @@ static void settings_differ(differences *all, const weir_group_options *asked,
     for (size_t i = 0; i < count; i++) {
         int64_t wanted = weir_group_setting_get(asked, &rows[i]);
         int64_t there = weir_group_setting_get(is, &rows[i]);
-        if (wanted != 0 && wanted != there) {
+        bool zero = wanted == WEIR_GROUP_ZERO && weir_group_setting_has_zero(&rows[i]);
+        bool asks = wanted != 0;
+        wanted = zero ? 0 : wanted;
+        if (asks && wanted != there) {
             char flag[WEIR_GROUP_FLAG_MAX];
             char values[2][VALUE_MAX];
             char what[WEIR_GROUP_FLAG_MAX + 8];
@@ -419,6 +490,9 @@ static bool told(problem *own, weir_err err)
         add(&own->out, "%s", still);
         return true;
     }
+    if (err == WEIR_NAME_INVALID && own->asked != NULL) {
+        return names_told(own);
+    }
     if (err == WEIR_DISK_FULL) {
         add(&own->out,
             "%s: the gateway's disk is full, and there is no room left to write down who has which "
@@ -441,40 +515,36 @@ static bool told(problem *own, weir_err err)
     }
 }
 
-static bool stands_below(weir_bytes name, const char *topic)
+bool weir_group_name_told(const char *group)
 {
-    size_t len = strlen(topic);
-    return name.len >= len && memcmp(name.ptr, topic, len) == 0 &&
-           (name.len == len || name.ptr[len] == '/');
+    const weir_bytes name = weir_bytes_of(group);
+    bool fits = weir_group_name_check(name) == WEIR_OK;
+    bool of_queue = !fits && weir_topic_name_check(name) == WEIR_OK; /* which may have levels */
+    if (of_queue) {
+        weir_say(
+            "no group \"%.200s\" is there, and only that of a queue may have a / in its name; "
+            "`weir group ls` lists those that are, `weir queue create %.200s` makes a queue and "
+            "its group",
+            group, group);
+    } else if (!fits) {
+        weir_group_say(WEIR_NAME_INVALID, group, "");
+    }
+    return !fits;
 }
 
-/* Wildcards pass queues by; nested topics that stand below one are read. */
-bool weir_group_filter_is_of_queue(weir_client *client, weir_bytes filter)
+static void none_say(const char *group, weir_group_doing doing)
 {
-    weir_client_topics topics = {0};
-    const char *queue = NULL;
-    bool others = false;
-    weir_bytes literal = {filter.ptr, 0}; /* the levels before the first wildcard */
-    while (literal.len < filter.len && strchr("+#", filter.ptr[literal.len]) == NULL) {
-        literal.len++;
+    if (weir_group_name_told(group)) {
+        return;
     }
-    literal.len -= literal.len > 0 && literal.len < filter.len;
-    (void)weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
-    for (uint32_t i = 0; i < topics.count && queue == NULL; i++) {
-        bool is = topics.topics[i].options.kind == WEIR_KIND_QUEUE;
-        queue = is && stands_below(literal, topics.topics[i].name) ? topics.topics[i].name : NULL;
+    if (doing == WEIR_GROUP_DELETES) {
+        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are", group);
+        return;
     }
-    for (uint32_t i = 0; i < topics.count && queue != NULL && !others; i++) {
-        others = topics.topics[i].options.kind != WEIR_KIND_QUEUE &&
-                 stands_below(weir_bytes_of(topics.topics[i].name), queue);
-    }
-    if (queue != NULL && !others) {
-        weir_say("%s is a queue: it has one group, named like it, and no others; `weir group join "
-                 "%s` takes its records",
-                 queue, queue);
-    }
-    weir_client_topics_free(&topics);
-    return queue != NULL && !others;
+    weir_say(
+        "no group \"%.200s\" is there; `weir group ls` lists those that are, `weir group create "
+        "%.200s --topic TOPIC` makes it",
+        group, group);
 }
 
 weir_exit weir_group_refused(weir_client *client, weir_err err, const char *group,
@@ -495,9 +565,7 @@ weir_exit weir_group_refused(weir_client *client, weir_err err, const char *grou
     if (told(&own, err)) {
         weir_say("%s", own.out.at);
     } else if (err == WEIR_NOT_FOUND && own.info == NULL && doing != WEIR_GROUP_CREATES) {
-        weir_say("no group \"%.200s\" is there; `weir group ls` lists those that are, `weir group "
-                 "create %.200s --topic TOPIC` makes it",
-                 group, group);
+        none_say(group, doing);
     } else {
         weir_group_say(err, group, sentence);
     }

@@ -508,7 +508,7 @@ static weir_exit consume(joining *own)
     if (err == WEIR_EMPTY) {
         return WEIR_EXIT_ERROR; /* it was told */
     }
-    if (err == WEIR_LEASE_LOST) {
+    if (err == WEIR_LEASE_LOST || err == WEIR_NOT_FOUND) { /* the session has forgotten it, too */
         out_say(own);
         return WEIR_EXIT_ERROR;
     }
@@ -549,12 +549,28 @@ static bool joining_read(const weir_arguments *arguments, joining *own)
     return true;
 }
 
+/* A queue's member is no static one. False: it is not that. */
+static bool instance_refused(weir_client *client, const char *group)
+{
+    weir_client_groups groups = {0};
+    bool queue = weir_client_group_list(client, weir_bytes_of(group), &groups) == WEIR_OK &&
+                 groups.count == 1 && groups.groups[0].options.model == WEIR_MODEL_QUEUE;
+    if (queue) {
+        weir_say("--instance is for stream groups, and %s is a queue group: leave it out", group);
+    }
+    weir_client_groups_free(&groups);
+    return queue;
+}
+
 static weir_exit join_refused(weir_client *client, weir_err err, const char *group,
                               const weir_group_words *words)
 {
     if (err != WEIR_NOT_FOUND || words->options.topic_count > 0) {
         return weir_group_refused(client, err, group, words->given ? &words->options : NULL,
                                   WEIR_GROUP_JOINS);
+    }
+    if (weir_group_name_told(group)) {
+        return weir_exit_of(err);
     }
     weir_say("no group \"%.200s\" is there; say what it is to read, --topic TOPIC or --filter "
              "FILTER, and joining makes it",
@@ -591,6 +607,10 @@ weir_exit weir_run_group_join(const weir_arguments *arguments)
                                    .instance =
                                        weir_bytes_of(weir_arguments_text(arguments, "instance")),
                                    .options = words.given ? &words.options : NULL};
+    if (join.instance.ptr != NULL && instance_refused(own.client, own.group)) {
+        weir_client_close(own.client);
+        return WEIR_EXIT_REFUSED;
+    }
     weir_err err = weir_client_group_join(own.client, &join, &own.joined);
     if (err == WEIR_OK) {
         signals_watch();

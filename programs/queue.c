@@ -24,12 +24,17 @@ enum { PARTITIONS_MAX = 16384, PEEK_BYTES_MAX = 1048576, CELLS = 7 };
 /* A topic of that name is there: it is what was asked, or the sentence tells what differs. Nothing
  * is changed. */
 static weir_exit there_already(const weir_arguments *arguments, weir_client *client,
-                               const weir_topic_options *is, const weir_topic_options *asked,
+                               const weir_topic_options *is, const weir_topic_options *asked_before,
                                const weir_group_words *words)
 {
     const char *name = arguments->operands[0];
     char text[WEIR_TOPIC_DIFFERENCE_MAX];
+    char flags[WEIR_TOPIC_DIFFERENCE_MAX];
+    weir_topic_options asked = *asked_before;
     weir_client_groups groups = {0};
+    if (strncmp(name, "__", 2) == 0) {
+        return weir_client_outcome(client, WEIR_NAME_INVALID, WEIR_SUBJECT_TOPIC, name);
+    }
     if (is->kind != WEIR_KIND_QUEUE) {
         weir_say("%s is there as a topic of kind log, which a queue cannot take the place of: see "
                  "`weir topic describe %s`; `weir group create GROUP --model queue --topic %s` "
@@ -37,10 +42,17 @@ static weir_exit there_already(const weir_arguments *arguments, weir_client *cli
                  name, name, name);
         return WEIR_EXIT_REFUSED;
     }
-    weir_topic_difference(is, asked, text);
+    weir_topic_asked_fill(arguments, is, &asked);
+    weir_topic_difference(is, &asked, text);
+    if (text[0] != '\0' && weir_topic_alter_flags(is, &asked, flags)) {
+        weir_say("%s is there already, with other settings: %s; `weir topic alter %s%s` changes it",
+                 name, text, name, flags);
+        return WEIR_EXIT_REFUSED;
+    }
     if (text[0] != '\0') {
-        weir_say("%s is there already, with other settings: %s; `weir topic alter %s` changes "
-                 "durability, and partitions to more",
+        weir_say("%s is there already, with other settings: %s; a queue is given more partitions, "
+                 "never fewer: take another name, or `weir topic rm %s` first, which removes its "
+                 "records",
                  name, text, name);
         return WEIR_EXIT_REFUSED;
     }
@@ -51,7 +63,7 @@ static weir_exit there_already(const weir_arguments *arguments, weir_client *cli
         return weir_group_refused(client, WEIR_EXISTS, name, &words->options, WEIR_GROUP_CREATES);
     }
     if (err == WEIR_OK && weir_may_talk(arguments)) {
-        weir_say("%s: is there already", name);
+        weir_say("%s: is there already, unchanged", name);
     }
     return weir_group_outcome(client, err, name);
 }
@@ -234,11 +246,36 @@ weir_exit weir_run_queue_ls(const weir_arguments *arguments)
     return code;
 }
 
-static weir_exit none_say(const char *name)
+/* No queue is called so; something else may be. */
+static weir_exit none_say(weir_client *client, const char *name)
 {
-    weir_say("no queue \"%.200s\" is declared; `weir queue ls` lists those that are, `weir queue "
-             "create %.200s` declares it",
-             name, name);
+    weir_client_topics topics = {0};
+    weir_client_groups groups = {0};
+    char text[WEIR_PROBLEM_MAX];
+    bool own = strncmp(name, "__", 2) == 0;
+    bool wrong = weir_topic_name_check(weir_bytes_of(name)) != WEIR_OK;
+    bool topic = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK;
+    bool group = weir_client_group_list(client, weir_bytes_of(name), &groups) == WEIR_OK;
+    if (own || wrong) {
+        weir_problem_text(own && topic ? WEIR_NOT_OFFERED : WEIR_NOT_FOUND, WEIR_SUBJECT_TOPIC,
+                          name, "", text);
+        weir_say("%s", text);
+    } else if (topic) {
+        weir_say(
+            "%s is a topic of kind log and no queue: `weir sub '%s/#' --from beginning -e` shows "
+            "its records, `weir group create GROUP --model queue --topic %s` hands them out as a "
+            "queue does",
+            name, name, name);
+    } else if (group) {
+        weir_say("%s is a group and no queue: `weir group info %s` shows it", name, name);
+    } else {
+        weir_say(
+            "no queue \"%.200s\" is declared; `weir queue ls` lists those that are, `weir queue "
+            "create %.200s` declares it",
+            name, name);
+    }
+    weir_client_topics_free(&topics);
+    weir_client_groups_free(&groups);
     return WEIR_EXIT_NOT_FOUND;
 }
 
@@ -270,7 +307,7 @@ weir_exit weir_run_queue_info(const weir_arguments *arguments)
     if (err == WEIR_OK) {
         err = weir_client_group_list(client, weir_bytes_of(name), &groups);
     }
-    code = err == WEIR_NOT_FOUND ? none_say(name) : weir_group_outcome(client, err, name);
+    code = err == WEIR_NOT_FOUND ? none_say(client, name) : weir_group_outcome(client, err, name);
     if (err == WEIR_OK && groups.count == 1) {
         weir_group_info_print(&groups.groups[0], true, output);
     }
@@ -372,7 +409,7 @@ weir_exit weir_run_queue_peek(const weir_arguments *arguments)
          err == WEIR_OK && groups.count == 1 && i < groups.groups[0].partition_count; i++) {
         err = partition_peek(client, name, &own, &groups.groups[0].partitions[i]);
     }
-    code = err == WEIR_NOT_FOUND ? none_say(name) : weir_group_outcome(client, err, name);
+    code = err == WEIR_NOT_FOUND ? none_say(client, name) : weir_group_outcome(client, err, name);
     weir_client_groups_free(&groups);
     weir_client_close(client);
     return code;

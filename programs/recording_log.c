@@ -586,6 +586,13 @@ static weir_err topics_choose(log_recording *own, bool *chosen, weir_fault *faul
         if (queue != NULL && (!any || !wild)) {
             return queue_fault(queue, fault);
         }
+        if (!any && strncmp(source, "__", 2) == 0) {
+            return weir_fault_fill(
+                fault, WEIR_NOT_OFFERED, NULL, 0, 0,
+                "%.160s is the gateway's own, and is not replayed: `weir why` tells "
+                "what is in __fates",
+                source);
+        }
         if (!any) {
             return weir_fault_fill(
                 fault, WEIR_NOT_FOUND, NULL, 0, 0,

@@ -1,5 +1,8 @@
 /* programs/say.c - how the program speaks: messages, faults, tables, JSON.
  *
+ * Names, keys, headers and reasons come from whoever publishes and consumes, and go to a terminal, which
+ * obeys control characters: [S1] nothing is printed here but by weir_shown's rule, or as JSON.
+ *
  * A message is one line in one write, so that lines of several threads do not mix. Rows are
  * collected first, because a table's columns are as wide as their widest cell. Running out of
  * memory while printing ends the program with a message: nothing is held here that could be lost.
@@ -13,25 +16,150 @@
 
 enum { LINE_MAX_BYTES = 2048 };
 
+/* ---- What is shown ----------------------------------------------------------------------------
+ */
+
+/* How many bytes the well-formed UTF-8 sequence at the front has; 0: ill-formed. */
+static size_t utf8_sequence(weir_bytes bytes)
+{
+    uint8_t first = bytes.ptr[0];
+    uint8_t least = 0x80;
+    uint8_t most = 0xbf;
+    size_t len;
+    if (first < 0x80) {
+        return 1;
+    }
+    len = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    if (len == 0 || len > bytes.len) {
+        return 0;
+    }
+    least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80; /* no overlong form */
+    most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf; /* no surrogate, none past the end */
+    if (bytes.ptr[1] < least || bytes.ptr[1] > most) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if (bytes.ptr[i] < 0x80 || bytes.ptr[i] > 0xbf) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+static uint32_t code_point_of(const uint8_t *at, size_t len)
+{
+    uint32_t sum = len == 1 ? at[0] : at[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        sum = sum << 6 | (at[i] & 0x3f);
+    }
+    return sum;
+}
+
+/* Whether a terminal shows it as itself: it is no control, ends no line and turns no direction. */
+static bool code_point_is_plain(uint32_t code)
+{
+    bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
+    bool ends_line = code == 0x2028 || code == 0x2029;
+    bool turns = code == 0x61c || code == 0x200e || code == 0x200f ||
+                 (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+    return !control && !ends_line && !turns;
+}
+
+/* The next piece of what is shown: how many bytes it is of, and whether they stand as they are. */
+static size_t piece_next(weir_bytes bytes, bool *plain)
+{
+    size_t len = utf8_sequence(bytes);
+    *plain = len > 0 && code_point_is_plain(code_point_of(bytes.ptr, len));
+    return len > 0 ? len : 1;
+}
+
+size_t weir_shown(weir_bytes bytes, char *out, size_t room)
+{
+    size_t written = 0;
+    while (bytes.len > 0) {
+        bool plain = false;
+        size_t len = piece_next(bytes, &plain);
+        if (written + (plain ? len : 4 * len) >= room) {
+            break;
+        }
+        for (size_t i = 0; i < len; i++) {
+            if (plain) {
+                out[written++] = (char)bytes.ptr[i];
+            } else {
+                written += (size_t)snprintf(out + written, room - written, "\\x%02x", bytes.ptr[i]);
+            }
+        }
+        bytes.ptr += len;
+        bytes.len -= len;
+    }
+    out[written] = '\0';
+    return written;
+}
+
+size_t weir_shown_print(FILE *file, weir_bytes bytes)
+{
+    size_t columns = 0;
+    while (bytes.len > 0) {
+        char text[17];  /* four bytes of \xNN */
+        size_t run = 0; /* as it stands */
+        bool plain = true;
+        size_t len = 0;
+        while (run < bytes.len && plain) {
+            len = piece_next((weir_bytes){bytes.ptr + run, bytes.len - run}, &plain);
+            run += plain ? len : 0;
+        }
+        fwrite(bytes.ptr, 1, run, file);
+        bytes.ptr += run;
+        bytes.len -= run;
+        columns += run;
+        if (!plain) {
+            columns += weir_shown((weir_bytes){bytes.ptr, len}, text, sizeof(text));
+            fputs(text, file);
+            bytes.ptr += len;
+            bytes.len -= len;
+        }
+    }
+    return columns;
+}
+
+/* ---- Messages ---------------------------------------------------------------------------------
+ */
+
 void weir_say(const char *format, ...)
 {
-    char line[LINE_MAX_BYTES] = "weir: ";
-    size_t start = strlen(line);
+    char text[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES + 16] = "weir: ";
+    size_t len = strlen(line);
     va_list list;
-    int len;
     va_start(list, format);
-    len = vsnprintf(line + start, sizeof(line) - start - 1, format, list);
+    int told = vsnprintf(text, sizeof(text), format, list);
     va_end(list);
-    if (len < 0) {
+    if (told < 0) {
         return;
     }
-    if ((size_t)len > sizeof(line) - start - 2) {
-        len = (int)(sizeof(line) - start - 2);
-    }
-    line[start + (size_t)len] = '\n';
-    if (write(STDERR_FILENO, line, start + (size_t)len + 1) < 0) {
+    len += weir_shown(weir_bytes_of(text), line + len, LINE_MAX_BYTES);
+    line[len++] = '\n';
+    if (write(STDERR_FILENO, line, len) < 0) {
         return; /* nowhere left to complain to */
     }
+}
+
+static bool is_word(char at)
+{
+    return (at >= 'a' && at <= 'z') || (at >= 'A' && at <= 'Z') || (at >= '0' && at <= '9');
+}
+
+/* Whether the sentence names the file: as a word of its own. */
+static bool names(const char *text, const char *file)
+{
+    size_t len = strlen(file);
+    for (const char *at = strstr(text, file); at != NULL; at = strstr(at + 1, file)) {
+        bool begins = at == text || !is_word(at[-1]) || !is_word(file[0]);
+        if (begins && (!is_word(at[len]) || !is_word(file[len - 1]))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void weir_say_fault(const weir_fault *fault)
@@ -45,7 +173,7 @@ void weir_say_fault(const weir_fault *fault)
     }
     if (fault->file[0] != '\0' && fault->line != 0) {
         weir_say("%s:%u:%u: %s%s", fault->file, fault->line, fault->column, text, why);
-    } else if (fault->file[0] != '\0' && strstr(text, fault->file) == NULL) {
+    } else if (fault->file[0] != '\0' && !names(text, fault->file)) {
         weir_say("%s: %s%s", fault->file, text, why);
     } else {
         weir_say("%s%s", text, why);
@@ -193,18 +321,35 @@ static int column_len(const char *column)
     return (int)(strlen(column) - (column_is_marked(column) ? 1 : 0));
 }
 
+static weir_bytes cell_of(const weir_rows *rows, size_t index)
+{
+    return weir_bytes_of(rows->cells[index] == NULL ? "" : rows->cells[index]);
+}
+
+/* Columns that weir_shown_print takes of it. */
+static int shown_width(weir_bytes bytes)
+{
+    int width = 0;
+    while (bytes.len > 0) {
+        bool plain = false;
+        size_t len = piece_next(bytes, &plain);
+        width += (int)(plain ? len : 4 * len);
+        bytes.ptr += len;
+        bytes.len -= len;
+    }
+    return width;
+}
+
 static void table_print(const weir_rows *rows, FILE *file)
 {
-    int widths[16] = {0};
-    size_t columns = rows->column_count < 16 ? rows->column_count : 16;
+    size_t columns = rows->column_count;
+    int *widths = must(calloc(columns, sizeof(*widths)));
     for (size_t i = 0; i < columns; i++) {
         widths[i] = column_len(rows->columns[i]);
     }
     for (size_t i = 0; i < rows->cell_count; i++) {
-        int len = rows->cells[i] == NULL ? 0 : (int)strlen(rows->cells[i]);
-        if (i % rows->column_count < columns && len > widths[i % rows->column_count]) {
-            widths[i % rows->column_count] = len;
-        }
+        int width = shown_width(cell_of(rows, i));
+        widths[i % columns] = width > widths[i % columns] ? width : widths[i % columns];
     }
     for (size_t i = 0; i < columns; i++) {
         bool last = i + 1 == columns;
@@ -212,10 +357,11 @@ static void table_print(const weir_rows *rows, FILE *file)
                 rows->columns[i], last ? "\n" : "  ");
     }
     for (size_t i = 0; i < rows->cell_count; i++) {
-        bool last = i % rows->column_count + 1 == rows->column_count;
-        fprintf(file, "%-*s%s", last ? 0 : widths[i % rows->column_count],
-                rows->cells[i] == NULL ? "" : rows->cells[i], last ? "\n" : "  ");
+        bool last = i % columns + 1 == columns;
+        int width = (int)weir_shown_print(file, cell_of(rows, i));
+        fprintf(file, "%*s%s", last ? 0 : widths[i % columns] - width, "", last ? "\n" : "  ");
     }
+    free(widths);
 }
 
 static bool cell_is_plain(const weir_rows *rows, size_t row, const char *column)
@@ -265,33 +411,6 @@ void weir_rows_print(const weir_rows *rows, weir_output output, FILE *file)
     }
 }
 
-/* How many bytes the well-formed UTF-8 sequence at the front has; 0: ill-formed. */
-static size_t utf8_sequence(weir_bytes bytes)
-{
-    uint8_t first = bytes.ptr[0];
-    uint8_t least = 0x80;
-    uint8_t most = 0xbf;
-    size_t len;
-    if (first < 0x80) {
-        return 1;
-    }
-    len = first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-    if (len == 0 || len > bytes.len) {
-        return 0;
-    }
-    least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80; /* no overlong form */
-    most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf; /* no surrogate, none past the end */
-    if (bytes.ptr[1] < least || bytes.ptr[1] > most) {
-        return 0;
-    }
-    for (size_t i = 2; i < len; i++) {
-        if (bytes.ptr[i] < 0x80 || bytes.ptr[i] > 0xbf) {
-            return 0;
-        }
-    }
-    return len;
-}
-
 bool weir_text_is_utf8(weir_bytes bytes)
 {
     while (bytes.len > 0) {
@@ -326,6 +445,8 @@ void weir_json_string(FILE *file, weir_bytes bytes)
         if (len == 0) {
             fputs("\\ufffd", file);
             len = 1;
+        } else if (len == 2 && bytes.ptr[0] == 0xc2 && bytes.ptr[1] < 0xa0) {
+            fprintf(file, "\\u%04x", bytes.ptr[1]); /* a terminal may obey these too */
         } else if (len == 1) {
             json_character(file, bytes.ptr[0]);
         } else {

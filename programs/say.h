@@ -9,7 +9,17 @@
 
 #include <stdio.h>
 
-/* "weir: " and one line to standard error, in one write. Any thread. */
+/* What a terminal would obey, or be misled by, is shown and not sent: control characters, line ends,
+ * marks of direction and what is no UTF-8 stand as \xNN, byte for byte; all else as it is. Names, keys,
+ * headers and reasons are shown so in every table and every sentence.
+ *
+ * Writes `bytes` so into `out`, with a NUL behind it, as much as fits in `room` (1 and more), no
+ * character cut in two. Returns its length. */
+size_t weir_shown(weir_bytes bytes, char *out, size_t room);
+/* Prints `bytes` so; returns how many columns that took, one a byte. */
+size_t weir_shown_print(FILE *file, weir_bytes bytes);
+
+/* "weir: " and one line to standard error, in one write, with what is in it shown as above. Any thread. */
 void weir_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The fault as one line: where (file, line, column), then the sentence. */
@@ -28,7 +38,8 @@ typedef enum weir_output { WEIR_OUTPUT_TABLE, WEIR_OUTPUT_JSON, WEIR_OUTPUT_NDJS
 /* What -o and --json ask for. False, with the sentence printed, for an unknown form. */
 bool weir_output_read(const weir_arguments *arguments, weir_output *output);
 
-/* Rows of text, printed as an aligned table, as one JSON array of objects, or one object a line.
+/* Rows of text, printed as an aligned table, as one JSON array of objects, or one object a line. A
+ * table's cells are shown as weir_shown has it.
  * Cells of columns whose name ends with '#' in `columns` are printed as they stand in JSON
  * (numbers, true, false, null), those of columns with a '?' in rows that were added as plain; the
  * mark is not shown. Cells are copied. */
@@ -40,7 +51,8 @@ void weir_rows_add_plain(weir_rows *rows, const char *const *cells);
 void weir_rows_print(const weir_rows *rows, weir_output output, FILE *file);
 void weir_rows_destroy(weir_rows *rows);
 
-/* Writes bytes as a JSON string with its quotes. What is not well-formed UTF-8 becomes U+FFFD. */
+/* Writes bytes as a JSON string with its quotes; control characters are escaped, those above ASCII too.
+ * What is not well-formed UTF-8 becomes U+FFFD. */
 void weir_json_string(FILE *file, weir_bytes bytes);
 /* True when the bytes are well-formed UTF-8. */
 bool weir_text_is_utf8(weir_bytes bytes);

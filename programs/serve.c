@@ -13,6 +13,7 @@
  * [S1] Signals are blocked before the first thread starts and read from one descriptor.
  * [S2] The ports file appears whole (written aside, then renamed) and only once everything listens.
  */
+#include "adapters/shared/descriptors.h"
 #include "adapters/shared/loop.h"
 #include "weir/engine.h"
 #include "weir/port.h"
@@ -35,7 +36,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEALTH_EVERY_MS = 1000, LOOPS_DEFAULT_MAX = 2, TOPIC_WAIT_MS = 60000 };
+enum {
+    HEALTH_EVERY_MS = 1000,
+    LOOPS_DEFAULT_MAX = 2,
+    TOPIC_WAIT_MS = 60000,
+    /* File descriptors that no connection gets (docs/operations.md): */
+    OWN_DESCRIPTORS =
+        128, /* journal, spare, checkpoint, flush, compaction, reads, listeners, clients out */
+    LOOP_DESCRIPTORS = 32, /* of each I/O thread */
+    SEGMENT_FILES_LEAST = 16,
+    CONNECTIONS_LEAST = 16,
+};
 
 typedef struct gateway {
     weir_config config;
@@ -45,6 +56,7 @@ typedef struct gateway {
     int signals; /* a signalfd; -1 before */
     bool ports_written;
     weir_engine_health health; /* as last told */
+    uint64_t connections_max;  /* of all front ends together */
 } gateway;
 
 /* ---- Before anything is opened ----------------------------------------------------------------
@@ -66,15 +78,67 @@ static weir_err signals_open(gateway *own, weir_fault *fault)
     return WEIR_OK;
 }
 
-static void descriptors_raise(void)
+static unsigned loop_count(const weir_config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t asked = weir_config_number(config, WEIR_KEY_loops);
+    if (asked > 0) {
+        return (unsigned)asked;
+    }
+    return processors > 1 ? LOOPS_DEFAULT_MAX : 1;
+}
+
+/* How many the process may have, once that is as many as the system allows. */
+static uint64_t descriptors_raise(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return UINT64_MAX;
+    }
+    rlim_t before = limit.rlim_cur;
+    if (limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             weir_say("the limit of open files stays as it was: %s", strerror(errno));
+            return before;
         }
     }
+    return limit.rlim_cur;
+}
+
+/* Shares the descriptors out: the engine's part first, so that no number of connections can take what
+ * it writes with. Of few, segments get half. */
+static weir_err descriptors_share(gateway *own, weir_engine_config *engine, weir_fault *fault)
+{
+    uint64_t most = descriptors_raise();
+    uint64_t kept = OWN_DESCRIPTORS + (uint64_t)LOOP_DESCRIPTORS * loop_count(&own->config);
+    uint64_t least = kept + SEGMENT_FILES_LEAST + CONNECTIONS_LEAST;
+    uint64_t asked = weir_config_number(&own->config, WEIR_KEY_limits_connections_max);
+    if (most < least) {
+        return weir_fault_fill(
+            fault, WEIR_LIMIT, NULL, 0, 0,
+            "the process may have %llu open files, and needs %llu at least: raise "
+            "the limit (ulimit -n, LimitNOFILE=)",
+            (unsigned long long)most, (unsigned long long)least);
+    }
+    uint64_t files = (most - kept) / 2;
+    if (engine->segment_files_max > files) {
+        weir_say(
+            "segment_files_max is %llu instead of %u: the process may have %llu open files; raise "
+            "the limit (ulimit -n, LimitNOFILE=)",
+            (unsigned long long)files, engine->segment_files_max, (unsigned long long)most);
+        engine->segment_files_max = (uint32_t)files;
+    }
+    own->connections_max = most - kept - engine->segment_files_max;
+    if (own->connections_max < asked) {
+        weir_say(
+            "%llu connections at most, of all front ends together, instead of "
+            "limits.connections_max=%llu each: the process may have %llu open files, and keeps "
+            "%llu for itself; raise the limit (ulimit -n, LimitNOFILE=)",
+            (unsigned long long)own->connections_max, (unsigned long long)asked,
+            (unsigned long long)most, (unsigned long long)(most - own->connections_max));
+    }
+    return WEIR_OK;
 }
 
 /* Makes the folders above the data directory; the engine makes the directory itself. */
@@ -111,16 +175,6 @@ static void socket_take_over(const gateway *own)
     if (set == NULL && len < (int)sizeof(path) && unlink(path) != 0 && errno != ENOENT) {
         weir_say("%s cannot be removed: %s", path, strerror(errno));
     }
-}
-
-static unsigned loop_count(const weir_config *config)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t asked = weir_config_number(config, WEIR_KEY_loops);
-    if (asked > 0) {
-        return (unsigned)asked;
-    }
-    return processors > 1 ? LOOPS_DEFAULT_MAX : 1;
 }
 
 /* ---- Topics of the configuration ---------------------------------------------------------------
@@ -352,14 +406,16 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
     weir_engine_config engine = {.take_over = false};
     weir_err err = signals_open(own, fault);
     if (err == WEIR_OK) {
-        descriptors_raise();
+        weir_config_engine(&own->config, &engine);
+        err = descriptors_share(own, &engine, fault);
+    }
+    if (err == WEIR_OK) {
         err = weir_hosts_create(&own->config, &own->hosts, fault);
     }
     if (err == WEIR_OK) {
         err = parents_make(weir_config_text(&own->config, WEIR_KEY_data), fault);
     }
     if (err == WEIR_OK) {
-        weir_config_engine(&own->config, &engine);
         engine.take_over = weir_arguments_has(arguments, "take-over");
         engine.damage = WEIR_DAMAGE_READ_ONLY;
         err = weir_engine_open(&engine, &own->engine, fault);
@@ -376,6 +432,7 @@ static weir_err gateway_start(gateway *own, const weir_arguments *arguments, wei
     if (err == WEIR_OK) {
         uint64_t together = weir_config_number(&own->config, WEIR_KEY_loops_together);
         weir_loops_together_set(own->loops, (unsigned)together);
+        weir_descriptors_max_set(own->connections_max);
         err = topics_declare(own, fault);
         err = err == WEIR_OK ? groups_declare(own, fault) : err;
     }
@@ -400,12 +457,13 @@ static void health_say(gateway *own)
     own->health = health;
     switch (health) {
     case WEIR_HEALTH_OK:
-        weir_say("writing goes on: there is room on the disk again");
+        weir_say("writing goes on: what it lacked is there again");
         break;
     case WEIR_HEALTH_DISK_FULL:
         weir_say(
-            "the disk is full: publishes are refused, everything else is served; free some room "
-            "and writing resumes by itself");
+            "the disk is full, or there is no memory or file descriptor left (the log says which): "
+            "publishes are refused, everything else is served; free some, and writing resumes by "
+            "itself");
         break;
     case WEIR_HEALTH_STOPPED:
         weir_say(

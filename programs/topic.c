@@ -158,19 +158,104 @@ void weir_topic_difference(const weir_topic_options *is, const weir_topic_option
     settings_differ(text, is, asked);
 }
 
-/* Says in what the topic that is there differs from what was asked. False when that cannot be told.
- */
-static bool difference_say(weir_client *client, const char *name, const weir_topic_options *asked)
+void weir_topic_asked_fill(const weir_arguments *arguments, const weir_topic_options *is,
+                           weir_topic_options *asked)
+{
+    asked->partitions =
+        weir_arguments_has(arguments, "partitions") ? asked->partitions : is->partitions;
+    asked->level = weir_arguments_has(arguments, "durability") ? asked->level : is->level;
+    asked->nested = weir_arguments_has(arguments, "nested") ? asked->nested : is->nested;
+    asked->partition_levels = weir_arguments_has(arguments, "partition-levels")
+                                  ? asked->partition_levels
+                                  : is->partition_levels;
+}
+
+static void flag_add(char flags[WEIR_TOPIC_DIFFERENCE_MAX], const char *flag, const char *value)
+{
+    size_t len = strlen(flags);
+    snprintf(flags + len, WEIR_TOPIC_DIFFERENCE_MAX - len, " --%s %s", flag, value);
+}
+
+static void setting_flags(const weir_topic_options *is, const weir_topic_options *asked,
+                          char flags[WEIR_TOPIC_DIFFERENCE_MAX])
+{
+    size_t count;
+    const weir_topic_setting *rows = weir_topic_settings(&count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t wanted = weir_topic_setting_get(asked, &rows[i]);
+        const char *word = weir_topic_setting_word(&rows[i], wanted);
+        char flag[64];
+        char number[24];
+        flag_of(&rows[i], flag);
+        snprintf(number, sizeof(number), "%" PRId64, wanted);
+        if (wanted != 0 && wanted != weir_topic_setting_get(is, &rows[i])) {
+            flag_add(flags, flag, word != NULL ? word : number);
+        }
+    }
+}
+
+bool weir_topic_alter_flags(const weir_topic_options *is, const weir_topic_options *asked,
+                            char flags[WEIR_TOPIC_DIFFERENCE_MAX])
+{
+    char number[16];
+    flags[0] = '\0';
+    snprintf(number, sizeof(number), "%" PRIu32, asked->partitions);
+    if (asked->partitions > is->partitions) {
+        flag_add(flags, "partitions", number);
+    }
+    if (asked->level != is->level) {
+        flag_add(flags, "durability", weir_level_name(asked->level));
+    }
+    if (asked->cleanup != WEIR_CLEANUP_DEFAULT && asked->cleanup != is->cleanup) {
+        flag_add(flags, "cleanup", weir_cleanup_name(asked->cleanup));
+    }
+    setting_flags(is, asked, flags);
+    return asked->nested == is->nested && asked->partition_levels == is->partition_levels &&
+           asked->partitions >= is->partitions &&
+           (asked->kind == WEIR_KIND_DEFAULT ||
+            (asked->kind == WEIR_KIND_QUEUE) == (is->kind == WEIR_KIND_QUEUE));
+}
+
+/* A topic of that name is there: it is all that was asked, or the sentence tells what differs, and which
+ * command helps. */
+static weir_exit there_already(const weir_arguments *arguments, const weir_topic_options *is,
+                               const weir_topic_options *asked_before)
+{
+    const char *name = arguments->operands[0];
+    char text[WEIR_TOPIC_DIFFERENCE_MAX];
+    char flags[WEIR_TOPIC_DIFFERENCE_MAX];
+    weir_topic_options asked = *asked_before;
+    weir_topic_asked_fill(arguments, is, &asked);
+    weir_topic_difference(is, &asked, text);
+    if (text[0] == '\0') {
+        if (weir_may_talk(arguments)) {
+            weir_say("%s: is there already, unchanged", name);
+        }
+        return WEIR_EXIT_DONE;
+    }
+    if (weir_topic_alter_flags(is, &asked, flags)) {
+        weir_say("%s is there already, with other settings: %s; `weir topic alter %s%s` changes it",
+                 name, text, name, flags);
+    } else {
+        weir_say(
+            "%s is there already, with other settings: %s; kind, nested, partition levels and "
+            "partitions to fewer never change: take another name, or `weir topic rm %s` first, "
+            "which removes its records",
+            name, text, name);
+    }
+    return WEIR_EXIT_REFUSED;
+}
+
+/* False: what is there cannot be told. */
+static bool there_told(const weir_arguments *arguments, weir_client *client,
+                       const weir_topic_options *asked, weir_exit *code)
 {
     weir_client_topics topics = {0};
-    char text[WEIR_TOPIC_DIFFERENCE_MAX];
-    bool told = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
-                topics.count == 1;
+    bool told =
+        weir_client_topic_list(client, weir_bytes_of(arguments->operands[0]), &topics) == WEIR_OK &&
+        topics.count == 1;
     if (told) {
-        weir_topic_difference(&topics.topics[0].options, asked, text);
-        weir_say("%s: it exists with other settings: %s; `weir topic alter %s` changes all but "
-                 "nested and partition levels, and partitions only to more",
-                 name, text, name);
+        *code = there_already(arguments, &topics.topics[0].options, asked);
     }
     weir_client_topics_free(&topics);
     return told;
@@ -191,6 +276,15 @@ static bool queue_say(weir_client *client, const char *name)
     return queue;
 }
 
+static void compact_say(const char *name)
+{
+    weir_say(
+        "%s is a queue, and a queue is not compacted: its records go when its group has settled "
+        "them; leave --cleanup out, or keep the newest of each key in a topic of kind log: "
+        "`weir topic create NAME --cleanup compact`",
+        name);
+}
+
 weir_exit weir_run_topic_create(const weir_arguments *arguments)
 {
     weir_topic_options options = {.nested = weir_arguments_has(arguments, "nested")};
@@ -207,6 +301,10 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     }
     options.partitions = (uint32_t)partitions;
     options.partition_levels = (uint32_t)levels;
+    if (options.kind == WEIR_KIND_QUEUE && (options.cleanup & WEIR_CLEANUP_COMPACT) != 0) {
+        compact_say(arguments->operands[0]);
+        return WEIR_EXIT_REFUSED;
+    }
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
@@ -215,11 +313,33 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
         return WEIR_EXIT_REFUSED;
     }
     err = weir_client_topic_create(client, weir_bytes_of(arguments->operands[0]), &options);
-    if (err == WEIR_EXISTS && difference_say(client, arguments->operands[0], &options)) {
+    if (err == WEIR_EXISTS && there_told(arguments, client, &options, &code)) {
         weir_client_close(client);
-        return weir_exit_of(err);
+        return code;
     }
-    return done(arguments, client, err, "declared");
+    return done(arguments, client, err,
+                weir_client_topic_created(client) ? "declared" : "is there already, unchanged");
+}
+
+/* What of a change can never be. False: that cannot be told. */
+static bool change_refused_say(weir_client *client, const char *name,
+                               const weir_topic_options *change)
+{
+    weir_client_topics topics = {0};
+    bool there = weir_client_topic_list(client, weir_bytes_of(name), &topics) == WEIR_OK &&
+                 topics.count == 1;
+    bool queue = there && topics.topics[0].options.kind == WEIR_KIND_QUEUE;
+    uint32_t partitions = there ? topics.topics[0].options.partitions : 0;
+    bool compacts = queue && (change->cleanup & WEIR_CLEANUP_COMPACT) != 0;
+    bool shrinks = change->partitions > 0 && change->partitions < partitions;
+    weir_client_topics_free(&topics);
+    if (compacts) {
+        compact_say(name);
+    } else if (shrinks) {
+        weir_say("%s has %" PRIu32 " partitions, and a topic can be given more, not fewer", name,
+                 partitions);
+    }
+    return compacts || shrinks;
 }
 
 weir_exit weir_run_topic_set(const weir_arguments *arguments)
@@ -244,8 +364,7 @@ weir_exit weir_run_topic_set(const weir_arguments *arguments)
         return code;
     }
     err = weir_client_topic_change(client, weir_bytes_of(arguments->operands[0]), &change);
-    if (err == WEIR_INVALID && partitions > 0) {
-        weir_say("%s: a topic can be given more partitions, not fewer", arguments->operands[0]);
+    if (err == WEIR_INVALID && change_refused_say(client, arguments->operands[0], &change)) {
         weir_client_close(client);
         return weir_exit_of(err);
     }
@@ -465,6 +584,9 @@ static void info_print(const weir_topic_info *topic, const weir_topic_info *boun
     }
     weir_rows_print(rows, output, stdout);
     weir_rows_destroy(rows);
+    if (output == WEIR_OUTPUT_TABLE && (topic->options.cleanup & WEIR_CLEANUP_COMPACT) != 0) {
+        puts("\nrecords is from start to end: with those that compaction has removed");
+    }
 }
 
 weir_exit weir_run_topic_info(const weir_arguments *arguments)

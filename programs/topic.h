@@ -15,5 +15,12 @@ bool weir_topic_settings_read(const weir_arguments *arguments, weir_topic_option
 /* "partitions 2 (asked: 3), durability disk (asked: os)"; empty when they agree. */
 void weir_topic_difference(const weir_topic_options *is, const weir_topic_options *asked,
                            char text[WEIR_TOPIC_DIFFERENCE_MAX]);
+/* What the command line did not ask for is as it is. */
+void weir_topic_asked_fill(const weir_arguments *arguments, const weir_topic_options *is,
+                           weir_topic_options *asked);
+/* What `weir topic alter` is told to make it so: " --partitions 3 --durability os". False: some of it never
+ * changes. */
+bool weir_topic_alter_flags(const weir_topic_options *is, const weir_topic_options *asked,
+                            char flags[WEIR_TOPIC_DIFFERENCE_MAX]);
 
 #endif

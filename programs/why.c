@@ -29,9 +29,10 @@ static const char *time_text(int64_t time_ms, char text[TIME_BYTES])
 static void head_print(const char *const *operands, const weir_record_head *record)
 {
     char stored[TIME_BYTES];
-    printf("%s partition %s offset %s: ", operands[0], operands[1], operands[2]);
+    weir_shown_print(stdout, weir_bytes_of(operands[0]));
+    printf(" partition %s offset %s: ", operands[1], operands[2]);
     if (!record->there) {
-        puts("the record is gone (or cannot be read)");
+        puts("the record is gone: compaction or retention removed it (or it cannot be read)");
         return;
     }
     printf("stored %s, ", time_text(record->stored_ms, stored));
@@ -103,18 +104,42 @@ static void who_print(const weir_standing *standing)
         fputs(" by a member that is gone", stdout);
         return;
     }
-    printf(" by %.*s", (int)standing->member.len, (const char *)standing->member.ptr);
+    fputs(" by ", stdout);
+    weir_shown_print(stdout, standing->member);
     if (standing->origin.len > 0) {
-        printf(" (%.*s)", (int)standing->origin.len, (const char *)standing->origin.ptr);
+        fputs(" (", stdout);
+        weir_shown_print(stdout, standing->origin);
+        fputc(')', stdout);
     }
+}
+
+/* Nobody is handed what is not there: the group comes to it, and goes on. */
+static bool passed_over(const weir_client_story *story, const weir_standing *standing)
+{
+    return !story->record.there &&
+           (standing->kind == WEIR_STANDING_WAITING || standing->kind == WEIR_STANDING_DELAYED);
+}
+
+static void passed_over_print(const weir_standing *standing)
+{
+    weir_shown_print(stdout, standing->group);
+    printf(": gone; it is passed over when its turn comes");
+    if (standing->kind == WEIR_STANDING_WAITING) {
+        printf(" (%" PRIu64 " before it)", standing->before);
+    }
+    puts(", and is superseded then if compaction removed it");
 }
 
 static void standing_print(const weir_client_story *story, const weir_standing *standing)
 {
     char until[TIME_BYTES];
     bool told = false;
-    printf("%.*s: %s", (int)standing->group.len, (const char *)standing->group.ptr,
-           weir_standing_name(standing->kind));
+    if (passed_over(story, standing)) {
+        passed_over_print(standing);
+        return;
+    }
+    weir_shown_print(stdout, standing->group);
+    printf(": %s", weir_standing_name(standing->kind));
     for (uint32_t i = 0; i < story->count; i++) {
         told |= story->lines[i].fate != WEIR_FATE_PENDING &&
                 weir_bytes_equal(story->lines[i].group, standing->group);
@@ -159,12 +184,14 @@ static void letters_print(const weir_client_story *story)
     for (uint32_t i = 0; i < story->count; i++) {
         const weir_fate_line *line = &story->lines[i];
         if (line->letter_topic.ptr != NULL) {
-            int len = (int)line->letter_topic.len;
-            const char *topic = (const char *)line->letter_topic.ptr;
-            printf("\nits dead letter of %.*s: %.*s partition %" PRIu32 " offset %" PRId64
-                   "; `weir why %.*s %" PRIu32 " %" PRId64 "` goes on\n",
-                   (int)line->group.len, (const char *)line->group.ptr, len, topic,
-                   line->letter_partition, line->letter_offset, len, topic, line->letter_partition,
+            fputs("\nits dead letter of ", stdout);
+            weir_shown_print(stdout, line->group);
+            fputs(": ", stdout);
+            weir_shown_print(stdout, line->letter_topic);
+            printf(" partition %" PRIu32 " offset %" PRId64 "; `weir why ", line->letter_partition,
+                   line->letter_offset);
+            weir_shown_print(stdout, line->letter_topic);
+            printf(" %" PRIu32 " %" PRId64 "` goes on\n", line->letter_partition,
                    line->letter_offset);
         }
     }
@@ -322,6 +349,28 @@ static bool missing_say(const weir_arguments *arguments, weir_client *client, ui
     return (there && partition >= count) || group_gone;
 }
 
+/* The topic that a name with its key is under; false: there is none. */
+static bool under_say(weir_client *client, const char *name)
+{
+    weir_client_topics topics = {0};
+    const char *topic = NULL;
+    (void)weir_client_topic_list(client, WEIR_BYTES_NULL, &topics);
+    for (uint32_t i = 0; i < topics.count; i++) {
+        const char *other = topics.topics[i].name;
+        size_t len = strlen(other);
+        bool above = strncmp(name, other, len) == 0 && name[len] == '/';
+        topic = above && (topic == NULL || len > strlen(topic)) ? other : topic;
+    }
+    if (topic != NULL) {
+        weir_say(
+            "%.200s is no topic but under the topic %s: `weir why %s PARTITION OFFSET`; `weir sub "
+            "'%.200s' --from beginning -e -F '%%p %%o'` shows where its records are",
+            name, topic, topic, name);
+    }
+    weir_client_topics_free(&topics);
+    return topic != NULL;
+}
+
 static weir_exit failed(const weir_arguments *arguments, weir_client *client, weir_err err,
                         uint32_t partition)
 {
@@ -331,10 +380,11 @@ static weir_exit failed(const weir_arguments *arguments, weir_client *client, we
                  arguments->operands[1], arguments->operands[2], topic);
         return weir_exit_of(err);
     }
-    if (err == WEIR_NOT_FOUND && missing_say(arguments, client, partition)) {
+    if (err == WEIR_NOT_FOUND &&
+        (missing_say(arguments, client, partition) || under_say(client, topic))) {
         return weir_exit_of(err);
     }
-    if (err == WEIR_NOT_FOUND) {
+    if (err == WEIR_NOT_FOUND && weir_topic_name_check(weir_bytes_of(topic)) == WEIR_OK) {
         weir_say("%s: no such topic, partition or group, and no story of it is kept; see `weir "
                  "topic ls` and `weir group ls`",
                  topic);

@@ -138,6 +138,7 @@ static weir_err settings_read(const reading *from, const weir_raw_group *raw,
                 (long long)rows[i].least, (long long)rows[i].most, rows[i].unit,
                 rows[i].endless ? ", or -1 for no limit" : "");
         }
+        value = value == 0 ? WEIR_GROUP_ZERO : value; /* one that has it */
         weir_group_setting_put(options, &rows[i], value);
     }
     return WEIR_OK;

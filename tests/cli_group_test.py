@@ -6,7 +6,9 @@ own, members that are killed, and what comes again.
 """
 import json
 import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -415,6 +417,38 @@ class Groups(cli_test.Case):
         row = next(row for row in json.loads(self.client("topic", "ls", "-o", "json")[0]) if row["topic"] == "kept")
         self.assertEqual(row["held_bytes"], 0)
 
+    def test_what_a_terminal_would_obey_is_shown_and_not_sent(self):
+        red, title = "\x1b[31m", "\x1b]0;owned\x07"
+        shown_red, shown_title = "\\x1b[31m", "\\x1b]0;owned\\x07"
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "jobs", "--dead-letter", "dead", "--delivery-limit", "1")
+        self.client("pub", "jobs", "-k", red, "-m", f"v{red}\n2", "-H", f"x={title}")
+        self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 9", "--quiet")
+        for arguments in (["queue", "dead", "ls", "jobs"], ["why", "dead", "0", "0"]):
+            out, _ = self.weir(*arguments) if arguments[0] == "queue" else self.client(*arguments)
+            self.assertNotIn("\x1b", out)
+            self.assertIn("1b[31m", out)
+        self.assertIn(shown_red, self.weir("queue", "dead", "ls", "jobs")[0])
+        self.assertEqual(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])[0]["key"], red)
+        for arguments in (["group", "info", red], ["queue", "info", red], ["queue", "dead", "ls", red], ["group", "join", red]):
+            _, err = self.weir(*arguments, code=NOT_FOUND)
+            self.assertNotIn("\x1b", err)
+            self.assertIn(shown_red, err)
+        for flag in ("--name", "--instance"):
+            _, err = self.weir("group", "join", "g", "--topic", "dead", flag, red, code=REFUSED)
+            self.assertIn("without control characters", err)
+
+        read = ["sub", "dead/#", "--from", "beginning", "-e", "-F", "%k|%s|%h"]
+        self.assertTrue(self.client(*read)[0].startswith(f"{red}|v{red}\n2|x={title}"))
+        ours, theirs = pty.openpty()  # a terminal
+        with open(ours, "rb", closefd=True) as terminal:
+            done = subprocess.run([cli_test.WEIR, *read, "--data", self.gateway.data], stdin=subprocess.DEVNULL,
+                                  stdout=theirs, stderr=subprocess.PIPE, timeout=DEADLINE_S, env=self.environment)
+            os.close(theirs)
+            self.assertEqual(done.returncode, DONE, done.stderr)
+            out = os.read(terminal.fileno(), 4096).decode()
+        self.assertTrue(out.startswith(f"{shown_red}|v{shown_red}\r\n2|x={shown_title}"), out)
+
     def test_dead_letters_of_a_queue_are_listed_replayed_and_discarded(self):
         self.client("topic", "create", "dead")
         for queue in ("jobs", "others"):
@@ -429,13 +463,13 @@ class Groups(cli_test.Case):
         self.assertEqual([(row["of_offset"], row["text"], row["key"]) for row in rows],
                          [("0", "exit code 9", "k"), ("1", "exit code 8", "k")])
         _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "1")
-        self.assertEqual(err, "weir: jobs: 1 dead letters replayed\n")
+        self.assertEqual(err, "weir: jobs: 1 dead letter replayed\n")
         rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
         self.assertEqual([row["of_offset"] for row in rows], ["1"])
         out, _ = self.weir("group", "join", "jobs", "-C", "1", "-F", "%o %k %h %s")
         self.assertEqual(out, "2 k a=1 two\nlines\n")
         _, err = self.weir("queue", "dead", "discard", "jobs")
-        self.assertEqual(err, "weir: jobs: 1 dead letters discarded\n")
+        self.assertEqual(err, "weir: jobs: 1 dead letter discarded\n")
         self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
         self.assertEqual(len(json.loads(self.weir("queue", "dead", "ls", "others", "--json")[0])), 1)
         self.weir("queue", "create", "plain")
@@ -443,6 +477,83 @@ class Groups(cli_test.Case):
         self.assertIn("group alter plain --dead-letter TOPIC", err)
         self.weir("queue", "dead", "ls", "nosuch", code=NOT_FOUND)
         self.weir("queue", "dead", "eat", "jobs", code=USAGE)
+
+    def test_replay_ends_when_letters_come_back(self):
+        self.client("topic", "create", "dead", "--partitions", "3", "-d", "os")
+        self.weir("queue", "create", "jobs", "-d", "os", "--max-records", "3", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-l", "-K", ":", stdin="".join(f"{i % 7}:{i}\n" for i in range(150)))
+        there = len(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0]))
+        self.assertGreater(there, 140)
+        for action, word in (("replay", "replayed"), ("replay", "replayed"), ("discard", "discarded")):
+            _, err = self.weir("queue", "dead", action, "jobs")
+            self.assertEqual(err, f"weir: jobs: {there} dead letters {word}\n")
+            rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+            self.assertEqual(len(rows), there if action == "replay" else 0)
+        partitions = self.info("dead-letters.jobs")["partitions"]
+        self.assertEqual(sum(part["lag"] for part in partitions), 0)
+        self.assertEqual(self.info("dead-letters.jobs")["failed_times"], 0)
+
+    def units(self):
+        """What the gateway wrote in its journal, each in one piece."""
+        rows = {row["metric"]: row["value"] for row in json.loads(self.client("stats", "--json")[0])}
+        return rows["weir_journal_units_total"]
+
+    def test_letters_of_others_are_passed_over_in_few_steps(self):
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "others", "--max-records", "1", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.weir("queue", "create", "jobs", "--max-records", "1", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.client("pub", "others", "-l", stdin="x\n" * 1201)
+        self.client("pub", "jobs", "-l", stdin="0\n1\n2\n3\n")
+        wait_for(lambda: len(json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])) == 3, "three letters")
+        self.client("topic", "create", "again")
+        before = self.units()
+        _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "2", "--to", "again")
+        self.assertEqual(err, "weir: jobs: 2 dead letters replayed\n")
+        self.assertLess(self.units() - before, 200)
+        self.assertEqual(self.client("sub", "again", "--from", "beginning", "-C", "2")[0], "0\n1\n")
+        self.assertEqual([row["of_offset"] for row in json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])], ["2"])
+        _, err = self.weir("queue", "dead", "discard", "jobs")
+        self.assertEqual(err, "weir: jobs: 1 dead letter discarded\n")
+        self.assertEqual(self.info("dead-letters.jobs")["partitions"][0]["lag"], 0)
+
+    def test_letters_of_others_are_no_lag_of_a_memory(self):
+        self.client("topic", "create", "dead")
+        for queue in ("others", "jobs"):
+            self.weir("queue", "create", queue, "--max-records", "1", "--overflow", "dead-letter", "--dead-letter", "dead")
+        self.weir("queue", "dead", "discard", "jobs")
+        self.client("pub", "others", "-l", stdin="x\n" * 4)
+        wait_for(lambda: self.info("dead-letters.jobs")["partitions"][0]["lag"] == 3, "three letters")
+        rows = {row["group"]: row["lag"] for row in json.loads(self.weir("group", "ls", "--json")[0])}
+        self.assertEqual((rows["others"], rows["dead-letters.jobs"]), (1, None))
+
+    def test_what_a_member_said_of_a_letter_is_shown_whole(self):
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "jobs", "--dead-letter", "dead")
+        self.client("pub", "jobs", "-l", stdin="0\n1\n")
+        said = ["x" + "\u00e9" * 400 + "\n.", "x" + "\u00e9" * 600]
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(DEADLINE_S)
+            peer.connect(os.path.join(self.gateway.data, "weir.sock"))
+            lines = peer.makefile("rw")
+
+            def ask(**command):
+                lines.write(json.dumps(command) + "\n")
+                lines.flush()
+                answer = json.loads(lines.readline())
+                self.assertNotIn("error", answer)
+                return answer
+
+            ask(cmd="hello", version=1)
+            ask(cmd="join", id=1, group="jobs")
+            for number, reason in enumerate(said):
+                record = ask(cmd="lease", id=2, member=1, max=1, wait_ms=60000)["records"][0]
+                ask(cmd="settle", id=3 + number, member=1, verb="reject", reason=reason,
+                    records=[{"topic": "jobs", "offset": record["offset"], "lease": record["lease"]}])
+            ask(cmd="goodbye", id=5)
+        rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
+        self.assertEqual([row["text"] for row in rows], [said[0], "x" + "\u00e9" * 511])  # the gateway keeps 1,024 bytes
+        table = self.weir("queue", "dead", "ls", "jobs")[0]
+        self.assertEqual(table.count("x" + "\u00e9" * 149 + "\u2026 "), 2, table)
 
     def test_each_queue_has_a_memory_of_its_own_for_its_dead_letters(self):
         self.client("topic", "create", "dead")
@@ -461,6 +572,105 @@ class Groups(cli_test.Case):
             self.assertEqual(self.weir("group", "join", queue, "-C", "1")[0], f"{queue}\n")
         names = [row["group"] for row in json.loads(self.weir("group", "ls", "--json")[0])]
         self.assertLess({"dead-letters.a%2Fb", "dead-letters.a.b", "dead-letters.a%252Fb"}, set(names))
+
+    def dead(self, action, group, *options, code=DONE):
+        """The sentences that it says; of ls: its rows."""
+        out, err = self.weir("group", "dead", action, group, *options, *(["--json"] if action == "ls" else []), code=code)
+        return json.loads(out) if action == "ls" else err
+
+    def adds_up(self, group, **fates):
+        """Every record of each partition has one fate or is pending, and these have so many."""
+        info = self.info(group)
+        for part in info["partitions"]:
+            self.assertEqual(sum(part["fates"].values()), part["end"] - part["start"], part)
+        self.assertEqual({name: info["fates"][name.replace("_", "-")] for name in fates}, fates)
+
+    def test_dead_letters_of_a_group_over_a_log_are_replayed_for_all_that_read_it(self):
+        self.client("topic", "create", "dead")
+        self.orders(2)
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--delivery-limit", "1",
+                  "--dead-letter", "dead")
+        self.weir("group", "create", "billing", "--topic", "orders")
+        self.weir("group", "join", "billing", "-C", "2")
+        self.weir("group", "join", "mail", "-C", "2", "-x", "exit 9")
+        rows = self.dead("ls", "mail")
+        self.assertEqual([(row["of_topic"], row["of_offset"], row["reason"], row["text"], row["failed"]) for row in rows],
+                         [("orders", "0", "delivery-limit", "exit code 9", "1"), ("orders", "1", "delivery-limit", "exit code 9", "1")])
+        self.assertRegex(rows[0]["time"], r"^20\d\d-.*Z$")
+        self.adds_up("mail", dead_lettered=2, pending=0)
+        said = self.dead("replay", "mail", "-C", "1")
+        self.assertIn("all who read it get it again: billing; --to TOPIC publishes elsewhere", said)
+        self.assertIn("mail: 1 dead letter replayed", said)
+        self.assertEqual([row["of_offset"] for row in self.dead("ls", "mail")], ["1"])
+        self.assertEqual(self.weir("group", "join", "mail", "-C", "1", "-F", "%o %s")[0], "2 0\n")
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "1", "-F", "%o %s")[0], "2 0\n")
+        self.assertEqual(self.dead("discard", "mail"), "weir: mail: 1 dead letter discarded\n")
+        self.assertEqual(self.dead("ls", "mail"), [])
+        self.adds_up("mail", dead_lettered=2, accepted=1, pending=0)
+        for offset, reason in enumerate(("replayed: orders 0 2", "discarded")):
+            story = json.loads(self.client("why", "dead", "0", str(offset), "--json")[0])
+            last = story["lines"][-1]
+            self.assertEqual((last["group"], last["fate"], last["reason"]), ("dead-letters.mail", "accepted", reason))
+        _, err = self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)
+        self.assertIn("`weir group dead ls mail`", err)
+
+    def test_dead_letters_go_back_to_the_topics_that_they_came_from(self):
+        self.client("topic", "create", "dead")
+        self.weir("group", "create", "all", "--filter", "shop/#", "--model", "queue", "--delivery-limit", "1",
+                  "--dead-letter", "dead")
+        for topic in ("shop/a", "shop/b"):
+            self.client("topic", "create", topic)
+            self.client("pub", topic, "-k", "k", "-m", f"of {topic}")
+            self.weir("group", "join", "all", "-C", "1", "-x", "exit 9")
+        self.assertEqual([row["of_topic"] for row in self.dead("ls", "all")], ["shop/a", "shop/b"])
+        self.client("topic", "rm", "shop/b")
+        said = self.dead("replay", "all", code=NOT_FOUND)
+        self.assertIn("came from shop/b, which all does not read any more: it stays", said)
+        self.assertIn("all: 1 dead letter replayed", said)
+        self.assertEqual(self.weir("group", "join", "all", "-C", "1", "-F", "%t %o %k %s")[0], "shop/a 1 k of shop/a\n")
+        self.client("topic", "create", "again")
+        self.assertIn("dead is where the dead letters of all are", self.dead("replay", "all", "--to", "dead", code=REFUSED))
+        self.dead("replay", "all", "--to", "nosuch", code=NOT_FOUND)
+        self.weir("group", "dead", "ls", "all", "--to", "again", code=USAGE)
+        self.assertEqual(self.dead("replay", "all", "--to", "again"), "weir: all: 1 dead letter replayed\n")
+        self.assertEqual(self.client("sub", "again/#", "--from", "beginning", "-C", "1", "-F", "%k %s")[0], "k of shop/b\n")
+        self.assertEqual(self.dead("ls", "all"), [])
+
+    def test_dead_letters_of_a_stream_group_are_replayed_and_discarded(self):
+        self.client("topic", "create", "dead")
+        self.orders(3)
+        self.weir("group", "create", "billing", "--topic", "orders", "--dead-letter", "dead")
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(DEADLINE_S)
+            peer.connect(os.path.join(self.gateway.data, "weir.sock"))
+            lines = peer.makefile("rw")
+
+            def ask(**command):
+                lines.write(json.dumps(command) + "\n")
+                lines.flush()
+                answer = json.loads(lines.readline())
+                while "id" in command and answer.get("id") != command["id"]:  # it is told what it owns, too
+                    answer = json.loads(lines.readline())
+                self.assertNotIn("error", answer)
+                return answer
+
+            ask(cmd="hello", version=1)
+            ask(cmd="join", id=1, group="billing")
+            records = []
+            wait_for(lambda: records or records.extend(
+                ask(cmd="lease", id=2, member=1, max=3, wait_ms=1000)["records"]) or records, "the records")
+            self.assertEqual(len(records), 3)
+            for offset in range(2):
+                ask(cmd="settle", id=3 + offset, member=1, verb="reject", reason="no such customer",
+                    records=[{"topic": "orders", "offset": offset}])
+            ask(cmd="goodbye", id=5)
+        rows = self.dead("ls", "billing")
+        self.assertEqual([(row["of_offset"], row["reason"], row["text"]) for row in rows],
+                         [("0", "rejected", "no such customer"), ("1", "rejected", "no such customer")])
+        self.assertIn("billing: 1 dead letter replayed", self.dead("replay", "billing", "-C", "1"))
+        self.assertIn("billing: 1 dead letter discarded", self.dead("discard", "billing"))
+        self.assertEqual(self.weir("group", "join", "billing", "-C", "2", "-F", "%o %s")[0], "2 2\n3 0\n")
+        self.adds_up("billing", dead_lettered=2, accepted=2, pending=0)
 
     def test_a_member_tells_what_it_is_and_does(self):
         self.orders(1)
@@ -574,12 +784,13 @@ class Groups(cli_test.Case):
                       self.weir("queue", "dead", "replay", "jobs", code=REFUSED)[1])
         self.assertEqual(self.weir("queue", "dead", "ls", "jobs", "--json")[0].strip(), "[]")
         _, err = self.weir("queue", "dead", "ls", "mail", code=NOT_FOUND)
-        self.assertIn("its dead letters are in the topic dead, and `weir sub 'dead/#' --from beginning -e -o ndjson`", err)
+        self.assertIn("mail is a group and no queue: `weir group dead ls mail` lists its dead letters", err)
         self.client("pub", "orders/k", "-m", "x")
         for _ in range(2):
             self.weir("group", "alter", "mail", "--delivery-limit", "1")
             self.weir("group", "join", "mail", "-C", "1", "-x", "exit 1")
-        self.assertEqual(len(self.client("sub", "dead/#", "--from", "beginning", "-e", "-o", "ndjson")[0].splitlines()), 2)
+        self.assertEqual(len(self.dead("ls", "mail")), 2)
+        self.assertIn("`weir group ls`", self.dead("replay", "nobody", code=NOT_FOUND))
         _, err = self.client("topic", "rm", "dead")
         self.assertIn("dead was the dead-letter topic of bills", err)
         self.assertIn("dead was the dead-letter topic of mail", err)
@@ -608,7 +819,17 @@ class Groups(cli_test.Case):
             _, err = super().weir("queue", verb, "jobs", code=USAGE)
             self.assertIn("`weir group alter NAME` changes a queue, `weir topic rm NAME` removes it", err)
         self.orders(1)
+        for arguments in (["topic", "alter", "__fates", "--retention-ms", "9000"], ["topic", "rm", "__fates"],
+                          ["topic", "info", "__fates"]):  # before anything has happened
+            _, err = self.client(*arguments, code=NOT_FOUND)
+            self.assertIn("__fates is the gateway's own, and is not there yet", err)
+        for arguments in (["sub", "__fates/#"], ["pub", "__fates/x", "-m", "1"]):
+            self.assertIn("is the gateway's own", self.client(*arguments, code=REFUSED)[1])
+        self.weir("group", "create", "none", "--filter", "__fates/#", code=REFUSED)
+        _, err = self.client("topic", "rm", "__other", code=NOT_FOUND)
+        self.assertIn("names that begin with __ are for topics of the gateway's own", err)
         self.weir("group", "join", "mail", "--topic", "orders", "--model", "queue", "-C", "1")
+        self.client("topic", "alter", "__fates", "--retention-ms", "9000")
         for arguments in (["topic", "rm", "__fates"], ["sub", "__fates"]):
             self.assertIn("__fates is the gateway's own", self.client(*arguments, code=REFUSED)[1])
 
@@ -616,17 +837,53 @@ class Groups(cli_test.Case):
         self.weir("queue", "create", "jobs", "--lease-ms", "60000")
         before = self.info("jobs")
         for arguments in (["jobs"], ["jobs", "--lease-ms", "60000"]):
-            self.assertEqual(self.weir("queue", "create", *arguments)[1], "weir: jobs: is there already\n")
+            self.assertEqual(self.weir("queue", "create", *arguments)[1], "weir: jobs: is there already, unchanged\n")
         for arguments, words in (
             (["jobs", "--lease-ms", "5000"], "its lease_ms is 60000, not 5000. `weir group alter jobs --lease-ms 5000`"),
             (["jobs", "--max-records", "7"], "`weir group alter jobs --max-records 7` changes it"),
-            (["jobs", "--partitions", "3"], "partitions 1 (asked: 3); `weir topic alter jobs`"),
+            (["jobs", "--partitions", "3"], "partitions 1 (asked: 3); `weir topic alter jobs --partitions 3` changes it"),
             (["jobs", "--durability", "os"], "durability disk (asked: os)"),
         ):
             self.assertIn(words, self.weir("queue", "create", *arguments, code=REFUSED)[1])
         self.assertIn("as a queue and not a topic of kind log", self.client("topic", "create", "jobs", code=REFUSED)[1])
         self.assertEqual(self.info("jobs"), before)
-        self.assertIn("declared", self.client("topic", "create", "jobs", "--kind", "queue")[1])
+        self.assertEqual(self.client("topic", "create", "jobs", "--kind", "queue")[1], "weir: jobs: is there already, unchanged\n")
+        self.client("topic", "create", "quick", "--kind", "queue", "-d", "os", "-p", "2")
+        self.assertEqual(self.weir("queue", "create", "quick")[1], "weir: quick: is there already, unchanged\n")
+        _, err = self.weir("queue", "create", "quick", "--partitions", "1", code=REFUSED)
+        self.assertIn("more partitions, never fewer", err)
+
+    def test_what_a_queue_cannot_be_is_told_with_what_can(self):
+        self.weir("queue", "create", "jobs", "--partitions", "2", "--retry-delay-ms", "5000")
+        for arguments in (["topic", "alter", "jobs", "--cleanup", "compact"],
+                          ["topic", "create", "other", "--kind", "queue", "--cleanup", "compact"]):
+            _, err = self.client(*arguments, code=REFUSED)
+            self.assertIn("is a queue, and a queue is not compacted", err)
+            self.assertIn("`weir topic create NAME --cleanup compact`", err)
+        _, err = self.client("topic", "alter", "jobs", "--partitions", "1", code=REFUSED)
+        self.assertIn("jobs has 2 partitions, and a topic can be given more, not fewer", err)
+        self.assertIn("its retry_delay_ms is 5000, not 0", self.weir("queue", "create", "jobs", "--retry-delay-ms", "0", code=REFUSED)[1])
+        self.weir("group", "alter", "jobs", "--retry-delay-ms", "0")
+        self.assertEqual(self.info("jobs")["retry_delay_ms"], 0)
+        self.weir("queue", "create", "jobs", "--retry-delay-ms", "0")  # as it is
+
+    def test_a_group_that_is_there_is_never_changed_by_create(self):
+        self.client("topic", "create", "orders")
+        words = ["--topic", "orders", "--model", "queue", "--lease-ms", "60000"]
+        self.assertEqual(self.weir("group", "create", "mail", *words)[1], "weir: mail: created\n")
+        before = self.info("mail")
+        for same in (words, words[:2], words[:4]):
+            self.assertEqual(self.weir("group", "create", "mail", *same)[1], "weir: mail: is there already, unchanged\n")
+        for other, told in (
+            (words[:4] + ["--lease-ms", "5000"], "its lease_ms is 60000, not 5000. `weir group alter mail --lease-ms 5000` changes it"),
+            (words[:4] + ["--mode", "at-most-once"], "its mode is at-least-once, not at-most-once. `weir group alter mail"),
+            (["--topic", "orders", "--model", "stream"], "its model is queue, not stream"),
+            (["--filter", "orders/#"], "it reads topic orders, not filter orders/#"),
+        ):
+            _, err = self.weir("group", "create", "mail", *other, code=REFUSED)
+            self.assertIn("mail is there already: ", err)
+            self.assertIn(told, err)
+        self.assertEqual(self.info("mail"), before)
 
     def test_a_member_whose_group_was_deleted_says_so(self):
         self.orders(1)
@@ -722,8 +979,9 @@ class Groups(cli_test.Case):
         for filter in ("jobs/#", "jobs/a/+"):
             _, err = self.weir("sub", filter, code=REFUSED)
             self.assertIn("take them with `weir group join jobs`", err)
-            _, err = self.weir("group", "create", "g", "--filter", filter, code=REFUSED)
-            self.assertIn("jobs is a queue: it has one group", err)
+            for verb in ("create", "join"):
+                _, err = self.weir("group", verb, "g", "--filter", filter, code=REFUSED)
+                self.assertIn("jobs is a queue: it has one group", err)
         self.weir("group", "create", "g", "--filter", "job/#")
         self.weir("group", "create", "all", "--filter", "+/a")
         self.weir("topic", "create", "jobs/log", "--nested")
@@ -731,6 +989,8 @@ class Groups(cli_test.Case):
 
     def test_what_is_wrong_is_told_with_what_to_do(self):
         self.orders(1)
+        self.weir("group", "create", "kept", "--topic", "orders")
+        self.weir("group", "create", "lent", "--topic", "orders", "--model", "queue")
         for arguments, code, words in (
             (["group", "info", "nosuch"], NOT_FOUND, "group create nosuch --topic TOPIC"),
             (["group", "join", "nosuch"], NOT_FOUND, "--topic TOPIC or --filter"),
@@ -745,11 +1005,24 @@ class Groups(cli_test.Case):
             (["group", "create", "g", "--topic", "orders", "--key-ordered", "1"], USAGE, "yes or no"),
             (["group", "create", "g", "--topic", "orders", "--start", "error"], USAGE, "beginning or end"),
             (["group", "create", "g", "--topic", "orders", "--mode", "exactly-once"], REFUSED, ""),
+            (["group", "create", "g", "--topic", "orders", "--lease-ms", "1s"], USAGE,
+             "--lease-ms: 1s is not from 100 to 86400000 milliseconds, or -1 for no limit"),
+            (["group", "create", "g", "--filter", "a/#/b"], REFUSED, '"a/#/b" is no filter: '),
+            (["group", "create", "g", "--topic", ""], NOT_FOUND, '"" is no topic name'),
+            (["group", "info", ""], NOT_FOUND, '"" is no group name'),
+            (["group", "info", "a/b"], NOT_FOUND, "only that of a queue may have a / in its name"),
+            (["group", "delete", "nosuch"], NOT_FOUND, "`weir group ls` lists those that are\n"),
+            (["queue", "info", ""], NOT_FOUND, '"" is no topic name'),
+            (["queue", "peek", "a//b"], NOT_FOUND, '"a//b" is no topic name'),
+            (["queue", "dead", "ls", ""], NOT_FOUND, "weir queue ls"),
             (["group", "alter", "g"], USAGE, "nothing to change"),
             (["group", "reset", "g"], USAGE, "--to"),
             (["group", "reset", "g", "--to", "nowhere"], USAGE, "@TIME"),
             (["group", "reset", "g", "--to", "end", "--partition", "1"], USAGE, "--topic"),
-            (["queue", "info", "orders"], NOT_FOUND, "queue create orders"),
+            (["queue", "info", "orders"], NOT_FOUND, "`weir group create GROUP --model queue --topic orders`"),
+            (["queue", "info", "kept"], NOT_FOUND, "kept is a group and no queue: `weir group info kept`"),
+            (["queue", "peek", "__fates"], NOT_FOUND, "__fates is the gateway's own"),
+            (["group", "join", "lent", "--instance", "i"], REFUSED, "--instance is for stream groups, and lent is a queue group"),
             (["queue", "peek", "nosuch"], NOT_FOUND, "queue ls"),
             (["queue", "create", "orders"], REFUSED, "topic describe orders"),
             (["group", "join", "g", "--topic", "orders", "--exec", ""], USAGE, "--exec needs a command"),

@@ -341,8 +341,17 @@ class Records(Case):
                 self.weir("pub", name, "-m", "x", code=REFUSED)
         _, err = self.weir("sub", "a/#/b", "-C", "1", code=REFUSED)
         self.assertRegex(err, '^weir: "a/#/b" is no filter: .*\n$')
+        for name in ("#", "a//b", ""):
+            for verb in ("rm", "describe", "info"):
+                self.assertIn(f'"{name}" is no topic name', self.weir("topic", verb, name, code=NOT_FOUND)[1])
+        _, err = self.weir("pub", "$x", "-m", "1", code=REFUSED)
+        self.assertIn('"$x" begins with $, as names of the gateway\'s own do', err)
+        _, err = self.weir("pub", "__x/y", "-m", "1")
+        self.assertIn("does not begin with $ or __", err)
         _, err = self.weir("topic", code=USAGE)
         self.assertIn("create, ls, info, describe, alter, set, trim, rm", err)
+        _, err = self.weir("log", "dump", "t", "--data", self.folder, code=NOT_FOUND)
+        self.assertEqual(err, "weir: t: there is no such file\n")
         _, err = self.weir("topic", "set", "nosuch", "-d", "os", code=NOT_FOUND)
         self.assertIn("weir topic create nosuch", err)
 
@@ -353,10 +362,17 @@ class Topics(Case):
         self.gateway = self.serve().ready()
 
     def test_topics_are_declared_listed_changed_and_deleted(self):
-        self.weir("topic", "create", "a", "-p", "2", "-d", "os")
-        self.weir("topic", "create", "a", "-p", "2", "-d", "os")  # the same again: no change
-        _, err = self.weir("topic", "create", "a", "-p", "3", "-d", "os", code=REFUSED)
-        self.assertIn("other settings: partitions 2 (asked: 3);", err)
+        self.assertEqual(self.weir("topic", "create", "a", "-p", "2", "-d", "os")[1], "weir: a: declared\n")
+        for same in (["-p", "2", "-d", "os"], ["-d", "os"], []):  # what is not asked for does not differ
+            self.assertEqual(self.weir("topic", "create", "a", *same)[1], "weir: a: is there already, unchanged\n")
+        for other, words in (
+            (["-p", "3", "-d", "os"], "partitions 2 (asked: 3); `weir topic alter a --partitions 3` changes it"),
+            (["-d", "disk", "--retention-ms", "9000"], "`weir topic alter a --durability disk --retention-ms 9000` changes it"),
+            (["--cleanup", "compact"], "cleanup delete (asked: compact); `weir topic alter a --cleanup compact`"),
+            (["-p", "1"], "partitions to fewer never change: take another name, or `weir topic rm a` first"),
+            (["--nested"], "nested false (asked: true); kind, nested, partition levels"),
+        ):
+            self.assertIn(words, self.weir("topic", "create", "a", *other, code=REFUSED)[1])
         self.weir("topic", "set", "a", "-d", "disk")
         out, _ = self.weir("topic", "ls", "--json")
         self.assertEqual(

@@ -52,6 +52,13 @@ class Why(cli_test.Case):
             self.gateway = self.serve().ready()
         self.assertEqual(self.story(2)["groups"][0]["before"], 1)
 
+    def test_a_name_with_its_key_is_told_its_topic(self):
+        self.orders(1)
+        _, err = self.weir("why", "orders/k", "0", "0", code=NOT_FOUND)
+        self.assertIn("orders/k is no topic but under the topic orders: `weir why orders PARTITION OFFSET`", err)
+        _, err = self.weir("why", "orders/#", "0", "0", code=NOT_FOUND)
+        self.assertIn("orders PARTITION OFFSET", err)
+
     def test_the_table_tells_it_line_by_line(self):
         self.orders(2)
         self.group("join", "mail", "--name", "worker-1", "-C", "2", "-x", "exit 3")
@@ -78,8 +85,31 @@ class Why(cli_test.Case):
         self.assertIsNone(story["record"])
         self.assertEqual([line["event"] for line in story["lines"]], ["leased", "accepted"])
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
+        line = self.story(1)["lines"][-1]
+        self.assertEqual((line["fate"], line["reason"]), ("expired", "trimmed"))
+        out, _ = self.weir("why", "orders", "0", "1")
+        self.assertRegex(out, r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z +mail +expired +expired .* trimmed$")
         self.weir("topic", "rm", "orders")
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
+
+    def test_what_compaction_removed_waits_in_no_group(self):
+        quick = ("--segment-ms", "1", "--segment-bytes", "4096")
+        self.gateway.end()
+        self.gateway = self.serve("--set", "cleanup_every_ms=100").ready()
+        self.weir("topic", "create", "orders", "--cleanup", "compact", *quick)
+        self.group("create", "mail", "--topic", "orders", "--model", "queue")
+        self.group("create", "audit", "--topic", "orders")
+        self.weir("pub", "orders/k", "-l", stdin="a\nb\nc\n")
+        cli_test.wait_for(lambda: self.story(1)["record"] is None, "compaction")
+        out, _ = self.weir("why", "orders", "0", "1")
+        self.assertIn("orders partition 0 offset 1: the record is gone: compaction or retention removed it", out)
+        for group in ("mail", "audit"):
+            self.assertIn(f"{group}: gone; it is passed over when its turn comes (1 before it), and is superseded", out)
+        self.assertNotIn("waiting", out)
+        self.assertIn("mail: waiting, 2 before it", self.weir("why", "orders", "0", "2")[0])
+        self.assertIn("with those that compaction has removed", self.weir("topic", "info", "orders")[0])
+        self.weir("topic", "create", "plain")
+        self.assertNotIn("compaction", self.weir("topic", "info", "plain")[0])
 
     def test_a_dead_letter_is_named_and_so_is_what_came_of_it(self):
         self.weir("topic", "create", "dead")

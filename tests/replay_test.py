@@ -388,6 +388,7 @@ class Replay(Case):
             (["source", "--from", "@4000000000"], NOT_FOUND, "nothing is in this range"),
             (["source", "--into", "copy"], NOT_FOUND, "weir topic create copy"),
             (["source", "--into", "co+py"], REFUSED, "is no topic name"),
+            (["__fates"], REFUSED, "__fates is the gateway's own, and is not replayed"),
             (["source", "--into", "source"], USAGE, "would stand there twice"),
             (["source", "--prefix", "source/again"], USAGE, "would stand there twice"),
             (["#", "--prefix", "source"], USAGE, "would stand there twice"),

@@ -6,7 +6,10 @@ foreach(name tour repository)
   add_test(NAME repository.${name} COMMAND ${WEIR_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${name}_test.py
            ${PROJECT_SOURCE_DIR})
 endforeach()
-set_tests_properties(repository.rooms repository.tour repository.repository
+add_test(NAME repository.build_types
+         COMMAND ${WEIR_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/build_types_test.py
+                 ${PROJECT_SOURCE_DIR} ${CMAKE_COMMAND} ${CMAKE_C_COMPILER})
+set_tests_properties(repository.rooms repository.tour repository.repository repository.build_types
                      PROPERTIES TIMEOUT 180 LABELS "repository;once")
 if(WEIR_SERVER) # without it the scenarios that the page names are not there
   add_test(NAME repository.promises

@@ -17,6 +17,7 @@
  * [W2] A call is posted once for each end of its aio. */
 #include "adapters/nng/out_private.h"
 
+#include "adapters/shared/descriptors.h"
 #include "core/base/assert.h"
 
 #include <stdio.h>
@@ -81,6 +82,7 @@ static void peer_free_when_idle(ws_peer *peer)
     nng_aio_free(peer->receive);
     nng_stream_free(peer->stream);
     weir_nng_connection_remove(out->adapter, out->part);
+    weir_descriptors_give(1);
     out->leaving_count--;
     free(peer);
     weir_nng_settle(out->adapter);
@@ -207,6 +209,7 @@ static void peer_join(weir_nng_out *out, nng_stream *stream)
 {
     ws_peer *peer = calloc(1, sizeof(*peer));
     bool room = weir_nng_connection_add(out->adapter, out->part);
+    room = weir_descriptors_take(1) && room;
     if (!room || peer == NULL || nng_aio_alloc(&peer->send, sent, peer) != 0 ||
         nng_aio_alloc(&peer->receive, received, peer) != 0) {
         if (peer != NULL && peer->send != NULL) {
@@ -216,6 +219,7 @@ static void peer_join(weir_nng_out *out, nng_stream *stream)
         nng_stream_close(stream);
         nng_stream_free(stream);
         weir_nng_connection_remove(out->adapter, out->part);
+        weir_descriptors_give(1);
         return;
     }
     peer->peer.ops = &peer_ops;

@@ -13,6 +13,8 @@
  */
 #include "adapters/nng/nng_private.h"
 
+#include "adapters/shared/descriptors.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
@@ -100,6 +102,7 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
     weir_nng_socket *socket = arg;
     if (event == NNG_PIPE_EV_ADD_PRE) {
         bool room = weir_nng_connection_add(socket->adapter, socket->part);
+        room = weir_descriptors_take(1) && room;
         if (socket->joined != NULL) {
             socket->joined(socket->arg, (uint32_t)nng_pipe_id(pipe));
         }
@@ -108,6 +111,7 @@ static void pipe_event(nng_pipe pipe, nng_pipe_ev event, void *arg)
         }
     } else if (event == NNG_PIPE_EV_REM_POST) { /* [K1] */
         weir_nng_connection_remove(socket->adapter, socket->part);
+        weir_descriptors_give(1);
         if (socket->left != NULL) {
             socket->left(socket->arg, (uint32_t)nng_pipe_id(pipe));
         }

@@ -4,7 +4,8 @@
  *     listen fd --poll, loop 0--> accept4 x 64 --> over the limit? --> choose a loop --> accepted
  *                                      |
  *                                      +-- EMFILE: free the reserve, accept, close, take it again;
- * rest
+ *                                      |   rest
+ *                                      +-- what all may have together is used up: close
  *
  * Happy path: one batch of accepts a turn; a descriptor for loop 0 is handed over at once, one for
  * another loop travels in a node of its own.
@@ -19,6 +20,7 @@
  * [N3] Polling and resting exclude one another. */
 #include "adapters/shared/listener.h"
 
+#include "adapters/shared/descriptors.h"
 #include "adapters/shared/settings.h"
 #include "adapters/shared/stats.h"
 #include "core/base/assert.h"
@@ -126,6 +128,14 @@ static void give(weir_listener *listener, int fd, bool over)
 
 static void admit(weir_listener *listener, int fd)
 {
+    if (!weir_descriptors_take(1)) {
+        (void)close(fd);
+        weir_descriptors_give(1);
+        weir_counter_add(&listener->descriptors, 1);
+        log_sometimes(listener, "no file descriptor is left for connections, the rest are the "
+                                "engine's own: raise the limit (ulimit -n, LimitNOFILE=)");
+        return;
+    }
     bool over = weir_counter_get(listener->all_open) >= listener->config.connections_max;
     if (!over) {
         weir_counter_add(&listener->accepted, 1);
@@ -137,6 +147,7 @@ static void admit(weir_listener *listener, int fd)
     log_sometimes(listener, "connections_max is reached: raise it, or find who connects so often");
     if (weir_counter_get(&listener->over_open) >= WEIR_LISTENER_ACCEPTS_MAX) {
         (void)close(fd);
+        weir_descriptors_give(1);
         return;
     }
     weir_counter_add(&listener->over_open, 1);
@@ -493,6 +504,7 @@ weir_err weir_listener_open(const weir_listener_config *config, weir_listener **
 void weir_listener_release(weir_listener *listener, bool over)
 {
     weir_counter_subtract(over ? &listener->over_open : listener->all_open, 1);
+    weir_descriptors_give(1);
 }
 
 void weir_listener_stop(weir_listener *listener)

@@ -26,6 +26,7 @@
  * are NULL, and asking is freed by its completion alone. */
 #include "adapters/websocket/http.h"
 
+#include "adapters/shared/descriptors.h"
 #include "adapters/websocket/pages.h"
 #include "core/base/log.h"
 
@@ -313,6 +314,7 @@ static void tunnel_closed(weir_conn *conn, weir_err why)
         weir_web_link_close(tunnel->link, WEIR_WS_CODE_NONE, NULL);
     }
     tunnel->lane->http->request_count--;
+    weir_descriptors_give(2);
     free(tunnel);
 }
 
@@ -333,6 +335,7 @@ static weir_err tunnel_connect(weir_web_tunnel *tunnel, int ours, int theirs)
     if (err != WEIR_OK) {
         (void)close(ours);
         (void)close(theirs);
+        weir_descriptors_give(2);
         free(tunnel);
         return err;
     }
@@ -355,9 +358,11 @@ static weir_err tunnel_make(weir_web_lane *lane, weir_web_tunnel **made)
         return WEIR_NO_MEMORY;
     }
     tunnel->lane = lane;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
+    bool room = weir_descriptors_take(2);
+    if (!room || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
+        weir_descriptors_give(2);
         free(tunnel);
-        return WEIR_IO;
+        return WEIR_NO_MEMORY;
     }
     weir_err err = tunnel_connect(tunnel, pair[0], pair[1]);
     if (err == WEIR_OK) {

@@ -1,12 +1,17 @@
 /* bench/topics/topics.c - row 3 (MQTT, QoS 1 at disk, window 100) over many topics, against the same
  * over one.
  *
- *     bench_topics WEIR [TOPICS [SECONDS [CONFIG-LINE...]]]
+ *     bench_topics WEIR [TOPICS [SECONDS [PAIRS [CONFIG-LINE...]]]]
  *
  * One gateway for each of the two, with that many topics declared; every message goes to the next
  * topic in turn. Prints the rates, and for the many: how many checkpoints were
  * written meanwhile, the most memory and the most descriptors that were seen, and how long a restart
- * takes, after a stop and after a kill. */
+ * takes, after a stop and after a kill. The two take turns PAIRS times, since the machine's speed
+ * drifts; the last line is the median of the pairs' ratios.
+ *
+ * What the gateways wrote is kept until the end: ext4 passes over inodes that were freed in the last
+ * minutes, one by one, whenever a file is made, and that would be measured instead. For the same reason
+ * each run of this program wants a folder of its own on a file system (TMPDIR). */
 #include "bench/generator/generator.h"
 #include "bench/process.h"
 #include "bench/usage.h"
@@ -31,6 +36,7 @@ enum {
     SAMPLE_US = 50000,
     UNANSWERED_MAX = 1000,
     LOG_BYTES = 4096,
+    PAIRS_MAX = 15,
 };
 
 typedef struct gateway {
@@ -182,9 +188,9 @@ static bool restarts_tell(gateway *own)
     return stopped >= 0 && killed >= 0;
 }
 
-/* Messages a second; 0: none, and why is told. */
-static double rate_of(const char *program, unsigned topics, unsigned seconds, char *const *lines,
-                      int line_count)
+/* Messages a second; 0: none, and why is told. The gateway's folder stays. */
+static double rate_of(const char *program, const char *folder, unsigned topics, unsigned seconds,
+                      char *const *lines, int line_count)
 {
     gateway own = {.program = program, .port = weir_port_free()};
     weir_bench_workload work = {.version = 4,
@@ -198,7 +204,8 @@ static double rate_of(const char *program, unsigned topics, unsigned seconds, ch
                                 .warm_up_ms = 1000,
                                 .measure_ms = seconds * 1000};
     weir_bench_result result = {0};
-    if (weir_folder_make(own.folder, sizeof(own.folder)) != WEIR_OK) {
+    snprintf(own.folder, sizeof(own.folder), "%s/XXXXXX", folder);
+    if (mkdtemp(own.folder) == NULL) {
         return 0;
     }
     snprintf(own.config, sizeof(own.config), "%s/weir.yaml", own.folder);
@@ -222,25 +229,49 @@ static double rate_of(const char *program, unsigned topics, unsigned seconds, ch
            result.subject_cpu_s, result.err == WEIR_OK ? "" : result.text);
     fflush(stdout);
     if (topics > 1 && !restarts_tell(&own)) {
-        fprintf(stderr, "what it wrote is kept in %s\n", own.folder);
         return 0;
     }
     weir_process_end(own.pid, WAIT_MS);
-    weir_folder_remove(own.folder);
     return rate;
+}
+
+static int by_value(const void *left, const void *right)
+{
+    double l = *(const double *)left, r = *(const double *)right;
+    return (l > r) - (l < r);
 }
 
 int main(int argc, char **argv)
 {
     unsigned topics = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : TOPICS_MAX;
-    unsigned seconds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 15;
-    if (argc < 2 || topics < 2 || topics > TOPICS_MAX || seconds == 0) {
-        fprintf(stderr, "usage: bench_topics WEIR [TOPICS [SECONDS [CONFIG-LINE...]]]\n");
+    unsigned seconds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 8;
+    unsigned pairs = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 3;
+    int line_count = argc > 5 ? argc - 5 : 0;
+    char *const *lines = argv + argc - line_count;
+    double percents[PAIRS_MAX];
+    char folder[PATH_BYTES / 2];
+    if (argc < 2 || topics < 2 || topics > TOPICS_MAX || seconds == 0 || pairs == 0 ||
+        pairs > PAIRS_MAX) {
+        fprintf(stderr, "usage: bench_topics WEIR [TOPICS [SECONDS [PAIRS [CONFIG-LINE...]]]]\n");
         return 2;
     }
-    char **lines = argc > 4 ? argv + 4 : NULL;
-    double one = rate_of(argv[1], 1, seconds, lines, argc > 4 ? argc - 4 : 0);
-    double many = rate_of(argv[1], topics, seconds, lines, argc > 4 ? argc - 4 : 0);
-    printf("%.0f %% of the rate over one topic\n", one > 0 ? 100 * many / one : 0);
-    return one > 0 && many > 0 ? 0 : 1;
+    if (weir_folder_make(folder, sizeof(folder)) != WEIR_OK) {
+        fprintf(stderr, "no folder can be made in TMPDIR\n");
+        return 1;
+    }
+    for (unsigned i = 0; i < pairs; i++) {
+        double one = rate_of(argv[1], folder, 1, seconds, lines, line_count);
+        double many = rate_of(argv[1], folder, topics, seconds, lines, line_count);
+        if (one == 0 || many == 0) {
+            fprintf(stderr, "what they wrote is kept in %s\n", folder);
+            return 1;
+        }
+        percents[i] = 100 * many / one;
+        printf("%.0f %% of the rate over one topic\n", percents[i]);
+    }
+    qsort(percents, pairs, sizeof(percents[0]), by_value);
+    printf("median %.0f %% of the rate over one topic, least %.0f %%, most %.0f %%\n",
+           percents[pairs / 2], percents[0], percents[pairs - 1]);
+    weir_folder_remove(folder);
+    return 0;
 }

@@ -66,6 +66,7 @@ struct weir_client {
     bool broken; /* nothing can be sent or read any more */
     bool draining;
     bool topic_created; /* by the newest topic_create */
+    bool group_created; /* by the newest group_create */
     uint64_t id_last;
     char server[64];
     weir_limits limits;
@@ -148,6 +149,8 @@ void weir_client_integer_member(weir_v1_writer *writer, const char *member, int6
 /* read.c: a record as JSON. */
 /* In which mode a message's records were handed out. */
 weir_mode weir_client_mode_of(const weir_v1_node *root);
+/* INVALID, told: what is shown to people, on terminals too, is UTF-8 without control characters. */
+weir_err weir_client_line_check(weir_client *client, weir_bytes text);
 weir_err weir_client_record_of(weir_client *client, const weir_v1_node *node, uint64_t member,
                                weir_client_record *record);
 /* members.c: an ASSIGNED event of a message of type assigned. */

@@ -28,6 +28,7 @@ static void settings_write(weir_v1_writer *writer, const weir_group_options *opt
         if (value == 0) {
             continue;
         }
+        value = value == WEIR_GROUP_ZERO && weir_group_setting_has_zero(&rows[i]) ? 0 : value;
         const char *word = weir_group_setting_word(&rows[i], value);
         if (word != NULL) {
             weir_client_text_member(writer, rows[i].name, weir_bytes_of(word));
@@ -110,29 +111,43 @@ static weir_v1_writer group_begin(weir_client *client, const char *action, weir_
     return writer;
 }
 
-static weir_err group_change(weir_client *client, const char *action, weir_bytes group,
-                             const weir_group_options *options)
-{
-    uint64_t id = 0;
-    weir_err err = words_check(client, group, options);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    weir_v1_writer writer = group_begin(client, action, group, &id);
-    weir_client_group_words(&writer, options);
-    return weir_client_run(client, &writer, id);
-}
-
 weir_err weir_client_group_create(weir_client *client, weir_bytes group,
                                   const weir_group_options *options)
 {
-    return group_change(client, "create", group, options);
+    uint64_t id = 0;
+    weir_v1_document answer = {0};
+    weir_err err = words_check(client, group, options);
+    client->group_created = false;
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_v1_writer writer = group_begin(client, "create", group, &id);
+    weir_client_group_words(&writer, options);
+    err = weir_client_ask(client, &writer, id, weir_client_deadline(client), &answer);
+    if (err == WEIR_OK) {
+        (void)weir_v1_node_boolean(weir_v1_node_member(answer.root, "created"),
+                                   &client->group_created);
+    }
+    weir_v1_document_fini(&answer);
+    return err;
+}
+
+bool weir_client_group_created(const weir_client *client)
+{
+    return client->group_created;
 }
 
 weir_err weir_client_group_alter(weir_client *client, weir_bytes group,
                                  const weir_group_options *change)
 {
-    return group_change(client, "alter", group, change);
+    uint64_t id = 0;
+    weir_err err = words_check(client, group, change);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    weir_v1_writer writer = group_begin(client, "alter", group, &id);
+    weir_client_group_words(&writer, change);
+    return weir_client_run(client, &writer, id);
 }
 
 weir_err weir_client_group_delete(weir_client *client, weir_bytes group, bool force)
@@ -365,6 +380,9 @@ weir_err weir_client_group_list(weir_client *client, weir_bytes group, weir_clie
     uint64_t id = 0;
     weir_v1_document answer = {0};
     weir_err err = words_check(client, group, NULL);
+    if (err == WEIR_OK && group.ptr != NULL && group.len == 0) { /* the gateway would tell all */
+        err = weir_client_fail(client, WEIR_NOT_FOUND, "No group has an empty name.");
+    }
     if (err != WEIR_OK) {
         return err;
     }

@@ -283,7 +283,8 @@ weir_err weir_client_settle_ranges(weir_client *client, uint64_t member, const w
         return weir_client_fail(client, WEIR_INVALID,
                                 "Frames carry no metadata: use weir_client_settle.");
     }
-    weir_err err = settle_encode(client, member, settle, request);
+    weir_err err = weir_client_line_check(client, settle->reason);
+    err = err != WEIR_OK ? err : settle_encode(client, member, settle, request);
     err = err != WEIR_OK ? err : weir_client_write(client, weir_buffer_bytes(&client->out));
     if (err != WEIR_OK || settle->no_confirm) {
         return err;

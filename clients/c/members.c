@@ -8,6 +8,8 @@
  * [M2] An answer that is late-refused carries its counts beside the error; both are told. */
 #include "clients/c/client_private.h"
 
+#include "core/base/utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,16 @@ static weir_err text_check(weir_client *client, weir_bytes text)
         return weir_client_fail(client, WEIR_NAME_INVALID,
                                 "Names, reasons and metadata are UTF-8 text without NUL; spell "
                                 "them so.");
+    }
+    return WEIR_OK;
+}
+
+weir_err weir_client_line_check(weir_client *client, weir_bytes text)
+{
+    if (!weir_utf8_valid_name(text)) {
+        return weir_client_fail(client, WEIR_INVALID,
+                                "Members, instances and reasons are UTF-8 without control "
+                                "characters, a reason is one line: spell them so.");
     }
     return WEIR_OK;
 }
@@ -52,8 +64,8 @@ weir_err weir_client_group_join(weir_client *client, const weir_client_join *joi
     uint64_t id = 0;
     weir_v1_document answer = {0};
     weir_err err = text_check(client, join->group);
-    err = err != WEIR_OK ? err : text_check(client, join->name);
-    err = err != WEIR_OK ? err : text_check(client, join->instance);
+    err = err != WEIR_OK ? err : weir_client_line_check(client, join->name);
+    err = err != WEIR_OK ? err : weir_client_line_check(client, join->instance);
     if (err == WEIR_OK && join->options != NULL && !weir_client_group_words_fit(join->options)) {
         err = weir_client_fail(client, WEIR_NAME_INVALID,
                                "A topic's name is UTF-8 text without NUL; spell it so.");
@@ -320,7 +332,7 @@ weir_err weir_client_settle(weir_client *client, uint64_t member, const weir_set
                             weir_settled *settled)
 {
     uint64_t id = 0;
-    weir_err err = text_check(client, settle->reason);
+    weir_err err = weir_client_line_check(client, settle->reason);
     err = err != WEIR_OK ? err : text_check(client, settle->metadata);
     if (err == WEIR_OK && (settle->verb < WEIR_VERB_ACCEPT || settle->verb > WEIR_VERB_RENEW)) {
         err =

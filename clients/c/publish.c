@@ -35,20 +35,8 @@ static void write_headers(weir_v1_writer *writer, const weir_publish *record)
 {
     weir_v1_write_raw(writer, ",\"headers\":[");
     for (uint32_t i = 0; i < record->header_count; i++) {
-        const weir_header *header = &record->headers[i];
-        weir_v1_write_raw(writer, i > 0 ? ",[" : "[");
-        weir_v1_write_string(writer, header->name);
-        if (header->value.ptr == NULL) {
-            weir_v1_write_raw(writer, ",null]");
-        } else if (weir_v1_is_text(header->value)) {
-            weir_v1_write_raw(writer, ",");
-            weir_v1_write_string(writer, header->value);
-            weir_v1_write_raw(writer, "]");
-        } else {
-            weir_v1_write_raw(writer, ",{\"base64\":");
-            weir_v1_write_base64(writer, header->value);
-            weir_v1_write_raw(writer, "}]");
-        }
+        weir_v1_write_raw(writer, i > 0 ? "," : "");
+        weir_v1_write_header(writer, &record->headers[i]);
     }
     weir_v1_write_raw(writer, "]");
 }

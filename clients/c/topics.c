@@ -266,6 +266,9 @@ weir_err weir_client_topic_list(weir_client *client, weir_bytes topic, weir_clie
 {
     uint64_t id = 0;
     weir_err err = name_check(client, topic);
+    if (err == WEIR_OK && topic.ptr != NULL && topic.len == 0) { /* the gateway would tell all */
+        err = weir_client_fail(client, WEIR_NOT_FOUND, "No topic has an empty name.");
+    }
     if (err != WEIR_OK) {
         return err;
     }

@@ -763,12 +763,12 @@ export class GroupMessage extends Message {
 
   /** It is handed out again, after delayMs; `failed` counts towards the group's delivery limit. */
   release({ delayMs, failed, reason } = {}) {
-    return this.#member._settle(this, this.#membership, "release", { delay_ms: delayMs, failed, reason });
+    return this.#member._settle(this, this.#membership, "release", { delay_ms: delayMs, failed, reason: lineOf(reason) });
   }
 
   /** Never again: it goes to the group's dead-letter topic, if there is one. */
   reject(reason) {
-    return this.#member._settle(this, this.#membership, "reject", { reason });
+    return this.#member._settle(this, this.#membership, "reject", { reason: lineOf(reason) });
   }
 
   /** Its lease begins anew. The member does so by itself, unless its option `renew` is false. */
@@ -776,6 +776,10 @@ export class GroupMessage extends Message {
     return this.#member._settle(this, this.#membership, "renew", {});
   }
 }
+
+/* A reason is one line without control characters; an error's text may be of several. */
+const lineOf = (reason) => reason == null ? undefined
+  : String(reason).replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 
 /** A member of a consumer group: `for await` gives GroupMessages. Made by Weir.group.
  *

@@ -131,3 +131,31 @@ size_t weir_utf8_next(weir_bytes in, uint32_t *code_point)
     *code_point = sum;
     return len;
 }
+
+size_t weir_utf8_tame(weir_bytes in, uint8_t *out, size_t room)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t written = 0;
+    while (in.len > 0) {
+        uint32_t code_point = 0;
+        size_t len = weir_utf8_next(in, &code_point);
+        bool plain = len > 0 && weir_utf8_valid_name((weir_bytes){in.ptr, len});
+        len = len > 0 ? len : 1;
+        if (written + (plain ? len : 4 * len) > room) {
+            break;
+        }
+        for (size_t i = 0; i < len; i++) {
+            if (plain) {
+                out[written++] = in.ptr[i];
+                continue;
+            }
+            out[written++] = '\\';
+            out[written++] = 'x';
+            out[written++] = (uint8_t)digits[in.ptr[i] >> 4];
+            out[written++] = (uint8_t)digits[in.ptr[i] & 15];
+        }
+        in.ptr += len;
+        in.len -= len;
+    }
+    return written;
+}

@@ -13,6 +13,10 @@ bool weir_utf8_valid_name(weir_bytes in);
  * one. */
 size_t weir_utf8_next(weir_bytes in, uint32_t *code_point);
 
+/* Writes `in` as a name may have it: what is not well formed and what weir_utf8_valid_name refuses as
+ * \xNN, byte for byte; as much as fits in `room` bytes, no character cut in two. Returns the bytes. */
+size_t weir_utf8_tame(weir_bytes in, uint8_t *out, size_t room);
+
 /* A check that can be fed in pieces (a WebSocket text message in fragments). Zeroed is the start.
  * feed is false as soon as the bytes cannot become UTF-8; done is true between code points. */
 typedef struct weir_utf8_check {

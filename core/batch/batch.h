@@ -66,6 +66,8 @@ void weir_batch_begin(weir_batch_builder *builder, uint8_t *memory, size_t capac
 size_t weir_record_rest_size(weir_bytes value, const weir_header *headers, uint32_t header_count);
 size_t weir_record_rest_encode(weir_bytes value, const weir_header *headers, uint32_t header_count,
                                uint8_t *out);
+/* Exact bytes of a batch that has this record alone, head included. */
+size_t weir_batch_alone_size(weir_bytes key, size_t rest_bytes);
 /* Appends a record (timestamp delta 0, offset delta = its index) from a key and an encoded rest.
  * MORE: no room for it in the memory (nothing changed). *position: where it begins in the batch. */
 weir_err weir_batch_add(weir_batch_builder *builder, uint8_t attributes, weir_bytes key,

@@ -65,6 +65,12 @@ size_t weir_record_rest_encode(weir_bytes value, const weir_header *headers, uin
     return (size_t)(at - out);
 }
 
+size_t weir_batch_alone_size(weir_bytes key, size_t rest_bytes)
+{
+    size_t body = 2 + wire_varint_size(0) + wire_bytes_size(key) + rest_bytes;
+    return WEIR_BATCH_HEAD_BYTES + wire_varint_size((int64_t)body) + body;
+}
+
 weir_err weir_batch_add(weir_batch_builder *builder, uint8_t attributes, weir_bytes key,
                         weir_bytes rest, uint32_t *position)
 {

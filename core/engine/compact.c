@@ -11,15 +11,20 @@
  * with flushes and checkpoints, and pauses as long as it took: compaction has at most half of one
  * core and leaves the disk to others as often. Which records there are is not changed by it in any
  * way that the journal knows: it holds no entry but an empty trim, which makes the next checkpoint
- * due. A crash before that checkpoint leaves the old segments in force and the new ones as
+ * due. What the tail has of the sources goes with the swap: readers meet the new segments. A crash
+ * before that checkpoint leaves the old segments in force and the new ones as
  * leftovers (sweep.c).
  *
  * Segments of a queue topic in which little is owed go the same way (sparse.c): some in the midst of
- * the list, by what its group has not settled instead of by key.
+ * the list, by what its group has not settled instead of by key. On a full disk that is what may make it
+ * come free, and it takes little room: it goes on then, and what failed for want of it is tried again soon.
  *
  * [X1] Only closed segments whose records are all visible, and older than min_compaction_lag_ms.
  * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them.
- * [X3] A queue owes nothing of its sources that is not in what took their place. */
+ * [X3] A queue owes nothing of its sources that is not in what took their place.
+ * [X4] On a full disk no compaction by key begins: what it writes may be half of what there is. And no
+ *      segment is rewritten while the files of one before wait for checkpoints.
+ * [X5] After the swap by key no record of the sources is read from memory. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -34,7 +39,9 @@
 enum {
     SLICE_BYTES = 1 << 20,
     SOURCES_MAX = 4096, /* of one compaction: the rest waits for the next */
-    FAILED_NS = 600,    /* seconds until a partition that failed is tried again */
+    FAILED_S = 600,     /* until a partition that failed is tried again; */
+    ROOM_S = 60,        /* a queue's that found no room; */
+    FULL_S = 5,         /* the same where the disk is known to be full: it may be what makes room */
     PATH_BYTES = 4096,
     SMALL_SHARE = 4,           /* of a queue's segments: one of less than segment_bytes / 4, */
     SMALL_BYTES_MAX = 1 << 20, /* and no more than this, goes along with a sparse one */
@@ -86,6 +93,11 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
     return count;
 }
 
+static bool disk_is_full(const weir_engine *engine)
+{
+    return atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL;
+}
+
 static void remember(weir_engine *engine, weir_partition *partition, uint64_t gain)
 {
     weir_compaction *compaction = &engine->compaction;
@@ -95,13 +107,16 @@ static void remember(weir_engine *engine, weir_partition *partition, uint64_t ga
     }
 }
 
-static weir_sparse_look look_for_sparse(const weir_partition *partition,
+/* On a full disk one after the other: each needs the least room, and leaves more to the next. */
+static weir_sparse_look look_for_sparse(const weir_engine *engine, const weir_partition *partition,
                                         const weir_topic_options *options)
 {
     const weir_sparse_place *place = weir_sparse_place_of(partition);
-    uint64_t small = (uint64_t)options->segment_bytes / SMALL_SHARE;
+    bool full = disk_is_full(engine);
+    uint64_t small = full ? 0 : (uint64_t)options->segment_bytes / SMALL_SHARE;
     weir_sparse_look look = {.closed = closed_count(partition),
                              .small_bytes = small < SMALL_BYTES_MAX ? small : SMALL_BYTES_MAX,
+                             .most = full ? 1 : 0,
                              .next = place != NULL ? place->next : 0};
     weir_sparse_find(partition, &look);
     return look;
@@ -115,7 +130,7 @@ static void look_sparse(weir_engine *engine, weir_partition *partition,
     if (place == NULL) {
         return;
     }
-    weir_sparse_look look = look_for_sparse(partition, options);
+    weir_sparse_look look = look_for_sparse(engine, partition, options);
     int64_t seen = place->seen;
     place->seen = 0;
     place->next = look.next;
@@ -143,7 +158,8 @@ void weir_compact_look(weir_engine *engine, weir_partition *partition,
         look_sparse(engine, partition, options);
         return;
     }
-    if (!compacts || sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
+    if (!compacts || disk_is_full(engine) || /* [X4] */
+        sources_ready(engine, partition, options, &bytes, &dirty) == 0) {
         return;
     }
     if ((dirty > 0 && dirty >= bytes / 2) || partition->tombstones_due_ms <= engine->engine_ms) {
@@ -315,11 +331,13 @@ static bool begin(weir_engine *engine, weir_partition *partition)
     bool by_range = weir_topic_is_queue(&options);
     weir_sparse_look look = {0};
     if (by_range) {
-        look = look_for_sparse(partition, &options);
+        look = look_for_sparse(engine, partition, &options);
     }
     uint32_t count =
         by_range ? look.count : sources_ready(engine, partition, &options, &bytes, &dirty);
-    if (count == 0 || weir_link_in(&partition->trimmed_link)) {
+    if (count == 0 || weir_link_in(&partition->trimmed_link) ||
+        (disk_is_full(engine) &&
+         (!by_range || weir_life_replaced(engine, UINT64_MAX)))) { /* [X4] */
         return false; /* it has changed since it was chosen, or is about to */
     }
     struct weir_compaction_work *work = calloc(1, sizeof(*work));
@@ -404,7 +422,7 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     bool stands = sources_stand(partition, work) && still_covers(partition, work);
     weir_err err = stands ? WEIR_OK : WEIR_AGAIN;
     err = err == WEIR_OK ? weir_life_obsolete_reserve(engine, result.source_count) : err;
-    err = err == WEIR_OK ? weir_life_note(engine, partition) : err;
+    err = err == WEIR_OK ? weir_life_note(engine, partition, work->by_range) : err;
     err = err == WEIR_OK ? list_make(partition, work->first, &result, &list, &count) : err;
     if (err != WEIR_OK) {
         return err;
@@ -422,6 +440,9 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     partition->segment_count = count;
     partition->segment_capacity = count;
     swap_count(engine, partition, work, &result);
+    if (!work->by_range) { /* [X5]; of a queue nobody is handed what is settled */
+        weir_tail_replaced(engine, partition, result.clean_to);
+    }
     weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     return WEIR_OK;
 }
@@ -439,22 +460,34 @@ static void made_remove(weir_engine *engine, const struct weir_compaction_work *
     }
 }
 
+static int retry_s(const weir_engine *engine, const struct weir_compaction_work *work, weir_err err)
+{
+    if (!work->by_range || err != WEIR_DISK_FULL) {
+        return FAILED_S;
+    }
+    return disk_is_full(engine) ? FULL_S : ROOM_S;
+}
+
 static void failed(weir_engine *engine, weir_partition *partition,
                    const struct weir_compaction_work *work, weir_err err)
 {
     int64_t begin, end;
-    partition->compact_after_ns = engine->now_ns + (uint64_t)FAILED_NS * 1000000000;
+    int seconds = retry_s(engine, work, err);
+    if (seconds == FULL_S) {
+        (void)weir_journal_spare_give(engine->journal);
+    }
+    partition->compact_after_ns = engine->now_ns + (uint64_t)seconds * 1000000000;
     weir_sparse_place *place = work->by_range ? weir_sparse_place_of(partition) : NULL;
     if (place != NULL) { /* others first, then */
         span_of(work, &begin, &end);
         place->next = end;
     }
-    if (err != WEIR_FENCED && err != WEIR_AGAIN) {
+    if (err != WEIR_FENCED && err != WEIR_AGAIN && seconds != FULL_S) {
         weir_log(
             WEIR_LOG_WARN, "engine",
             "compaction of topic id %u partition %u failed (%s): its records stay as they are; "
-            "it is tried again in ten minutes",
-            partition->topic->id, partition->index, weir_err_name(err));
+            "it is tried again in %d seconds",
+            partition->topic->id, partition->index, weir_err_name(err), seconds);
     }
 }
 
@@ -502,7 +535,8 @@ void weir_compact_work(weir_engine *engine)
     if (!compaction->running) {
         take_in(engine);
     }
-    if (compaction->running || engine->now_ns < compaction->next_ns || health != WEIR_HEALTH_OK) {
+    if (compaction->running || engine->now_ns < compaction->next_ns ||
+        health > WEIR_HEALTH_DISK_FULL) {
         return;
     }
     if (compaction->partition == NULL && compaction->next_partition != NULL) {

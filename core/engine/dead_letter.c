@@ -105,6 +105,16 @@ static void letter_number(letter *to, const char *name, int64_t value)
     letter_text(to, name, weir_bytes_of(text));
 }
 
+/* What is kept of a member's words: whole characters, of at most four bytes each. */
+static size_t words_bytes(weir_bytes words)
+{
+    size_t len = words.len < REASON_BYTES_MAX ? words.len : REASON_BYTES_MAX;
+    for (int i = 0; i < 3 && len < words.len && (words.ptr[len] & 0xc0) == 0x80; i++) {
+        len--;
+    }
+    return len;
+}
+
 weir_letter weir_dead_letter_write(weir_engine *engine, const weir_group_part *part,
                                    weir_chunk *chunk, uint32_t index, const char *reason_code,
                                    weir_bytes reason, const weir_member *member, uint32_t leased,
@@ -123,7 +133,7 @@ weir_letter weir_dead_letter_write(weir_engine *engine, const weir_group_part *p
             to.headers[to.count++] = header;
         }
     }
-    reason.len = reason.len < REASON_BYTES_MAX ? reason.len : REASON_BYTES_MAX;
+    reason.len = words_bytes(reason);
     letter_text(&to, PREFIX "topic", weir_chunk_topic(chunk));
     letter_number(&to, PREFIX "partition", part->index);
     letter_number(&to, PREFIX "offset", record.offset);

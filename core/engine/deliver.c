@@ -106,7 +106,8 @@ static bool cursor_read(weir_engine *engine, weir_subscriber *subscriber)
 /* Reads on for whoever is next, once nobody wants what the last read brought. */
 static void read_on(weir_engine *engine, weir_subscriber *subscriber)
 {
-    if (subscriber->read != NULL || (subscriber->cold_count > 0 && cold_wanted(subscriber))) {
+    if (subscriber->read != NULL || subscriber->read_lacks ||
+        (subscriber->cold_count > 0 && cold_wanted(subscriber))) {
         return;
     }
     cold_drop(subscriber);

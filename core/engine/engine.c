@@ -379,6 +379,7 @@ void weir_engine_turn(weir_engine *engine)
     unit_end(engine);
     weir_turn_write(engine);
     weir_turn_mark(engine);
+    weir_reads_retry(engine);
     turn_give(engine);
     weir_tail_shrink(engine);
     weir_flush_work(engine);
@@ -408,6 +409,9 @@ static void set_deadline(weir_engine *engine)
     }
     if (engine->retry_ns != 0 && engine->retry_ns < deadline) {
         deadline = engine->retry_ns;
+    }
+    if (engine->reads_retry_ns != 0 && engine->reads_retry_ns < deadline) {
+        deadline = engine->reads_retry_ns;
     }
     uint64_t life = weir_life_deadline(engine);
     deadline = life < deadline ? life : deadline;

@@ -10,7 +10,7 @@
  *   6 live retained   RecordBatch v2 of one record whose key is the full name
  *   7 settings        id u32 | settings as options.c has them: those that change
  *   8 partitions      id u32 | new count u32 | old count u32 | bounds i64 x old count (change.c)
- *   9 trim            topic id u32 | partition u32 | start offset i64 (life.c)
+ *   9 trim            topic id u32 | partition u32 | start offset i64 | cause u8 | 0 x 3 (life.c)
  *  10 reference       topic id u32 | partition u32 | flags u8 (1: sets retained values, 2: of a
  *                     producer) | 0 x 3 | base offset i64 | offsets u32 | bytes u32 | CRC32C u32
  *                     in place of a batch that stands in a segment (straight.c)
@@ -367,17 +367,19 @@ static weir_err replay_change(weir_engine *engine, const weir_journal_entry *ent
     uint64_t held = topic->held_unit;
     if (entry->type == WEIR_ENTRY_TRIM) {
         uint32_t index = weir_get_u32(body.ptr + 4);
-        if (index >= topic->partition_count || body.len != 16) {
+        int64_t start;
+        if (index >= topic->partition_count ||
+            weir_life_trim_start(body, entry->version, &start) != WEIR_OK) {
             return WEIR_DAMAGED;
         }
         held = topic->partitions[index]->held_unit;
-        weir_groups_start_moved(engine, topic->partitions[index],
-                                (int64_t)weir_get_u64(body.ptr + 8), at->unit->number);
+        weir_groups_start_moved(engine, topic->partitions[index], start, at->unit->number);
     }
     if (held >= at->unit->number) {
         return WEIR_OK;
     }
-    return entry->type == WEIR_ENTRY_TRIM             ? weir_life_replay_trim(engine, body)
+    return entry->type == WEIR_ENTRY_TRIM
+               ? weir_life_replay_trim(engine, body, entry->version, at->unit->engine_ms)
            : entry->type == WEIR_ENTRY_TOPIC_SETTINGS ? weir_change_replay_settings(engine, body)
                                                       : weir_change_replay_partitions(engine, body);
 }
@@ -386,8 +388,9 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_entry *entr
                              const replaying *at)
 {
     bool old = is_old(at);
-    bool second = entry->version == 2 && (entry->type == WEIR_ENTRY_TOPIC_CREATE ||
-                                          entry->type == WEIR_ENTRY_GROUP_DELETE);
+    bool second = entry->version == 2 &&
+                  (entry->type == WEIR_ENTRY_TOPIC_CREATE || entry->type == WEIR_ENTRY_TRIM ||
+                   entry->type == WEIR_ENTRY_GROUP_DELETE);
     if (entry->version != 1 && !second) {
         return WEIR_VERSION;
     }

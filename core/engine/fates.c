@@ -28,8 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FATES_NAME "__fates"
-
 enum {
     BATCH_BYTES = 32 << 10,       /* lines that become a record */
     LINES_BYTES_MAX = 16 << 20,   /* that wait; more are lost */
@@ -269,7 +267,7 @@ static weir_topic *topic_make(weir_engine *engine)
                                                .segment_bytes = WEIR_FATES_SEGMENT_BYTES,
                                                .segment_ms = WEIR_FATES_SEGMENT_MS};
     weir_topic *topic = NULL;
-    weir_bytes name = weir_bytes_of(FATES_NAME);
+    weir_bytes name = weir_bytes_of(WEIR_FATES_NAME);
     uint64_t bytes = WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len + weir_topic_settings_bytes(&OPTIONS);
     if (weir_topics_find(engine, name) != NULL || /* somebody's, of an older version */
         weir_journal_room(engine->journal, engine->unit_bytes + bytes + 64) != WEIR_OK ||
@@ -450,7 +448,7 @@ void weir_fates_started(weir_engine *engine)
     fates->writer = reader.so_far;
     if (err != WEIR_EMPTY) {
         weir_log(WEIR_LOG_ERROR, "engine",
-                 "the newest lines of " FATES_NAME
+                 "the newest lines of " WEIR_FATES_NAME
                  " cannot be read (%s): weir why goes without them",
                  weir_err_name(err));
         engine->stats.fate_lines_lost++;

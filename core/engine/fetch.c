@@ -14,6 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    READS_RETRY_NS =
+        100 * 1000 * 1000, /* for a subscriber, when there was no memory or descriptor */
+};
+static const uint64_t READS_TOLD_NS = 10000000000ULL; /* between two lines of log about that */
+
 /* ---- Answers
  * -------------------------------------------------------------------------------------------- */
 
@@ -214,11 +220,32 @@ static void subscriber_read(weir_engine *engine, weir_read *read)
     }
     subscriber->cold_count = read->chunk_count;
     memcpy(subscriber->cold, read->chunks, read->chunk_count * sizeof(read->chunks[0]));
-    read->chunk_count = 0; /* taken */
-    if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
+    read->chunk_count = 0;             /* taken */
+    if (read->err == WEIR_NO_MEMORY) { /* it passes: nothing is passed over */
+        subscriber->read_lacks = true;
+        engine->reads_retry_ns = engine->now_ns + READS_RETRY_NS;
+    } else if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
         subscriber_gap(engine, subscriber, read);
     }
     weir_subscriber_ready(subscriber);
+}
+
+void weir_reads_retry(weir_engine *engine)
+{
+    if (engine->reads_retry_ns == 0 || engine->now_ns < engine->reads_retry_ns) {
+        return;
+    }
+    engine->reads_retry_ns = 0;
+    for (uint32_t i = 0; i < engine->port_count; i++) {
+        weir_link *list = &engine->ports[i]->subscribers;
+        for (weir_link *at = list->next; at != list; at = at->next) {
+            weir_subscriber *subscriber = WEIR_OWNER_OF(at, weir_subscriber, port_link);
+            if (subscriber->read_lacks) {
+                subscriber->read_lacks = false;
+                weir_subscriber_ready(subscriber);
+            }
+        }
+    }
 }
 
 static void start_cold(weir_engine *engine, const asked *fetch, weir_partition *partition);
@@ -260,7 +287,7 @@ static void fetch_read(weir_engine *engine, weir_read *read)
     if (err == WEIR_OK) {
         done.fetched.runs = malloc((read->chunk_count + 1) * sizeof(weir_run));
         done.err = done.fetched.runs == NULL ? WEIR_NO_MEMORY : WEIR_OK;
-    } else if (partition != NULL) {
+    } else if (partition != NULL && err != WEIR_NO_MEMORY) {
         done.fetched.start_offset = read->bad_from; /* the gap: [start_offset, end_offset) */
         done.fetched.end_offset = read->bad_to;
     }
@@ -268,6 +295,17 @@ static void fetch_read(weir_engine *engine, weir_read *read)
         run_add(engine, &done.fetched, read->chunks[i], read->offset, partition->visible_offset);
     }
     weir_port_complete(read->port, &done);
+}
+
+static void read_lack_say(weir_engine *engine)
+{
+    if (engine->reads_told_ns == 0 || engine->now_ns - engine->reads_told_ns >= READS_TOLD_NS) {
+        engine->reads_told_ns = engine->now_ns;
+        weir_log(
+            WEIR_LOG_ERROR, "engine",
+            "a segment cannot be read: memory or a file descriptor could not be had; raise the "
+            "limit of open files (ulimit -n, LimitNOFILE=), or close connections");
+    }
 }
 
 /* A fetch's read has ended; frees it. */
@@ -290,7 +328,9 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
         weir_why_finished(engine, read);
         return;
     }
-    if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
+    if (read->err == WEIR_NO_MEMORY) {
+        read_lack_say(engine);
+    } else if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
         weir_log(
             WEIR_LOG_ERROR, "engine",
             "records %lld to %lld of topic id %u partition %u cannot be read (%s): readers are told "

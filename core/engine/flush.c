@@ -3,17 +3,21 @@
  *   unflushed chunks (unit durable) --collect--> job: append to segments --finish--> flushed moves
  *
  * A flush appends whole chunks of many partitions in one job and advances `flushed`. It begins when
- * memory holds much that no segment has, and ends with an eighth less; or when a checkpoint asks for
- * it (save.c). Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
+ * memory holds much that no segment has, and ends with an eighth less; when a checkpoint asks for it
+ * (save.c); or when records of a topic that is compacted are due for a segment by their age (life.c).
+ * Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
  * tried again; any other error stops writing, and a restart recovers from the journal.
  *
  * A start that replays the journal flushes on its own thread: a partition as soon as it has 4 MiB,
  * while they are still in the processor's cache, and everything when memory has no room for more.
  *
  * [F1] Of the two only the latter can fail a start: what an early flush could not write stays
- *      unflushed, and whoever flushes it next tells.
+ *      unflushed, and whoever flushes it next tells. Neither uses up the room of the start's own
+ *      journal file, which was taken before.
  * [F2] A segment that a failed flush made and wrote nothing to goes at once: what it was made for may
- *      be gone before there is room. */
+ *      be gone before there is room.
+ * [F3] Segments and checkpoints that find no room get that of the journal's spare files: nobody writes to
+ *      those while publishes are refused, and a checkpoint gives more of them back. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -172,12 +176,14 @@ static void flush_run(weir_job *job)
             item->err = flush_part(flush->engine, item, &current);
         }
         item->err = item->err == WEIR_AGAIN ? WEIR_OK : item->err;
-        bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL;
+        item->goes_on = item->err == WEIR_NO_MEMORY && current != NULL &&
+                        weir_segment_takes_more(current); /* its sync is the next checkpoint's */
+        bool left = item->err != WEIR_OK && owned == WEIR_OK && current != NULL && !item->goes_on;
         if (left && !holds_nothing(current) && weir_segment_sync(current) != WEIR_OK) {
             item->err = WEIR_IO; /* no checkpoint syncs it: the next flush begins another one */
         }
         bool made = item->made_count > 0 && current == item->made[item->made_count - 1];
-        if (left && made && holds_nothing(current)) {
+        if ((left || item->goes_on) && made && holds_nothing(current)) {
             (void)weir_segment_remove(current); /* [F2] */
         }
     }
@@ -255,7 +261,9 @@ static void fetch_partition(const weir_link *list, const weir_link *next)
     if (next == list) {
         return;
     }
-    weir_tail_fetch_end(&WEIR_OWNER_OF(next, const weir_partition, unflushed_link)->tail);
+    const weir_partition *first = WEIR_OWNER_OF(next, const weir_partition, unflushed_link);
+    weir_tail_fetch_end(&first->tail);
+    weir_tail_fetch_slots(&first->tail);
     if (next->next != list) {
         const weir_partition *second =
             WEIR_OWNER_OF(next->next, const weir_partition, unflushed_link);
@@ -334,12 +342,10 @@ void weir_unsynced_add(weir_engine *engine, weir_partition *partition)
     engine->unsynced_count++;
 }
 
-static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
+/* Segments that the job made join the partition's. Returns the job's error, or that one did not. */
+static weir_err made_join(weir_partition *partition, weir_flush_item *item)
 {
-    weir_partition *partition = item->partition;
     weir_err err = item->err;
-    partition->flushing = false;
-    partition->straight_behind = partition->straight_wanted;
     for (uint32_t i = 0; i < item->made_count; i++) {
         if (holds_nothing(item->made[i])) {
             weir_segment_drop(item->made[i]); /* [F2] */
@@ -347,28 +353,44 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
             weir_segment_drop(item->made[i]);
             err = WEIR_NO_MEMORY; /* what it holds stays unflushed: it is written again */
             item->done_count = 0;
+            item->goes_on = false;
         } else {
             partition->segment_continues = true;
             partition->segment_closed = false;
         }
     }
+    return err;
+}
+
+/* The chunks that the job appended are in segments from now on. */
+static void flushed_move(weir_engine *engine, weir_partition *partition,
+                         const weir_flush_item *item)
+{
+    for (uint32_t i = 0; i < item->done_count; i++) {
+        if (i + FETCH_AHEAD < item->done_count) {
+            __builtin_prefetch(item->chunks[i + FETCH_AHEAD], 1);
+        }
+        if (item->chunks[i]->base_offset >= partition->flushed_offset) { /* else a trim took it */
+            engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
+        }
+    }
+    if (item->end_offset > partition->flushed_offset) {
+        partition->flushed_offset = item->end_offset;
+    }
+    weir_unflushed_settle(engine, partition);
+    weir_unsynced_add(engine, partition);
+    weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+}
+
+static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
+{
+    weir_partition *partition = item->partition;
+    partition->flushing = false;
+    partition->straight_behind = partition->straight_wanted;
+    weir_err err = made_join(partition, item);
     bool alive = partition->topic->deleted_unit == 0;
     if (alive && item->done_count > 0) {
-        for (uint32_t i = 0; i < item->done_count; i++) {
-            if (i + FETCH_AHEAD < item->done_count) {
-                __builtin_prefetch(item->chunks[i + FETCH_AHEAD], 1);
-            }
-            if (item->chunks[i]->base_offset >=
-                partition->flushed_offset) { /* else a trim took it */
-                engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
-            }
-        }
-        if (item->end_offset > partition->flushed_offset) {
-            partition->flushed_offset = item->end_offset;
-        }
-        weir_unflushed_settle(engine, partition);
-        weir_unsynced_add(engine, partition);
-        weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+        flushed_move(engine, partition, item);
     }
     for (uint32_t i = 0; i < item->chunk_count; i++) {
         engine->stats.segment_bytes += i < item->done_count ? item->chunks[i]->batch_bytes : 0;
@@ -377,7 +399,7 @@ static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
     if (item->segment != NULL) {
         weir_segment_drop(item->segment);
     }
-    if (err != WEIR_OK) {
+    if (err != WEIR_OK && !item->goes_on) {
         partition->segment_continues = false; /* a segment that failed takes no more */
     }
     free(item->chunks);
@@ -403,6 +425,18 @@ void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
     }
     if (err == WEIR_NO_MEMORY || err == WEIR_DISK_FULL) {
         engine->retry_ns = engine->now_ns + RETRY_NS;
+        if (err == WEIR_DISK_FULL) {
+            (void)weir_journal_spare_give(engine->journal); /* [F3] */
+        }
+        if (err == WEIR_NO_MEMORY && !engine->lack_told) {
+            engine->lack_told = true;
+            weir_log(
+                WEIR_LOG_ERROR, "engine",
+                "%s waits: memory or a file descriptor could not be had; it is tried again, and "
+                "nothing is lost; raise the limit of open files (ulimit -n, LimitNOFILE=), or close "
+                "connections",
+                what);
+        }
         if (err == WEIR_DISK_FULL && health_worsens(engine, WEIR_HEALTH_DISK_FULL)) {
             weir_log(
                 WEIR_LOG_ERROR, "engine",
@@ -418,6 +452,16 @@ void weir_background_failed(weir_engine *engine, weir_err err, const char *what)
             "%s failed (%s): nothing more is acknowledged; check the disk, then restart weir, which "
             "recovers from the journal",
             what, weir_err_name(err));
+    }
+}
+
+void weir_background_went_on(weir_engine *engine)
+{
+    engine->retry_ns = 0;
+    if (engine->lack_told) {
+        engine->lack_told = false;
+        weir_log(WEIR_LOG_INFO, "engine",
+                 "memory and file descriptors can be had: what waited for them goes on");
     }
 }
 
@@ -438,10 +482,11 @@ void weir_flush_finished(weir_engine *engine)
 {
     engine->flush.running = false;
     weir_err err = flush_take_in(engine);
+    engine->flush.full = err == WEIR_DISK_FULL;
     if (err != WEIR_OK) {
         weir_background_failed(engine, err, "writing segments");
     } else {
-        engine->retry_ns = 0;
+        weir_background_went_on(engine);
     }
 }
 
@@ -488,7 +533,11 @@ static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *t
     }
     *class_least = 0;
     *target = UINT64_MAX;
-    return engine->flush_going || engine->straight.flush_wanted;
+    if (engine->flush_going || engine->straight.flush_wanted) {
+        return true;
+    }
+    *class_least = WEIR_UNFLUSHED_CLASSES - 1; /* those that are due are there */
+    return engine->flush_due_count > 0;
 }
 
 /* Nothing to write was found: what waits for the journal's sync, or nothing at all. A write that is
@@ -500,6 +549,7 @@ static void flush_found_nothing(weir_engine *engine, uint64_t target)
     uint64_t last = weir_journal_last(engine->journal);
     bool waits = last > durable && target > durable;
     engine->flush_empty = !waits;
+    engine->flush.full &= waits;
     engine->disk_wanted |= waits;
     engine->more_work |= waits && !weir_journal_busy(engine->journal);
 }

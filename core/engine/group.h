@@ -12,15 +12,15 @@
  *   group_info.c    what is told of a group
  *   group_save.c    entries 20 to 23, snapshot kinds GROUP and GROUP_PART
  *   group_port.c    submission
- *   group_words.c   names and tables
- *   member.c      join, leave, beat; takes that wait; reading for takes, from the tail or by a job
- *   stream.c      generations, assignment (assign.c), commits, entries 24 and 25
- *   settlement.c  a queue part's records: ranges of states, leases; pure, no engine
- *   queue.c       takes, settlements, leases that end, entries 26 and 27
- *   overflow.c    queues that have more than they may
- *   fates.c       counters; what becomes a line of `__fates` (fate_lines.c)
- *   why.c         one record's story
- *   dead_letter.c dead letters
+ *   member.c        join, leave, beat; takes that wait
+ *   member_read.c   reading for takes, from the tail or by a job
+ *   stream*.c       generations, assignment (assign.c), takes, commits, entries 24 and 25
+ *   settlement*.c   a queue part's records: ranges of states, leases; pure, no engine
+ *   queue*.c        takes, settlements, leases that end, entries 26 and 27
+ *   overflow.c      queues that have more than they may
+ *   fates.c         counters; what becomes a line of `__fates` (fate_lines.c)
+ *   why.c           one record's story
+ *   dead_letter.c   dead letters
  *
  * [G1] Every record of [part.start, visible) is pending or has one fate: the counters add up.
  * [G2] No settled record is handed out again; a late answer changes nothing.
@@ -211,8 +211,6 @@ void weir_groups_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_groups_answer(weir_engine *engine, weir_port *port, weir_completion *done);
 weir_group *weir_group_find(const weir_engine *engine, weir_bytes name);
 weir_group *weir_group_find_id(const weir_engine *engine, uint32_t id);
-weir_group_part *weir_group_part_find(const weir_group *group, uint32_t topic_id,
-                                      uint32_t partition);
 /* What a join may make: OK with *out, or why not. */
 weir_err weir_group_want(weir_engine *engine, weir_bytes name, const weir_group_options *options,
                          weir_group **out);
@@ -223,25 +221,6 @@ weir_err weir_group_of_queue_decide(weir_engine *engine, weir_bytes topic, uint3
                                     weir_buffer *fields);
 weir_err weir_group_of_queue_make(weir_engine *engine, weir_bytes topic, weir_group **group);
 void weir_group_of_queue_tell(weir_engine *engine, weir_group *group, weir_bytes fields);
-/* Everything below is settled in every group: a queue topic is trimmed up to there. */
-int64_t weir_groups_floor(const weir_partition *partition);
-/* Below it every group that reads the partition has settled, or committed, everything; *group: the one
- * that is furthest behind. INT64_MAX: none reads it. */
-int64_t weir_groups_unsettled(const weir_partition *partition, uint32_t *group);
-
-/* What comes of a topic's change is entries of their own in its unit, asked for and decided before
- * (NO_MEMORY and as weir_engine_unit: nothing changed), so that a start needs no more than them.
- * weir_groups_topic_room opens the unit for `bytes` more and what the groups need. */
-weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_queue,
-                                const weir_topic *topic, uint32_t partitions, uint64_t bytes);
-void weir_groups_topic_made(weir_engine *engine, weir_topic *topic);
-void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t before);
-void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic); /* before it is */
-/* The partition's start moves to `start` (retention, trim): apply, live and in a replay of `unit`;
- * parts that hold it already are left as they are. */
-void weir_groups_start_moved(weir_engine *engine, weir_partition *partition, int64_t start,
-                             uint64_t unit);
-void weir_groups_shown(weir_engine *engine, weir_partition *partition); /* visible moved */
 void weir_groups_work(weir_engine *engine); /* once a turn: expiry, sessions, leases, takes */
 /* It has members, leases or delays: weir_groups_work looks after it until it has none of them. */
 void weir_group_busy(weir_engine *engine, weir_group *group);
@@ -263,7 +242,6 @@ static inline void weir_groups_due(weir_engine *engine)
 }
 uint64_t weir_groups_deadline(const weir_engine *engine);        /* monotonic; UINT64_MAX: none */
 void weir_group_changed(weir_engine *engine, weir_group *group); /* saved.h */
-void weir_group_part_changed(weir_engine *engine, weir_group_part *part); /* saved.h */
 void weir_groups_started(
     weir_engine *engine); /* recovered, the clock runs, nothing is served yet */
 uint64_t weir_groups_unit_least(const weir_engine *engine); /* newest unit that an object holds */
@@ -282,6 +260,28 @@ weir_err weir_group_words_set(weir_group *group, weir_bytes name,
 bool weir_group_reads(const weir_group *group, weir_bytes topic, bool is_queue);
 
 /* group_parts.c */
+weir_group_part *weir_group_part_find(const weir_group *group, uint32_t topic_id,
+                                      uint32_t partition);
+/* Everything below is settled in every group: a queue topic is trimmed up to there. */
+int64_t weir_groups_floor(const weir_partition *partition);
+/* Below it every group that reads the partition has settled, or committed, everything; *group: the one
+ * that is furthest behind. INT64_MAX: none reads it. */
+int64_t weir_groups_unsettled(const weir_partition *partition, uint32_t *group);
+
+/* What comes of a topic's change is entries of their own in its unit, asked for and decided before
+ * (NO_MEMORY and as weir_engine_unit: nothing changed), so that a start needs no more than them.
+ * weir_groups_topic_room opens the unit for `bytes` more and what the groups need. */
+weir_err weir_groups_topic_room(weir_engine *engine, weir_bytes name, bool is_queue,
+                                const weir_topic *topic, uint32_t partitions, uint64_t bytes);
+void weir_groups_topic_made(weir_engine *engine, weir_topic *topic);
+void weir_groups_topic_grown(weir_engine *engine, weir_topic *topic, uint32_t before);
+void weir_groups_topic_gone(weir_engine *engine, weir_topic *topic); /* before it is */
+/* The partition's start moves to `start` (retention, trim): apply, live and in a replay of `unit`;
+ * parts that hold it already are left as they are. */
+void weir_groups_start_moved(weir_engine *engine, weir_partition *partition, int64_t start,
+                             uint64_t unit);
+void weir_groups_shown(weir_engine *engine, weir_partition *partition);   /* visible moved */
+void weir_group_part_changed(weir_engine *engine, weir_group_part *part); /* saved.h */
 enum { WEIR_GROUP_PART_HEAD_BYTES = 20 };
 typedef enum weir_part_event { /* what entry 23 tells of each partition: an offset and a count */
                                WEIR_PART_BEGINS = 1, /* its start; 0 */
@@ -406,6 +406,9 @@ void weir_stream_work(weir_engine *engine,
 /* Of a GROUP in a checkpoint: the generation, with members and assignment; all bytes that are left. */
 void weir_stream_put(weir_engine *engine, const weir_group *group, weir_writer *to);
 weir_err weir_stream_take_saved(weir_engine *engine, weir_group *group, weir_reader *from);
+/* Entries 24 and 25. */
+weir_err weir_stream_replay(weir_engine *engine, uint16_t type, uint8_t version, weir_bytes body,
+                            const weir_journal_unit *unit, uint64_t snapshot_unit);
 
 /* stream_take.c */
 bool weir_stream_take(weir_engine *engine, weir_member *member); /* false: nothing yet */
@@ -417,16 +420,12 @@ weir_err weir_stream_settle(weir_engine *engine, weir_member *member, const weir
 /* committed, handed, lag, metadata; and the oldest offset without an end. */
 void weir_stream_part_info(const weir_group_part *part, weir_group_partition *info,
                            int64_t *oldest);
-/* Entries 24 and 25. */
-weir_err weir_stream_replay(weir_engine *engine, uint16_t type, uint8_t version, weir_bytes body,
-                            const weir_journal_unit *unit, uint64_t snapshot_unit);
 
 /* queue.c */
 weir_err weir_queue_make(weir_engine *engine, weir_group *group);
 void weir_queue_free(weir_group *group);
 weir_err weir_queue_join(weir_engine *engine, weir_member *member);
 void weir_queue_left(weir_engine *engine, weir_member *member, bool orderly);
-bool weir_queue_take(weir_engine *engine, weir_member *member);
 /* A part begins at part.start, all fresh. NO_MEMORY. */
 weir_err weir_queue_part_make(weir_engine *engine, weir_group_part *part);
 /* A reset moves the part to `start`: leases and states are forgotten, everything from there on is
@@ -437,12 +436,19 @@ uint64_t weir_queue_part_held(const weir_group_part *part); /* newest unit that 
 void weir_queue_part_gone(weir_engine *engine, weir_group_part *part); /* for snapshots; then: */
 void weir_queue_part_free(weir_group_part *part);
 void weir_queue_started(weir_engine *engine, weir_group *group); /* leases have their full time */
-weir_err weir_queue_settle(weir_engine *engine, weir_member *member, const weir_settle *settle,
-                           weir_settled *settled, uint64_t *unit);
-void weir_queue_work(weir_engine *engine, weir_group *group); /* leases and delays that end */
+void weir_queue_work(weir_engine *engine, weir_group *group);    /* leases and delays that end */
 uint64_t weir_queue_deadline(const weir_engine *engine, const weir_group *group);
 /* [part.start, the partition's start) is gone from the log: weir_queue_work settles it. */
 void weir_queue_start_moved(weir_engine *engine, weir_group_part *part, weir_fate fate);
+
+/* queue_take.c */
+bool weir_queue_take(weir_engine *engine, weir_member *member); /* false: nothing yet */
+
+/* queue_settle.c */
+weir_err weir_queue_settle(weir_engine *engine, weir_member *member, const weir_settle *settle,
+                           weir_settled *settled, uint64_t *unit);
+
+/* queue_entry.c: entries 26 and 27 */
 weir_err weir_queue_replay(weir_engine *engine, uint16_t type, uint8_t version, weir_bytes body,
                            const weir_journal_unit *unit, uint64_t snapshot_unit);
 

@@ -16,14 +16,23 @@ static uint8_t model_bit(weir_model model)
     return model == WEIR_MODEL_QUEUE ? 2 : 1;
 }
 
+/* The value that is asked for; 0: none is, unless *there. */
+static int64_t asked_value(const weir_group_options *options, const weir_group_setting *setting,
+                           bool *there)
+{
+    int64_t value = weir_group_setting_get(options, setting);
+    *there = value != 0;
+    return value == WEIR_GROUP_ZERO && weir_group_setting_has_zero(setting) ? 0 : value;
+}
+
 /* Whether each setting that is there is one of this model's, and within its bounds. */
 static weir_err settings_check(const weir_group_options *options, weir_model model)
 {
     size_t count = 0;
     const weir_group_setting *settings = weir_group_settings(&count);
     for (size_t i = 0; i < count; i++) {
-        int64_t value = weir_group_setting_get(options, &settings[i]);
-        bool there = value != 0;
+        bool there = false;
+        int64_t value = asked_value(options, &settings[i], &there);
         if ((there && (settings[i].models & model_bit(model)) == 0) ||
             !weir_group_setting_fits(&settings[i], value)) {
             return WEIR_INVALID;
@@ -74,9 +83,10 @@ weir_err weir_group_options_fill(weir_group_options *options)
     options->removed =
         options->removed == WEIR_PLACE_DEFAULT ? WEIR_PLACE_BEGINNING : options->removed;
     for (size_t i = 0; i < count; i++) {
-        if ((settings[i].models & model_bit(model)) != 0 &&
-            weir_group_setting_get(options, &settings[i]) == 0) {
-            weir_group_setting_put(options, &settings[i], settings[i].fallback);
+        bool there = false;
+        int64_t value = asked_value(options, &settings[i], &there);
+        if ((settings[i].models & model_bit(model)) != 0) {
+            weir_group_setting_put(options, &settings[i], there ? value : settings[i].fallback);
         }
     }
     return WEIR_OK;
@@ -108,8 +118,9 @@ bool weir_group_options_allow(const weir_group_options *asked, const weir_group_
         (asked->filter.ptr == NULL || weir_bytes_equal(asked->filter, is->filter)) &&
         (asked->topic_count == 0 || topics_equal(asked, is));
     for (size_t i = 0; i < count && same; i++) {
-        int64_t value = weir_group_setting_get(asked, &settings[i]);
-        same = value == 0 || value == weir_group_setting_get(is, &settings[i]);
+        bool there = false;
+        int64_t value = asked_value(asked, &settings[i], &there);
+        same = !there || value == weir_group_setting_get(is, &settings[i]);
     }
     return same;
 }
@@ -134,8 +145,9 @@ weir_err weir_group_options_merge(weir_group_options *into, const weir_group_opt
         into->dead_letter = change->dead_letter.len > 0 ? change->dead_letter : WEIR_BYTES_NULL;
     }
     for (size_t i = 0; i < count; i++) {
-        int64_t value = weir_group_setting_get(change, &settings[i]);
-        if (value != 0) {
+        bool there = false;
+        int64_t value = asked_value(change, &settings[i], &there);
+        if (there) {
             weir_group_setting_put(into, &settings[i], value);
         }
     }

@@ -467,10 +467,10 @@ static void stream_start_moved(weir_engine *engine, weir_group_part *part, int64
                            .first = part->committed,
                            .last = start - 1,
                            .fate = WEIR_FATE_EXPIRED,
-                           .event = WEIR_TOLD_EXPIRED,
-                           .reason = weir_bytes_of("retention")};
+                           .event = WEIR_TOLD_EXPIRED};
     weir_fate_count(engine, part, WEIR_FATE_EXPIRED, (uint64_t)(start - part->committed));
-    if (engine->unit_open) { /* live */
+    if (engine->unit_open) { /* live; what was below the start before is committed: one cause */
+        note.reason = weir_bytes_of(weir_trims_reason(part->partition, note.first, &note.last));
         weir_fate_tell(engine, &note);
     }
     part->committed = start;

@@ -7,6 +7,8 @@
  * What can be told without the engine's state is refused here: lengths, impossible values. */
 #include "core/engine/group.h"
 
+#include "core/base/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +168,12 @@ weir_err weir_port_group_reset(weir_port *port, const weir_reset *reset, void *u
 
 /* ---- Members ---------------------------------------------------------------------------------- */
 
+/* What is shown of members to people, on terminals too. */
+static bool is_member_word(weir_bytes word)
+{
+    return word.len <= WEIR_MEMBER_BYTES_MAX && weir_utf8_valid_name(word);
+}
+
 weir_err weir_port_member_join(weir_port *port, const weir_join *join, void *user, uint64_t token)
 {
     weir_op *op = NULL;
@@ -173,9 +181,8 @@ weir_err weir_port_member_join(weir_port *port, const weir_join *join, void *use
     if (err == WEIR_OK && join->group.len > WEIR_GROUP_BYTES_MAX) {
         err = WEIR_NAME_INVALID;
     }
-    if (err == WEIR_OK &&
-        (join->name.len > WEIR_MEMBER_BYTES_MAX || join->instance.len > WEIR_MEMBER_BYTES_MAX ||
-         join->origin.len > WEIR_MEMBER_BYTES_MAX)) {
+    if (err == WEIR_OK && (!is_member_word(join->name) || !is_member_word(join->instance) ||
+                           !is_member_word(join->origin))) {
         err = WEIR_INVALID;
     }
     size_t array = options_array_bytes(join->options);
@@ -277,7 +284,7 @@ static weir_err settle_check(const weir_settle *settle)
 {
     if (settle->verb < WEIR_VERB_ACCEPT || settle->verb > WEIR_VERB_RENEW || settle->delay_ms < 0 ||
         settle->range_count == 0 || settle->reason.len > WEIR_METADATA_BYTES_MAX ||
-        settle->metadata.len > WEIR_METADATA_BYTES_MAX) {
+        !weir_utf8_valid_name(settle->reason) || settle->metadata.len > WEIR_METADATA_BYTES_MAX) {
         return WEIR_INVALID;
     }
     for (uint32_t i = 0; i < settle->range_count; i++) {

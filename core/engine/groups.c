@@ -179,7 +179,8 @@ static weir_err letters_check(const weir_engine *engine, const weir_group_option
 
 static weir_err topics_check(const weir_engine *engine, const weir_group_options *options)
 {
-    weir_err err = WEIR_OK;
+    bool nothing = options->topic_count == 0 && weir_route_reaches_nothing(engine, options->filter);
+    weir_err err = nothing ? WEIR_INVALID : WEIR_OK; /* as the queue's name among topics is */
     for (uint32_t i = 0; i < options->topic_count && err == WEIR_OK; i++) {
         err = topic_check(engine, options->topics[i], true);
     }
@@ -461,6 +462,7 @@ static void group_run(weir_engine *engine, const weir_op *op, weir_completion *d
     const weir_op_group *asked = (const weir_op_group *)(const void *)op->data;
     weir_group *group = weir_group_find(engine, asked->name);
     bool all = op->type == WEIR_OP_GROUPS && asked->name.len == 0;
+    bool creates = op->type == WEIR_OP_GROUP_CREATE && group == NULL;
     if (group == NULL && op->type != WEIR_OP_GROUP_CREATE && !all) {
         done->err = WEIR_NOT_FOUND;
         return;
@@ -481,6 +483,7 @@ static void group_run(weir_engine *engine, const weir_op *op, weir_completion *d
     }
     if (done->err == WEIR_OK || done->err == WEIR_EXISTS) {
         weir_err err = weir_groups_fill(engine, all ? NULL : group, &done->groups);
+        done->groups.created = creates && done->err == WEIR_OK;
         done->err = err != WEIR_OK ? err : done->err;
     }
 }

@@ -1,16 +1,16 @@
-/* core/engine/inspect.c - reads a whole data directory without changing a byte, and repairs a damaged
- * journal by giving up what cannot be read.
+/* core/engine/inspect.c - reads a whole data directory without changing a byte.
  *
- *   look:    owner free? -> checkpoints, one by one -> state up to the last good unit (open.c)
- *            -> journal files (inspect_journal.c) -> segments and their .heads -> what is missing
- *   repair:  look -> copies aside, synced -> open with WEIR_DAMAGE_CUT -> close
+ *   owner free? -> checkpoints, one by one -> state up to the last good unit (open.c)
+ *               -> journal files (inspect_journal.c) -> segments and their .heads -> what is missing
  *
  * Happy path: every file is told of, and nothing is damaged. Failures: what is damaged is told with
  * its first bad place; only what keeps one from looking (an owner, a disk that does not answer, memory)
  * is an error.
  *
  * [I1] Looking goes through a table of calls of which those that change files refuse.
- * [I2] Nothing is given up before copies of journal and checkpoints are on disk. */
+ * [I2] Nothing is given up before copies of journal and checkpoints are on disk.
+ * [I3] Missing is only what somebody may still ask for: a segment below the start that the journal tells
+ *      of may have been removed after the checkpoint that names it. */
 #include "core/engine/inspect_parts.h"
 
 #include "core/base/varint.h"
@@ -27,13 +27,13 @@
 
 enum {
     NAMES_MAX = 4096,
-    NAME_BYTES = 96,
-    COPY_BYTES = 1 << 20,
     READ_BYTES = 4 << 20,
     READ_CHUNKS = 64,
     BATCH_BYTES_MAX = 1 << 30,
     BATCH_LENGTH_AT = 8,
     BATCH_LENGTH_END = 12,
+    BATCH_TIME_AT = 35, /* the latest */
+    BATCH_COUNT_AT = 57,
 };
 
 typedef struct inspection {
@@ -156,16 +156,11 @@ static weir_err file_load(weir_env *env, const char *path, uint8_t **out, size_t
     return WEIR_OK;
 }
 
-typedef struct names {
-    char (*list)[NAME_BYTES];
-    size_t count;
-} names;
-
 static bool name_add(void *arg, const char *name)
 {
-    names *found = arg;
-    if (found->count < NAMES_MAX && strlen(name) < NAME_BYTES) {
-        (void)snprintf(found->list[found->count++], NAME_BYTES, "%s", name);
+    weir_inspect_list *found = arg;
+    if (found->count < NAMES_MAX && strlen(name) < WEIR_INSPECT_NAME_BYTES) {
+        (void)snprintf(found->list[found->count++], WEIR_INSPECT_NAME_BYTES, "%s", name);
     }
     return true;
 }
@@ -175,15 +170,14 @@ static int name_compare(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Sorted; an empty list where there is no such folder. list is the caller's to free. */
-static weir_err names_read(weir_env *env, const char *dir, names *found)
+weir_err weir_inspect_names(weir_env *env, const char *dir, weir_inspect_list *found)
 {
-    *found = (names){.list = calloc(NAMES_MAX, NAME_BYTES)};
+    *found = (weir_inspect_list){.list = calloc(NAMES_MAX, WEIR_INSPECT_NAME_BYTES)};
     if (found->list == NULL) {
         return WEIR_NO_MEMORY;
     }
     weir_err err = env->ops->dir_list(env, dir, name_add, found);
-    qsort(found->list, found->count, NAME_BYTES, name_compare);
+    qsort(found->list, found->count, WEIR_INSPECT_NAME_BYTES, name_compare);
     return err == WEIR_NOT_FOUND ? WEIR_OK : err;
 }
 
@@ -193,7 +187,7 @@ static weir_err names_read(weir_env *env, const char *dir, names *found)
 static weir_err checkpoint_look(inspection *at, const char *name)
 {
     char path[WEIR_INSPECT_PATH_BYTES];
-    char shown[NAME_BYTES + 8];
+    char shown[WEIR_INSPECT_NAME_BYTES + 8];
     uint8_t *memory = NULL;
     size_t len = 0;
     weir_checkpoint checkpoint;
@@ -221,10 +215,10 @@ static weir_err checkpoint_look(inspection *at, const char *name)
 static weir_err checkpoints_look(inspection *at)
 {
     char dir[WEIR_INSPECT_PATH_BYTES];
-    names found;
+    weir_inspect_list found;
     static const char END[] = ".checkpoint";
     (void)snprintf(dir, sizeof(dir), "%.3800s/state", at->data_dir);
-    weir_err err = names_read(at->env, dir, &found);
+    weir_err err = weir_inspect_names(at->env, dir, &found);
     for (size_t i = 0; i < found.count && err == WEIR_OK; i++) {
         size_t len = strlen(found.list[i]);
         if (len > sizeof(END) && strcmp(found.list[i] + len - sizeof(END) + 1, END) == 0) {
@@ -238,59 +232,74 @@ static weir_err checkpoints_look(inspection *at)
 /* ---- Segments
  * -------------------------------------------------------------------------------------- */
 
+/* A .log that is read batch by batch, each in place of the one before. */
+typedef struct scanned_log {
+    weir_env *env;
+    weir_file *file;
+    uint8_t *memory;
+    size_t capacity;
+} scanned_log;
+
+/* The batch at `position`, of no more than `most` bytes. Null: what stands there is no good one. */
+static weir_err batch_read(scanned_log *log, uint64_t position, uint64_t most, weir_bytes *batch)
+{
+    const weir_env_ops *ops = log->env->ops;
+    uint8_t head[WEIR_BATCH_HEAD_BYTES];
+    size_t got = 0;
+    weir_batch_head told;
+    *batch = WEIR_BYTES_NULL;
+    weir_err err = ops->file_read(log->env, log->file, head, sizeof(head), position, &got);
+    uint64_t len =
+        got == sizeof(head) ? (uint64_t)weir_get_u32(head + BATCH_LENGTH_AT) + BATCH_LENGTH_END : 0;
+    if (err != WEIR_OK || len < sizeof(head) || len > BATCH_BYTES_MAX || len > most) {
+        return err;
+    }
+    if (len > log->capacity) {
+        free(log->memory);
+        log->memory = malloc((size_t)len);
+        log->capacity = log->memory == NULL ? 0 : (size_t)len;
+    }
+    err = log->memory == NULL
+              ? WEIR_NO_MEMORY
+              : ops->file_read(log->env, log->file, log->memory, (size_t)len, position, &got);
+    if (err == WEIR_OK) {
+        weir_err checked = weir_batch_check((weir_bytes){log->memory, got}, &told, NULL, 0);
+        bool good = checked == WEIR_OK || checked == WEIR_UNSUPPORTED;
+        *batch = good ? (weir_bytes){log->memory, (size_t)len} : WEIR_BYTES_NULL;
+    }
+    return err;
+}
+
 /* The bytes of the .log up to its state's: where the first bad batch stands. */
 static weir_err log_scan(weir_env *env, const char *path, uint64_t bytes, weir_inspect_each each,
                          void *arg, uint64_t *position, weir_err *verdict)
 {
-    weir_file *file = NULL;
-    uint8_t *memory = NULL;
-    size_t capacity = 0;
-    weir_err err = env->ops->file_open(env, path, WEIR_OPEN_READ, &file);
+    scanned_log log = {.env = env};
+    weir_err err = env->ops->file_open(env, path, WEIR_OPEN_READ, &log.file);
     *verdict = err == WEIR_NOT_FOUND ? WEIR_DAMAGED : WEIR_OK;
     *position = 0;
     while (err == WEIR_OK && *position < bytes && *verdict == WEIR_OK) {
-        uint8_t head[WEIR_BATCH_HEAD_BYTES];
-        size_t got = 0;
-        weir_batch_head told;
-        err = env->ops->file_read(env, file, head, sizeof(head), *position, &got);
-        uint64_t len = got == sizeof(head)
-                           ? (uint64_t)weir_get_u32(head + BATCH_LENGTH_AT) + BATCH_LENGTH_END
-                           : 0;
-        if (err != WEIR_OK || len < sizeof(head) || len > BATCH_BYTES_MAX ||
-            len > bytes - *position) {
+        weir_bytes batch;
+        err = batch_read(&log, *position, bytes - *position, &batch);
+        if (batch.ptr == NULL) {
             *verdict = WEIR_DAMAGED;
             break;
         }
-        if (len > capacity) {
-            free(memory);
-            capacity = (size_t)len;
-            memory = malloc(capacity);
-            err = memory == NULL ? WEIR_NO_MEMORY : WEIR_OK;
-            capacity = memory == NULL ? 0 : capacity;
+        weir_inspect_entry row = {.file = path,
+                                  .position = *position,
+                                  .time_ms = (int64_t)weir_get_u64(batch.ptr + BATCH_TIME_AT),
+                                  .type = "batch",
+                                  .bytes = (uint32_t)batch.len,
+                                  .base_offset = (int64_t)weir_get_u64(batch.ptr),
+                                  .records = weir_get_u32(batch.ptr + BATCH_COUNT_AT)};
+        if (each != NULL) {
+            each(arg, &row);
         }
-        err = err == WEIR_OK ? env->ops->file_read(env, file, memory, (size_t)len, *position, &got)
-                             : err;
-        if (err == WEIR_OK) {
-            weir_err checked = weir_batch_check((weir_bytes){memory, got}, &told, NULL, 0);
-            *verdict = checked == WEIR_OK || checked == WEIR_UNSUPPORTED ? WEIR_OK : WEIR_DAMAGED;
-        }
-        if (err == WEIR_OK && *verdict == WEIR_OK) {
-            weir_inspect_entry row = {.file = path,
-                                      .position = *position,
-                                      .time_ms = (int64_t)weir_get_u64(head + 35),
-                                      .type = "batch",
-                                      .bytes = (uint32_t)len,
-                                      .base_offset = (int64_t)weir_get_u64(head),
-                                      .records = weir_get_u32(head + 57)};
-            if (each != NULL) {
-                each(arg, &row);
-            }
-            *position += len;
-        }
+        *position += batch.len;
     }
-    free(memory);
-    if (file != NULL) {
-        env->ops->file_close(env, file);
+    free(log.memory);
+    if (log.file != NULL) {
+        env->ops->file_close(env, log.file);
     }
     return err == WEIR_NOT_FOUND ? WEIR_OK : err;
 }
@@ -336,9 +345,8 @@ static weir_err segment_read(inspection *at, const weir_topic *topic, weir_parti
     return err == WEIR_EMPTY ? WEIR_OK : err;
 }
 
-/* Whether each entry that the state counts is good; *position: of the first that is not. */
-static weir_err heads_check(weir_env *env, const char *path, const weir_segment_state *state,
-                            weir_inspect_file *file, bool *good)
+weir_err weir_inspect_heads_check(weir_env *env, const char *path, const weir_segment_state *state,
+                                  weir_inspect_file *file, bool *good)
 {
     uint8_t *memory = NULL;
     size_t len = 0;
@@ -366,7 +374,7 @@ static weir_err heads_look(inspection *at, const char *path, const char *shown,
 {
     bool good = false;
     weir_inspect_file file = {.path = shown, .kind = "heads", .text = ""};
-    weir_err err = heads_check(at->env, path, state, &file, &good);
+    weir_err err = weir_inspect_heads_check(at->env, path, state, &file, &good);
     if (err == WEIR_OK && !good) {
         at->sum->heads++;
         file.text =
@@ -377,6 +385,20 @@ static weir_err heads_look(inspection *at, const char *path, const char *shown,
         tell(at, &file);
     }
     return err;
+}
+
+/* [I3] Its .log goes first. */
+static bool was_removed(const inspection *at, const weir_partition *partition,
+                        const weir_segment_state *state, const char *path)
+{
+    weir_file *file = NULL;
+    bool below = state->end_offset <= partition->start_offset;
+    weir_err err =
+        below ? at->env->ops->file_open(at->env, path, WEIR_OPEN_READ, &file) : WEIR_EMPTY;
+    if (err == WEIR_OK) {
+        at->env->ops->file_close(at->env, file);
+    }
+    return err == WEIR_NOT_FOUND;
 }
 
 static weir_err segment_look(inspection *at, const weir_topic *topic, weir_partition *partition,
@@ -392,6 +414,9 @@ static weir_err segment_look(inspection *at, const weir_topic *topic, weir_parti
     const char *shown = path + strlen(at->data_dir) + 1;
     weir_inspect_file file = {.path = shown, .kind = "segment", .bytes = state.bytes, .text = ""};
     uint64_t gaps = at->sum->gaps;
+    if (was_removed(at, partition, &state, path)) {
+        return WEIR_OK;
+    }
     weir_err err = log_scan(at->env, path, state.bytes, NULL, NULL, &file.position, &verdict);
     err = err == WEIR_OK ? segment_read(at, topic, partition, segment, &state, &file) : err;
     if (err != WEIR_OK) {
@@ -526,7 +551,7 @@ static weir_err verify(inspection *at, const weir_engine_config *config)
     return err == WEIR_OK && at->engine != NULL ? segments_look(at) : err;
 }
 
-static weir_err fault_text(weir_fault *fault, weir_err err, const char *text)
+weir_err weir_inspect_fault(weir_fault *fault, weir_err err, const char *text)
 {
     if (err != WEIR_OK && fault->err == WEIR_OK) {
         fault->err = err;
@@ -547,7 +572,7 @@ weir_err weir_inspect_verify(const weir_engine_config *config, const weir_inspec
         weir_engine_abandon(at.engine);
     }
     unguard(&at);
-    return fault_text(fault, err, "the data directory cannot be read");
+    return weir_inspect_fault(fault, err, "the data directory cannot be read");
 }
 
 /* ---- Dumps
@@ -609,7 +634,7 @@ weir_err weir_inspect_units(const weir_engine_config *config, uint64_t from, uin
         weir_engine_abandon(at.engine);
     }
     unguard(&at);
-    return fault_text(fault, err, "the journal cannot be read");
+    return weir_inspect_fault(fault, err, "the journal cannot be read");
 }
 
 weir_err weir_inspect_segment(const char *path, weir_inspect_each each, void *arg,
@@ -637,7 +662,7 @@ weir_err weir_inspect_segment(const char *path, weir_inspect_each each, void *ar
     if (err != WEIR_OK) {
         (void)snprintf(fault->file, sizeof(fault->file), "%.250s", path);
     }
-    return fault_text(fault, err, "this is no good batch");
+    return weir_inspect_fault(fault, err, "this is no good batch");
 }
 
 bool weir_inspect_failpoint(unsigned number, const char **name, const char **where)
@@ -648,166 +673,4 @@ bool weir_inspect_failpoint(unsigned number, const char **name, const char **whe
     *name = weir_failpoint_name((weir_failpoint)number);
     *where = weir_failpoint_where((weir_failpoint)number);
     return true;
-}
-
-/* ---- Repair
- * ---------------------------------------------------------------------------------------- */
-
-static weir_err file_copy(weir_env *env, const char *from, const char *to, uint8_t *memory)
-{
-    weir_file *in = NULL;
-    weir_file *out = NULL;
-    uint64_t position = 0;
-    size_t got = COPY_BYTES;
-    weir_err err = env->ops->file_open(env, from, WEIR_OPEN_READ, &in);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    err = env->ops->file_open(env, to, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_EXCLUSIVE,
-                              &out);
-    while (err == WEIR_OK && got == COPY_BYTES) {
-        err = env->ops->file_read(env, in, memory, COPY_BYTES, position, &got);
-        if (err == WEIR_OK && got > 0) {
-            struct iovec part = {memory, got};
-            err = env->ops->file_write(env, out, &part, 1, position);
-            position += got;
-        }
-    }
-    err = err == WEIR_OK ? env->ops->file_sync(env, out) : err;
-    env->ops->file_close(env, in);
-    if (out != NULL) {
-        env->ops->file_close(env, out);
-    }
-    return err;
-}
-
-/* One folder of the data directory, its files alone. */
-static weir_err folder_copy(weir_env *env, const char *data_dir, const char *aside,
-                            const char *folder)
-{
-    char from[WEIR_INSPECT_PATH_BYTES], to[WEIR_INSPECT_PATH_BYTES];
-    char source[WEIR_INSPECT_PATH_BYTES], target[WEIR_INSPECT_PATH_BYTES];
-    names found;
-    uint8_t *memory = malloc(COPY_BYTES);
-    (void)snprintf(from, sizeof(from), "%.3000s/%s", data_dir, folder);
-    (void)snprintf(to, sizeof(to), "%.3000s/%.200s/%s", data_dir, aside, folder);
-    weir_err err = memory == NULL ? WEIR_NO_MEMORY : env->ops->dir_make(env, to);
-    weir_err listed = names_read(env, from, &found);
-    err = err == WEIR_OK ? listed : err;
-    for (size_t i = 0; i < found.count && err == WEIR_OK; i++) {
-        (void)snprintf(source, sizeof(source), "%.3900s/%s", from, found.list[i]);
-        (void)snprintf(target, sizeof(target), "%.3900s/%s", to, found.list[i]);
-        err = strstr(found.list[i], ".spare") == NULL ? file_copy(env, source, target, memory)
-                                                      : WEIR_OK;
-    }
-    err = err == WEIR_OK ? env->ops->dir_sync(env, to) : err;
-    free(memory);
-    free(found.list);
-    return err;
-}
-
-/* [I2] */
-static weir_err copy_aside(const char *data_dir, const char *aside)
-{
-    char path[WEIR_INSPECT_PATH_BYTES];
-    weir_env *env = NULL;
-    weir_err err = weir_env_posix_create(&env);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    (void)snprintf(path, sizeof(path), "%.3000s/%.200s", data_dir, aside);
-    err = env->ops->dir_make(env, path);
-    err = err == WEIR_OK ? folder_copy(env, data_dir, aside, "journal") : err;
-    err = err == WEIR_OK ? folder_copy(env, data_dir, aside, "state") : err;
-    err = err == WEIR_OK ? env->ops->dir_sync(env, path) : err;
-    err = err == WEIR_OK ? env->ops->dir_sync(env, data_dir) : err;
-    weir_env_posix_destroy(env);
-    return err;
-}
-
-static void file_ignore(void *arg, const weir_inspect_file *file)
-{
-    (void)arg, (void)file;
-}
-
-static void gap_ignore(void *arg, const weir_inspect_gap *gap)
-{
-    (void)arg, (void)gap;
-}
-
-weir_err weir_inspect_repair(const weir_engine_config *config, const char *aside, weir_fault *fault)
-{
-    static const weir_inspect_to nobody = {NULL, file_ignore, gap_ignore};
-    weir_inspect_sum sum;
-    weir_engine *engine = NULL;
-    weir_err err = weir_inspect_verify(config, &nobody, &sum, fault);
-    if (err == WEIR_OK && !sum.repairable) {
-        err = WEIR_INVALID;
-        *fault = (weir_fault){.err = err};
-        (void)snprintf(fault->text, sizeof(fault->text), "%s",
-                       sum.fault.err == WEIR_OK ? "the journal is sound: there is nothing to repair"
-                                                : sum.fault.text);
-    }
-    if (err != WEIR_OK) {
-        return err;
-    }
-    err = fault_text(fault, copy_aside(config->data_dir, aside),
-                     "the damaged files cannot be copied aside, and nothing was changed");
-    if (err != WEIR_OK) {
-        return err;
-    }
-    weir_engine_config cut = *config;
-    cut.damage = WEIR_DAMAGE_CUT;
-    err = weir_engine_open(&cut, &engine, fault);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    *fault = (weir_fault){0};
-    return fault_text(fault, weir_engine_close(engine), "the last checkpoint cannot be written");
-}
-
-static weir_err heads_remake(weir_engine *engine, const weir_topic *topic, uint32_t partition,
-                             weir_segment *segment, uint64_t *made, uint64_t *left)
-{
-    char dir[WEIR_INSPECT_PATH_BYTES - 32];
-    char path[WEIR_INSPECT_PATH_BYTES];
-    weir_segment_state state;
-    weir_inspect_file file = {0};
-    bool good = false;
-    weir_segment_state_of(segment, &state);
-    weir_topics_segments_dir(engine, topic->id, partition, state.term, dir, sizeof(dir));
-    (void)snprintf(path, sizeof(path), "%s/%020" PRId64 ".heads", dir, state.base_offset);
-    weir_err err = heads_check(engine->env, path, &state, &file, &good);
-    if (err == WEIR_OK && !good) {
-        err = weir_segment_heads_remake(segment);
-        *made += err == WEIR_OK ? 1 : 0;
-        *left += err == WEIR_DAMAGED ? 1 : 0;
-    }
-    return err == WEIR_DAMAGED ? WEIR_OK : err;
-}
-
-/* No port is open and no turn is taken, so nobody writes to a segment meanwhile. */
-weir_err weir_inspect_heads(const weir_engine_config *config, uint64_t *made, uint64_t *left,
-                            weir_fault *fault)
-{
-    size_t position = 0;
-    const weir_topic *topic = NULL;
-    weir_engine *engine = NULL;
-    *made = *left = 0;
-    weir_err err = weir_engine_open(config, &engine, fault);
-    if (err != WEIR_OK) {
-        return err;
-    }
-    while (err == WEIR_OK && (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        for (uint32_t p = 0; p < topic->partition_count && err == WEIR_OK; p++) {
-            const weir_partition *partition = topic->partitions[p];
-            for (uint32_t s = 0; s < partition->segment_count && err == WEIR_OK; s++) {
-                err = heads_remake(engine, topic, p, partition->segments[s], made, left);
-            }
-        }
-    }
-    err = fault_text(fault, err, "a .heads file cannot be written");
-    weir_err closed = weir_engine_close(engine);
-    return err != WEIR_OK ? err
-                          : fault_text(fault, closed, "the last checkpoint cannot be written");
 }

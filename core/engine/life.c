@@ -7,6 +7,9 @@
  *     there are too many bytes     ->
  *     a queue's group has settled  ->
  *
+ *   9 trim    topic id u32 | partition u32 | start offset i64 | cause u8 | 0 x 3     version 2
+ *             cause  1 retention, and all that is like it  2 a command; version 1 has none: retention
+ *
  *   trimmed:   segments | A | B | C |  tail | d | e |        start inside C
  *              settle     A, B leave the list, chunks below start leave memory
  *              removal    the files go, once no start can want them
@@ -41,6 +44,18 @@ enum {
 /* ---- Trim: decide, apply, replay
  * ------------------------------------------------------------------- */
 
+/* Why a start moves; in the journal: never change or reuse one. */
+typedef enum trim_cause {
+    CAUSE_RETENTION = 1,
+    CAUSE_COMMAND = 2,
+} trim_cause;
+
+enum {
+    TRIM_VERSION = 2,
+    TRIM_BYTES_OLD = 16, /* of version 1 */
+    TRIM_BYTES = 20,
+};
+
 static void apply_trim(weir_engine *engine, weir_partition *partition, int64_t start)
 {
     WEIR_ASSERT(start >= partition->start_offset && start <= partition->next_offset); /* [F1] */
@@ -54,56 +69,90 @@ static void apply_trim(weir_engine *engine, weir_partition *partition, int64_t s
     }
 }
 
-static void trim_write(weir_engine *engine, const weir_partition *partition, int64_t start)
+/* The room for the stretch was asked for. */
+static void apply_caused(weir_engine *engine, weir_partition *partition, int64_t start,
+                         trim_cause cause, int64_t time_ms)
 {
-    uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_TRIM, 16);
+    const weir_trimmed stretch = {partition->start_offset, start, time_ms};
+    apply_trim(engine, partition, start);
+    if (cause == CAUSE_COMMAND && stretch.from < stretch.to) {
+        weir_trims_add(partition, &stretch);
+    }
+}
+
+static void trim_write(weir_engine *engine, const weir_partition *partition, int64_t start,
+                       trim_cause cause)
+{
+    uint8_t *at = weir_engine_entry_of(engine, WEIR_ENTRY_TRIM, TRIM_VERSION, TRIM_BYTES);
     weir_put_u32(at, partition->topic->id);
     weir_put_u32(at + 4, partition->index);
     weir_put_u64(at + 8, (uint64_t)start);
+    memset(at + 16, 0, 4);
+    at[16] = (uint8_t)cause;
 }
 
 static weir_err trim_entry(weir_engine *engine, const weir_partition *partition, int64_t start,
-                           bool frees)
+                           trim_cause cause, bool frees)
 {
     weir_err err = frees ? weir_engine_unit_last(engine, WEIR_TRIM_ENTRY_BYTES)
                          : weir_engine_unit_reserve(engine, WEIR_TRIM_ENTRY_BYTES);
     if (err == WEIR_OK) {
-        trim_write(engine, partition, start);
+        trim_write(engine, partition, start, cause);
     }
     return err;
 }
 
-weir_err weir_life_note(weir_engine *engine, weir_partition *partition)
+weir_err weir_life_note(weir_engine *engine, weir_partition *partition, bool frees)
 {
-    return trim_entry(engine, partition, partition->start_offset, false);
+    return trim_entry(engine, partition, partition->start_offset, CAUSE_RETENTION, frees);
 }
 
-static weir_err trim(weir_engine *engine, weir_partition *partition, int64_t start, bool frees)
+static weir_err trim(weir_engine *engine, weir_partition *partition, int64_t start,
+                     trim_cause cause, bool frees)
 {
-    weir_err err = trim_entry(engine, partition, start, frees);
+    weir_err err = cause == CAUSE_COMMAND ? weir_trims_reserve(partition) : WEIR_OK;
+    err = err == WEIR_OK ? trim_entry(engine, partition, start, cause, frees) : err;
     if (err != WEIR_OK) {
         return err;
     }
     engine->stats.records_trimmed += (uint64_t)(start - partition->start_offset);
-    apply_trim(engine, partition, start);
+    apply_caused(engine, partition, start, cause, engine->engine_ms);
     weir_groups_start_moved(engine, partition, start, weir_engine_unit_now(engine));
     return WEIR_OK;
 }
 
-weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body)
+weir_err weir_life_trim_start(weir_bytes body, uint8_t version, int64_t *start)
 {
-    weir_topic *topic = body.len == 16 ? weir_topics_find_id(engine, weir_get_u32(body.ptr)) : NULL;
+    if (body.len != (version == 1 ? TRIM_BYTES_OLD : TRIM_BYTES)) {
+        return WEIR_DAMAGED;
+    }
+    *start = (int64_t)weir_get_u64(body.ptr + 8);
+    return WEIR_OK;
+}
+
+weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body, uint8_t version,
+                               int64_t time_ms)
+{
+    int64_t start;
+    weir_err err = weir_life_trim_start(body, version, &start);
+    weir_topic *topic = err == WEIR_OK ? weir_topics_find_id(engine, weir_get_u32(body.ptr)) : NULL;
     uint32_t index = topic != NULL ? weir_get_u32(body.ptr + 4) : 0;
     if (topic == NULL || index >= topic->partition_count) {
         return WEIR_DAMAGED;
     }
     weir_partition *partition = topic->partitions[index];
-    int64_t start = (int64_t)weir_get_u64(body.ptr + 8);
+    uint8_t cause = version == 1 ? CAUSE_RETENTION : body.ptr[16];
     if (start < partition->start_offset || start > partition->next_offset) {
         return WEIR_DAMAGED;
     }
-    apply_trim(engine, partition, start);
-    return WEIR_OK;
+    if (cause != CAUSE_RETENTION && cause != CAUSE_COMMAND) {
+        return WEIR_VERSION;
+    }
+    err = cause == CAUSE_COMMAND ? weir_trims_reserve(partition) : WEIR_OK;
+    if (err == WEIR_OK) {
+        apply_caused(engine, partition, start, (trim_cause)cause, time_ms);
+    }
+    return err;
 }
 
 weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *topic)
@@ -117,7 +166,8 @@ weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *t
     if (before < 0 || before > partition->visible_offset) {
         return WEIR_OFFSET_OUT_OF_RANGE;
     }
-    return before > partition->start_offset ? trim(engine, partition, before, true) : WEIR_OK;
+    return before > partition->start_offset ? trim(engine, partition, before, CAUSE_COMMAND, true)
+                                            : WEIR_OK;
 }
 
 /* ---- What a trim frees
@@ -149,6 +199,17 @@ weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t
         life->obsolete[life->obsolete_count++] = (weir_obsolete){segment, unit, replaced};
     }
     return err;
+}
+
+bool weir_life_replaced(const weir_engine *engine, uint64_t unit)
+{
+    const weir_life *life = &engine->life;
+    bool waits = false;
+    for (uint32_t i = 0; i < life->obsolete_count && !waits; i++) {
+        const weir_obsolete *old = &life->obsolete[i];
+        waits = old->replaced && old->unit > engine->checkpoint_units_before && old->unit <= unit;
+    }
+    return waits;
 }
 
 /* Takes the segments below the start out of the list. */
@@ -190,7 +251,7 @@ void weir_life_empty(weir_engine *engine, weir_topic *topic)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         weir_partition *partition = topic->partitions[i];
-        trim_write(engine, partition, partition->visible_offset);
+        trim_write(engine, partition, partition->visible_offset, CAUSE_RETENTION);
         apply_trim(engine, partition, partition->visible_offset);
         if (!engine->flush.running && !in_hand(engine, partition)) {
             partition->segment_closed = true;
@@ -428,7 +489,7 @@ static void retain(weir_engine *engine, weir_partition *partition,
     }
     start = start > partition->visible_offset ? partition->visible_offset : start; /* [F1] */
     if (start > partition->start_offset) { /* no room in the journal: next time */
-        (void)trim(engine, partition, start, frees_segment(partition, start));
+        (void)trim(engine, partition, start, CAUSE_RETENTION, frees_segment(partition, start));
     }
 }
 
@@ -464,7 +525,7 @@ static void flush_when_due(weir_engine *engine, weir_partition *partition,
     }
     weir_unflushed_due(engine, partition);
     if (!weir_save_wanted(engine)) {
-        (void)weir_life_note(engine, partition); /* makes the next checkpoint due */
+        (void)weir_life_note(engine, partition, false); /* makes the next checkpoint due */
     }
 }
 
@@ -506,7 +567,7 @@ static void nudge(weir_engine *engine)
         waits; /* a chain that ends with a delta keeps its base in force */
     if (waits && weir_journal_last(engine->journal) == engine->checkpoint_units_at &&
         (topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        (void)weir_life_note(engine, topic->partitions[0]);
+        (void)weir_life_note(engine, topic->partitions[0], true);
     }
 }
 
@@ -524,7 +585,7 @@ static void walk(weir_engine *engine)
         topic = weir_map_next(&engine->topics_by_name, &life->walk_position);
         if (topic == NULL) {
             if (atomic_load(&engine->health) == WEIR_HEALTH_OK) {
-                nudge(engine);
+                nudge(engine); /* a full disk asks for checkpoints by itself: save.c */
             }
             life->walk_position = 0;
             life->walk_ns = engine->now_ns + (uint64_t)engine->config.cleanup_every_ms * 1000000;

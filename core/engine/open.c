@@ -391,6 +391,7 @@ static weir_err open_journal(weir_engine *engine, const weir_checkpoint *checkpo
         .reserve_bytes = engine->config.journal_reserve_bytes,
         .pending_bytes_max = WEIR_JOURNAL_PENDING_BYTES,
         .term = engine->looks ? 0 : weir_owner_term(engine->owner_file),
+        .room_first = true, /* flush.c, [F1] */
         .taken_over = engine->old_alive,
         .damage = damage_of(engine),
         .unit_least = unit_least(engine, checkpoint),

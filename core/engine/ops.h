@@ -132,6 +132,8 @@ void weir_port_complete(weir_port *port, const weir_completion *completion); /* 
 /* Queues an answer until `unit` has `level`; at once when it has. */
 void weir_port_answer(weir_port *port, const weir_completion *completion, uint64_t unit,
                       weir_level level);
+/* The place of an answer that was not refused; the caller writes all of it at once. */
+weir_completion *weir_port_answer_place(weir_port *port, uint64_t unit, weir_level level);
 void weir_port_answers_release(weir_engine *engine, weir_port *port);
 bool weir_port_room(const weir_port *port); /* for something unasked */
 void weir_port_unasked(weir_port *port, const weir_completion *completion); /* room was asked */
@@ -213,7 +215,11 @@ weir_err weir_change_replay_partitions(weir_engine *engine, weir_bytes body);
 
 /* life.c */
 weir_err weir_life_trim_op(weir_engine *engine, const weir_op *op, weir_topic *topic);
-weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body);
+/* `time_ms`: when it was decided. VERSION: of a cause that is not known. */
+weir_err weir_life_replay_trim(weir_engine *engine, weir_bytes body, uint8_t version,
+                               int64_t time_ms);
+/* The start that it leads to; DAMAGED: the body is no trim's of that version. */
+weir_err weir_life_trim_start(weir_bytes body, uint8_t version, int64_t *start);
 void weir_life_start(weir_engine *engine, int64_t journalled_ms); /* recovered; the clock runs */
 void weir_life_work(weir_engine *engine);
 void weir_life_finished(weir_engine *engine);
@@ -224,12 +230,26 @@ uint64_t weir_life_deadline(const weir_engine *engine); /* monotonic; UINT64_MAX
 weir_err weir_life_obsolete(weir_engine *engine, weir_segment *segment, uint64_t unit,
                             bool replaced);
 weir_err weir_life_obsolete_reserve(weir_engine *engine, uint32_t more);
-/* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. */
-weir_err weir_life_note(weir_engine *engine, weir_partition *partition);
+/* Whether files wait for one more base, since others took their place in `unit` or before. */
+bool weir_life_replaced(const weir_engine *engine, uint64_t unit);
+/* Makes a unit that says nothing new about the partition: it is to be in the next checkpoint. `frees`:
+ * disk comes free by that, so that on a full disk it may use the last of the journal's reserve. */
+weir_err weir_life_note(weir_engine *engine, weir_partition *partition, bool frees);
 /* A topic that is about to be deleted keeps no record: what segments have goes when the unit is
  * durable. The unit has room for an entry for each partition. */
-enum { WEIR_TRIM_ENTRY_BYTES = 24 };
+enum { WEIR_TRIM_ENTRY_BYTES = 28 };
 void weir_life_empty(weir_engine *engine, weir_topic *topic);
+/* trims.c */
+weir_err weir_trims_reserve(weir_partition *partition);                      /* NO_MEMORY */
+void weir_trims_add(weir_partition *partition, const weir_trimmed *stretch); /* it was reserved */
+void weir_trims_forget(weir_partition *partition);
+/* The trim that took it; NULL: none that is known did. */
+const weir_trimmed *weir_trims_find(const weir_partition *partition, int64_t offset);
+/* Why the record at `first` is below the start, in a word that stories tell; *last is lowered to the last
+ * one of which that is so, too. NULL: it is not below. */
+const char *weir_trims_reason(const weir_partition *partition, int64_t first, int64_t *last);
+
+/* life.c */
 /* The last segment is as old as one may be. */
 bool weir_life_roll_due(const weir_engine *engine, const weir_partition *partition,
                         const weir_topic_options *options);
@@ -251,6 +271,7 @@ weir_sparse_place *weir_sparse_place_of(const weir_partition *partition);
 typedef struct weir_sparse_look {
     uint32_t closed;      /* in: so many segments of the list are closed; */
     uint64_t small_bytes; /* one of so few bytes goes along with its neighbours; */
+    uint32_t most;        /* at most so many together; 0: as many as one piece of work takes; */
     int64_t next;         /* from this offset on. Out: where to look next time. */
     uint32_t first;       /* out: the first neighbours in which little is owed; */
     uint32_t count;       /* 0: none */
@@ -278,6 +299,9 @@ uint64_t weir_compact_deadline(const weir_engine *engine);
 /* route.c */
 /* The topic that a full name is under; NULL: live. */
 weir_topic *weir_route_topic(const weir_engine *engine, weir_bytes name);
+/* Whether nothing could ever come to this filter: all that it matches is a queue's, whose own group is to
+ * be joined, or the engine's own, which may not be there yet. */
+bool weir_route_reaches_nothing(const weir_engine *engine, weir_bytes filter);
 const weir_route *weir_route_of_name(weir_engine *engine, weir_bytes name);
 /* For a topic and key that stand apart. A route that is not remembered is returned in *mine: free
  * it with weir_route_drop when the turn's batches are closed. */
@@ -287,15 +311,17 @@ void weir_route_drop(weir_engine *engine, weir_route *route);
 void weir_routes_trim(weir_engine *engine); /* between turns */
 void weir_routes_fini(weir_engine *engine);
 
-/* produce.c */
 /* turn_write.c */
 enum { WEIR_SETTLED_NS = 1000 * 1000 }; /* how long settlements wait for a sync that others want */
 void weir_turn_write(weir_engine *engine); /* no unit is open */
 void weir_turn_term(weir_engine *engine);  /* is this still our directory? */
 void weir_turn_mark(weir_engine *engine);  /* of an idle journal */
 
+/* lookahead.c */
 enum { WEIR_TOGETHER_MAX = 16 }; /* operations that look ahead together */
 void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count);
+
+/* produce.c */
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_batch_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_produce_close_all(weir_engine *engine); /* every open batch becomes an entry */
@@ -310,18 +336,21 @@ void weir_partition_show(weir_engine *engine); /* moves visible with the marks [
 /* Every record of the chunk that sets or clears a retained value. */
 void weir_produce_apply_retained(weir_engine *engine, weir_chunk *chunk);
 void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean stop */
-void weir_tail_shrink(weir_engine *engine);        /* gives back memory over the limit [E2] */
+
+/* unflushed.c: what no segment has yet, and what may leave memory */
+void weir_tail_shrink(weir_engine *engine); /* gives back memory over the limit [E2] */
+/* Records below were removed from their segments: what the tail has of there goes, as memory
+ * over the limit does, so that readers meet what took their place. */
+void weir_tail_replaced(weir_engine *engine, weir_partition *partition, int64_t end_offset);
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 /* Lets go of the chunks that end by its start. No flush has it in hand. */
 void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
-
-/* unflushed.c: what no segment has yet */
 /* The chunk is in the tail, and in no segment. */
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
 uint32_t weir_unflushed_class(const weir_partition *partition);
 uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
-/* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
- * it any more. */
+/* What it has is old enough for a segment, which is closed then: the next flush writes it, and no
+ * checkpoint carries it any more. */
 void weir_unflushed_due(weir_engine *engine, weir_partition *partition);
 /* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
@@ -489,20 +518,24 @@ void weir_straight_found_fini(weir_engine *engine); /* when recovery is over */
 /* flush.c */
 void weir_flush_work(weir_engine *engine);
 void weir_flush_finished(weir_engine *engine);
-void weir_save_finished(weir_engine *engine);
-weir_err
-weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
 /* Recovery, and the clean stop: all of this class and above (unflushed.c), on this thread. */
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
 /* While the journal is replayed, behind a batch of this partition: writes what there is much of. */
 weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partition);
-/* What an error of background work means: a full disk is tried again, anything else stops writing. */
+/* What an error of background work means: a full disk, and a lack of memory or file descriptors, are
+ * tried again, anything else stops writing. */
 void weir_background_failed(weir_engine *engine, weir_err err, const char *what);
+void weir_background_went_on(weir_engine *engine); /* it did what it was to do */
+/* fetch.c: subscribers whose cold reads lacked memory or descriptors read again, when that is due. */
+void weir_reads_retry(weir_engine *engine);
 void weir_unsynced_add(weir_engine *engine, weir_partition *partition);
 void weir_unsynced_remove(weir_engine *engine, weir_partition *partition);
 
 /* save.c */
 void weir_save_work(weir_engine *engine);
+void weir_save_finished(weir_engine *engine);
+weir_err
+weir_flush_everything(weir_engine *engine); /* close: flush, sync, checkpoint, on this thread */
 /* Whether there is something that the newest checkpoint has not, or left outside segments. */
 bool weir_save_wanted(const weir_engine *engine);
 /* Whether a checkpoint waits for a flush: of partitions of this class and above, and of records up

@@ -20,9 +20,10 @@
 /* ---- The open batch
  * ---------------------------------------------------------------------------------- */
 
-static weir_err open_batch(weir_engine *engine, weir_partition *partition, size_t record_bytes)
+static weir_err open_batch(weir_engine *engine, weir_partition *partition, weir_bytes key,
+                           weir_bytes rest)
 {
-    size_t need = record_bytes + WEIR_BATCH_HEAD_BYTES + WEIR_RECORD_OVERHEAD_MAX;
+    size_t need = weir_batch_alone_size(key, rest.len);
     size_t capacity = partition->batch_bytes_guess > need ? partition->batch_bytes_guess : need;
     uint32_t records = partition->batch_records_guess > 0 ? partition->batch_records_guess
                                                           : (uint32_t)(capacity / 32 + 2);
@@ -147,7 +148,7 @@ static weir_err add_record(weir_engine *engine, weir_partition *partition, uint8
         if (partition->open != NULL && !grown) {
             close_batch(engine, partition);
         }
-        err = grown ? WEIR_OK : open_batch(engine, partition, key.len + rest.len);
+        err = grown ? WEIR_OK : open_batch(engine, partition, key, rest);
         if (err == WEIR_OK) {
             err = weir_batch_add(&partition->builder, attributes, key, rest, &position);
             WEIR_ASSERT(err == WEIR_OK); /* the chunk was made large enough for it */
@@ -406,6 +407,23 @@ static void publish_refused(weir_engine *engine, weir_port *port, publishing *p,
     weir_port_answer(port, &p->done, weir_engine_unit_now(engine), refusal_level(err, level));
 }
 
+/* Written where it waits, a field at a time: copied, it would wait for all that was stored just before. */
+static void publish_answer(weir_port *port, const publishing *p)
+{
+    const weir_published *told = &p->done.published;
+    *weir_port_answer_place(port, p->unit, p->level) = (weir_completion){
+        .type = WEIR_COMPLETION_PUBLISH,
+        .user = p->op->user,
+        .token = p->op->token,
+        .published = {.level = told->level,
+                      .live = told->live,
+                      .partition = told->partition,
+                      .offset = told->offset,
+                      .timestamp_ms = told->timestamp_ms,
+                      .duplicate = told->duplicate},
+    };
+}
+
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
 {
     publishing p = {.op = op};
@@ -427,7 +445,7 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
         engine->stats.records_received++;
         engine->stats.bytes_received += p.key.len + op->publish.rest_bytes;
         if (!op->no_confirm) {
-            weir_port_answer(port, &p.done, p.unit, p.level);
+            publish_answer(port, &p);
         }
     }
     if (mine != NULL) {
@@ -469,11 +487,58 @@ weir_err weir_produce_own(weir_engine *engine, weir_topic *topic, uint8_t attrib
 /* ---- Batches built by a client
  * --------------------------------------------------------------------------- */
 
+static weir_bytes batch_of(const weir_op *op)
+{
+    return (weir_bytes){op->data + op->batch.topic_bytes, op->batch.batch_bytes};
+}
+
+/* A chunk with the batch, and with its records plain where it is compressed; it has no place yet. */
+static weir_err batch_chunk(weir_engine *engine, const weir_op *op, const weir_partition *partition,
+                            weir_batch_head *head, weir_chunk **out)
+{
+    weir_bytes batch = batch_of(op);
+    weir_bytes plain = {batch.ptr + batch.len, op->batch.plain_bytes};
+    size_t capacity = plain.len > 0 ? weir_chunk_plain_at(batch.len) + plain.len : batch.len;
+    weir_chunk *chunk = NULL;
+    weir_err err = weir_chunk_create(engine->pool, partition->topic->ref, partition->index,
+                                     capacity, op->batch.record_count, &chunk);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    memcpy(chunk->batch, batch.ptr, batch.len);
+    err = plain.len > 0 ? weir_chunk_plain_set(chunk, head, plain)
+                        : weir_batch_check((weir_bytes){chunk->batch, batch.len}, head,
+                                           chunk->positions, op->batch.record_count);
+    if (err != WEIR_OK) {
+        weir_chunk_drop(chunk);
+        return err; /* cannot happen: it was checked when it was submitted */
+    }
+    chunk->count = op->batch.record_count;
+    chunk->batch_bytes = (uint32_t)batch.len;
+    *out = chunk;
+    return WEIR_OK;
+}
+
+/* Its records are the partition's next ones. Takes the chunk; the open unit has room. */
+static void batch_append(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
+{
+    weir_batch_stamp(chunk->batch, chunk->batch_bytes, partition->next_offset,
+                     (int32_t)engine->recovery_epoch, engine->engine_ms);
+    weir_chunk_plain_stamp(chunk);
+    chunk->base_offset = partition->next_offset;
+    chunk->timestamp_ms = engine->engine_ms;
+    chunk->unit = weir_engine_unit_now(engine);
+    journal_chunk(engine, partition, false, chunk);
+    engine->disk_wanted |= partition->topic->options.level == WEIR_LEVEL_DISK;
+    weir_produce_apply(engine, partition, chunk, NULL, false);
+    weir_producers_apply(engine, partition, chunk);
+}
+
 static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_completion *done,
                               weir_partition **out)
 {
     weir_bytes name = {op->data, op->batch.topic_bytes};
-    weir_bytes batch = {op->data + name.len, op->batch.batch_bytes};
+    weir_bytes batch = batch_of(op);
     weir_topic *topic = weir_topics_find(engine, name);
     if (topic == NULL || op->batch.partition >= topic->partition_count) {
         return WEIR_NOT_FOUND;
@@ -500,36 +565,13 @@ static weir_err produce_batch(weir_engine *engine, const weir_op *op, weir_compl
     err = err == WEIR_OK ? queue_room(engine, partition, op->batch.record_count, batch.len) : err;
     err = err == WEIR_OK ? weir_engine_unit(engine, batch.len + 128) : err;
     err = err == WEIR_OK ? weir_tail_reserve(&partition->tail) : err;
-    weir_bytes plain = {batch.ptr + batch.len, op->batch.plain_bytes};
-    size_t capacity = plain.len > 0 ? weir_chunk_plain_at(batch.len) + plain.len : batch.len;
-    err = err == WEIR_OK ? weir_chunk_create(engine->pool, topic->ref, partition->index, capacity,
-                                             op->batch.record_count, &chunk)
-                         : err;
+    err = err == WEIR_OK ? batch_chunk(engine, op, partition, &head, &chunk) : err;
     if (err != WEIR_OK) {
         return err;
     }
-    memcpy(chunk->batch, batch.ptr, batch.len);
-    err = plain.len > 0 ? weir_chunk_plain_set(chunk, &head, plain)
-                        : weir_batch_check((weir_bytes){chunk->batch, batch.len}, &head,
-                                           chunk->positions, op->batch.record_count);
-    if (err != WEIR_OK) {
-        weir_chunk_drop(chunk);
-        return err; /* cannot happen: it was checked when it was submitted */
-    }
-    weir_batch_stamp(chunk->batch, batch.len, partition->next_offset,
-                     (int32_t)engine->recovery_epoch, engine->engine_ms);
-    weir_chunk_plain_stamp(chunk);
-    chunk->count = op->batch.record_count;
-    chunk->batch_bytes = (uint32_t)batch.len;
-    chunk->base_offset = partition->next_offset;
-    chunk->timestamp_ms = engine->engine_ms;
-    chunk->unit = weir_engine_unit_now(engine);
-    done->published.offset = chunk->base_offset;
+    done->published.offset = partition->next_offset;
     done->published.partition = partition->index;
-    journal_chunk(engine, partition, false, chunk);
-    engine->disk_wanted |= topic->options.level == WEIR_LEVEL_DISK;
-    weir_produce_apply(engine, partition, chunk, NULL, false);
-    weir_producers_apply(engine, partition, chunk);
+    batch_append(engine, partition, chunk);
     return WEIR_OK;
 }
 

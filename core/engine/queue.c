@@ -422,10 +422,16 @@ void weir_queue_start_moved(weir_engine *engine, weir_group_part *part, weir_fat
     weir_queue_look_at(engine, part->group, 0);
 }
 
-/* What is unsettled below the partition's start, in runs, at most ITEMS_MAX; then what is fresh. */
-static weir_err trimmed_collect(weir_group_part *part, weir_queue_items *items)
+/* What is unsettled below the partition's start and went for the same cause as the first of it, in runs,
+ * at most ITEMS_MAX; then what is fresh. *why: the cause; NULL: there is nothing. */
+static weir_err trimmed_collect(weir_group_part *part, weir_queue_items *items, const char **why)
 {
-    int64_t start = part->partition->start_offset;
+    int64_t last_gone = INT64_MAX - 1;
+    *why = weir_trims_reason(part->partition, weir_settlement_floor(part->settlement), &last_gone);
+    if (*why == NULL) {
+        return WEIR_OK;
+    }
+    int64_t start = last_gone + 1;
     weir_settlement_run run;
     weir_err err = WEIR_OK;
     int64_t at = 0;
@@ -458,13 +464,12 @@ static weir_err trimmed_collect(weir_group_part *part, weir_queue_items *items)
 static void trimmed_work(weir_engine *engine, weir_group_part *part)
 {
     weir_queue *queue = part->group->queue;
-    weir_settling settling = {
-        .event = WEIR_EVENT_EXPIRED, .fate = WEIR_FATE_EXPIRED, .why = "retention"};
+    weir_settling settling = {.event = WEIR_EVENT_EXPIRED, .fate = WEIR_FATE_EXPIRED};
     if (!part->queue->trimmed || part->partition == NULL) {
         return;
     }
     queue->items.count = 0;
-    weir_err err = trimmed_collect(part, &queue->items);
+    weir_err err = trimmed_collect(part, &queue->items, &settling.why);
     if (err == WEIR_OK && queue->items.count > 0) {
         err = tell_all(engine, part, &settling, &queue->items);
         weir_keys_settled(part, 0, part->partition->start_offset - 1);

@@ -157,16 +157,22 @@ static void tell_item(weir_engine *engine, weir_group_part *part,
     if (item->kind == WEIR_ITEM_UNMATCHED || (nobody && item->kind == WEIR_ITEM_DELAYED)) {
         return; /* it is none of this group's; or nothing happened to it */
     }
-    weir_fate_write(engine,
-                    &(weir_fate_note){.part = part,
-                                      .first = item->first,
-                                      .last = last_of(item),
-                                      .fate = fate,
-                                      .event = fate == WEIR_FATE_ACCEPTED ? WEIR_TOLD_ACCEPTED
-                                                                          : ITEM_EVENTS[item->kind],
-                                      .member = nobody ? NULL : who,
-                                      .leased = item->leased + (taken ? 1 : 0),
-                                      .failed = item->failed});
+    weir_fate_note note = {.part = part,
+                           .first = item->first,
+                           .fate = fate,
+                           .event = fate == WEIR_FATE_ACCEPTED ? WEIR_TOLD_ACCEPTED
+                                                               : ITEM_EVENTS[item->kind],
+                           .member = nobody ? NULL : who,
+                           .leased = item->leased + (taken ? 1 : 0),
+                           .failed = item->failed};
+    while (note.first <= last_of(item)) { /* a line for each cause, of what is below the start */
+        note.last = last_of(item);
+        if (item->kind == WEIR_ITEM_EXPIRED) {
+            note.reason = weir_bytes_of(weir_trims_reason(part->partition, note.first, &note.last));
+        }
+        weir_fate_write(engine, &note);
+        note.first = note.last + 1;
+    }
 }
 
 static void apply_acquire(weir_engine *engine, weir_group_part *part,
@@ -253,7 +259,8 @@ static void acquire_write(weir_engine *engine, const weir_group_part *part,
 weir_err weir_queue_acquire(weir_engine *engine, weir_group_part *part,
                             const weir_acquisition *acquisition, const weir_queue_items *items)
 {
-    uint64_t lines = weir_fates_room(part, acquisition->member, WEIR_BYTES_NULL, items->count);
+    uint64_t lines = weir_fates_room(part, acquisition->member, WEIR_BYTES_NULL,
+                                     items->count + 2 * (uint64_t)part->partition->trim_count);
     weir_err err = weir_fates_unit_reserve(
         engine, acquire_bytes(items) + WEIR_JOURNAL_ENTRY_HEAD_BYTES, lines);
     uint64_t unit = weir_engine_unit_now(engine);

@@ -162,7 +162,9 @@ static weir_err move_one(weir_engine *engine, weir_group_part *part, weir_move *
     weir_partition *partition = part->partition;
     int64_t offset = item->first;
     if (offset < partition->start_offset) {
-        return end_here(engine, part, item, WEIR_EVENT_EXPIRED, WEIR_FATE_EXPIRED, "retention");
+        int64_t last = offset;
+        return end_here(engine, part, item, WEIR_EVENT_EXPIRED, WEIR_FATE_EXPIRED,
+                        weir_trims_reason(partition, offset, &last));
     }
     if (!weir_queue_dead_letters(engine, part->group)) {
         return end_undead(engine, part, item);

@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HANDED_LEAST = 64, DIGITS_MAX = 18 };
+enum { HANDED_LEAST = 64 };
+
+/* Of a header that says when. Larger ones count as this: two of them can be added. */
+#define NUMBER_MAX INT64_C(999999999999999999)
 
 typedef struct taking {
     weir_engine *engine;
@@ -40,17 +43,14 @@ typedef struct taking {
 static bool number_of(weir_bytes text, int64_t *number)
 {
     int64_t sum = 0;
-    if (text.len == 0 || text.len > DIGITS_MAX) {
-        return false;
-    }
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9') {
             return false;
         }
-        sum = sum * 10 + (text.ptr[i] - '0');
+        sum = sum <= NUMBER_MAX / 10 ? sum * 10 + (text.ptr[i] - '0') : NUMBER_MAX;
     }
     *number = sum;
-    return true;
+    return text.len > 0;
 }
 
 static bool header_number(const weir_record *record, const char *name, int64_t *number)
@@ -59,7 +59,7 @@ static bool header_number(const weir_record *record, const char *name, int64_t *
     return weir_record_header(record, name, &header) && number_of(header.value, number);
 }
 
-/* "expiry": seconds from when it came. */
+/* "expiry": seconds from when it came; more than can be told in milliseconds: never. */
 static bool is_expired(const weir_record *record, int64_t now)
 {
     int64_t seconds = 0;
@@ -79,8 +79,8 @@ static int64_t delayed_until(const weir_record *record, int64_t now)
 {
     int64_t at = 0;
     if (!header_number(record, "deliver-at", &at)) {
-        at = header_number(record, "delay", &at) && at < INT64_MAX / 2 ? record->timestamp_ms + at
-                                                                       : 0;
+        int64_t came = record->timestamp_ms < NUMBER_MAX ? record->timestamp_ms : NUMBER_MAX;
+        at = header_number(record, "delay", &at) ? came + at : 0;
     }
     return at > now ? at : 0;
 }

@@ -80,6 +80,54 @@ weir_topic *weir_route_topic(const weir_engine *engine, weir_bytes name)
     }
 }
 
+/* The levels before the first wildcard: of "a/b/+/c" they are "a/b", of "#" none. */
+static weir_bytes literal_of(weir_bytes text)
+{
+    size_t end = 0;
+    while (end < text.len && text.ptr[end] != '+' && text.ptr[end] != '#') {
+        end++;
+    }
+    if (end < text.len && end > 0) {
+        end--; /* the slash: a wildcard is a level of its own */
+    }
+    return (weir_bytes){text.ptr, end};
+}
+
+/* Whether topics stand below this one that filters do meet: nested ones. */
+static bool has_others_below(const weir_engine *engine, const weir_topic *topic)
+{
+    size_t position = 0;
+    size_t len = topic->ref->name_bytes;
+    const weir_topic *other = NULL;
+    while ((other = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        bool below = other->ref->name_bytes > len && other->ref->name[len] == '/' &&
+                     memcmp(other->ref->name, topic->ref->name, len) == 0;
+        if (below && !weir_topic_is_apart(other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A name of the stories' topic, which is made with the first of them, or under it. */
+static bool is_of_fates(weir_bytes name)
+{
+    size_t len = sizeof(WEIR_FATES_NAME) - 1;
+    return name.len >= len && memcmp(name.ptr, WEIR_FATES_NAME, len) == 0 &&
+           (name.len == len || name.ptr[len] == '/');
+}
+
+bool weir_route_reaches_nothing(const weir_engine *engine, weir_bytes text)
+{
+    weir_bytes literal = literal_of(text);
+    const weir_topic *topic = weir_route_topic(engine, literal);
+    if (topic == NULL) {
+        return is_of_fates(literal);
+    }
+    return weir_topic_is_apart(topic) &&
+           (literal.len == text.len || !has_others_below(engine, topic));
+}
+
 /* The first `levels` levels of a key. */
 static weir_bytes key_head(weir_bytes key, uint32_t levels)
 {
@@ -107,8 +155,9 @@ static void route_target(weir_engine *engine, weir_route *route)
     route->key_at = 0;
     route->key_null = false;
     route->partition = 0;
-    if (route->topic == NULL) {
-        return; /* live: the whole name is its key */
+    if (route->topic == NULL) { /* live: the whole name is its key */
+        route->err = route->err == WEIR_OK && is_of_fates(name) ? WEIR_NOT_OFFERED : route->err;
+        return;
     }
     if (weir_topic_is_own(route->topic)) {
         route->err = WEIR_NOT_OFFERED;

@@ -12,8 +12,8 @@
  * between SYNC and the last slice [E5]. It gets its name only when every unit in it is durable: a
  * checkpoint is never ahead of the journal. A few segments are synced one by one, many by one call
  * for the whole volume. The journal keeps what the chain before needs. A full disk pauses all this
- * and is tried again, with a base; any other error stops writing, and a restart recovers from the
- * journal. */
+ * and is tried again, with a base, and without what found no room where that lets replaced segments
+ * go; any other error stops writing, and a restart recovers from the journal. */
 #include "core/engine/saved.h"
 
 #include "core/env/failpoint.h"
@@ -50,12 +50,14 @@ static weir_err save_sync(const weir_engine *engine, weir_save *save)
     if (save->volume) {
         weir_segment_files_volume_begin(engine->files);
         err = engine->env->ops->volume_sync(engine->env, engine->volume);
+        err = err == WEIR_OK ? err : WEIR_IO;
     }
     for (uint32_t i = 0; i < save->segment_count && err == WEIR_OK; i++) {
         err = weir_segment_sync(save->segments[i]);
+        err = err == WEIR_OK || err == WEIR_NO_MEMORY ? err : WEIR_IO;
     }
     err = err != WEIR_OK ? err : WEIR_FAILPOINT(checkpoint_segments_synced);
-    return err == WEIR_OK ? WEIR_OK : WEIR_IO; /* a sync is never tried again */
+    return err; /* a sync that failed is never tried again; one that was not begun is */
 }
 
 static weir_err save_add(weir_engine *engine, weir_save *save)
@@ -92,7 +94,9 @@ static weir_err save_write(weir_engine *engine, weir_save *save)
     }
     save->writer = NULL;
     err = err == WEIR_OK ? WEIR_FAILPOINT(checkpoint_finished) : err;
-    err = err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
+    weir_err kept =
+        err == WEIR_OK ? weir_checkpoint_keep_from(engine->env, dir, &save->keep_from) : err;
+    err = kept == WEIR_NO_MEMORY ? err : kept; /* the journal stays as long as it was */
     return err == WEIR_OK ? weir_owner_compare(engine->owner_file) : err;
 }
 
@@ -151,12 +155,21 @@ static uint64_t journal_bytes(const weir_engine *engine)
     return counts.bytes + engine->stats.straight_bytes; /* all that a start reads */
 }
 
-/* The disk is full, and another base would let journal go that only the chain before needs. */
+static bool disk_is_full(const weir_engine *engine)
+{
+    return atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL;
+}
+
+/* The disk is full, and another base would let go what only the chain before needs: journal, or segments
+ * that others have taken the place of. */
 static bool makes_room(const weir_engine *engine)
 {
-    return atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL &&
-           engine->straight.keep_from < engine->checkpoint_units_at &&
-           weir_journal_releases(engine->journal, engine->checkpoint_units_at);
+    if (!disk_is_full(engine)) {
+        return false;
+    }
+    return weir_life_replaced(engine, engine->checkpoint_units_at) ||
+           (engine->straight.keep_from < engine->checkpoint_units_at &&
+            weir_journal_releases(engine->journal, engine->checkpoint_units_at));
 }
 
 bool weir_save_wanted(const weir_engine *engine)
@@ -176,9 +189,7 @@ static bool checkpoint_due(const weir_engine *engine)
     if (journal_bytes(engine) - engine->checkpoint_bytes_at >= engine->config.checkpoint_bytes) {
         return true;
     }
-    bool full =
-        atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL;
-    if (full && engine->now_ns - engine->checkpoint_ns >= FULL_NS) {
+    if (disk_is_full(engine) && engine->now_ns - engine->checkpoint_ns >= FULL_NS) {
         return true; /* what was trimmed, deleted or settled frees disk with it */
     }
     return engine->now_ns - engine->checkpoint_ns >=
@@ -314,6 +325,21 @@ static void checkpoint_failed(weir_engine *engine)
     slice_relax(engine);
 }
 
+/* Nobody knows which of them the sync got to: all are asked again, and those that it did have nothing
+ * to sync. */
+static void unsynced_again(weir_engine *engine)
+{
+    weir_topic *topic;
+    size_t position = 0;
+    while ((topic = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
+        for (uint32_t i = 0; i < topic->partition_count; i++) {
+            if (topic->partitions[i]->segment_count > 0) {
+                weir_unsynced_add(engine, topic->partitions[i]);
+            }
+        }
+    }
+}
+
 /* What the finished job leads to. */
 static void save_next(weir_engine *engine)
 {
@@ -333,7 +359,9 @@ static void save_next(weir_engine *engine)
     case WEIR_CHECKPOINT_WRITE:
         checkpoint_done(engine);
         engine->phase = WEIR_CHECKPOINT_IDLE;
-        engine->retry_ns = 0;
+        if (!engine->flush.full || !engine->checkpoint_left) { /* else writing waits for a flush */
+            weir_background_went_on(engine);
+        }
         break;
     case WEIR_CHECKPOINT_IDLE:
     case WEIR_CHECKPOINT_FLUSH:
@@ -352,6 +380,9 @@ void weir_save_finished(weir_engine *engine)
     }
     drop_segments(save);
     if (save->err != WEIR_OK) {
+        if (save->kind == WEIR_SAVE_SYNC) {
+            unsynced_again(engine);
+        }
         checkpoint_failed(engine);
         weir_background_failed(engine, save->err, "a checkpoint");
     } else {
@@ -418,6 +449,15 @@ static void work_graves(weir_engine *engine)
     }
 }
 
+/* Or it found no room, and what the checkpoint lets go of may make some: what stays outside segments is
+ * replayed, as is what comes in while one is written. */
+static bool flush_over(const weir_engine *engine)
+{
+    bool done = engine->flush_empty && engine->now_ns >= engine->retry_ns;
+    bool waits = engine->flush.full && weir_life_replaced(engine, UINT64_MAX);
+    return !engine->flush.running && (done || waits);
+}
+
 /* Behind the flush's turn: when it found nothing more to write, the checkpoint goes on. */
 void weir_save_work(weir_engine *engine)
 {
@@ -429,12 +469,13 @@ void weir_save_work(weir_engine *engine)
         if (engine->now_ns >= engine->retry_ns && checkpoint_due(engine)) {
             engine->saving.base_wanted |= makes_room(engine);
             engine->phase = WEIR_CHECKPOINT_FLUSH;
+            engine->flush.full = false;
             engine->checkpoint_target = weir_journal_last(engine->journal);
             engine->more_work = true;
         }
         break;
     case WEIR_CHECKPOINT_FLUSH:
-        if (!engine->flush.running && engine->flush_empty && engine->now_ns >= engine->retry_ns) {
+        if (flush_over(engine)) {
             work_sync(engine);
         }
         break;

@@ -20,6 +20,7 @@
  *                                                bytes u32 | RecordBatch v2
  *                                              10 compacted (snapshot_life.c)
  *                                              11 of `__fates`: lines that are in no record yet
+ *                                              12 trims (snapshot_life.c)
  *   4 retained    name bytes u16 | full name   1 source: topic id u32 | partition u32 | topic name
  *                                              2 the record, a RecordBatch v2 of one
  *   5 topic gone  id u32                       1 name  2 deleted unit u64
@@ -404,6 +405,7 @@ static void partition_empty(weir_engine *engine, weir_partition *partition)
     partition->next_offset = 0;
     partition->clean_offset = 0;
     partition->tombstones_due_ms = INT64_MAX;
+    weir_trims_forget(partition);
     weir_fates_forget(engine, partition);
 }
 

@@ -136,7 +136,7 @@ extern const weir_snapshot_fields weir_snapshot_topic_gone_fields;
 extern const weir_snapshot_fields weir_snapshot_retained_fields;
 #define WEIR_FIELDS_OF(table) (table).fields, (table).count
 
-/* An object: begin, its identity, its fields, end (with what begin gave). */
+/* snapshot.c. An object: begin, its identity, its fields, end (with what begin gave). */
 size_t weir_snapshot_begin(weir_writer *to, weir_snapshot_kind kind, uint64_t unit);
 void weir_snapshot_put_fields(weir_engine *engine, const void *object,
                               const weir_snapshot_field *fields, size_t count, weir_writer *to);
@@ -175,8 +175,8 @@ weir_err weir_snapshot_settlement_forget(weir_engine *engine, uint64_t unit, wei
 void weir_snapshot_put_settlement(weir_engine *engine, const weir_group_part *part, uint64_t unit,
                                   weir_writer *to); /* all its pages */
 
-/* What saved.c writes a payload with: its beginning, then objects. `unit`: they are as they were
- * after it. */
+/* snapshot.c. What saved.c writes a payload with: its beginning, then objects. `unit`: they are as
+ * they were after it. */
 void weir_snapshot_put_version(weir_writer *to);
 void weir_snapshot_put_engine(weir_engine *engine, uint64_t unit, weir_writer *to);
 void weir_snapshot_put(weir_engine *engine, weir_snapshot_kind kind, const weir_saved *saved,
@@ -195,6 +195,8 @@ weir_err weir_snapshot_take_epochs(weir_engine *engine, void *object, weir_reade
 weir_err weir_snapshot_epochs_set(weir_topic *topic, weir_bytes epochs);
 void weir_snapshot_put_compacted(weir_engine *engine, const void *object, weir_writer *to);
 weir_err weir_snapshot_take_compacted(weir_engine *engine, void *object, weir_reader *from);
+void weir_snapshot_put_trims(weir_engine *engine, const void *object, weir_writer *to);
+weir_err weir_snapshot_take_trims(weir_engine *engine, void *object, weir_reader *from);
 
 /* fates.c: of the partition of `__fates`, lines that are in no record yet */
 void weir_snapshot_put_fates(weir_engine *engine, const void *object, weir_writer *to);

@@ -284,6 +284,7 @@ static const weir_snapshot_field PARTITION_FIELDS[] = {
     {3, false, put_tail, take_tail},
     {10, false, weir_snapshot_put_compacted, weir_snapshot_take_compacted},
     {11, false, weir_snapshot_put_fates, weir_snapshot_take_fates},
+    {12, false, weir_snapshot_put_trims, weir_snapshot_take_trims},
 };
 
 /* ---- Fields: topic that is no more

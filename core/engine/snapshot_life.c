@@ -4,7 +4,10 @@
  *   topic 7       epochs     each: partitions u32 | bounds i64 x partitions       oldest first
  *   partition 10  compacted  through i64 | tombstones due i64 (engine time; INT64_MAX: none)
  *
- * Big-endian. A topic that was told nothing, never grew and was never compacted has none of them. */
+ *   partition 12  trims      each: from i64 | to i64 | when i64 (Unix ms)         oldest first
+ *
+ * Big-endian. A topic that was told nothing, never grew, and was never compacted or trimmed by a command
+ * has none of them. */
 #include "core/engine/snapshot.h"
 
 void weir_snapshot_put_settings(weir_engine *engine, const void *object, weir_writer *to)
@@ -89,4 +92,38 @@ weir_err weir_snapshot_take_compacted(weir_engine *engine, void *object, weir_re
                    partition->clean_offset > partition->next_offset
                ? WEIR_DAMAGED
                : WEIR_OK;
+}
+
+void weir_snapshot_put_trims(weir_engine *engine, const void *object, weir_writer *to)
+{
+    const weir_partition *partition = object;
+    (void)engine;
+    for (uint32_t i = 0; i < partition->trim_count; i++) {
+        weir_writer_u64(to, (uint64_t)partition->trims[i].from);
+        weir_writer_u64(to, (uint64_t)partition->trims[i].to);
+        weir_writer_u64(to, (uint64_t)partition->trims[i].time_ms);
+    }
+}
+
+weir_err weir_snapshot_take_trims(weir_engine *engine, void *object, weir_reader *from)
+{
+    weir_partition *partition = object;
+    int64_t least = 0;
+    (void)engine;
+    while (from->rest.len > 0) {
+        weir_trimmed stretch;
+        stretch.from = (int64_t)weir_reader_u64(from);
+        stretch.to = (int64_t)weir_reader_u64(from);
+        stretch.time_ms = (int64_t)weir_reader_u64(from);
+        if (from->failed || stretch.from < least || stretch.to <= stretch.from ||
+            stretch.to > partition->start_offset || partition->trim_count == WEIR_TRIMS_MAX) {
+            return WEIR_DAMAGED; /* [M1] */
+        }
+        if (weir_trims_reserve(partition) != WEIR_OK) {
+            return WEIR_NO_MEMORY;
+        }
+        weir_trims_add(partition, &stretch);
+        least = stretch.to;
+    }
+    return WEIR_OK;
 }

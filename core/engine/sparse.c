@@ -136,12 +136,13 @@ void weir_sparse_find(const weir_partition *partition, weir_sparse_look *look)
     int64_t from = look->next;
     uint32_t left = LOOKED_MAX;
     uint32_t begun = look->closed;
+    uint32_t most = look->most > 0 ? look->most : SEGMENTS_MAX;
     uint32_t all = 0;
     bool worth = false;
     look->count = 0;
     look->bytes = 0;
     look->next = 0; /* the list was seen to its end */
-    for (uint32_t i = 0; i < look->closed && look->count < SEGMENTS_MAX; i++) {
+    for (uint32_t i = 0; i < look->closed && look->count < most; i++) {
         weir_segment_state state;
         uint32_t ranges = 0;
         weir_segment_state_of(partition->segments[i], &state);

@@ -26,10 +26,11 @@
 #include "core/base/map.h"
 #include "core/base/trie.h"
 #include "core/batch/batch.h"
+#include "core/engine/background.h"
 #include "core/engine/fate_lines.h"
+#include "core/engine/link.h"
 #include "core/engine/straight.h"
 #include "core/env/env.h"
-#include "core/journal/checkpoint.h"
 #include "core/journal/journal.h"
 #include "core/journal/owner.h"
 #include "core/log/chunk.h"
@@ -62,7 +63,8 @@ enum {
 /* Ids from here on are of the engine's own topics: no wildcard reaches them, and no client publishes to
  * them, joins them, trims or deletes them. */
 #define WEIR_OWN_TOPIC_IDS  UINT32_C(0xffffff00)
-#define WEIR_FATES_TOPIC_ID UINT32_C(0xffffff00) /* `__fates` */
+#define WEIR_FATES_TOPIC_ID UINT32_C(0xffffff00)
+#define WEIR_FATES_NAME "__fates"
 
 typedef struct weir_topic weir_topic;
 typedef struct weir_partition weir_partition;
@@ -76,18 +78,6 @@ typedef struct weir_cursor weir_cursor;
 typedef struct weir_group weir_group;
 typedef struct weir_group_part weir_group_part;
 
-/* Circular, doubly linked; a zeroed node is in no list. */
-typedef struct weir_link {
-    struct weir_link *next, *previous;
-} weir_link;
-/* What an object has that checkpoints hold: saved.h. */
-typedef struct weir_saved {
-    weir_link link;
-    uint32_t pass; /* in which it was last written; 0: no checkpoint knows it */
-    bool changed;  /* since it was last written */
-} weir_saved;
-#define WEIR_OWNER_OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
-
 /* ---- Topics and partitions (topics.c, produce.c) -------------------------------------------- */
 
 /* What is remembered of each record of a batch that is being built. */
@@ -95,6 +85,14 @@ typedef struct weir_note {
     const weir_route *route;
     const weir_subscriber *self;
 } weir_note;
+
+/* What one `trim` took, and when (trims.c). */
+typedef struct weir_trimmed {
+    int64_t from;
+    int64_t to; /* behind the last one */
+    int64_t time_ms;
+} weir_trimmed;
+enum { WEIR_TRIMS_MAX = 16 }; /* the newest, of a partition */
 
 struct weir_partition {
     weir_topic *topic;
@@ -145,6 +143,8 @@ struct weir_partition {
     weir_link group_parts;    /* of the groups that read it (group.h) */
     uint64_t held_bytes;      /* beyond retention, when it was last looked at, */
     uint32_t held_by;         /* for this group */
+    uint32_t trim_count;      /* of the trims: */
+    weir_trimmed *trims;      /* oldest first; NULL: no command took anything */
 };
 
 /* Partitions were added: each that there was before, up to which offset. */
@@ -335,6 +335,7 @@ struct weir_subscriber {
     weir_chunk *cold[WEIR_COLD_CHUNKS_MAX]; /* what a cold read brought */
     uint32_t cold_count;
     bool read_was_owed; /* the last cold read was for the owed runs */
+    bool read_lacks;    /* it found no memory or descriptor: another one when reads are due again */
 };
 
 /* ---- Fetches and cold reads (fetch.c) ---------------------------------------------------------
@@ -463,171 +464,6 @@ struct weir_port {
     atomic_bool blocked; /* deliveries wait for room in the completion ring: drain, then step */
 };
 
-/* ---- Background work (flush.c) -----------------------------------------------------------------
- */
-
-typedef struct weir_flush_item {
-    weir_partition *partition; /* for the owner when it is done */
-    uint32_t topic_id;
-    uint32_t index;        /* of the partition */
-    uint64_t term;         /* names the folder of segments it may append to or make */
-    weir_segment *segment; /* to append to; NULL: make one. Kept. */
-    bool closed;           /* ... but it takes no more */
-    uint64_t segment_bytes_max;
-    weir_segment *made[4]; /* that the job made, in order */
-    uint32_t made_count;
-    weir_chunk **chunks; /* kept */
-    uint32_t chunk_count;
-    uint32_t done_count; /* of them appended */
-    int64_t end_offset;  /* of what was appended */
-    weir_err err;
-} weir_flush_item;
-
-typedef enum weir_save_kind {
-    WEIR_SAVE_SYNC,   /* segments, before the state that counts on them is written */
-    WEIR_SAVE_ADD,    /* a slice of the checkpoint */
-    WEIR_SAVE_WRITE,  /* its head and its name */
-    WEIR_SAVE_REMOVE, /* a deleted topic's files */
-} weir_save_kind;
-
-typedef struct weir_flush {
-    weir_job job;
-    weir_engine *engine;
-    bool running;
-    bool early_failed; /* while the journal was replayed: [F1] */
-    weir_flush_item *items;
-    uint32_t item_count;
-    uint64_t bytes;
-} weir_flush;
-
-typedef struct weir_save {
-    weir_job job;
-    weir_engine *engine;
-    bool running;
-    weir_save_kind kind;
-    bool volume;             /* all that was written is synced at once, */
-    weir_segment **segments; /* or these */
-    uint32_t segment_count;
-    weir_checkpoint checkpoint;
-    weir_checkpoint_writer *writer;
-    weir_checkpoint_link link; /* of the newest one written since the start */
-    weir_buffer slice;
-    uint64_t keep_from; /* the journal must keep units from here on */
-    weir_topic *grave;
-    weir_err err;
-} weir_save;
-
-/* ---- How records end (life.c, sweep.c, compact.c) ----------------------------------------------
- */
-
-/* A segment that is in no partition's list any more. */
-typedef struct weir_obsolete {
-    weir_segment *segment; /* kept */
-    uint64_t unit;         /* of the trim, or when others took its place */
-    bool replaced;
-} weir_obsolete;
-
-enum { WEIR_REMOVING_MAX = 32 };
-
-typedef struct weir_life {
-    weir_job job;
-    weir_engine *engine;
-    bool running; /* files are removed */
-    weir_segment *removing[WEIR_REMOVING_MAX];
-    uint32_t removing_count;
-    weir_err err;
-    weir_link trimmed;
-    weir_obsolete *obsolete;
-    uint32_t obsolete_count;
-    uint32_t obsolete_capacity;
-    size_t walk_position;  /* in topics_by_name */
-    uint64_t walk_ns;      /* when the next walk begins */
-    int64_t held_until_ms; /* nothing is old before that */
-    bool clock_told;
-    uint64_t recovered_unit; /* the last one at the start */
-} weir_life;
-
-typedef struct weir_sweep {
-    weir_job job;
-    weir_engine *engine;
-    bool running;
-    bool done; /* once since the start */
-    struct weir_sweep_item *items;
-    uint32_t item_count;
-    size_t position; /* in topics_by_name */
-    const weir_topic *topic;
-    uint64_t generation; /* topics_generation when `topic` was taken */
-    uint32_t partition;
-} weir_sweep;
-
-struct weir_compaction_work; /* compact.c */
-
-typedef struct weir_compaction {
-    weir_job job;
-    weir_engine *engine;
-    bool running;              /* a slice is under way */
-    weir_partition *partition; /* whose turn it is; NULL: none */
-    struct weir_compaction_work *work;
-    uint64_t generation; /* names its folder */
-    uint64_t next_ns;    /* when the next slice may run */
-    weir_partition *next_partition;
-    int64_t next_dirty; /* how much it would gain */
-} weir_compaction;
-
-typedef enum weir_checkpoint_phase {
-    WEIR_CHECKPOINT_IDLE,
-    WEIR_CHECKPOINT_FLUSH,  /* until what is left outside segments may be carried */
-    WEIR_CHECKPOINT_SYNC,   /* segments; no flush from here on, until all is encoded */
-    WEIR_CHECKPOINT_ENCODE, /* slice by slice */
-    WEIR_CHECKPOINT_READY,  /* encoded; the newest unit in it is not durable yet */
-    WEIR_CHECKPOINT_WRITE,
-} weir_checkpoint_phase;
-
-/* ---- What a checkpoint has to hold (saved.c) ---------------------------------------------------
- */
-
-/* The kinds of objects, as the payload has them: snapshot.c. */
-typedef enum weir_snapshot_kind {
-    WEIR_SNAPSHOT_ENGINE = 1,
-    WEIR_SNAPSHOT_TOPIC = 2,
-    WEIR_SNAPSHOT_PARTITION = 3,
-    WEIR_SNAPSHOT_RETAINED = 4,
-    WEIR_SNAPSHOT_TOPIC_GONE = 5,
-    WEIR_SNAPSHOT_GONE = 6, /* any other object that is no more */
-    WEIR_SNAPSHOT_PRODUCER = 7,
-    WEIR_SNAPSHOT_PUBLISHING = 8,
-    WEIR_SNAPSHOT_GROUP = 9,
-    WEIR_SNAPSHOT_GROUP_PART = 10,
-    WEIR_SNAPSHOT_SETTLEMENT = 11,
-    WEIR_SNAPSHOT_KINDS,
-} weir_snapshot_kind;
-
-/* Every object is in one list of its kind. */
-typedef struct weir_saved_lists {
-    weir_link clean;   /* the chain has them as they are */
-    weir_link changed; /* since */
-    weir_link passing; /* to be written by the pass that is under way */
-    weir_link passed;  /* written by it */
-} weir_saved_lists;
-
-typedef struct weir_saving {
-    weir_saved_lists lists[WEIR_SNAPSHOT_KINDS];
-    uint32_t pass;
-    bool running;
-    bool base;        /* the pass writes everything */
-    bool base_wanted; /* the next one has to */
-    bool engine_done; /* the engine's own object is written */
-    bool carry;       /* the partition that is being written takes its unflushed batches along */
-    bool left;        /* one had more of them than may be carried: segments should have them */
-    uint64_t begin_unit;
-    uint64_t replay_from;
-    uint64_t carried_bytes; /* in this pass */
-    uint64_t bytes;         /* of this pass */
-    uint64_t base_bytes;    /* of the chain's base, */
-    uint64_t delta_bytes;   /* and of all deltas on it */
-    uint32_t deltas;
-} weir_saving;
-
 /* ---- Consumer groups (group.h) -----------------------------------------------------------------
  */
 
@@ -750,6 +586,7 @@ struct weir_engine {
     weir_link hidden;
     weir_link unflushed[WEIR_UNFLUSHED_CLASSES]; /* by how much they have */
     uint64_t unflushed_class_bytes[WEIR_UNFLUSHED_CLASSES];
+    uint32_t flush_due_count; /* partitions whose flush is due, which waits for no checkpoint */
     weir_link evictable;
     weir_link unsynced;
     uint64_t unsynced_count;
@@ -783,7 +620,10 @@ struct weir_engine {
     bool checkpoint_again;            /* the last attempt failed */
     bool checkpoint_left;             /* the newest left records behind that segments should have */
     uint64_t checkpoint_ns;           /* when the last one was made */
-    uint64_t retry_ns;                /* after a full disk */
+    uint64_t retry_ns;                /* after a full disk, or a lack of memory or descriptors */
+    bool lack_told;                   /* of the latter the log knows */
+    uint64_t reads_retry_ns;          /* cold reads of subscribers that lacked them; 0: none */
+    uint64_t reads_told_ns;           /* when the log was told of such a read */
     bool more_work;                   /* another turn is wanted soon */
 
     weir_stats stats;           /* the owner's */
@@ -796,36 +636,5 @@ struct weir_engine {
     _Atomic uint64_t refused_headers;
     _Atomic uint64_t refused_name;
 };
-
-/* links.c-free helpers */
-static inline void weir_link_init(weir_link *list)
-{
-    list->next = list;
-    list->previous = list;
-}
-static inline bool weir_link_empty(const weir_link *list)
-{
-    return list->next == list || list->next == NULL;
-}
-static inline bool weir_link_in(const weir_link *link)
-{
-    return link->next != NULL;
-}
-static inline void weir_link_append(weir_link *list, weir_link *link)
-{
-    link->previous = list->previous;
-    link->next = list;
-    list->previous->next = link;
-    list->previous = link;
-}
-static inline void weir_link_remove(weir_link *link)
-{
-    if (link->next != NULL) {
-        link->previous->next = link->next;
-        link->next->previous = link->previous;
-        link->next = NULL;
-        link->previous = NULL;
-    }
-}
 
 #endif

@@ -284,45 +284,6 @@ static weir_err filter_add(weir_engine *engine, weir_subscriber *subscriber, con
     return WEIR_OK;
 }
 
-/* The levels before the first wildcard: of "a/b/+/c" they are "a/b", of "#" none. */
-static weir_bytes literal_of(weir_bytes text)
-{
-    size_t end = 0;
-    while (end < text.len && text.ptr[end] != '+' && text.ptr[end] != '#') {
-        end++;
-    }
-    if (end < text.len && end > 0) {
-        end--; /* the slash: a wildcard is a level of its own */
-    }
-    return (weir_bytes){text.ptr, end};
-}
-
-/* Whether topics stand below this one that filters do meet: nested ones. */
-static bool has_others_below(const weir_engine *engine, const weir_topic *topic)
-{
-    size_t position = 0;
-    size_t len = topic->ref->name_bytes;
-    const weir_topic *other = NULL;
-    while ((other = weir_map_next(&engine->topics_by_name, &position)) != NULL) {
-        bool below = other->ref->name_bytes > len && other->ref->name[len] == '/' &&
-                     memcmp(other->ref->name, topic->ref->name, len) == 0;
-        if (below && !weir_topic_is_apart(other)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Nothing could come: all that it matches is a queue's, whose group is to be joined, or the
- * engine's own. */
-static bool reaches_nothing(const weir_engine *engine, weir_bytes text)
-{
-    weir_bytes literal = literal_of(text);
-    const weir_topic *topic = weir_route_topic(engine, literal);
-    return topic != NULL && weir_topic_is_apart(topic) &&
-           (literal.len == text.len || !has_others_below(engine, topic));
-}
-
 static weir_err do_subscribe(weir_engine *engine, weir_subscriber *subscriber, const weir_op *op,
                              bool *existed)
 {
@@ -331,7 +292,7 @@ static weir_err do_subscribe(weir_engine *engine, weir_subscriber *subscriber, c
     if (err != WEIR_OK) {
         return err;
     }
-    if (reaches_nothing(engine, text)) {
+    if (weir_route_reaches_nothing(engine, text)) {
         return WEIR_NOT_OFFERED;
     }
     uint32_t old = filter_index(subscriber, text);

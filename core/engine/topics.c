@@ -254,6 +254,7 @@ void weir_topic_free(weir_engine *engine, weir_topic *topic)
             weir_segment_drop(partition->segments[s]);
         }
         free(partition->segments);
+        free(partition->trims);
         free(partition->notes);
         free(partition);
     }

@@ -6,7 +6,8 @@
  *                                  +-- nobody waits -----------------> later
  *
  * After each write and each sync the owner's file is compared, before any answer leaves. A full disk is
- * told and gets over by itself; a failed write or sync, or a newer owner, is for good.
+ * told and gets over by itself, as does a lack of descriptors; a failed write or sync, or a newer owner,
+ * is for good.
  *
  * [W1] What is written at `os` is synced at the latest an interval and one sync later. */
 #include "core/engine/ops.h"
@@ -45,6 +46,11 @@ static void turn_health(weir_engine *engine, weir_err state)
             engine, WEIR_HEALTH_STOPPED,
             "a write or sync of the journal failed: nothing more is acknowledged; check the disk, "
             "then restart weir, which recovers");
+    } else if (state == WEIR_DISK_FULL && weir_journal_lacks_memory(engine->journal)) {
+        health_set(
+            engine, WEIR_HEALTH_DISK_FULL,
+            "memory or file descriptors lack: writing has stopped, reading goes on; raise the "
+            "limit of open files (ulimit -n, LimitNOFILE=), writing resumes by itself");
     } else if (state == WEIR_DISK_FULL) {
         health_set(
             engine, WEIR_HEALTH_DISK_FULL,

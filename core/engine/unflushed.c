@@ -6,11 +6,12 @@
  * A partition with unflushed batches is in the list of its class. So a flush takes those with the
  * most bytes first, and a checkpoint knows what it would have to carry, without walking partitions.
  * One whose records are due for a segment by their age counts as one of the rest, however little it
- * has: no checkpoint carries those.
+ * has: no checkpoint carries those, and they wait for none.
  * A partition whose tail has chunks that segments have as well is in `evictable`: memory over the
  * limit is given back from there, a little of each in turn.
  *
- * [U1] class_bytes[c] is the sum of unflushed_bytes of the partitions in list c. */
+ * [U1] class_bytes[c] is the sum of unflushed_bytes of the partitions in list c.
+ * [U2] flush_due_count is the count of partitions whose flush is due. */
 #include "core/engine/ops.h"
 
 enum {
@@ -38,10 +39,11 @@ uint64_t weir_unflushed_class_end(uint32_t class)
     return class < WEIR_UNFLUSHED_CLASSES - 1 ? UINT64_C(1) << (CLASS_SHIFT + class) : UINT64_MAX;
 }
 
-/* [U1] */
+/* [U1] [U2] */
 static void count(weir_engine *engine, weir_partition *partition, uint64_t bytes, bool due)
 {
     uint32_t before = class_of(partition, partition->unflushed_bytes);
+    engine->flush_due_count += (due ? 1 : 0) - (partition->flush_due ? 1 : 0);
     partition->flush_due = due;
     uint32_t now = class_of(partition, bytes);
     bool listed = weir_link_in(&partition->unflushed_link);
@@ -157,6 +159,23 @@ static void shrink_partition(weir_engine *engine, weir_partition *partition)
     }
 }
 
+/* The partitions behind this one: what the first of them points to, and the second itself. */
+static void fetch_evictable(const weir_engine *engine, const weir_link *at)
+{
+    const weir_link *first = at->next;
+    if (first == &engine->evictable) {
+        return;
+    }
+    weir_tail_fetch_slots(&WEIR_OWNER_OF(first, const weir_partition, evictable_link)->tail);
+    if (first->next != &engine->evictable) {
+        const weir_partition *second =
+            WEIR_OWNER_OF(first->next, const weir_partition, evictable_link);
+        __builtin_prefetch(&second->evictable_link, 1);
+        __builtin_prefetch(&second->tail, 1);
+        __builtin_prefetch(&second->flushed_offset);
+    }
+}
+
 void weir_tail_shrink(weir_engine *engine)
 {
     shrink_live(engine);
@@ -167,6 +186,7 @@ void weir_tail_shrink(weir_engine *engine)
            !weir_link_empty(&engine->evictable)) {
         weir_partition *partition =
             WEIR_OWNER_OF(engine->evictable.next, weir_partition, evictable_link);
+        fetch_evictable(engine, engine->evictable.next);
         weir_link_remove(&partition->evictable_link);
         shrink_partition(engine, partition);
         if (evictable(partition)) {
@@ -174,6 +194,13 @@ void weir_tail_shrink(weir_engine *engine)
         }
     }
     weir_chunk_pool_trim(engine->pool, engine->limits.tail_bytes_max / 8);
+}
+
+void weir_tail_replaced(weir_engine *engine, weir_partition *partition, int64_t end_offset)
+{
+    while (evictable(partition) && weir_tail_at(&partition->tail, 0)->base_offset < end_offset) {
+        pop_chunk(engine, partition);
+    }
 }
 
 void weir_partition_drop_below(weir_engine *engine, weir_partition *partition)

@@ -1,8 +1,9 @@
 /* core/env/env.h - the one table through which Weir reaches clock, chance, files and other threads.
  *
  * No other file of core makes a system call, reads a clock or starts a thread. The real table is
- * weir_env_posix(); the simulation and the fault tests put their own in its place. Every call
- * that can fail returns a weir_err and, on failure, leaves the operating system's reason in errno.
+ * weir_env_posix_create()'s; the simulation and the fault tests put their own in its place. Every
+ * call that can fail returns a weir_err and, on failure, leaves the operating system's reason in
+ * errno.
  *
  * Threads: clock, chance, wake and job_submit from any thread; a file from one thread at a time,
  * except file_read and file_read_stream, which any number of threads may call on one open file. */
@@ -50,7 +51,7 @@ typedef struct weir_env_ops {
     void (*random)(weir_env *env, void *out, size_t len);
 
     /* Files. Paths are below the data directory or absolute; names are ours, never a client's.
-     * open: NOT_FOUND, EXISTS, DISK_FULL, IO. */
+     * open: NOT_FOUND, EXISTS, DISK_FULL, IO; NO_MEMORY: no memory or no descriptor, which passes. */
     weir_err (*file_open)(weir_env *env, const char *path, unsigned flags, weir_file **file);
     void (*file_close)(weir_env *env, weir_file *file);
     /* Reads up to len bytes at offset; *got < len only at the end of the file. EINTR is retried. */
@@ -83,7 +84,7 @@ typedef struct weir_env_ops {
 
     /* Directories. */
     weir_err (*dir_make)(weir_env *env, const char *path); /* mode 0700; an existing one is OK */
-    weir_err (*dir_sync)(weir_env *env, const char *path);
+    weir_err (*dir_sync)(weir_env *env, const char *path); /* NO_MEMORY: nothing was tried yet */
     /* Calls each(arg, name) for every entry but . and .., in no order; stops when it is false. */
     weir_err (*dir_list)(weir_env *env, const char *path, bool (*each)(void *arg, const char *name),
                          void *arg);

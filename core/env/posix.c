@@ -3,15 +3,18 @@
  * Each function is one system call and what it takes to make it whole: short reads and writes go
  * on, EINTR is retried where that is safe, and the reason becomes one of a few codes:
  *
- *   ENOENT -> NOT_FOUND   EEXIST -> EXISTS   ENOSPC, EDQUOT -> DISK_FULL   ENOMEM -> NO_MEMORY
- *   EWOULDBLOCK of a lock -> LOCKED          all others -> IO
+ *   ENOENT -> NOT_FOUND   EEXIST -> EXISTS   ENOSPC, EDQUOT -> DISK_FULL
+ *   ENOMEM, EMFILE, ENFILE -> NO_MEMORY      EWOULDBLOCK of a lock -> LOCKED
+ *   all others -> IO
  *
  * errno still holds the reason when a call has returned. A sync is not retried, whatever stopped
  * it: after a failed one the kernel may have forgotten the pages it could not write, and a second
  * would report a success that is none.
  *
  * [E1] Every descriptor is close-on-exec; files are made 0600, directories 0700.
- * [E2] Nothing is allocated but at open, and then before the system call. */
+ * [E2] Nothing is allocated but at open, and then before the system call.
+ * [E3] A call that needs a descriptor and gets none (EMFILE, ENFILE) has done nothing and may be made
+ *      again: NO_MEMORY, which passes. A sync that ran and failed never says that. */
 #include "core/env/env.h"
 
 #include "core/base/assert.h"
@@ -71,7 +74,9 @@ static weir_err err_of_errno(int os_errno)
     case EDQUOT:
         return WEIR_DISK_FULL;
     case ENOMEM:
-        return WEIR_NO_MEMORY;
+    case EMFILE:
+    case ENFILE:
+        return WEIR_NO_MEMORY; /* [E3] */
     default:
         return WEIR_IO;
     }
@@ -423,7 +428,7 @@ static weir_err posix_dir_sync(weir_env *env, const char *path)
     }
     weir_err err = answer(fsync(fd));
     close_keeping_errno(fd);
-    return err;
+    return err == WEIR_NO_MEMORY ? WEIR_IO : err; /* it could not be opened, or it was not synced */
 }
 
 static bool name_is_dots(const char *name)

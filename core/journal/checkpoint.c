@@ -351,13 +351,14 @@ static weir_err read_fault(weir_fault *fault, weir_err err, const char *dir,
 {
     char path[WEIR_CHECKPOINT_PATH_BYTES];
     weir_checkpoint_path(dir, name->number, name->term, WEIR_CHECKPOINT_EXTENSION, path);
-    return fault_fill(fault, err, path,
-                      err == WEIR_VERSION
-                          ? "this checkpoint was written by a newer version: start that version; "
-                            "nothing was changed"
-                      : err == WEIR_NO_MEMORY
-                          ? "there is no memory to load this checkpoint; give the gateway more"
-                          : "this checkpoint cannot be read; check the disk and the file's owner");
+    return fault_fill(
+        fault, err, path,
+        err == WEIR_VERSION ? "this checkpoint was written by a newer version: start that version; "
+                              "nothing was changed"
+        : err == WEIR_NO_MEMORY
+            ? "there is no memory or file descriptor to load this checkpoint; give the gateway "
+              "more (ulimit -n)"
+            : "this checkpoint cannot be read; check the disk and the file's owner");
 }
 
 /* The whole file in memory of its own. */

@@ -76,8 +76,11 @@ static bool before_mark(weir_env *env, const char *dir, weir_checkpoint_names *n
         if (weir_checkpoint_newest_first(&names->names[at], base) <= 0) {
             continue;
         }
-        found =
-            weir_checkpoint_chain_find(env, dir, names, at, base->term, chain, &links) == WEIR_OK;
+        weir_err err = weir_checkpoint_chain_find(env, dir, names, at, base->term, chain, &links);
+        found = err == WEIR_OK;
+        if (err == WEIR_NO_MEMORY) {
+            break; /* which says nothing about the file: it may be the very one to keep */
+        }
         for (size_t i = 0; found && i < links; i++) {
             names->names[chain[i]].wanted = true;
         }
@@ -250,15 +253,18 @@ weir_err weir_checkpoint_keep_from(weir_env *env, const char *dir, uint64_t *uni
     }
     size_t at = 0;
     while (at < names.count &&
-           weir_checkpoint_name_read(env, dir, &names.names[at], false) == WEIR_OK &&
+           (err = weir_checkpoint_name_read(env, dir, &names.names[at], false)) == WEIR_OK &&
            names.names[at].head.delta) {
         at++;
     }
-    if (at + 1 < names.count &&
-        weir_checkpoint_name_read(env, dir, &names.names[at + 1], false) == WEIR_OK) {
+    if (err != WEIR_NO_MEMORY && at + 1 < names.count &&
+        (err = weir_checkpoint_name_read(env, dir, &names.names[at + 1], false)) == WEIR_OK) {
         keep_from = names.names[at + 1].head.replay_from;
     }
     free(names.names);
+    if (err == WEIR_NO_MEMORY) {
+        return err; /* which says nothing about the files */
+    }
     *unit = keep_from;
     return WEIR_OK;
 }

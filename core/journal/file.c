@@ -169,6 +169,13 @@ static weir_err zeros_write(weir_env *env, weir_file *file, uint64_t bytes, bool
     return WEIR_OK;
 }
 
+static void file_close_keeping_errno(weir_env *env, weir_file *file)
+{
+    int kept = errno;
+    env->ops->file_close(env, file);
+    errno = kept;
+}
+
 /* Closes and removes what could not be finished; errno stays that of the failure. */
 static void file_take_back(weir_env *env, weir_file *file, const char *path)
 {
@@ -212,29 +219,64 @@ weir_err weir_journal_spare_use(const weir_journal_dir *dir, uint64_t spare, uin
     char to[WEIR_JOURNAL_PATH_MAX];
     weir_journal_path(dir, (weir_journal_name){spare, WEIR_JOURNAL_SPARE}, from);
     weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_WAL}, to);
-    weir_err err = env->ops->rename(env, from, to);
+    weir_file *opened;
+    weir_err err = env->ops->file_open(env, from, WEIR_OPEN_WRITE, &opened);
+    if (err != WEIR_OK) {
+        return err; /* before its name changes: it may be tried again */
+    }
+    err = env->ops->rename(env, from, to);
+    weir_err named = err;
     err = err != WEIR_OK ? err : env->ops->dir_sync(env, dir->path); /* [F1] */
-    return err != WEIR_OK ? err : env->ops->file_open(env, to, WEIR_OPEN_WRITE, file);
+    if (err == WEIR_OK) {
+        *file = opened;
+        return WEIR_OK;
+    }
+    file_close_keeping_errno(env, opened);
+    if (named == WEIR_OK && err == WEIR_NO_MEMORY && env->ops->rename(env, to, from) != WEIR_OK) {
+        err = WEIR_IO; /* it is a spare no more, and nobody knows for how long */
+    }
+    return err;
 }
 
-weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
-                                  bool zeroed, weir_file **file)
+weir_err weir_journal_file_begin(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                                 weir_file **file)
+{
+    weir_env *env = dir->env;
+    char path[WEIR_JOURNAL_PATH_MAX];
+    weir_file *begun;
+    weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_NEW}, path);
+    weir_err err = env->ops->file_open(
+        env, path, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_EXCLUSIVE, &begun);
+    if (err != WEIR_OK) {
+        return err;
+    }
+    err = env->ops->file_allocate(env, begun, 0, bytes);
+    if (err != WEIR_OK) {
+        file_take_back(env, begun, path);
+        return err;
+    }
+    *file = begun;
+    return WEIR_OK;
+}
+
+void weir_journal_file_give_up(const weir_journal_dir *dir, uint64_t number, weir_file *file)
+{
+    char path[WEIR_JOURNAL_PATH_MAX];
+    weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_NEW}, path);
+    file_take_back(dir->env, file, path);
+}
+
+weir_err weir_journal_file_end(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                               bool zeroed, weir_file *file)
 {
     weir_env *env = dir->env;
     char path[WEIR_JOURNAL_PATH_MAX];
     char wal_path[WEIR_JOURNAL_PATH_MAX];
-    weir_file *created;
     weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_NEW}, path);
     weir_journal_path(dir, (weir_journal_name){number, WEIR_JOURNAL_WAL}, wal_path);
-    weir_err err = env->ops->file_open(
-        env, path, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE | WEIR_OPEN_EXCLUSIVE, &created);
-    if (err != WEIR_OK) {
-        return err;
-    }
     bool named = false;
-    err = env->ops->file_allocate(env, created, 0, bytes);
-    err = err == WEIR_OK && zeroed ? zeros_write(env, created, bytes, false) : err;
-    err = err != WEIR_OK ? err : env->ops->file_sync(env, created); /* [F2] */
+    weir_err err = zeroed ? zeros_write(env, file, bytes, false) : WEIR_OK;
+    err = err != WEIR_OK ? err : env->ops->file_sync(env, file); /* [F2] */
     err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_file_prepared);
     if (err == WEIR_OK) {
         err = env->ops->rename(env, path, wal_path);
@@ -242,9 +284,19 @@ weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, 
     }
     err = err != WEIR_OK ? err : env->ops->dir_sync(env, dir->path); /* [F1] */
     if (err != WEIR_OK) {
-        file_take_back(env, created, named ? wal_path : path);
-        return err;
+        file_take_back(env, file, named ? wal_path : path);
     }
-    *file = created;
-    return WEIR_OK;
+    return err;
+}
+
+weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                                  bool zeroed, weir_file **file)
+{
+    weir_file *created = NULL;
+    weir_err err = weir_journal_file_begin(dir, number, bytes, &created);
+    err = err == WEIR_OK ? weir_journal_file_end(dir, number, bytes, zeroed, created) : err;
+    if (err == WEIR_OK) {
+        *file = created;
+    }
+    return err;
 }

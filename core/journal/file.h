@@ -42,13 +42,21 @@ void weir_journal_listing_fini(weir_journal_listing *listing);
  * ".spare". Blocks: for a background job. On failure nothing is left behind. */
 weir_err weir_journal_spare_prepare(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
                                     bool zeroed);
-/* Renames a spare to "<number>.wal", syncs the folder and opens it. */
+/* Opens a spare, renames it to "<number>.wal" and syncs the folder. NO_MEMORY: it is a spare yet. */
 weir_err weir_journal_spare_use(const weir_journal_dir *dir, uint64_t spare, uint64_t number,
                                 weir_file **file);
 /* Makes "<number>.wal" of this size from nothing, filled with zeros when `zeroed`, and syncs file and
- * folder: a .wal that is shorter than it should be is damage, never what a crash left. DISK_FULL:
- * nothing is left behind. */
+ * folder: a .wal that is shorter than it should be is damage, never what a crash left. DISK_FULL,
+ * NO_MEMORY: nothing is left behind. */
 weir_err weir_journal_file_create(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
                                   bool zeroed, weir_file **file);
+/* The same in two steps. begin makes "<number>.new" and takes the room of its bytes; end fills and
+ * names it, and if it fails leaves nothing behind and the file closed, as give_up does instead of it.
+ * With more bytes than were taken it has to be `zeroed`. */
+weir_err weir_journal_file_begin(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                                 weir_file **file);
+weir_err weir_journal_file_end(const weir_journal_dir *dir, uint64_t number, uint64_t bytes,
+                               bool zeroed, weir_file *file);
+void weir_journal_file_give_up(const weir_journal_dir *dir, uint64_t number, weir_file *file);
 
 #endif

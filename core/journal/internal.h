@@ -59,6 +59,7 @@ typedef struct weir_journal_write {
     weir_err err;
     bool unchanged;   /* err came before a byte of the block was written: it may be tried again */
     bool beside_full; /* it came from the other files */
+    bool sync_waits;  /* one of them could not be opened to be synced; the block is written */
     bool synced_before;
     uint64_t span_bytes;
     uint64_t took_ns;
@@ -98,6 +99,7 @@ struct weir_journal {
     uint64_t file_bytes;
     uint64_t pending_bytes_max;
     uint64_t term;
+    bool room_first;
     bool taken_over;
     weir_journal_damage damage;
     uint64_t unit_least;
@@ -155,6 +157,9 @@ struct weir_journal {
     bool failed;      /* [J3] */
     bool blocked;     /* a write waits for a file, */
     bool beside_full; /* or for room in the files beside */
+    bool no_memory;   /* what is blocked lacks memory or descriptors, not room */
+    bool sync_waits;  /* something beside could not be opened to be synced: it is asked for again */
+    bool lack_told;   /* and the log was told so */
     bool disk_full;   /* the last attempt to make a file found no room */
     uint64_t retry_at_ns;
     weir_journal_write write;

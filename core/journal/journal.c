@@ -30,6 +30,9 @@ enum { ROOM_SLACK_BYTES = 4096, UNIT_BYTES_MAX = 1 << 30 };
 /* Of the reserve, one part in so many is its last; WEIR_JOURNAL_LAST_BYTES_MAX at most. */
 enum { LAST_PART = 4 };
 
+/* So long no file is made beforehand after one was given. */
+static const uint64_t GIVEN_NS = UINT64_C(2) * 1000 * 1000 * 1000;
+
 /* What a unit is for: on a full disk the last two use the reserve, the last one all of it. */
 typedef enum unit_use { USE_PLAIN, USE_SETTLES, USE_FREES } unit_use;
 
@@ -116,6 +119,7 @@ static weir_journal *journal_create(const weir_journal_config *config)
     journal->reserve_bytes = config->reserve_bytes;
     journal->pending_bytes_max = config->pending_bytes_max;
     journal->term = config->term;
+    journal->room_first = config->room_first;
     journal->taken_over = config->taken_over;
     journal->damage = config->damage;
     journal->unit_least = config->unit_least;
@@ -388,6 +392,19 @@ static void file_release(weir_journal *journal, const weir_journal_file *file)
     }
 }
 
+bool weir_journal_spare_give(weir_journal *journal)
+{
+    char path[WEIR_JOURNAL_PATH_MAX];
+    size_t kept = journal->reserve_bytes > 0 && journal->reserve == 0 ? 1 : 0;
+    if (journal->failed || journal->spare_count <= kept) {
+        return false;
+    }
+    uint64_t number = journal->spares[--journal->spare_count];
+    weir_journal_path(&journal->dir, (weir_journal_name){number, WEIR_JOURNAL_SPARE}, path);
+    journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + GIVEN_NS;
+    return journal->env->ops->unlink(journal->env, path) == WEIR_OK;
+}
+
 uint64_t weir_journal_bytes_above(const weir_journal *journal, uint64_t unit)
 {
     uint64_t bytes = 0;
@@ -457,7 +474,12 @@ weir_err weir_journal_state(const weir_journal *journal)
     if (journal->failed) {
         return WEIR_READ_ONLY;
     }
-    return journal->blocked ? WEIR_DISK_FULL : WEIR_OK;
+    return journal->blocked || journal->sync_waits ? WEIR_DISK_FULL : WEIR_OK;
+}
+
+bool weir_journal_lacks_memory(const weir_journal *journal)
+{
+    return journal->no_memory || journal->sync_waits;
 }
 
 void weir_journal_counts_of(const weir_journal *journal, weir_journal_counts *counts)

@@ -29,7 +29,8 @@ typedef struct weir_journal_beside {
     /* Writes the set, unless it did already. Any one thread. DISK_FULL, NO_MEMORY: asked again
      * later; any other error stops the journal for good. */
     weir_err (*write)(void *arg);
-    /* Syncs all that write has written and no sync has synced. Any one thread. */
+    /* Syncs all that write has written and no sync has synced. Any one thread. NO_MEMORY: something
+     * could not be opened for it; what is not synced yet is asked for again. */
     weir_err (*sync)(void *arg);
     /* Owner's thread: the set is written, or (not OK) never will be. */
     void (*end)(void *arg, weir_err err);
@@ -67,6 +68,9 @@ typedef struct weir_journal_config {
     /* Kept beside the spares, in a file of its own, for units that make room when the disk is full:
      * weir_journal_room_reserve. A multiple of 4096, at least 64 KiB, at most file_bytes; 0: none. */
     uint64_t reserve_bytes;
+    /* `replay` may write to the same disk: the new file's room is taken before it is called. Where opening
+     * comes to nothing that is given back: a file that was begun is all that came and went. */
+    bool room_first;
     bool taken_over; /* an older owner may still be alive: recycle only files we made */
     weir_sync_mode sync;
     void (*wake)(void *arg); /* a background write has finished: call weir_journal_poll soon.
@@ -164,11 +168,17 @@ uint64_t weir_journal_durable(const weir_journal *journal); /* through which the
 uint64_t weir_journal_covered(const weir_journal *journal);
 bool weir_journal_busy(const weir_journal *journal); /* a background write or sync is under way */
 weir_err weir_journal_state(const weir_journal *journal); /* OK, DISK_FULL, READ_ONLY */
+/* Of DISK_FULL: it is memory or file descriptors that lack, not room on the disk. */
+bool weir_journal_lacks_memory(const weir_journal *journal);
 
 /* Bytes of files, as they stand on the disk, that have units above `unit`. */
 uint64_t weir_journal_bytes_above(const weir_journal *journal, uint64_t unit);
 /* Whether releasing `unit` lets any file go. */
 bool weir_journal_releases(const weir_journal *journal, uint64_t unit);
+/* Others found the disk full: one of the files that were made beforehand goes, and for two seconds none
+ * is made in its place, so that they have its room. Never the reserve, nor what must stand in for it.
+ * False: there is none to go. */
+bool weir_journal_spare_give(weir_journal *journal);
 /* Files whose units are all below `unit` may be recycled or removed. */
 void weir_journal_release(weir_journal *journal, uint64_t unit);
 

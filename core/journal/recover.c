@@ -22,7 +22,8 @@
  *      there the old file is the chain's last, and no byte of it was changed.
  * [R2] The head's `durable` covers the blocks re-written before it: once the head is known to be
  *      synced they are not written again.
- * [R3] Nothing is removed before the new head is synced; then only what no chain can name.
+ * [R3] Nothing is removed before the new head is synced; then only what no chain can name. (But for a
+ *      ".new" that an earlier start did not come to name, where there is no room for this one's.)
  * [R4] The new file's number is above every number in the folder: no stale block has its
  *      generation.
  * [R5] A unit counts only when all that it refers to in other files is there and whole; the first
@@ -88,10 +89,12 @@ static weir_err damaged(weir_recovery *r, uint64_t number, uint64_t position, co
 weir_err weir_recovery_unreadable(weir_recovery *r, weir_err err, uint64_t number,
                                   uint64_t position)
 {
-    return fault_fill(r, err, number, position,
-                      err == WEIR_NO_MEMORY
-                          ? "there is no memory to read the journal; give the gateway more"
-                          : "the journal cannot be read; check the disk and the file's owner");
+    return fault_fill(
+        r, err, number, position,
+        err == WEIR_NO_MEMORY
+            ? "there is no memory or file descriptor to read the journal; give the gateway more "
+              "(ulimit -n)"
+            : "the journal cannot be read; check the disk and the file's owner");
 }
 
 weir_err weir_recovery_unwritable(weir_recovery *r, weir_err err, uint64_t number)
@@ -100,6 +103,9 @@ weir_err weir_recovery_unwritable(weir_recovery *r, weir_err err, uint64_t numbe
         r, err, number, 0,
         err == WEIR_DISK_FULL
             ? "there is no room for a new journal file; free some space and start again"
+        : err == WEIR_NO_MEMORY
+            ? "there is no memory or file descriptor for a new journal file; give the gateway more "
+              "(ulimit -n)"
             : "a new journal file cannot be written; check the disk and the folder's "
               "owner");
 }
@@ -613,6 +619,9 @@ static weir_err recover(weir_recovery *r)
     if (err != WEIR_OK) {
         return err;
     }
+    if (r->journal->room_first && r->journal->damage != WEIR_JOURNAL_LOOK) {
+        weir_recovery_file_begin(r);
+    }
     err = chain_find(r);
     if (err == WEIR_EMPTY) {
         err = nothing_judge(r);
@@ -653,6 +662,7 @@ weir_err weir_journal_recover(weir_journal *journal, uint64_t from_unit,
     };
     *fault = (weir_fault){0};
     weir_err err = recover(&r);
+    weir_recovery_file_give_up(&r);
     weir_journal_reader_fini(&r.reader);
     weir_journal_listing_fini(&r.listing);
     free(r.links);

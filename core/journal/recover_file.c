@@ -5,7 +5,9 @@
  *   new file:                         <-ends at P- | head | those units again | room to write
  *   others:     in the chain: kept; spares of the right size: kept; whatever no chain can name: removed
  *
- * Happy path: where the proven part ends is found, what stands behind it is written to the new file and
+ * Happy path: the new file's room is taken before anything is replayed, since whoever applies units may
+ * write segments meanwhile, and on a full disk would use up what the start needs most. Then where the
+ * proven part ends is found, what stands behind it is written to the new file and
  * synced, then the head, which is what makes the new file count. The rules [R1] to [R9] stand in recover.c.
  *
  * Failures: nothing of the old chain was changed, so the next recovery finds what this one found. */
@@ -192,6 +194,61 @@ static uint64_t new_file_bytes(const weir_journal *journal, uint64_t copied_byte
     return copied_bytes > 0 && least > bytes ? least : bytes;
 }
 
+/* What starts that were killed had begun, and nobody names. While an older owner may be alive it may be
+ * his. */
+static bool begun_remove(const weir_recovery *r)
+{
+    const weir_journal *journal = r->journal;
+    bool any = false;
+    for (size_t i = 0; i < r->listing.count && !journal->taken_over; i++) {
+        char path[WEIR_JOURNAL_PATH_MAX];
+        if (r->listing.names[i].kind == WEIR_JOURNAL_NEW) {
+            weir_journal_path(&journal->dir, r->listing.names[i], path);
+            any |= journal->env->ops->unlink(journal->env, path) == WEIR_OK;
+        }
+    }
+    return any;
+}
+
+void weir_recovery_file_begin(weir_recovery *r)
+{
+    weir_journal *journal = r->journal;
+    uint64_t number = journal->number_next;
+    uint64_t bytes = new_file_bytes(journal, 0);
+    weir_err err = weir_journal_file_begin(&journal->dir, number, bytes, &r->begun);
+    if (err == WEIR_DISK_FULL && begun_remove(r)) {
+        err = weir_journal_file_begin(&journal->dir, number, bytes, &r->begun);
+    }
+    if (err == WEIR_OK) {
+        r->begun_number = number;
+        journal->number_next++;
+    }
+}
+
+void weir_recovery_file_give_up(weir_recovery *r)
+{
+    if (r->begun != NULL) {
+        weir_journal_file_give_up(&r->journal->dir, r->begun_number, r->begun);
+        r->begun = NULL;
+    }
+}
+
+/* Fills and names what was begun, or all at once. */
+static weir_err new_file_open(weir_recovery *r, const weir_journal_head *head)
+{
+    weir_journal *journal = r->journal;
+    weir_file *begun = r->begun;
+    r->begun = NULL;
+    if (begun == NULL) {
+        return weir_journal_file_create(&journal->dir, head->number, head->file_bytes, true,
+                                        &journal->file);
+    }
+    weir_err err =
+        weir_journal_file_end(&journal->dir, head->number, head->file_bytes, true, begun);
+    journal->file = err == WEIR_OK ? begun : NULL;
+    return err;
+}
+
 /* What the new head says about the files before. A last file of which nothing is kept is left out,
  * so that a gateway that is started again and again leaves no row of empty files. */
 static void previous_tell(weir_recovery *r, uint64_t kept_end, weir_journal_head *head)
@@ -214,7 +271,7 @@ weir_err weir_recovery_file_make(weir_recovery *r)
     uint64_t bytes = 0;
     weir_journal_head head = {
         .journal_id = journal->journal_id,
-        .number = journal->number_next++, /* [R4] */
+        .number = r->begun != NULL ? r->begun_number : journal->number_next++, /* [R4] */
         .first_unit = r->last + 1,
         .first_sequence = r->sequence,
         .durable = r->last, /* [R2] */
@@ -233,10 +290,8 @@ weir_err weir_recovery_file_make(weir_recovery *r)
         previous_tell(r, from, &head);
     }
     head.file_bytes = new_file_bytes(journal, bytes);
-    weir_err err =
-        weir_journal_file_create(&journal->dir, head.number, head.file_bytes, true, &journal->file);
+    weir_err err = new_file_open(r, &head);
     if (err != WEIR_OK) {
-        journal->file = NULL;
         return weir_recovery_unwritable(r, err, head.number);
     }
     journal->position = WEIR_JOURNAL_PAGE_BYTES;
@@ -323,7 +378,8 @@ void weir_recovery_leftovers_remove(weir_recovery *r)
         }
         char path[WEIR_JOURNAL_PATH_MAX];
         weir_journal_path(&journal->dir, name, path);
-        if (journal->env->ops->unlink(journal->env, path) != WEIR_OK) {
+        weir_err err = journal->env->ops->unlink(journal->env, path);
+        if (err != WEIR_OK && err != WEIR_NOT_FOUND) { /* begun_remove may have been here */
             weir_log(WEIR_LOG_WARN, "journal", "file=%s left behind: it could not be removed",
                      path);
         }

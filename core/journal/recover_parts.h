@@ -33,7 +33,9 @@ typedef struct weir_recovery {
     bool cut;                /* what the unit after `last` refers to is not there */
     bool damaged;            /* found, and the fault filled */
     bool refused;            /* a unit was there and whole, and the replay would not have it */
-    size_t read; /* links that units were read from, or passed over, from the first on */
+    size_t read;      /* links that units were read from, or passed over, from the first on */
+    weir_file *begun; /* the new file, before it is one; NULL: there is no room for it yet */
+    uint64_t begun_number;
 } weir_recovery;
 
 /* recover.c. Both fill the fault and return `err`. */
@@ -42,9 +44,11 @@ weir_err weir_recovery_unreadable(weir_recovery *r, weir_err err, uint64_t numbe
 weir_err weir_recovery_unwritable(weir_recovery *r, weir_err err, uint64_t number);
 weir_err weir_recovery_link_add(weir_recovery *r, const weir_chain_link *link);
 
-/* recover_file.c, in this order. */
+/* recover_file.c, in this order. begin may fail: make tries again, and tells. */
+void weir_recovery_file_begin(weir_recovery *r);
 weir_err weir_recovery_file_make(weir_recovery *r);
 weir_err weir_recovery_files_adopt(weir_recovery *r);
 void weir_recovery_leftovers_remove(weir_recovery *r);
+void weir_recovery_file_give_up(weir_recovery *r); /* where it did not come to make */
 
 #endif

@@ -2,7 +2,7 @@
  *
  *            flush                 run (inline, or on the journal's lane)
  *   waiting -------> on its way ------------------------------------------> written, durable
- *      ^                  |  no file could be made: retained, tried again by poll
+ *      ^                  |  no file could be made or opened: retained, tried again by poll
  *      |                  |  a write or a sync failed: READ_ONLY for good
  *      +-- units added meanwhile wait for the next
  *
@@ -12,8 +12,9 @@
  * gives a spare its name, and puts the new file's head in front of the block.
  *
  * A failed sync is never tried again: the kernel may have marked the pages clean, and a second sync
- * would succeed without them. A file that could not be made for want of space is tried again,
- * because nothing was written.
+ * would succeed without them. A file that could not be made for want of space, or not opened for want
+ * of a descriptor, is tried again, because nothing was written. What could not even be opened to be
+ * synced was not synced: that too is tried again.
  *
  * Records at `os` are synced behind: a lane syncs what is written, and blocks that nobody waits to be
  * synced go into the page cache of the same file meanwhile. What must be synced, or needs a new file,
@@ -51,12 +52,13 @@ enum {
 /* Running a write: on whichever thread. */
 
 /* What units refer to, then the journal's file: [W4]. */
-static weir_err run_sync(const weir_journal_write *write)
+static weir_err run_sync(weir_journal_write *write)
 {
     const weir_journal *journal = write->journal;
     weir_err err = WEIR_OK;
     if (journal->beside.sync != NULL) {
         err = journal->beside.sync(journal->beside.arg);
+        write->sync_waits = err == WEIR_NO_MEMORY;
         err = err == WEIR_OK ? WEIR_FAILPOINT(straight_synced) : err;
     }
     return err == WEIR_OK ? journal->env->ops->file_sync(journal->env, journal->file) : err;
@@ -85,12 +87,14 @@ static weir_err run_change_file(weir_journal_write *write)
     if (write->sync_before) { /* [W1] */
         err = run_sync(write);
         if (err != WEIR_OK) {
+            write->unchanged = write->sync_waits;
             return err;
         }
         write->synced_before = true;
     }
     if (write->spare != 0) {
         err = weir_journal_spare_use(&journal->dir, write->spare, write->number, &file);
+        write->unchanged = err == WEIR_NO_MEMORY;
     } else {
         err = weir_journal_file_create(&journal->dir, write->number, write->file_bytes,
                                        write->zeroed, &file);
@@ -144,6 +148,10 @@ static weir_err run_parts(weir_journal_write *write)
         err = err != WEIR_OK ? err : WEIR_FAILPOINT(journal_block_synced);
     }
     write->took_ns = env->ops->monotonic_ns(env) - begun_ns + beside_ns;
+    if (err == WEIR_NO_MEMORY && write->sync_waits) {
+        write->sync = false; /* it is written, and waits for its sync */
+        err = WEIR_OK;
+    }
     return err;
 }
 
@@ -194,6 +202,18 @@ static void file_full(weir_journal *journal)
     journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
 }
 
+/* Nothing was done: it is tried again when others may have given back what they had. */
+static void lacking_wait(weir_journal *journal)
+{
+    if (!journal->lack_told) {
+        weir_log(WEIR_LOG_ERROR, "journal",
+                 "memory or a file descriptor could not be had: writing waits and is tried again; "
+                 "raise the limit of open files (ulimit -n, LimitNOFILE=), or close connections");
+    }
+    journal->lack_told = true;
+    journal->retry_at_ns = journal->env->ops->monotonic_ns(journal->env) + RETRY_NS;
+}
+
 /* The spare that a write did not get to. */
 static void spare_give_back(weir_journal *journal)
 {
@@ -239,6 +259,12 @@ static void finish_blocked(weir_journal *journal)
     journal->want_write = true;
     journal->want_sync |= write->sync;
     journal->beside_full = write->beside_full;
+    journal->no_memory = write->err == WEIR_NO_MEMORY;
+    if (journal->no_memory) {
+        lacking_wait(journal);
+        spare_give_back(journal);
+        return;
+    }
     if (!write->beside_full) {
         file_full(journal);
         journal->retry_now = write->err == WEIR_DISK_FULL && reserve_use(journal);
@@ -293,6 +319,23 @@ static void beside_end(weir_journal *journal, weir_err err)
     }
 }
 
+/* After a write that went well, but perhaps for its sync. */
+static void finish_lack(weir_journal *journal)
+{
+    const weir_journal_write *write = &journal->write;
+    journal->no_memory = false;
+    journal->sync_waits = write->sync_waits || (journal->sync_waits && !write->sync);
+    if (write->sync_waits) {
+        journal->want_sync = true;
+        lacking_wait(journal);
+    }
+    if (journal->lack_told && !journal->sync_waits) {
+        weir_log(WEIR_LOG_INFO, "journal",
+                 "memory and file descriptors can be had: writing goes on");
+        journal->lack_told = false;
+    }
+}
+
 static void write_finish(weir_journal *journal)
 {
     weir_journal_write *write = &journal->write;
@@ -308,10 +351,16 @@ static void write_finish(weir_journal *journal)
         journal->durable = journal->written; /* [J1] */
         journal->counts.syncs++;
     }
+    if (write->err != WEIR_OK && write->buffer == &journal->mark) {
+        lacking_wait(journal); /* a mark is worth no second attempt */
+        spare_give_back(journal);
+        return;
+    }
     if (write->err != WEIR_OK) {
         finish_blocked(journal);
         return;
     }
+    finish_lack(journal);
     journal->blocked = false;
     journal->beside_full = false;
     journal->retained = NULL;
@@ -459,11 +508,13 @@ static bool retained_is_large(const weir_journal *journal)
     return WEIR_JOURNAL_PAGE_BYTES + span > journal->file_bytes;
 }
 
-/* No file could be made a moment ago, and no spare would help. */
+/* No file could be made or opened a moment ago, and no spare would help. */
 static bool retry_waits(const weir_journal *journal)
 {
-    return journal->blocked && !journal->retry_now &&
-           (journal->spare_count == 0 || journal->beside_full || retained_is_large(journal)) &&
+    bool blocked = journal->blocked && !journal->retry_now &&
+                   (journal->spare_count == 0 || journal->beside_full || journal->no_memory ||
+                    retained_is_large(journal));
+    return (blocked || journal->sync_waits) &&
            journal->env->ops->monotonic_ns(journal->env) < journal->retry_at_ns;
 }
 

@@ -412,7 +412,9 @@ static void append_publish(weir_segment *segment, weir_chunk *const *chunks, uin
     (void)pthread_mutex_unlock(&segment->mutex);
 }
 
-weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+/* *begun: bytes may have been written. */
+static weir_err segment_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count,
+                              bool *begun)
 {
     if (!segment->writable || atomic_load(&segment->refused)) {
         return WEIR_READ_ONLY; /* [S3] */
@@ -420,6 +422,7 @@ weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, ui
     weir_segment_state state = segment->state; /* whoever changes it does so while nobody writes */
     weir_segment_pin(segment);
     weir_err err = append_prepare(segment, count);
+    *begun = err == WEIR_OK;
     if (err == WEIR_OK) {
         err = groups_write(segment, chunks, count, &state);
     }
@@ -428,6 +431,12 @@ weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, ui
         atomic_store(&segment->refused, true); /* [S3] */
     }
     return err;
+}
+
+weir_err weir_segment_write(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
+{
+    bool begun = false;
+    return segment_write(segment, chunks, count, &begun);
 }
 
 void weir_segment_count(weir_segment *segment, weir_chunk *const *chunks, uint32_t count)
@@ -440,13 +449,19 @@ weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, u
     if (count == 0 && segment->writable && !atomic_load(&segment->refused)) {
         return WEIR_OK;
     }
-    weir_err err = weir_segment_write(segment, chunks, count);
+    bool begun = false;
+    weir_err err = segment_write(segment, chunks, count, &begun);
     if (err == WEIR_OK) {
         append_publish(segment, chunks, count);
-    } else {
+    } else if (err != WEIR_NO_MEMORY || begun) {
         atomic_store(&segment->refused, true); /* [S3] */
     }
     return err;
+}
+
+bool weir_segment_takes_more(const weir_segment *segment)
+{
+    return segment->writable && !atomic_load(&segment->refused);
 }
 
 void weir_segment_refer(weir_segment *segment, uint64_t unit)
@@ -478,13 +493,18 @@ static weir_err file_sync(weir_segment *segment, weir_file **file, const char *p
     if (segment->sync_failed) {
         return WEIR_READ_ONLY;
     }
-    if (!atomic_exchange(dirty, false)) { /* [S5] */
+    if (!atomic_load(dirty)) {
         return WEIR_OK;
     }
     (void)pthread_mutex_lock(&segment->disk_mutex);
     weir_err err = file_open_once(segment, path, file);
     (void)pthread_mutex_unlock(&segment->disk_mutex);
+    if (err == WEIR_NO_MEMORY) {
+        return err; /* nothing was tried: it is dirty yet, and may be synced later */
+    }
+    atomic_store(dirty, false); /* [S5] */
     err = err == WEIR_OK ? segment->env->ops->file_sync(segment->env, *file) : err;
+    err = err == WEIR_NO_MEMORY ? WEIR_IO : err;
     if (err != WEIR_OK) {
         segment->sync_failed = true;
         atomic_store(&segment->refused, true);

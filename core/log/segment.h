@@ -46,10 +46,13 @@ weir_segment *weir_segment_keep(weir_segment *segment);
 void weir_segment_drop(weir_segment *segment); /* closes its files with the last count */
 
 /* Appends whole chunks in order (dense offsets; our mistake otherwise) with one or few writes.
- * After an error nothing of the call counts and the segment takes no more (READ_ONLY). Background
- * job only. */
+ * After an error nothing of the call counts and the segment takes no more (READ_ONLY), unless it was
+ * NO_MEMORY before anything was written: see takes_more. Background job only. */
 weir_err weir_segment_append(weir_segment *segment, weir_chunk *const *chunks, uint32_t count);
-/* Both files, where anything was written since. Any one thread beside the writing one. */
+bool weir_segment_takes_more(
+    const weir_segment *segment); /* whether an append may go on. Any thread */
+/* Both files, where anything was written since. NO_MEMORY: one could not be opened for it, and is
+ * asked for again; any other error is for good. Any one thread beside the writing one. */
 weir_err weir_segment_sync(weir_segment *segment);
 
 /* Straight-written batches: written behind what was appended, without counting them; counted later,

@@ -61,12 +61,12 @@ void weir_segment_file_close(weir_segment *segment, weir_file **file);
 void weir_segment_written(weir_segment *segment);
 void weir_segment_leave(weir_segment *segment); /* the end: closes both */
 
-/* Both with the disk_mutex held, and pinned. */
+/* segment.c. Both with the disk_mutex held, and pinned. */
 weir_err weir_segment_log_open(weir_segment *segment);
 weir_err weir_segment_heads_open(weir_segment *segment);
-/* Opens the .log and makes the table, once. Pinned; no mutex held. NOT_FOUND, IO, VERSION,
- * NO_MEMORY: nothing is kept, the next use tries again. Damage is no error here: what cannot be
- * served is a bad place in the table. */
+/* segment_load.c. Opens the .log and makes the table, once. Pinned; no mutex held. NOT_FOUND, IO,
+ * VERSION, NO_MEMORY: nothing is kept, the next use tries again. Damage is no error here: what
+ * cannot be served is a bad place in the table. */
 weir_err weir_segment_load(weir_segment *segment);
 
 #endif

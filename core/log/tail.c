@@ -21,7 +21,10 @@
 
 enum {
     CAPACITY_MIN = 8,
-    FETCH_AHEAD = 8, /* chunks: a pop is followed by others, each of memory not seen for long */
+    FETCH_AHEAD = 8, /* chunks: a pop is followed by others, each of memory not seen for long, */
+    SLOTS_OF_LINE = 64 / (int)sizeof(weir_tail_slot),
+    SLOTS_MOST = 64,
+    SLOTS_AHEAD = 2 * FETCH_AHEAD, /* and before that the slots that tell where they are */
 };
 
 static weir_tail_slot *slot_at(const weir_tail *tail, uint32_t index)
@@ -85,6 +88,13 @@ void weir_tail_fetch_end(const weir_tail *tail)
     }
 }
 
+void weir_tail_fetch_slots(const weir_tail *tail)
+{
+    for (uint32_t i = 0; i < SLOTS_MOST && i < tail->count; i += SLOTS_OF_LINE) {
+        __builtin_prefetch(slot_at(tail, i));
+    }
+}
+
 void weir_tail_fetch_first(const weir_tail *tail)
 {
     for (uint32_t i = 0; i < FETCH_AHEAD && i < tail->count; i++) {
@@ -104,6 +114,7 @@ weir_chunk *weir_tail_pop(weir_tail *tail)
         return NULL;
     }
     if (tail->count > FETCH_AHEAD) {
+        __builtin_prefetch(slot_at(tail, SLOTS_AHEAD)); /* a slot of the ring, whosever */
         __builtin_prefetch(slot_at(tail, FETCH_AHEAD)->chunk, 1);
     }
     weir_chunk *chunk = weir_tail_at(tail, 0);
@@ -116,6 +127,9 @@ weir_chunk *weir_tail_pop(weir_tail *tail)
 uint32_t weir_tail_index_of(const weir_tail *tail, int64_t offset)
 {
     uint32_t high = tail->count, step = 1;
+    if (high > 0 && slot_at(tail, high - 1)->end_offset > offset) {
+        high--; /* the newest is mostly the one: then the slot beside it is the last that is read */
+    }
     while (step <= high && slot_at(tail, high - step)->end_offset > offset) {
         high -= step;
         step *= 2;

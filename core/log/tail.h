@@ -27,8 +27,9 @@ weir_chunk *weir_tail_find(const weir_tail *tail, int64_t offset);
 /* Index of the first chunk whose last offset is >= offset; count when none. The newest are found
  * soonest. */
 uint32_t weir_tail_index_of(const weir_tail *tail, int64_t offset);
-/* Hints to the processor: a chunk is pushed soon; chunks are popped soon. */
+/* Hints to the processor: a chunk is pushed soon; the tail is searched soon; chunks are popped soon. */
 void weir_tail_fetch_end(const weir_tail *tail);
+void weir_tail_fetch_slots(const weir_tail *tail);
 void weir_tail_fetch_first(const weir_tail *tail);
 int64_t
 weir_tail_first_end(const weir_tail *tail); /* weir_chunk_end of the oldest, which there is */

@@ -58,7 +58,7 @@ extern "C" {
     X(UNSUPPORTED, "unsupported", PEER, "The bytes are well formed but not supported here.")       \
     X(VERSION, "version", PEER, "It was made for a version that does not fit this one.")           \
     X(PROTOCOL, "protocol", PEER, "The peer sent what its state does not allow.")                  \
-    X(NO_MEMORY, "no-memory", STORAGE, "Memory could not be had.")                                 \
+    X(NO_MEMORY, "no-memory", STORAGE, "Memory or a file descriptor could not be had.")            \
     X(IO, "io", STORAGE, "The operating system reported a read or write error.")                   \
     X(DISK_FULL, "disk-full", STORAGE,                                                             \
       "The disk is full: trim or delete a topic, or free some space; writing resumes by itself.")  \

@@ -266,6 +266,8 @@ WEIR_API void weir_client_groups_free(weir_client_groups *groups); /* a zeroed o
  * weir_client_error tells what the group is. */
 WEIR_API weir_err weir_client_group_create(weir_client *client, weir_bytes group,
                                            const weir_group_options *options);
+/* Whether the newest weir_client_group_create made its group; false: it was there, or was refused. */
+WEIR_API bool weir_client_group_created(const weir_client *client);
 WEIR_API weir_err weir_client_group_alter(weir_client *client, weir_bytes group,
                                           const weir_group_options *change);
 WEIR_API weir_err weir_client_group_delete(weir_client *client, weir_bytes group, bool force);

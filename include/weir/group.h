@@ -136,6 +136,13 @@ WEIR_API int64_t weir_group_setting_get(const weir_group_options *options,
 WEIR_API void weir_group_setting_put(weir_group_options *options, const weir_group_setting *setting,
                                      int64_t value);
 WEIR_API bool weir_group_setting_fits(const weir_group_setting *setting, int64_t value);
+/* A setting that may be 0 (retry_delay_ms) is asked to be so by this, since 0 asks for nothing. What is
+ * told of a group has 0. */
+enum { WEIR_GROUP_ZERO = -1 };
+static inline bool weir_group_setting_has_zero(const weir_group_setting *setting)
+{
+    return setting->least == 0 && !setting->endless;
+}
 /* The word that stands for a value of `overflow`: "refuse", "drop-oldest", "dead-letter". NULL: the
  * setting is told in numbers, or no word stands for this one. */
 WEIR_API const char *weir_group_setting_word(const weir_group_setting *setting, int64_t value);
@@ -278,6 +285,8 @@ typedef struct weir_group_info {
 
 typedef struct weir_member weir_member; /* opaque; valid until its MEMBER_CLOSED completion */
 
+/* name, instance and origin: at most WEIR_MEMBER_BYTES_MAX bytes of UTF-8 without control characters
+ * each, since they are shown to people; others are INVALID. */
 typedef struct weir_join {
     weir_bytes group;
     weir_bytes name;     /* of the member, for people; null: made up */
@@ -367,7 +376,7 @@ typedef struct weir_settle {
     uint64_t generation; /* stream */
     int64_t delay_ms;    /* release */
     bool failed;         /* release */
-    weir_bytes reason;   /* reject, release; null: none */
+    weir_bytes reason;   /* reject, release; UTF-8 without control characters; null: none */
     weir_bytes metadata; /* stream: kept with the commit; null: none */
     bool no_confirm;     /* no completion when all of it was done */
 } weir_settle;

@@ -206,6 +206,7 @@ typedef struct weir_groups {
     weir_group_info *groups; /* the receiver's, in one piece with all they point to */
     uint32_t count;
     uint32_t left_out; /* weir_port_group_sums: there are so many more */
+    bool created;      /* of group_create: it was not there before */
 } weir_groups;
 
 typedef struct weir_why {
@@ -352,9 +353,9 @@ WEIR_API weir_err weir_port_topics(weir_port *port, weir_bytes name, void *user,
 WEIR_API weir_err weir_port_offsets(weir_port *port, weir_bytes topic, weir_offsets_kind kind,
                                     int64_t time_ms, void *user, uint64_t token);
 
-/* GROUP completions. create: OK when it exists and is as asked; EXISTS when it is another (told);
- * NOT_FOUND: a topic or the dead-letter topic is not declared; NAME_INVALID, INVALID, LIMIT,
- * NOT_OFFERED. alter changes what is set there; mode and settings at any time, model and topics
+/* GROUP completions. create: OK when it exists and is as asked (`created` is false then); EXISTS when
+ * it is another (told); NOT_FOUND: a topic or the dead-letter topic is not declared; INVALID: also a
+ * filter that only a queue topic, or one of the engine's own, matches; NAME_INVALID, LIMIT, NOT_OFFERED. alter changes what is set there; mode and settings at any time, model and topics
  * never. delete: NOT_FOUND; EXISTS: it has members, and force is false; the group of a queue topic
  * goes with its topic only (INVALID). */
 WEIR_API weir_err weir_port_group_create(weir_port *port, weir_bytes name,

@@ -102,7 +102,7 @@ typedef struct crash_counts {
     uint64_t points[WEIR_FAILPOINT_COUNT];
 } crash_counts;
 
-/* workloads.c. Publishes, retries and so on that state.c also does after a recovery. */
+/* clients.c. What state.c also does after a recovery. */
 void crash_appends(crash_run *run);      /* something new to every topic */
 void crash_retries_send(crash_run *run); /* all that is remembered, again */
 

@@ -4,7 +4,7 @@
  * newlines), 8 operations complete along the way, 16 the port has little room, 32 completions are
  * errors; its top bits set the size of the stream's pieces. The rest is what the peer sends. */
 #define FAKE_OPS_MAX 64
-#include "tests/unit/proto_weir1/fake_port.h"
+#include "tests/unit/proto_weir1/talk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { cpus, loadavg } from "node:os";
 import { after, before, test } from "node:test";
+import { groupCommandsOf } from "../../console/groups.js";
 import { browserStart } from "./browser.mjs";
 import { Gateway, SLOW, folderMake, spawned, until, within } from "./gateway.mjs";
 
@@ -49,6 +50,13 @@ function fleet(t, devices, interval) {
 
 const picture = (page, id) => page.evaluate((canvas) => document.getElementById(canvas).toDataURL(), id);
 const numberIn = async (page, id) => Number((await page.locator(`#${id}`).textContent()).replaceAll(",", ""));
+
+test("dead letters of every group have their command on the page, not of queues alone", () => {
+  const group = (fates, more) => ({ group: "mail", model: "queue", topics: ["orders"], fates: { "dead-lettered": fates }, ...more });
+  assert.deepEqual(groupCommandsOf(group(2), String), ["weir group info mail", "weir group dead ls mail"]);
+  assert.deepEqual(groupCommandsOf(group(0), String), ["weir group info mail", "weir group join mail"]);
+  assert.deepEqual(groupCommandsOf(group(1, { topics: ["mail"] }), String), ["weir queue info mail", "weir queue dead ls mail"]);
+});
 
 test("records are shown as they arrive, and both charts move", async (t) => {
   fleet(t, 12, 100);

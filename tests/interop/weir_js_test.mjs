@@ -639,7 +639,7 @@ test("a member settles each record once, and the group counts what became of it"
   assert.deepEqual([a.text(), a.leased, a.failed, member.model], ["a", 1, 0, "queue"]);
   const { id, ...answer } = await a.accept();
   assert.deepEqual(answer, { settled: 1, refused: 0, level: "disk" });
-  await b.release({ failed: true, reason: "not now" });
+  await b.release({ failed: true, reason: "not\nnow" }); /* told as one line */
   await c.reject("never");
   await assert.rejects(a.accept(), refused("lease-lost"));
   const [again] = await taken(member, 1);

@@ -9,6 +9,7 @@ test says so and is counted as skipped.
 """
 import json
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -130,13 +131,41 @@ def ready(gateway):
         return error.code, error.read()
 
 
+def told_that_it_is_full(gateway):
+    support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+
+
+def ready_again(gateway):
+    support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+
+
+def in_segments(gateway):
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(gateway.data)
+               for name in names if name.endswith(".log"))
+
+
+def filled_beside_a_queue(scene, count):
+    """The queue `jobs` of so many records, and a topic of which a trim can remove segments."""
+    disk, gateway = started(scene)
+    gateway.weir("queue", "create", "jobs")
+    gateway.weir("pub", "jobs", "-l", stdin="".join(f"{number}\n" for number in range(count)).encode())
+    writer = Writer(gateway)
+    for _ in range(250):
+        assert writer.publish() == 0
+    support.wait_until("segments", lambda: in_segments(gateway) > 700000)
+    disk.fill()
+    writer.until_refused()
+    writer.answers()
+    return gateway, writer
+
+
 def a_full_disk_refuses_publishes_with_a_reason_and_says_so_in_the_log():
     with support.Scene() as scene:
         _, gateway, _ = filled(scene)
         other = Writer(gateway, "site/o", "other")
         for _ in range(5):
             assert other.publish() == QUOTA_EXCEEDED
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        told_that_it_is_full(gateway)
         status, body = ready(gateway)
         assert status == 503 and b"disk-full" in body, (status, body)
         done = gateway.weir("pub", "site/cli", "-m", PAYLOAD, code=None)
@@ -161,7 +190,7 @@ def reading_goes_on_while_the_disk_is_full():
 def writing_resumes_by_itself_when_there_is_room(level="disk"):
     with support.Scene() as scene:
         disk, gateway, writer = filled(scene, level)
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        told_that_it_is_full(gateway)
         reader = gateway.weir_starts("sub", "site/#", "--from", "beginning", "-F", "%s")
         disk.free()
         writer.until_accepted()
@@ -178,32 +207,17 @@ def writing_resumes_by_itself_when_there_is_room(level="disk"):
         assert gateway.stop() == 0, gateway.run.text()
 
 
-def in_segments(gateway):
-    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(gateway.data)
-               for name in names if name.endswith(".log"))
-
-
 def settling_and_trimming_go_on_and_make_the_room_that_writing_needs():
     with support.Scene() as scene:
-        disk, gateway = started(scene)
-        gateway.weir("queue", "create", "jobs")
-        for number in range(8):
-            gateway.weir("pub", "jobs", "-m", f"{number}")
-        writer = Writer(gateway)
-        for _ in range(250):
-            assert writer.publish() == 0
-        support.wait_until("segments", lambda: in_segments(gateway) > 700000)
-        disk.fill()
-        writer.until_refused()
-        writer.answers()
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        gateway, writer = filled_beside_a_queue(scene, 8)
+        told_that_it_is_full(gateway)
         assert gateway.weir("group", "join", "jobs", "-C", "5") == b"0\n1\n2\n3\n4\n"
         gateway.weir("group", "alter", "jobs", "--lease-ms", "5000")
         assert writer.publish() == QUOTA_EXCEEDED
         assert ready(gateway)[0] == 503
         gateway.weir("topic", "trim", "site", "--before", "end")
         writer.until_accepted()  # the other program's file is still there
-        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        ready_again(gateway)
         gateway.kill()
         gateway.start()
         queue = json.loads(gateway.weir("queue", "info", "jobs", "--json"))
@@ -222,28 +236,85 @@ def a_disk_full_of_journal_comes_free_when_its_records_go():
         while writer.publish() == 0:
             if other.publish() != 0:
                 break
-        support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+        told_that_it_is_full(gateway)
         gateway.weir("topic", "trim", "site", "--before", "end")
         gateway.weir("topic", "rm", "other")
         writer.until_accepted()
-        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        ready_again(gateway)
         assert gateway.stop() == 0, gateway.run.text()
         gateway.start()
 
 
+class Talk:
+    """weir.v1 on the local socket, one command at a time."""
+
+    def __init__(self, gateway):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(support.DEADLINE_S)
+        self.socket.connect(os.path.join(gateway.data, "weir.sock"))
+        self.lines = self.socket.makefile("rb")
+        assert self.ask(cmd="hello", version=1)["ok"]
+
+    def ask(self, **command):
+        self.socket.sendall(json.dumps(command).encode() + b"\n")
+        return json.loads(self.lines.readline())
+
+
+OWED_EVERY = 50
+AT_ONCE = 4
+
+
+def published_until_refused(talk, topic):
+    """How many records of about a kilobyte were taken."""
+    for count in range(0, PUBLISHES_MAX, AT_ONCE):
+        records = [{"value": f"{count + i} {'x' * 1000}"} for i in range(AT_ONCE)]
+        if not talk.ask(cmd="publish", topic=topic, records=records).get("ok"):
+            return count
+    raise AssertionError("a full disk took everything")
+
+
+def taken_again(talk, topic, count):
+    """So many more, however often the disk turns full on the way."""
+    record = {"value": "x" * 1000}
+    for _ in range(count // AT_ONCE):
+        support.wait_until("room for more", lambda: talk.ask(
+            cmd="publish", topic=topic, records=[record] * AT_ONCE).get("ok"))
+
+
+def settled_but_some(talk, topic, count):
+    """Takes all of them and accepts all but every fiftieth."""
+    assert talk.ask(cmd="join", group=topic, member="m", model="queue", topic=topic)["ok"]
+    taken = 0
+    while taken < count:
+        answer = talk.ask(cmd="lease", member=1, max=200, wait_ms=1000)
+        assert answer.get("ok") and answer["records"], answer
+        taken += len(answer["records"])
+        done = [{"topic": topic, "offset": record["offset"], "lease": record["lease"]}
+                for record in answer["records"] if record["offset"] % OWED_EVERY]
+        answer = talk.ask(cmd="settle", member=1, verb="accept", records=done)
+        assert answer.get("ok") and answer["settled"] == len(done), answer
+
+
+def a_disk_full_of_a_queue_that_owes_little_comes_free_by_itself(rounds=3):
+    for _ in range(rounds):  # what is left on it in the end differs each time
+        with support.Scene() as scene:
+            disk = Disk(scene)
+            gateway = scene.gateway(*SMALL, "cleanup_every_ms=200", data=os.path.join(disk.folder, "data"))
+            gateway.weir("queue", "create", "jobs")
+            talk = Talk(gateway)
+            count = published_until_refused(talk, "jobs")
+            support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
+            settled_but_some(talk, "jobs", count)
+            support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+            taken_again(talk, "jobs", count // 4)
+            queue = json.loads(gateway.weir("queue", "info", "jobs", "--json"))
+            assert queue["fates"]["accepted"] == count - (count + OWED_EVERY - 1) // OWED_EVERY, queue
+            assert gateway.alive()
+
+
 def a_trim_makes_room_when_settlements_have_used_up_the_reserve():
     with support.Scene() as scene:
-        disk, gateway = started(scene)
-        gateway.weir("queue", "create", "jobs")
-        jobs = "".join(f"{number}\n" for number in range(400)).encode()
-        gateway.weir("pub", "jobs", "-l", stdin=jobs)
-        writer = Writer(gateway)
-        for _ in range(250):
-            assert writer.publish() == 0
-        support.wait_until("segments", lambda: in_segments(gateway) > 700000)
-        disk.fill()
-        writer.until_refused()
-        writer.answers()
+        gateway, writer = filled_beside_a_queue(scene, 400)
         for _ in range(100):
             # One record each time, one write each: the reserve is 64 KiB here, a page goes with each.
             done = gateway.weir("group", "join", "jobs", "-C", "1", "-W", "10", code=None)
@@ -253,7 +324,7 @@ def a_trim_makes_room_when_settlements_have_used_up_the_reserve():
         assert writer.publish() == QUOTA_EXCEEDED
         gateway.weir("topic", "trim", "site", "--before", "end")
         writer.until_accepted()  # the other program's file is still there
-        support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
+        ready_again(gateway)
         assert gateway.weir("group", "join", "jobs", "-C", "1") != b""
         assert gateway.stop() == 0, gateway.run.text()
 

@@ -62,6 +62,13 @@ def each_mistake_in_the_configuration_is_told_with_its_line_and_column():
             refused(gateway, USAGE, f"{path}:{place}", *words)
 
 
+def a_limit_of_too_few_open_files_is_told_with_how_many_it_needs():
+    with support.Scene() as scene:
+        gateway = scene.gateway("loops=1", "http.enabled=true", "http.port=0", start=False)
+        gateway.files_max = 60
+        refused(gateway, ERROR, "may have 60 open files", "needs 192", "ulimit -n")
+
+
 def a_wrong_setting_of_the_command_line_is_told_with_the_nearest_key():
     with support.Scene() as scene:
         refused(scene.gateway("mqtt.prot=1", start=False), USAGE, "mqtt.prot", "mqtt.port", "weir config")

@@ -135,6 +135,7 @@ class Gateway:
         self.ports_file = os.path.join(self.folder, "ports")
         self.settings = ["mqtt.port=0", "http.enabled=false", "nng.enabled=false", *settings]
         self.arguments = list(arguments)
+        self.files_max = None  # its limit of open files
         self.run = None
         self.port = None
         self.ports_kept = False
@@ -143,6 +144,10 @@ class Gateway:
         command = [BIN, "serve", "--data", self.data, "--ports", self.ports_file, *self.arguments, *more]
         for setting in self.settings:
             command += ["--set", setting]
+        if self.files_max is not None:
+            few = "import os,resource,sys; most = int(sys.argv[1]); " \
+                  "resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)); os.execv(sys.argv[2], sys.argv[2:])"
+            command = [sys.executable, "-c", few, str(self.files_max), *command]
         return command
 
     def launch(self, *more):

@@ -1,8 +1,11 @@
-/* tests/sim/groups.h - what groups.c and members.c share. Only for them. */
+/* tests/sim/groups.h - what the files about groups and their members share. Only for them. */
 #ifndef WEIR_TESTS_SIM_GROUPS_H
 #define WEIR_TESTS_SIM_GROUPS_H
 
 #include "tests/sim/sim.h"
+
+/* Nobody is out who was heard less than this ago. */
+enum { SESSION_LEAST_NS = 900000000 };
 
 static inline uint64_t below(sim_world *w, uint64_t bound)
 {
@@ -17,6 +20,11 @@ static inline bool one_in(sim_world *w, uint32_t n)
 static inline weir_bytes name_of(const model_group *group)
 {
     return weir_bytes_of(group->name);
+}
+
+static inline uint8_t member_index(const sim_world *w, const sim_member *member)
+{
+    return (uint8_t)(member - w->members);
 }
 
 /* groups.c. The ask remembers the group's life: what became of it since says nothing when that is
@@ -41,7 +49,10 @@ void world_fates_now(const sim_world *w, uint64_t fates[WEIR_FATE_COUNT]);
 void world_fates_check(sim_world *w, const uint64_t least[WEIR_FATE_COUNT],
                        const weir_groups *groups);
 
-/* members.c */
+/* members.c. Its topic is still the one it was read from. */
+bool world_item_same(const sim_world *w, const sim_item *item);
+
+/* told.c */
 void world_member_answered(sim_world *w, const sim_ask *ask, const weir_completion *done);
 
 /* queues.c. How much a queue may have, and what happens beyond. */

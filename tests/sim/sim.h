@@ -253,7 +253,7 @@ typedef enum ask_kind {
     ASK_TRIM,
     ASK_TOPICS,
     ASK_OFFSETS,
-    ASK_GROUP_CREATE, /* and those behind it: of groups.c, members.c */
+    ASK_GROUP_CREATE, /* and those behind it: of groups.c, members.c, told.c */
     ASK_GROUP_DELETE,
     ASK_GROUP_RESET,
     ASK_GROUP_MODE,
@@ -534,7 +534,7 @@ bool world_named_in_flight(const sim_world *w, uint32_t topic);
 void world_named_crashed(sim_world *w);
 void world_named_recovered(sim_world *w); /* the model knows what is left */
 
-/* groups.c, members.c */
+/* groups.c, members.c, told.c */
 bool world_is_read(const sim_world *w, uint32_t topic); /* by a group that reads others, too */
 void world_group_create(sim_world *w);
 void world_group_make(sim_world *w, weir_model model);

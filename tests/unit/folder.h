@@ -3,7 +3,10 @@
 #ifndef WEIR_TESTS_UNIT_FOLDER_H
 #define WEIR_TESTS_UNIT_FOLDER_H
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -21,6 +21,7 @@
 #include "core/base/assert.h"
 #include "core/base/log.h"
 #include "core/base/trie.h"
+#include "core/base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,24 +205,20 @@ static weir_err check_submit(weir_mqtt_session *session, mqtt_share *share)
                                           session->user, token_of(TOKEN_SHARE, share->number)));
 }
 
-/* For people: the client id, as much of it as a member's name may have, whole characters. */
-static weir_bytes member_name(const weir_mqtt_session *session)
+/* For people: the client id, as much of it as a member's name may have. A client id may hold control
+ * characters, which a member's name may not: they stand there as \xNN. */
+static weir_bytes member_name(const weir_mqtt_session *session, uint8_t name[WEIR_MEMBER_BYTES_MAX])
 {
-    weir_bytes id = weir_mqtt_session_client_id(session);
-    if (id.len > WEIR_MEMBER_BYTES_MAX) {
-        id.len = WEIR_MEMBER_BYTES_MAX;
-        while (id.len > 0 && (id.ptr[id.len] & 0xc0) == 0x80) {
-            id.len--;
-        }
-    }
-    return id;
+    size_t len = weir_utf8_tame(weir_mqtt_session_client_id(session), name, WEIR_MEMBER_BYTES_MAX);
+    return (weir_bytes){name, len};
 }
 
 static weir_err join_submit(weir_mqtt_session *session, mqtt_share *share)
 {
     const weir_mqtt_context *context = session->context;
+    uint8_t name[WEIR_MEMBER_BYTES_MAX];
     const weir_join join = {.group = weir_mqtt_share_group(share),
-                            .name = member_name(session),
+                            .name = member_name(session, name),
                             .origin = WEIR_TEXT("mqtt")};
     return submitted(session, share,
                      context->ops->member_join(context->port, &join, session->user,

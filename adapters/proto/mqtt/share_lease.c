@@ -19,6 +19,7 @@
 #include "adapters/proto/mqtt/share.h"
 
 #include "core/base/assert.h"
+#include "core/base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -644,22 +645,15 @@ weir_err weir_mqtt_share_work(weir_mqtt_session *session, mqtt_share *share, boo
 
 /* ---- PUBACK ---------------------------------------------------------------------------------- */
 
-/* "0x97", or "0x97: what the client says". */
+/* "0x97", or "0x97: what the client says"; control characters in that as \xNN, a reason has none. */
 static weir_bytes reject_reason(const weir_mqtt_packet *packet, char text[REASON_BYTES_MAX])
 {
     weir_bytes said = weir_mqtt_text(&packet->properties, WEIR_MQTT_REASON_STRING);
-    size_t most = REASON_BYTES_MAX - 8;
     size_t len = (size_t)snprintf(text, REASON_BYTES_MAX, "0x%02x", packet->reason);
-    if (said.len > most) {
-        said.len = most;
-        while (said.len > 0 && (said.ptr[said.len] & 0xc0) == 0x80) {
-            said.len--; /* whole characters */
-        }
-    }
     if (said.len > 0) {
         memcpy(text + len, ": ", 2);
-        memcpy(text + len + 2, said.ptr, said.len);
-        len += 2 + said.len;
+        len += 2;
+        len += weir_utf8_tame(said, (uint8_t *)text + len, REASON_BYTES_MAX - len);
     }
     return (weir_bytes){(const uint8_t *)text, len};
 }

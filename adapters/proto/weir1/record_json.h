@@ -44,6 +44,8 @@ void weir_v1_write_record(weir_v1_writer *writer, const weir_v1_place *place,
                           const weir_record *record);
 /* ,"key":".." or ,"key_base64":".."; nothing when it is null. */
 void weir_v1_write_key(weir_v1_writer *writer, weir_bytes key);
+/* ["name","text"], ["name",null] or ["name",{"base64":".."}]: one of a list of headers. */
+void weir_v1_write_header(weir_v1_writer *writer, const weir_header *header);
 
 /* ---- In ---------------------------------------------------------------------------------------
  */

@@ -56,7 +56,7 @@ static int envelope_index(const weir_header *header, unsigned *seen)
     return -1;
 }
 
-static void write_header(weir_v1_writer *writer, const weir_header *header)
+void weir_v1_write_header(weir_v1_writer *writer, const weir_header *header)
 {
     weir_v1_write_raw(writer, "[");
     weir_v1_write_string(writer, header->name);
@@ -102,7 +102,7 @@ static void write_headers(weir_v1_writer *writer, weir_bytes headers)
     while (weir_headers_next(&rest, &header)) {
         if (envelope_index(&header, &seen) < 0) { /* [R1] the same choice as above */
             weir_v1_write_raw(writer, between);
-            write_header(writer, &header);
+            weir_v1_write_header(writer, &header);
             between = ",";
         }
     }

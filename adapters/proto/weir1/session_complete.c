@@ -306,7 +306,14 @@ static void topic_told(weir_v1_session *session, const weir_v1_op *op,
 static void topics(weir_v1_session *session, const weir_v1_op *op,
                    const weir_completion *completion)
 {
-    if (completion->err != WEIR_OK) {
+    if (completion->err == WEIR_INVALID) {
+        weir_v1_reason reason;
+        weir_v1_refuse(
+            &reason, WEIR_INVALID, NULL,
+            "A topic is given more partitions, never fewer, and a queue is not compacted: "
+            "leave that out.");
+        weir_v1_reply_error(session, &op->call, &reason);
+    } else if (completion->err != WEIR_OK) {
         weir_v1_reply_op_err(session, op, completion->err);
     } else if (op->kind == WEIR_V1_OP_TOPICS) {
         topics_listed(session, op, completion);

@@ -51,6 +51,7 @@ static weir_err setting_decode(const weir_v1_node *node, const weir_group_settin
                               row->unit, (long long)row->least, (long long)row->most,
                               row->endless ? ", or -1 for no limit" : "");
     }
+    *value = *value == 0 ? WEIR_GROUP_ZERO : *value; /* one that has it */
     return WEIR_OK;
 }
 
@@ -275,6 +276,10 @@ static weir_err request_decode(const weir_v1_node *command, group_action action,
     weir_err err = WEIR_OK;
     if (action != ACTION_LIST || weir_v1_node_member(command, "group") != NULL) {
         err = weir_v1_command_text(command, "group", &request->name, reason);
+    }
+    if (err == WEIR_OK && action == ACTION_INFO && request->name.len == 0) {
+        err = weir_v1_refuse(reason, WEIR_NAME_INVALID, "group", /* of none it would be of all */
+                             "Give the group's name: list tells all that are there.");
     }
     if (err != WEIR_OK) {
         return err;
@@ -643,6 +648,7 @@ void weir_v1_groups_told(weir_v1_session *session, const weir_v1_op *op,
     } else if (op->kind == WEIR_V1_OP_GROUP && groups->count > 0 && groups->groups != NULL) {
         weir_v1_write_raw(&writer, ",\"group\":");
         write_group(&writer, &groups->groups[0]);
+        weir_v1_write_raw(&writer, groups->created ? ",\"created\":true" : "");
     }
     weir_v1_reply_end(session, &writer, &op->call);
 }

@@ -127,6 +127,10 @@ static void create_invalid(const weir_group_options *options, char text[WEIR_V1_
              "overflow drop-oldest, or dead-letter with dead_letter. Only queue topics refuse.");
     } else if (weir_letters_return(options)) {
         tell(text, "%s", WEIR_LETTERS_RETURN_TEXT);
+    } else if (options->topic_count == 0) {
+        tell(text,
+             "All that the filter matches is a queue's, which has one group, named like it (join "
+             "that one), or the gateway's own: give a filter that matches topics of kind log.");
     } else {
         tell(text,
              "A topic that it names is a queue, which has one group, named like it (join that "

@@ -17,6 +17,8 @@
  * success without the port, whatever the group's mode is by then: it was accepted before. */
 #include "adapters/proto/weir1/session_private.h"
 
+#include "core/base/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -494,6 +496,17 @@ static weir_err word_decode(const weir_v1_node *command, const char *field, weir
     return err;
 }
 
+/* It is told to people, on terminals too. */
+static weir_err reason_decode(const weir_v1_node *command, weir_bytes *word, weir_v1_reason *reason)
+{
+    weir_err err = word_decode(command, "reason", word, reason);
+    if (err == WEIR_OK && !weir_utf8_valid_name(*word)) {
+        return weir_v1_refuse(reason, WEIR_INVALID, "reason",
+                              "Give reason as one line of UTF-8 without control characters.");
+    }
+    return err;
+}
+
 /* confirm: false (or "none", as in publish). */
 static weir_err confirm_decode(const weir_v1_session *session, const weir_v1_node *command,
                                weir_v1_call *call, weir_v1_reason *reason)
@@ -602,7 +615,7 @@ static weir_err settle_decode(const weir_v1_session *session, const weir_v1_node
               : weir_v1_command_number(command, "delay_ms", 0, INT64_MAX, 0, &settle->delay_ms,
                                        reason);
     err = err ? err : weir_v1_command_flag(command, "failed", &settle->failed, reason);
-    err = err ? err : word_decode(command, "reason", &settle->reason, reason);
+    err = err ? err : reason_decode(command, &settle->reason, reason);
     err = err ? err : word_decode(command, "metadata", &settle->metadata, reason);
     err = err ? err : confirm_decode(session, command, call, reason);
     return err ? err : records_decode(weir_v1_node_member(command, "records"), request, reason);
@@ -652,10 +665,10 @@ weir_err weir_v1_frame_settle(weir_v1_session *session, const weir_v1_frame *fra
                    .failed = (frame->flags & WEIR_V1_FRAME_FAILED) != 0,
                    .reason = frame->reason.len > 0 ? frame->reason : WEIR_BYTES_NULL}};
     if (frame->verb < WEIR_VERB_ACCEPT || frame->verb > WEIR_VERB_RENEW || frame->delay_ms < 0 ||
-        frame->reason.len > WEIR_METADATA_BYTES_MAX || !weir_v1_is_text(frame->reason)) {
+        frame->reason.len > WEIR_METADATA_BYTES_MAX || !weir_utf8_valid_name(frame->reason)) {
         return weir_v1_refuse(reason, WEIR_INVALID, NULL,
                               "Give verb from 1 to 4, delay ms from 0, and reason as at most %d "
-                              "bytes of text.",
+                              "bytes of UTF-8 without control characters.",
                               WEIR_METADATA_BYTES_MAX);
     }
     call->quiet = (frame->flags & WEIR_V1_FRAME_QUIET) != 0 && session->config.push;

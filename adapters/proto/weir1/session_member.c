@@ -13,6 +13,8 @@
  * [M2] Once LEAVING nothing else is submitted for the member: its handle ends with the leave. */
 #include "adapters/proto/weir1/session_private.h"
 
+#include "core/base/utf8.h"
+
 #include <stdlib.h>
 
 /* ---- Finding ----------------------------------------------------------------------------------
@@ -82,8 +84,9 @@ static weir_err optional_text(const weir_v1_node *command, const char *field, si
         return WEIR_OK;
     }
     weir_err err = weir_v1_command_text(command, field, out, reason);
-    if (err == WEIR_OK && (out->len == 0 || out->len > most)) {
-        return weir_v1_refuse(reason, WEIR_INVALID, field, "Give %s as 1 to %zu bytes of text.",
+    if (err == WEIR_OK && (out->len == 0 || out->len > most || !weir_utf8_valid_name(*out))) {
+        return weir_v1_refuse(reason, WEIR_INVALID, field,
+                              "Give %s as 1 to %zu bytes of UTF-8 without control characters.",
                               field, most);
     }
     return err;

@@ -1,10 +1,14 @@
 /* adapters/proto/weir1/session_private.h - what the files of the session share.
  *
  *   session.c            the conversation: messages in, what blocks it, how it ends
- *   session_command.c    text commands: hello, ping, goodbye, fetch, topic, query
+ *   session_command.c    text commands: found and checked; hello, ping, goodbye, query
+ *   session_fetch.c      fetch, and how much fetches may bring
+ *   session_topic.c      topic: create, alter, delete, list, offsets, trim
  *   session_publish.c    publish, single and many
+ *   session_producer.c   producer: an id, or how far a named one got
  *   session_subscribe.c  subscribe, credit, unsubscribe; deliveries and notices out
  *   session_group.c      group: what groups are told, and what is told of them; why
+ *   session_group_why.c  what the errors of group mean
  *   session_member.c     members: join, leave, beat, revoked, assigned
  *   session_lease.c      what members are given and what they say of it: lease, settle, commit
  *   session_frame.c      binary frames in
@@ -252,17 +256,6 @@ void weir_v1_write_published(weir_v1_writer *writer, const weir_published *publi
 /* ---- session_command.c ------------------------------------------------------------------------
  */
 
-/* Submits a fetch, at most fetches_max and together at most about fetch_bytes_max at a time. */
-weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
-                              uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason);
-/* What a fetch or take may give now: those that wait together share one fetch_bytes_max. */
-uint32_t weir_v1_fetch_budget(const weir_v1_session *session, uint64_t bytes_max);
-/* Keeps the fetch instead of answering it, when the output is full [S6]. False: answer it. */
-bool weir_v1_fetch_hold(weir_v1_session *session, weir_v1_op *op, const weir_fetched *fetched);
-/* Submits the oldest held fetch again, when the output has room. */
-void weir_v1_fetches_again(weir_v1_session *session);
-weir_err weir_v1_fetch_wait_check(weir_v1_session *session, uint64_t wait_ms,
-                                  weir_v1_reason *reason);
 /* Runs one parsed command. AGAIN: the port had no room; run it again later with the same document.
  */
 weir_err weir_v1_command_run(weir_v1_session *session, const weir_v1_document *document,
@@ -284,17 +277,46 @@ weir_err weir_v1_command_flag(const weir_v1_node *command, const char *field, bo
 typedef weir_err (*weir_v1_command)(weir_v1_session *session, const weir_v1_node *command,
                                     weir_v1_call *call, weir_v1_reason *reason);
 
+/* ---- session_fetch.c --------------------------------------------------------------------------
+ */
+
+/* Submits a fetch, at most fetches_max and together at most about fetch_bytes_max at a time. */
+weir_err weir_v1_fetch_submit(weir_v1_session *session, weir_v1_op_kind kind, weir_fetch *fetch,
+                              uint64_t bytes_max, const weir_v1_call *call, weir_v1_reason *reason);
+/* What a fetch or take may give now: those that wait together share one fetch_bytes_max. */
+uint32_t weir_v1_fetch_budget(const weir_v1_session *session, uint64_t bytes_max);
+/* Keeps the fetch instead of answering it, when the output is full [S6]. False: answer it. */
+bool weir_v1_fetch_hold(weir_v1_session *session, weir_v1_op *op, const weir_fetched *fetched);
+/* Submits the oldest held fetch again, when the output has room. */
+void weir_v1_fetches_again(weir_v1_session *session);
+weir_err weir_v1_fetch_wait_check(weir_v1_session *session, uint64_t wait_ms,
+                                  weir_v1_reason *reason);
+weir_err weir_v1_command_fetch(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason);
+
+/* ---- session_topic.c --------------------------------------------------------------------------
+ */
+
+weir_err weir_v1_command_topic(weir_v1_session *session, const weir_v1_node *command,
+                               weir_v1_call *call, weir_v1_reason *reason);
+/* As topic's action list, of all topics. */
+weir_err weir_v1_topics_list(weir_v1_session *session, const weir_v1_call *call);
+
 /* ---- session_publish.c ------------------------------------------------------------------------
+ */
+
+weir_err weir_v1_command_publish(weir_v1_session *session, const weir_v1_node *command,
+                                 weir_v1_call *call, weir_v1_reason *reason);
+void weir_v1_many_done(weir_v1_session *session, weir_v1_many *many);
+void weir_v1_many_destroy(weir_v1_many *many);
+
+/* ---- session_producer.c -----------------------------------------------------------------------
  */
 
 weir_err weir_v1_command_producer(weir_v1_session *session, const weir_v1_node *command,
                                   weir_v1_call *call, weir_v1_reason *reason);
 void weir_v1_producer_told(weir_v1_session *session, const weir_v1_op *op,
                            const weir_completion *completion);
-weir_err weir_v1_command_publish(weir_v1_session *session, const weir_v1_node *command,
-                                 weir_v1_call *call, weir_v1_reason *reason);
-void weir_v1_many_done(weir_v1_session *session, weir_v1_many *many);
-void weir_v1_many_destroy(weir_v1_many *many);
 
 /* ---- session_subscribe.c ----------------------------------------------------------------------
  */

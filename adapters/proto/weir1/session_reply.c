@@ -251,7 +251,7 @@ static const char *advice(weir_err err)
                "alter, or delete it first.";
     case WEIR_NAME_INVALID:
         return "Use 1 to 249 bytes of UTF-8 for a topic, without + # or control characters, empty "
-               "levels or a leading $; + and # stand only in filters.";
+               "levels or a leading $ or __; + and # stand only in filters.";
     case WEIR_OFFSET_OUT_OF_RANGE:
         return "Ask topic offsets for the bounds, and use an offset within them.";
     case WEIR_TOO_LARGE:

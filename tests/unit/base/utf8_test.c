@@ -150,6 +150,27 @@ static void feeding_fails_at_the_first_byte_that_cannot_be(void **state)
     assert_false(weir_utf8_done(&check));
 }
 
+static void text_is_tamed_to_what_a_name_may_have(void **state)
+{
+    static const struct {
+        weir_bytes in;
+        size_t room;
+        const char *out;
+    } rows[] = {{WEIR_TEXT("k\303\274che 9"), 64, "k\303\274che 9"},
+                {WEIR_TEXT("a\033[31m\n\177"), 64, "a\\x1b[31m\\x0a\\x7f"},
+                {WEIR_TEXT("\302\233x\377"), 64, "\\xc2\\x9bx\\xff"},
+                {WEIR_TEXT("ab\303\274"), 3, "ab"}, /* no character is cut in two */
+                {WEIR_TEXT("ab\033c"), 5, "ab"},
+                {WEIR_TEXT(""), 4, ""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t out[64];
+        weir_bytes tamed = {out, weir_utf8_tame(rows[i].in, out, rows[i].room)};
+        assert_true(weir_bytes_equal(tamed, weir_bytes_of(rows[i].out)));
+        assert_true(weir_utf8_valid_name(tamed));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +180,7 @@ int main(void)
         cmocka_unit_test(every_code_point_is_judged_rightly),
         cmocka_unit_test(control_characters_are_valid_text_but_no_names),
         cmocka_unit_test(text_fed_in_pieces_is_judged_as_the_whole),
+        cmocka_unit_test(text_is_tamed_to_what_a_name_may_have),
         cmocka_unit_test(feeding_fails_at_the_first_byte_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,9 +22,7 @@ static void topic_name(const expected *e, int topic, char out[32])
 
 static void begin(fixture *f, uint64_t checkpoint_bytes)
 {
-    memset(f, 0, sizeof(*f));
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    fixture_prepare(f);
     f->config.journal_file_bytes = 64 << 10;
     f->config.checkpoint_bytes = checkpoint_bytes;
     f->config.sync = WEIR_SYNC_INLINE;
@@ -277,38 +275,30 @@ static void a_damaged_link_costs_replay_and_nothing_else(void **state)
 static void a_disk_that_fails_at_any_call_loses_nothing(void **state)
 {
     const uint32_t all = (1u << WEIR_CALL_COUNT) - 1;
-    weir_env *real = NULL, *env = NULL;
     bool reached = true;
     (void)state;
     for (uint64_t call = 1; reached; call += 1 + call / 8) {
-        fixture f;
+        faulty_fixture d;
+        fixture *f = faulty_prepare_in_memory(&d);
         expected e = {0};
         unsigned random = 3;
-        assert_int_equal(weir_env_posix_create(&real), WEIR_OK);
-        assert_int_equal(weir_env_faulty_create(real, &env), WEIR_OK);
-        memset(&f, 0, sizeof(f));
-        snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-        assert_non_null(mkdtemp(f.dir));
-        f.config.journal_file_bytes = 64 << 10;
-        f.config.checkpoint_bytes = 6 << 10;
-        f.config.segment_bytes_max = 8 << 10;
-        f.config.sync = WEIR_SYNC_INLINE;
-        f.config.env = env;
-        fixture_open(&f);
-        weir_env_faulty_plan(env, (weir_env_fault_plan){all, call, true, WEIR_IO, 5});
+        f->config.journal_file_bytes = 64 << 10;
+        f->config.checkpoint_bytes = 6 << 10;
+        f->config.segment_bytes_max = 8 << 10;
+        fixture_open(f);
+        weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){all, call, true, WEIR_IO, 5});
         weir_err err = WEIR_OK;
         for (int i = 0; i < 70 && err == WEIR_OK; i++) {
-            err = operate(&f, &e, &random);
+            err = operate(f, &e, &random);
         }
-        reached = err != WEIR_OK || weir_engine_health_of(f.engine) != WEIR_HEALTH_OK;
-        fixture_kill(&f);
-        f.config.env = NULL;
-        fixture_open(&f);
-        assert_all(&f, &e, err == WEIR_OK ? 0 : 1);
-        fixture_kill(&f);
-        finish(&f);
-        weir_env_faulty_destroy(env);
-        weir_env_posix_destroy(real);
+        reached = err != WEIR_OK || weir_engine_health_of(f->engine) != WEIR_HEALTH_OK;
+        fixture_kill(f);
+        f->config.env = NULL;
+        fixture_open(f);
+        assert_all(f, &e, err == WEIR_OK ? 0 : 1);
+        fixture_kill(f);
+        finish(f);
+        faulty_env_destroy(&d);
     }
 }
 

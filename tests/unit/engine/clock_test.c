@@ -11,42 +11,34 @@ static int64_t wall_of_the_test(weir_env *env)
 
 static void a_wall_clock_that_steps_back_moves_no_timestamp_back(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *env = NULL;
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     static weir_env_ops ops;
     (void)state;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &env), WEIR_OK);
-    const weir_env_ops *own = env->ops;
+    const weir_env_ops *own = d.faulty->ops;
     ops = *own;
     ops.wall_ms = wall_of_the_test;
-    env->ops = &ops;
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    f.config.env = env;
-    f.config.journal_file_bytes = 1 << 20;
+    d.faulty->ops = &ops;
 
     wall_now_ms = 1000000000000;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    int64_t before = publish(f.port, "t/a", "1").published.timestamp_ms;
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    int64_t before = publish(f->port, "t/a", "1").published.timestamp_ms;
     assert_true(before >= 1000000000000);
     wall_now_ms = 1;
-    int64_t after = publish(f.port, "t/a", "2").published.timestamp_ms;
+    int64_t after = publish(f->port, "t/a", "2").published.timestamp_ms;
     assert_true(after >= before);
-    fixture_kill(&f);
-    fixture_open(&f); /* a restart with the clock still wrong */
-    assert_true(publish(f.port, "t/a", "3").published.timestamp_ms >= after);
-    fixture_close(&f);
+    fixture_kill(f);
+    fixture_open(f); /* a restart with the clock still wrong */
+    assert_true(publish(f->port, "t/a", "3").published.timestamp_ms >= after);
+    fixture_close(f);
     wall_now_ms = 2000000000000;
-    fixture_open(&f); /* and with it far ahead: time follows, nothing is lost */
-    assert_true(publish(f.port, "t/a", "4").published.timestamp_ms >= 2000000000000);
-    assert_record(f.port, "t", 0, "a", "1");
-    fixture_end(&f);
-    env->ops = own;
-    weir_env_faulty_destroy(env);
-    weir_env_posix_destroy(below);
+    fixture_open(f); /* and with it far ahead: time follows, nothing is lost */
+    assert_true(publish(f->port, "t/a", "4").published.timestamp_ms >= 2000000000000);
+    assert_record(f->port, "t", 0, "a", "1");
+    fixture_end(f);
+    d.faulty->ops = own;
+    faulty_env_destroy(&d);
 }
 
 int main(void)

@@ -1,7 +1,6 @@
 /* Every storage call fails once, in turn, and then for good: what was acknowledged is there
  * afterwards, and nothing of ours ends in an assertion. */
 #include "tests/unit/engine/support.h"
-#include "tests/unit/folder.h"
 
 #include "weir/group.h"
 
@@ -93,28 +92,21 @@ static void check(fixture *f, int acknowledged)
 
 static uint64_t one_life(uint64_t countdown, bool for_good, weir_err err, int *acknowledged)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    unit_folder_make(f.dir, sizeof(f.dir), "engine");
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 64 << 10;
-    f.config.checkpoint_bytes = 200 << 10;
-    f.config.segment_bytes_max = 4096;
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = every_kind,
-                                                       .countdown = countdown,
-                                                       .for_good = for_good,
-                                                       .err = err,
-                                                       .os_errno = 5});
+    faulty_fixture d;
+    fixture *f = faulty_prepare_in_memory(&d);
+    f->config.journal_file_bytes = 64 << 10;
+    f->config.checkpoint_bytes = 200 << 10;
+    f->config.segment_bytes_max = 4096;
+    weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){.kinds = every_kind,
+                                                         .countdown = countdown,
+                                                         .for_good = for_good,
+                                                         .err = err,
+                                                         .os_errno = 5});
     *acknowledged = 0;
-    life(&f, acknowledged);
-    uint64_t calls = weir_env_faulty_calls(faulty, every_kind);
-    check(&f, *acknowledged);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    life(f, acknowledged);
+    uint64_t calls = weir_env_faulty_calls(d.faulty, every_kind);
+    check(f, *acknowledged);
+    faulty_env_destroy(&d);
     return calls;
 }
 
@@ -142,6 +134,131 @@ static void no_full_disk_loses_what_was_acknowledged(void **state)
 {
     (void)state;
     run_all(WEIR_DISK_FULL, 1, 61);
+}
+
+static void no_lack_of_descriptors_loses_what_was_acknowledged(void **state)
+{
+    (void)state;
+    run_all(WEIR_NO_MEMORY, 1, 61);
+}
+
+enum { HELD_EACH = 7, HELD_LAST = 92, HELD_PUBLISHES = 150 };
+
+/* Publishes until one is held up; how many were asked. */
+static int publish_until_held(fixture *f, int asked, int *answered)
+{
+    static uint8_t large[3000];
+    const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
+    for (int i = 0; i < HELD_PUBLISHES && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK; i++) {
+        weir_completion done = {0};
+        if (weir_port_publish(f->port, &record, NULL, 0) != WEIR_OK) {
+            break;
+        }
+        asked++;
+        while (weir_port_drain(f->port, &done, 1) == 0 &&
+               weir_engine_health_of(f->engine) == WEIR_HEALTH_OK) {
+            weir_port_wait(f->port, 5);
+        }
+        if (done.type == WEIR_COMPLETION_PUBLISH) {
+            (*answered)++;
+            assert_true(done.err == WEIR_OK || done.err == WEIR_DISK_FULL);
+            asked -= done.err == WEIR_OK ? 0 : 1;
+            *answered -= done.err == WEIR_OK ? 0 : 1;
+        }
+    }
+    return asked;
+}
+
+/* From the nth opening on there is no descriptor, for whatever is to be opened. */
+static void life_without_descriptors(uint64_t nth)
+{
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    int answered = 0;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    unit_folder_make(f.dir, sizeof(f.dir), "engine");
+    f.config.env = faulty;
+    f.config.journal_file_bytes = 64 << 10;
+    f.config.checkpoint_bytes = 100 << 10;
+    f.config.segment_bytes_max = 65536;
+    f.config.segment_files_max = 16;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    weir_env_faulty_plan(faulty,
+                         (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_OPEN | 1u << WEIR_CALL_DIR,
+                                               .countdown = nth,
+                                               .for_good = true,
+                                               .err = WEIR_NO_MEMORY,
+                                               .os_errno = 24});
+    int asked = publish_until_held(&f, 0, &answered);
+    assert_true(nth > 1 || weir_engine_health_of(f.engine) == WEIR_HEALTH_DISK_FULL);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
+    for (; answered < asked; answered++) {
+        assert_int_equal(next_of(f.port, WEIR_COMPLETION_PUBLISH).err, WEIR_OK);
+    }
+    health_becomes(&f, WEIR_HEALTH_OK);
+    for (int i = 0; i < 40; i++, asked++) {
+        publish_ok(f.port, "t/x", "later");
+    }
+    fixture_kill(&f);
+    f.config.env = NULL;
+    fixture_open(&f);
+    assert_int_equal(publish_ok(f.port, "t/x", "last"), asked);
+    assert_record(f.port, "t", asked, "x", "last");
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
+}
+
+static void descriptors_that_run_out_stop_nothing_for_good(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < HELD_LAST; nth += HELD_EACH) {
+        life_without_descriptors(nth);
+    }
+}
+
+static void a_read_that_finds_no_descriptor_passes_over_nothing(void **state)
+{
+    enum { RECORDS = 20 };
+    fixture f;
+    weir_env *below = NULL, *faulty = NULL;
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
+    unit_folder_make(f.dir, sizeof(f.dir), "engine");
+    f.config.env = faulty;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    for (int i = 0; i < RECORDS; i++) {
+        publish_ok(f.port, "t/x", "value");
+    }
+    fixture_close(&f);
+    fixture_open(&f); /* all is in segments, and none is open */
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_OPEN,
+                                                       .countdown = 1,
+                                                       .for_good = true,
+                                                       .err = WEIR_NO_MEMORY,
+                                                       .os_errno = 24});
+    weir_completion done = fetch(f.port, "t", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_NO_MEMORY);
+    weir_completion_drop(&done);
+    weir_subscriber *subscriber = subscriber_open(f.port, UINT64_MAX);
+    weir_subscribe wanted = {.filter = WEIR_TEXT("t/#"), .start = WEIR_START_BEGINNING};
+    subscribe_with(f.port, subscriber, &wanted);
+    assert_nothing(f.port);
+    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
+    for (uint32_t got = 0; got < RECORDS;) {
+        done = next_of(f.port, WEIR_COMPLETION_DELIVERY);
+        got += done.delivery.count;
+        weir_completion_drop(&done);
+    }
+    fixture_end(&f);
+    weir_env_faulty_destroy(faulty);
+    weir_env_posix_destroy(below);
 }
 
 /* A disk that can take its time to say that it is full. */
@@ -193,25 +310,14 @@ static void gate_set(bool shut)
 }
 
 /* An engine on a disk that can fail, with the topic t and its record "kept". */
-typedef struct disk_fixture {
-    fixture f; /* first */
-    weir_env *below;
-    weir_env *faulty;
-} disk_fixture;
-
-static fixture *disk_begin_with(disk_fixture *d, weir_sync_mode sync, uint64_t tail_bytes_max)
+static fixture *disk_begin_with(faulty_fixture *d, weir_sync_mode sync, uint64_t tail_bytes_max)
 {
-    fixture *f = &d->f;
-    memset(d, 0, sizeof(*d));
-    assert_int_equal(weir_env_posix_create(&d->below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(d->below, &d->faulty), WEIR_OK);
+    fixture *f = faulty_prepare_in_memory(d);
     gate_below = d->faulty->ops;
     gate_ops = *gate_below;
     gate_ops.file_allocate = allocate_behind_gate;
     gate_ops.job_submit = submit_behind_gate;
     d->faulty->ops = &gate_ops;
-    unit_folder_make(f->dir, sizeof(f->dir), "engine");
-    f->config.env = d->faulty;
     f->config.sync = sync;
     f->config.journal_file_bytes = 64 << 10;
     f->config.limits = (weir_limits)WEIR_LIMITS_DEFAULT;
@@ -225,31 +331,20 @@ static fixture *disk_begin_with(disk_fixture *d, weir_sync_mode sync, uint64_t t
     return f;
 }
 
-static fixture *disk_begin(disk_fixture *d, weir_sync_mode sync)
+static fixture *disk_begin(faulty_fixture *d, weir_sync_mode sync)
 {
     return disk_begin_with(d, sync, 0);
 }
 
-static void disk_end(disk_fixture *d)
-{
-    fixture_end(&d->f);
-    weir_env_faulty_destroy(d->faulty);
-    weir_env_posix_destroy(d->below);
-}
-
 /* What needs a journal file of its own is held up from now on. */
-static void disk_fill(disk_fixture *d)
+static void disk_fill(faulty_fixture *d)
 {
-    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_ALLOCATE,
-                                                          .countdown = 1,
-                                                          .for_good = true,
-                                                          .err = WEIR_DISK_FULL,
-                                                          .os_errno = 28});
+    disk_full(d, WEIR_CALL_ALLOCATE);
 }
 
-static void disk_has_room(disk_fixture *d)
+static void disk_has_room(faulty_fixture *d)
 {
-    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){0});
+    disk_works(d);
     for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(d->f.engine) != WEIR_HEALTH_OK; i++) {
         weir_port_wait(d->f.port, 5);
     }
@@ -260,7 +355,7 @@ static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state
 {
     static uint8_t large[100000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin(&d, WEIR_SYNC_INLINE);
     (void)state;
     disk_fill(&d);
@@ -277,7 +372,7 @@ static void what_a_full_disk_holds_up_is_answered_once_nobody_waits(void **state
     assert_int_equal(done.err, WEIR_DISK_FULL);
     disk_has_room(&d);
     assert_int_equal(publish_ok(f->port, "t/x", "after"), 2); /* what was held up is kept */
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 static void join_held_up(fixture *f, uint64_t token)
@@ -293,7 +388,7 @@ static void a_member_whose_join_ended_in_an_error_is_told_nothing(void **state)
 {
     static uint8_t large[100000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin(&d, WEIR_SYNC_INLINE);
     (void)state;
     disk_fill(&d);
@@ -320,7 +415,7 @@ static void a_member_whose_join_ended_in_an_error_is_told_nothing(void **state)
     assert_ptr_equal(done.assigned.member, member);
     assert_int_equal(done.assigned.owned_count, 1);
     weir_completion_drop(&done);
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 /* A journal that is merely behind makes every operation wait; one that is blocked would for ever. */
@@ -329,7 +424,7 @@ static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
     enum { RECORDS = 30, FULL = 24 }; /* FULL: together what a turn may leave in its memory */
     static uint8_t large[1000000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin(&d, WEIR_SYNC_THREAD);
     weir_subscriber *subscriber = NULL;
     int held_up = 0;
@@ -358,7 +453,7 @@ static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
     weir_completion done = publish(f->port, "t/x", "refused");
     assert_int_equal(done.err, WEIR_DISK_FULL);
     disk_has_room(&d);
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 static uint64_t flushed_bytes(const fixture *f)
@@ -374,7 +469,7 @@ static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **st
     enum { RECORDS = 12, TAIL_BYTES = 16 << 20 }; /* 3/8 of it outside segments: a flush is due */
     static uint8_t large[1000000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    disk_fixture d;
+    faulty_fixture d;
     fixture *f = disk_begin_with(&d, WEIR_SYNC_THREAD, TAIL_BYTES);
     (void)state;
     journal_lane_shut = true;
@@ -391,7 +486,7 @@ static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **st
     for (int i = 0; i < RECORDS; i++) {
         assert_int_equal(next_of(f->port, WEIR_COMPLETION_PUBLISH).err, WEIR_OK);
     }
-    disk_end(&d);
+    faulty_end(&d);
 }
 
 int main(void)
@@ -399,6 +494,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_io_error_loses_what_was_acknowledged),
         cmocka_unit_test(no_full_disk_loses_what_was_acknowledged),
+        cmocka_unit_test(no_lack_of_descriptors_loses_what_was_acknowledged),
+        cmocka_unit_test(descriptors_that_run_out_stop_nothing_for_good),
+        cmocka_unit_test(a_read_that_finds_no_descriptor_passes_over_nothing),
         cmocka_unit_test(what_a_full_disk_holds_up_is_answered_once_nobody_waits),
         cmocka_unit_test(a_member_whose_join_ended_in_an_error_is_told_nothing),
         cmocka_unit_test(a_blocked_journal_that_is_full_holds_back_no_reads),

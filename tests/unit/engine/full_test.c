@@ -2,22 +2,9 @@
  * on from the journal's reserve, and writing resumes by itself. */
 #include "tests/unit/engine/group_queue.h"
 
-typedef struct full_fixture {
-    fixture f; /* first */
-    weir_env *below;
-    weir_env *faulty;
-} full_fixture;
-
-static fixture *full_begin(full_fixture *d)
+static fixture *full_begin(faulty_fixture *d)
 {
-    fixture *f = &d->f;
-    memset(d, 0, sizeof(*d));
-    assert_int_equal(weir_env_posix_create(&d->below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(d->below, &d->faulty), WEIR_OK);
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config.env = d->faulty;
-    f->config.sync = WEIR_SYNC_INLINE;
+    fixture *f = faulty_prepare(d);
     f->config.journal_file_bytes = 256 << 10;
     f->config.journal_reserve_bytes = 256 << 10;
     fixture_open(f);
@@ -25,23 +12,12 @@ static fixture *full_begin(full_fixture *d)
     return f;
 }
 
-static void full_end(full_fixture *d)
-{
-    fixture_end(&d->f);
-    weir_env_faulty_destroy(d->faulty);
-    weir_env_posix_destroy(d->below);
-}
-
 /* No file gets larger from now on: what is published is taken until the journal's files are full. */
-static void fill(full_fixture *d)
+static void fill(faulty_fixture *d)
 {
     static uint8_t large[8000];
     const weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_BYTES(large)};
-    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_ALLOCATE,
-                                                          .countdown = 1,
-                                                          .for_good = true,
-                                                          .err = WEIR_DISK_FULL,
-                                                          .os_errno = 28});
+    disk_full(d, WEIR_CALL_ALLOCATE);
     for (int i = 0; publish_record(d->f.port, &record).err == WEIR_OK; i++) {
         assert_true(i < 1000);
     }
@@ -52,9 +28,9 @@ static void fill(full_fixture *d)
     assert_int_equal(publish(d->f.port, "t/x", "small").err, WEIR_DISK_FULL);
 }
 
-static void room_again(full_fixture *d)
+static void room_again(faulty_fixture *d)
 {
-    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){0});
+    disk_works(d);
     health_becomes(&d->f, WEIR_HEALTH_OK);
 }
 
@@ -81,7 +57,7 @@ static void records_are_taken_and_settled(fixture *f, weir_member *member, given
 static void what_makes_room_goes_on_when_the_disk_is_full(void **state)
 {
     static given held;
-    full_fixture d;
+    faulty_fixture d;
     fixture *f = full_begin(&d);
     (void)state;
     declare(f->port, "t", WEIR_LEVEL_DISK);
@@ -107,7 +83,7 @@ static void what_makes_room_goes_on_when_the_disk_is_full(void **state)
     assert_int_equal(declare_with(f->port, "new", new_one), WEIR_DISK_FULL);
     assert_int_equal(publish(f->port, "q", "refused").err, WEIR_DISK_FULL);
     fixture_kill(f);
-    weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){0});
+    disk_works(&d);
     fixture_open(f);
     assert_int_equal(fate_of(f, WEIR_FATE_ACCEPTED), 6);
     assert_int_equal(fate_of(f, WEIR_FATE_REJECTED), 1);
@@ -120,13 +96,13 @@ static void what_makes_room_goes_on_when_the_disk_is_full(void **state)
     done = fetch(f->port, "gone", 0, 0, 0);
     assert_int_equal(done.err, WEIR_NOT_FOUND);
     weir_completion_drop(&done);
-    full_end(&d);
+    faulty_end(&d);
 }
 
 static void a_reserve_that_is_used_up_refuses_and_comes_back(void **state)
 {
     static given held;
-    full_fixture d;
+    faulty_fixture d;
     fixture *f = full_begin(&d);
     weir_stats stats;
     uint32_t settled = 0;
@@ -166,13 +142,13 @@ static void a_reserve_that_is_used_up_refuses_and_comes_back(void **state)
     fixture_kill(f);
     fixture_open(f);
     assert_int_equal(fate_of(f, WEIR_FATE_ACCEPTED), 600);
-    full_end(&d);
+    faulty_end(&d);
 }
 
 static void a_take_that_cannot_be_written_down_is_refused_at_once(void **state)
 {
     static given held;
-    full_fixture d;
+    faulty_fixture d;
     fixture *f = full_begin(&d);
     (void)state;
     declare(f->port, "t", WEIR_LEVEL_DISK);
@@ -191,13 +167,13 @@ static void a_take_that_cannot_be_written_down_is_refused_at_once(void **state)
     assert_int_equal(err, WEIR_DISK_FULL);
     room_again(&d);
     assert_int_equal(take(f, member, 600, &held) > 0, true);
-    full_end(&d);
+    faulty_end(&d);
 }
 
 static void members_come_and_go_and_take_what_is_left(void **state)
 {
     static given held;
-    full_fixture d;
+    faulty_fixture d;
     fixture *f = full_begin(&d);
     (void)state;
     declare(f->port, "t", WEIR_LEVEL_DISK);
@@ -212,7 +188,7 @@ static void members_come_and_go_and_take_what_is_left(void **state)
     assert_int_equal(settle_all(f, second, &held, WEIR_VERB_ACCEPT), WEIR_OK);
     room_again(&d);
     assert_int_equal(fate_of(f, WEIR_FATE_ACCEPTED), 10);
-    full_end(&d);
+    faulty_end(&d);
 }
 
 int main(void)

@@ -1,5 +1,7 @@
 /* tests/unit/engine/group_fates_test.c - the story of a record: every event of its groups is a line of
  * it, once, in the unit that did it; and how it stands now. */
+#include "core/base/varint.h"
+#include "core/engine/queue.h"
 #include "tests/unit/engine/group_fates.h"
 #include "tests/unit/engine/group_queue.h"
 
@@ -196,28 +198,108 @@ static void a_reset_and_a_deleted_topic_are_told(void **state)
     queue_end(&f);
 }
 
-static void what_retention_removes_is_told(void **state)
+/* In both groups. */
+static void gone_for(fixture *f, int64_t offset, const char *reason)
 {
-    fixture f;
-    (void)state;
-    queue_start(&f, (weir_group_options){.lease_ms = 50000});
-    assert_int_equal(group_create(f.port, "s", "q", WEIR_MODEL_STREAM), WEIR_OK);
-    publish_many(f.port, "q/k", 4);
-    assert_int_equal(topic_trim(f.port, "q", 3), WEIR_OK);
-    pass_ms(&f, 1);
-    weir_completion done = why_of(f.port, "q", 1);
-    assert_int_equal(done.why.count, 2); /* of both groups */
+    weir_completion done = why_of(f->port, "q", offset);
+    assert_int_equal(done.why.count, 2);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(done.why.lines[i].fate, WEIR_FATE_EXPIRED);
-        assert_true(weir_bytes_equal(done.why.lines[i].reason, WEIR_TEXT("retention")));
+        assert_true(weir_bytes_equal(done.why.lines[i].event, WEIR_TEXT("expired")));
+        assert_true(weir_bytes_equal(done.why.lines[i].reason, weir_bytes_of(reason)));
     }
     assert_false(done.why.record.there);
     weir_completion_drop(&done);
-    done = why_begin(f.port, "q", 0, 1, "s");
+}
+
+static void retention_is(fixture *f, int64_t retention_ms)
+{
+    weir_topic_options change = {.retention_ms = retention_ms};
+    assert_int_equal(weir_port_topic_alter(f->port, WEIR_TEXT("q"), &change, NULL, 1), WEIR_OK);
+    weir_completion done = next_of(f->port, WEIR_COMPLETION_TOPIC);
+    assert_int_equal(done.err, WEIR_OK);
+    weir_completion_drop(&done);
+}
+
+static void a_trim_is_told_apart_from_retention(void **state)
+{
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    fixture_close(&f);
+    f.config.cleanup_every_ms = 1;
+    fixture_open(&f);
+    queue_with(&f, (weir_group_options){.lease_ms = 50000});
+    assert_int_equal(group_create(f.port, "s", "q", WEIR_MODEL_STREAM), WEIR_OK);
+    publish_many(f.port, "q/k", 2);
+    retention_is(&f, 1000);
+    for (int i = 0; fate_of(&f, WEIR_FATE_EXPIRED) < 2; i++) {
+        assert_true(i < 10000);
+        pass_ms(&f, 500);
+    }
+    retention_is(&f, WEIR_UNLIMITED);
+    publish_many(f.port, "q/k", 3);
+    assert_int_equal(topic_trim(f.port, "q", 4), WEIR_OK);
+    pass_ms(&f, 1);
+    for (int round = 0; round < 2; round++) {
+        gone_for(&f, 0, "retention");
+        gone_for(&f, 1, "retention");
+        gone_for(&f, 2, "trimmed");
+        gone_for(&f, 3, "trimmed");
+        assert_int_equal(fate_of(&f, WEIR_FATE_EXPIRED), 4);
+        restart_from_copy(&f);
+    }
+    weir_completion done = why_begin(f.port, "q", 0, 1, "s");
     assert_int_equal(done.why.count, 1);
     assert_int_equal(done.why.standing_count, 1);
     weir_completion_drop(&done);
     queue_end(&f);
+}
+
+/* Entry 9, applied as a start applies it: `cause` 1 retention, 2 a command. */
+static void start_moves(fixture *f, int64_t start, uint8_t cause)
+{
+    uint8_t body[20] = {0};
+    weir_put_u32(body, weir_topics_find(f->engine, WEIR_TEXT("q"))->id);
+    weir_put_u64(body + 8, (uint64_t)start);
+    body[16] = cause;
+    assert_int_equal(weir_life_replay_trim(f->engine, (weir_bytes){body, 20}, 2, 1), WEIR_OK);
+}
+
+static void reason_is(fixture *f, int64_t offset, const char *reason)
+{
+    weir_completion done = why_of(f->port, "q", offset);
+    assert_int_equal(done.why.count, 1);
+    assert_int_equal(done.why.lines[0].fate, WEIR_FATE_EXPIRED);
+    assert_true(weir_bytes_equal(done.why.lines[0].reason, weir_bytes_of(reason)));
+    weir_completion_drop(&done);
+}
+
+/* As after a start that finds several moves which a group had not told yet: by its look, or by a take. */
+static void what_went_for_several_causes_is_told_of_each(void **state)
+{
+    (void)state;
+    for (int taken = 0; taken < 2; taken++) {
+        fixture f;
+        given g;
+        queue_start(&f, (weir_group_options){.lease_ms = 50000});
+        publish_many(f.port, "q/k", 6);
+        weir_member *member = join(&f, "m");
+        start_moves(&f, 2, 1);
+        start_moves(&f, 4, 2);
+        start_moves(&f, 5, 1);
+        if (taken == 0) {
+            weir_group *group = weir_group_find(f.engine, WEIR_TEXT("g"));
+            weir_queue_start_moved(f.engine, group->parts[0], WEIR_FATE_EXPIRED);
+            pass_ms(&f, 1);
+        }
+        assert_int_equal(take(&f, member, 6, &g), 1); /* offset 5 */
+        for (int64_t offset = 0; offset < 5; offset++) {
+            reason_is(&f, offset, offset == 2 || offset == 3 ? "trimmed" : "retention");
+        }
+        assert_int_equal(fate_of(&f, WEIR_FATE_EXPIRED), 5);
+        queue_end(&f);
+    }
 }
 
 static void questions_that_make_no_sense_are_refused(void **state)
@@ -295,6 +377,21 @@ static void lines_become_records_and_all_are_found(void **state)
     weir_stats stats;
     weir_engine_stats(f.engine, &stats);
     assert_int_equal(stats.fate_lines_lost, 0);
+    queue_end(&f);
+}
+
+static void the_topic_of_fates_is_the_engines_before_it_is_there(void **state)
+{
+    static const char *const under[] = {"__fates", "__fates/x"};
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    for (size_t i = 0; i < sizeof(under) / sizeof(under[0]); i++) {
+        assert_int_equal(publish(f.port, under[i], "v").err, WEIR_NOT_OFFERED);
+        assert_int_equal(group_create_filter(f.port, "g", under[i], WEIR_MODEL_STREAM),
+                         WEIR_INVALID);
+    }
+    assert_int_equal(publish(f.port, "__fatesx", "v").err, WEIR_OK); /* live */
     queue_end(&f);
 }
 
@@ -422,11 +519,13 @@ int main(void)
         cmocka_unit_test(at_most_once_is_accepted_at_hand_over),
         cmocka_unit_test(the_sums_keep_what_deleted_groups_counted),
         cmocka_unit_test(a_reset_and_a_deleted_topic_are_told),
-        cmocka_unit_test(what_retention_removes_is_told),
+        cmocka_unit_test(a_trim_is_told_apart_from_retention),
+        cmocka_unit_test(what_went_for_several_causes_is_told_of_each),
         cmocka_unit_test(questions_that_make_no_sense_are_refused),
         cmocka_unit_test(a_record_of_a_topic_that_no_group_reads_has_a_head_and_no_story),
         cmocka_unit_test(what_is_not_of_the_filter_is_said_to_be_so),
         cmocka_unit_test(lines_become_records_and_all_are_found),
+        cmocka_unit_test(the_topic_of_fates_is_the_engines_before_it_is_there),
         cmocka_unit_test(nobody_else_touches_the_topic_of_fates),
         cmocka_unit_test(how_long_fates_are_kept_can_be_set),
         cmocka_unit_test(a_story_longer_than_the_limit_says_what_it_left_out),

@@ -26,7 +26,7 @@ static inline void queue_begin(fixture *f)
 {
     static weir_env_ops ops;
     weir_env *env = NULL;
-    memset(f, 0, sizeof(*f));
+    fixture_prepare(f);
     moved_ns = 0;
     assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
     ops_below = env->ops;
@@ -34,10 +34,7 @@ static inline void queue_begin(fixture *f)
     ops.monotonic_ns = moved_monotonic_ns;
     ops.wall_ms = moved_wall_ms;
     env->ops = &ops;
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
     f->config.env = env;
-    f->config.journal_file_bytes = 1 << 20;
     fixture_open(f);
     declare(f->port, "written", WEIR_LEVEL_OS);
 }

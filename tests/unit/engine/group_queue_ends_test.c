@@ -78,6 +78,32 @@ static void a_record_for_later_is_given_out_then(void **state)
     queue_end(&f);
 }
 
+static void a_number_beyond_all_bounds_is_the_largest_one(void **state)
+{
+    static const char *const numbers[] = {"1000000000000000000", "9223372036854775807",
+                                          "9223372036854775808", "99999999999999999999999999"};
+    fixture f;
+    given g;
+    (void)state;
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        publish_header(&f, "delay", numbers[i]);
+        publish_header(&f, "deliver-at", numbers[i]);
+    }
+    publish_header(&f, "expiry", numbers[3]);
+    publish_header(&f, "delay", "00000000000000000000001");
+    weir_member *member = join(&f, "m");
+    pass_ms(&f, 2000);
+    assert_int_equal(take(&f, member, 20, &g), 2);
+    assert_int_equal(g.offsets[0], 8); /* what has so long does not expire */
+    assert_int_equal(g.offsets[1], 9);
+    restart(&f, true);
+    weir_completion told = group_of(f.port, "g");
+    assert_int_equal(told.groups.groups[0].partitions[0].delayed, 8);
+    weir_completion_drop(&told);
+    queue_end(&f);
+}
+
 static void a_filter_passes_over_what_it_does_not_match(void **state)
 {
     fixture f;
@@ -348,6 +374,7 @@ int main(void)
         cmocka_unit_test(what_retention_removed_has_expired),
         cmocka_unit_test(a_record_whose_time_is_over_is_not_given_out),
         cmocka_unit_test(a_record_for_later_is_given_out_then),
+        cmocka_unit_test(a_number_beyond_all_bounds_is_the_largest_one),
         cmocka_unit_test(a_filter_passes_over_what_it_does_not_match),
         cmocka_unit_test(what_cannot_be_read_is_dropped_and_the_rest_is_given),
         cmocka_unit_test(a_reset_gives_all_out_again),

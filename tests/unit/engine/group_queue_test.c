@@ -351,6 +351,38 @@ static void a_rejected_record_stands_in_the_dead_letter_topic_and_nowhere_else(v
     queue_end(&f);
 }
 
+static void what_is_shown_of_members_has_no_control_characters(void **state)
+{
+    static const char *const wrong[] = {"\033[31m", "a\nb", "\302\233", "\177", "\377"};
+    fixture f;
+    given g;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    publish_many(f.port, "q/k", 1);
+    weir_member *member = join(&f, "m");
+    take(&f, member, 1, &g);
+    const weir_settle_range range = {
+        .topic = WEIR_TEXT("q"), .first = g.offsets[0], .last = g.offsets[0], .lease = g.leases[0]};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        const weir_bytes word = weir_bytes_of(wrong[i]);
+        const weir_join joins[] = {{.group = WEIR_TEXT("g"), .name = word},
+                                   {.group = WEIR_TEXT("g"), .instance = word},
+                                   {.group = WEIR_TEXT("g"), .origin = word}};
+        const weir_settle settle = {.verb = WEIR_VERB_REJECT,
+                                    .ranges = &range,
+                                    .range_count = 1,
+                                    .epoch = g.epoch,
+                                    .reason = word};
+        for (size_t k = 0; k < sizeof(joins) / sizeof(joins[0]); k++) {
+            assert_int_equal(weir_port_member_join(f.port, &joins[k], NULL, 11), WEIR_INVALID);
+        }
+        assert_int_equal(weir_port_settle(f.port, member, &settle, NULL, 12), WEIR_INVALID);
+    }
+    assert_int_equal(settle_some(&f, member, &g, 0, 1, WEIR_VERB_ACCEPT), WEIR_OK);
+    queue_end(&f);
+}
+
 static void past_its_limit_a_record_is_a_dead_letter(void **state)
 {
     fixture f;
@@ -690,6 +722,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_broke_counts_as_a_failure_and_a_leave_does_not),
         cmocka_unit_test(past_its_limit_a_record_is_dropped_where_there_is_no_dead_letter_topic),
         cmocka_unit_test(a_rejected_record_stands_in_the_dead_letter_topic_and_nowhere_else),
+        cmocka_unit_test(what_is_shown_of_members_has_no_control_characters),
         cmocka_unit_test(past_its_limit_a_record_is_a_dead_letter),
         cmocka_unit_test(a_kill_loses_no_dead_letter_and_doubles_none),
         cmocka_unit_test(where_the_dead_letter_topic_is_gone_a_rejected_record_ends_rejected),

@@ -19,10 +19,8 @@ static unsigned dice(story *s)
 
 static void begin(story *s, unsigned seed)
 {
-    memset(s, 0, sizeof(*s));
     s->random = seed;
-    snprintf(s->f.dir, sizeof(s->f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(s->f.dir));
+    fixture_prepare(&s->f);
     s->f.config.journal_file_bytes = 64 << 10;
     s->f.config.checkpoint_bytes = 1024; /* one after every few operations */
     s->f.config.sync = WEIR_SYNC_INLINE;

@@ -30,15 +30,13 @@ static void begin(syncs *s, weir_level level)
         .model = WEIR_MODEL_QUEUE, .topics = topics, .topic_count = 1, .expiry_ms = -1};
     fixture *f = &s->f;
     memset(s, 0, sizeof(*s));
+    fixture_prepare(f);
     assert_int_equal(weir_env_posix_create(&f->config.env), WEIR_OK);
     ops_below = f->config.env->ops;
     s->ops = *ops_below;
     stopped_ns = ops_below->monotonic_ns(f->config.env);
     s->ops.monotonic_ns = stopped_monotonic_ns;
     f->config.env->ops = &s->ops;
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config.journal_file_bytes = 1 << 20;
     f->config.sync = WEIR_SYNC_INLINE;
     fixture_open(f);
     declare(f->port, "q", level);

@@ -34,6 +34,7 @@ static inline uint64_t life_monotonic(weir_env *env)
 static inline void life_begin(life_fixture *l)
 {
     memset(l, 0, sizeof(*l));
+    fixture_prepare(&l->f);
     life_ahead_ms = 0;
     life_wall_ahead_ms = 0;
     assert_int_equal(weir_env_posix_create(&l->below), WEIR_OK);
@@ -44,10 +45,7 @@ static inline void life_begin(life_fixture *l)
     life_ops.wall_ms = life_wall;
     life_ops.monotonic_ns = life_monotonic;
     l->env->ops = &life_ops;
-    snprintf(l->f.dir, sizeof(l->f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(l->f.dir));
     l->f.config.env = l->env;
-    l->f.config.journal_file_bytes = 1 << 20;
     l->f.config.segment_bytes_max = 4096;
     l->f.config.checkpoint_every_ms = 60000;
     l->f.config.checkpoint_bytes = 8192; /* so that it carries nothing: all goes to segments */

@@ -5,10 +5,7 @@
 
 static void begin_with(fixture *f, weir_limits limits)
 {
-    memset(f, 0, sizeof(*f));
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config.journal_file_bytes = 1 << 20;
+    fixture_prepare(f);
     f->config.limits = limits;
     fixture_open(f);
 }

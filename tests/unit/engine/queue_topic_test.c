@@ -61,14 +61,42 @@ static void no_other_group_reads_it(void **state)
     fixture_begin(&f);
     assert_int_equal(group_create_filter(f.port, "before", "#", WEIR_MODEL_STREAM), WEIR_OK);
     assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
-    assert_int_equal(group_create_filter(f.port, "behind", "jobs/#", WEIR_MODEL_QUEUE), WEIR_OK);
     assert_int_equal(group_create(f.port, "other", "jobs", WEIR_MODEL_QUEUE), WEIR_INVALID);
+    assert_int_equal(group_create_filter(f.port, "behind", "+/#", WEIR_MODEL_QUEUE), WEIR_OK);
     const char *names[] = {"before", "behind"};
     for (int i = 0; i < 2; i++) {
         weir_completion done = group_of(f.port, names[i]);
         assert_int_equal(done.groups.groups[0].partition_count, 0);
         weir_completion_drop(&done);
     }
+    fixture_end(&f);
+}
+
+/* Created, or joined as one that is not there yet. */
+static void no_group_is_made_of_a_filter_that_reaches_nothing(void **state)
+{
+    static const char *const none[] = {"jobs", "jobs/#", "jobs/a/+", "jobs/+"};
+    const weir_group_options stream = {.model = WEIR_MODEL_STREAM};
+    fixture f;
+    (void)state;
+    fixture_begin(&f);
+    assert_int_equal(group_create_filter(f.port, "g", "jobs/#", WEIR_MODEL_QUEUE), WEIR_OK);
+    assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        weir_group_options options = stream;
+        const weir_join join = {.group = WEIR_TEXT("joined"), .options = &options};
+        options.filter = weir_bytes_of(none[i]);
+        assert_int_equal(group_create_filter(f.port, "made", none[i], WEIR_MODEL_STREAM),
+                         WEIR_INVALID);
+        assert_int_equal(weir_port_member_join(f.port, &join, NULL, 11), WEIR_OK);
+        assert_int_equal(next_of(f.port, WEIR_COMPLETION_MEMBER).err, WEIR_INVALID);
+    }
+    /* What was made before stays as it is, and is found. */
+    assert_int_equal(group_create_filter(f.port, "g", "jobs/#", WEIR_MODEL_QUEUE), WEIR_OK);
+    assert_int_equal(declare_with(f.port, "jobs/log",
+                                  (weir_topic_options){.level = WEIR_LEVEL_OS, .nested = true}),
+                     WEIR_OK);
+    assert_int_equal(group_create_filter(f.port, "below", "jobs/#", WEIR_MODEL_STREAM), WEIR_OK);
     fixture_end(&f);
 }
 
@@ -154,6 +182,8 @@ static void plain_subscriptions_are_refused_and_wildcards_pass_it_by(void **stat
     fixture_begin(&f);
     weir_subscriber *subscriber = subscriber_open(f.port, 100);
     assert_int_equal(subscribe_err(f.port, subscriber, "#", WEIR_START_BEGINNING), WEIR_OK);
+    assert_int_equal(subscribe_err(f.port, subscriber, "__fates/+", WEIR_START_END),
+                     WEIR_NOT_OFFERED); /* also before it is there */
     assert_int_equal(declare_queue(&f, "jobs", 1), WEIR_OK);
     declare(f.port, "log", WEIR_LEVEL_OS);
     weir_subscriber *other = subscriber_open(f.port, 100);
@@ -372,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_queue_topic_has_a_group_that_is_named_like_it),
         cmocka_unit_test(its_group_goes_with_it_alone),
         cmocka_unit_test(no_other_group_reads_it),
+        cmocka_unit_test(no_group_is_made_of_a_filter_that_reaches_nothing),
         cmocka_unit_test(a_name_that_a_group_has_makes_no_queue_topic),
         cmocka_unit_test(a_create_tells_whether_it_made_the_topic),
         cmocka_unit_test(a_queue_is_not_compacted_and_stays_what_it_is),

@@ -92,7 +92,7 @@ static void fill(fixture *f, int count)
 static weir_env *begin_filled(fixture *f)
 {
     weir_env *env = NULL;
-    memset(f, 0, sizeof(*f));
+    fixture_prepare(f);
     gate_set(false); /* whatever became of the test before */
     assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
     below = env->ops;
@@ -100,10 +100,7 @@ static weir_env *begin_filled(fixture *f)
     watched.file_read = read_behind_gate;
     watched.file_open = open_watched;
     env->ops = &watched;
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
     f->config.env = env;
-    f->config.journal_file_bytes = 1 << 20;
     f->config.segment_bytes_max = 1 << 20; /* several */
     fixture_open(f);
     declare(f->port, "t", WEIR_LEVEL_OS);

@@ -1,4 +1,5 @@
 /* What was acknowledged is there after a kill; offsets go on; state is that of the journal. */
+#include "tests/unit/engine/small_disk.h"
 #include "tests/unit/engine/support.h"
 
 static void publish_many(fixture *f, const char *name, int from, int count)
@@ -241,42 +242,26 @@ static void a_displaced_owner_neither_appends_nor_acknowledges(void **state)
 
 static void a_failed_sync_stops_acknowledging_and_a_restart_recovers(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     (void)state;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 1 << 20;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    publish_many(&f, "t/k", 0, 20);
-    weir_env_faulty_plan(
-        faulty,
-        (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
-                              .countdown = 1,
-                              .for_good = true, /* a spare file of the journal may come first */
-                              .err = WEIR_IO,
-                              .os_errno = 5});
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    publish_many(f, "t/k", 0, 20);
+    disk_broken(&d); /* for good: a spare file of the journal may come first */
     weir_publish doubtful = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("20")};
-    assert_int_equal(weir_port_publish(f.port, &doubtful, NULL, 9), WEIR_OK);
-    assert_nothing(f.port); /* neither acknowledged nor retried */
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_STOPPED);
-    assert_int_equal(publish(f.port, "t/k", "x").err, WEIR_READ_ONLY); /* refused at once */
-    assert_all(&f, "t", 20); /* reading goes on up to the mark */
-    fixture_kill(&f);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
-    fixture_open(&f);
-    weir_completion done = fetch(f.port, "t", 0, 0, 0);
+    assert_int_equal(weir_port_publish(f->port, &doubtful, NULL, 9), WEIR_OK);
+    assert_nothing(f->port); /* neither acknowledged nor retried */
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_STOPPED);
+    assert_int_equal(publish(f->port, "t/k", "x").err, WEIR_READ_ONLY); /* refused at once */
+    assert_all(f, "t", 20); /* reading goes on up to the mark */
+    fixture_kill(f);
+    disk_works(&d);
+    fixture_open(f);
+    weir_completion done = fetch(f->port, "t", 0, 0, 0);
     assert_true(done.fetched.end_offset >= 20);
     weir_completion_drop(&done);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    faulty_end(&d);
 }
 
 static void delete_topic(fixture *f, const char *name)
@@ -316,52 +301,32 @@ static void a_deleted_topic_stops_no_start(void **state)
     fixture_end(&f);
 }
 
-static weir_env *faulty_env(fixture *f, weir_env **below)
-{
-    weir_env *faulty = NULL;
-    memset(f, 0, sizeof(*f));
-    assert_int_equal(weir_env_posix_create(below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(*below, &faulty), WEIR_OK);
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config.env = faulty;
-    f->config.sync = WEIR_SYNC_INLINE;
-    f->config.journal_file_bytes = 1 << 20;
-    return faulty;
-}
-
 static void a_retained_value_is_shown_when_its_record_is(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = faulty_env(&f, &below);
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     (void)state;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
-                                                       .countdown = 1,
-                                                       .for_good = true,
-                                                       .err = WEIR_IO,
-                                                       .os_errno = 5});
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    disk_broken(&d);
     const char *names[] = {"t/x", "live/x"};
     for (int i = 0; i < 2; i++) {
         weir_publish record = {.name = weir_bytes_of(names[i]),
                                .value = WEIR_TEXT("not durable"),
                                .attributes = WEIR_RECORD_RETAIN};
-        assert_int_equal(weir_port_publish(f.port, &record, NULL, 0), WEIR_OK);
+        assert_int_equal(weir_port_publish(f->port, &record, NULL, 0), WEIR_OK);
     }
-    weir_port_step(f.port);
-    weir_subscriber *subscriber = subscriber_open(f.port, 100);
+    weir_port_step(f->port);
+    weir_subscriber *subscriber = subscriber_open(f->port, 100);
     weir_subscribe wanted = {.filter = WEIR_TEXT("#"), .retained = WEIR_RETAINED_SEND};
-    subscribe_with(f.port, subscriber, &wanted);
+    subscribe_with(f->port, subscriber, &wanted);
     wanted.filter = WEIR_TEXT("t/x");
-    subscribe_with(f.port, subscriber, &wanted);
-    assert_nothing(f.port);
-    fixture_kill(&f);
-    f.config.env = NULL;
-    fixture_open(&f);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    subscribe_with(f->port, subscriber, &wanted);
+    assert_nothing(f->port);
+    fixture_kill(f);
+    f->config.env = NULL;
+    fixture_open(f);
+    faulty_end(&d);
 }
 
 /* Takes what was finished; how many answers it was. */
@@ -378,48 +343,42 @@ static int drain_all(weir_port *port)
 
 static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
 {
-    fixture f;
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     weir_stats before = {0}, after = {0};
-    weir_env *below = NULL, *faulty = faulty_env(&f, &below);
     (void)state;
-    f.config.checkpoint_bytes = 64 << 10;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_RENAME,
-                                                       .countdown = 1,
-                                                       .for_good = true,
-                                                       .err = WEIR_DISK_FULL,
-                                                       .os_errno = 28});
+    f->config.checkpoint_bytes = 64 << 10;
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    disk_full(&d, WEIR_CALL_RENAME);
     /* The rename that meets the full disk may be a journal file's as well: then the last publishes
      * are answered when there is room again. */
     int under_way = 0;
-    for (int i = 0; i < 100000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
+    for (int i = 0; i < 100000 && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK; i++) {
         weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("value")};
-        under_way += weir_port_publish(f.port, &record, NULL, 1) == WEIR_OK ? 1 : 0;
-        weir_port_step(f.port);
-        under_way -= drain_all(f.port);
+        under_way += weir_port_publish(f->port, &record, NULL, 1) == WEIR_OK ? 1 : 0;
+        weir_port_step(f->port);
+        under_way -= drain_all(f->port);
     }
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
-    weir_engine_stats(f.engine, &before);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){0});
-    for (int i = 0; i < 6000 && (weir_engine_health_of(f.engine) != WEIR_HEALTH_OK ||
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
+    weir_engine_stats(f->engine, &before);
+    disk_works(&d);
+    for (int i = 0; i < 6000 && (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ||
                                  under_way > 0 || after.checkpoints <= before.checkpoints);
          i++) {
-        weir_port_wait(f.port, 10);
-        under_way -= drain_all(f.port);
-        weir_engine_stats(f.engine, &after);
-        if (under_way == 0 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK) {
+        weir_port_wait(f->port, 10);
+        under_way -= drain_all(f->port);
+        weir_engine_stats(f->engine, &after);
+        if (under_way == 0 && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK) {
             /* Was it a journal file's, then no checkpoint may be due yet. */
-            assert_true(publish_ok(f.port, "t/k", "more") > 0);
+            assert_true(publish_ok(f->port, "t/k", "more") > 0);
         }
     }
     assert_int_equal(under_way, 0);
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_OK);
     assert_true(after.checkpoints > before.checkpoints);
-    assert_true(publish_ok(f.port, "t/k", "again") > 0);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    assert_true(publish_ok(f->port, "t/k", "again") > 0);
+    faulty_end(&d);
 }
 
 /* More of one partition than a start leaves in memory alone; a kill comes before any flush. */
@@ -487,6 +446,56 @@ static void a_start_that_cannot_write_segments_yet_goes_on(void **state)
     fixture_end(&f);
 }
 
+static void a_start_on_a_disk_with_little_room_makes_its_journal_first(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_begin(&f);
+    int64_t count = much_published(&f);
+    fixture_kill(&f);
+    weir_env *env = NULL;
+    assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
+    f.config.env = env;
+    small_disk_begin(env);
+    small_disk_room((4 << 20) + (768 << 10)); /* for what a start flushes at once, or its journal */
+    fixture_open(&f);
+    end_is(&f, count);
+    small_disk_room(INT64_MAX / 2);
+    health_becomes(&f, WEIR_HEALTH_OK);
+    assert_int_equal(publish_ok(f.port, "t/x", "more"), count);
+    fixture_end(&f);
+    small_disk_end(env);
+    weir_env_posix_destroy(env);
+}
+
+/* Each such start had taken the room of a file that it did not come to name. */
+static void starts_that_were_killed_leave_their_room_to_the_next(void **state)
+{
+    (void)state;
+    fixture f;
+    char path[128];
+    fixture_begin(&f);
+    publish_ok(f.port, "t/x", "live");
+    fixture_kill(&f);
+    weir_env *env = NULL;
+    assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
+    f.config.env = env;
+    small_disk_begin(env);
+    snprintf(path, sizeof(path), "%s/journal/0000000200000007.new", f.dir);
+    weir_file *left = NULL;
+    assert_int_equal(env->ops->file_open(env, path, WEIR_OPEN_WRITE | WEIR_OPEN_CREATE, &left),
+                     WEIR_OK);
+    assert_int_equal(env->ops->file_allocate(env, left, 0, 1 << 20), WEIR_OK);
+    env->ops->file_close(env, left);
+    small_disk_room(256 << 10);
+    fixture_open(&f);
+    assert_int_equal(access(path, F_OK), -1);
+    small_disk_room(INT64_MAX / 2);
+    fixture_end(&f);
+    small_disk_end(env);
+    weir_env_posix_destroy(env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +512,8 @@ int main(void)
         cmocka_unit_test(a_failed_sync_stops_acknowledging_and_a_restart_recovers),
         cmocka_unit_test(a_start_writes_segments_of_a_partition_it_replays_much_of),
         cmocka_unit_test(a_start_that_cannot_write_segments_yet_goes_on),
+        cmocka_unit_test(a_start_on_a_disk_with_little_room_makes_its_journal_first),
+        cmocka_unit_test(starts_that_were_killed_leave_their_room_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

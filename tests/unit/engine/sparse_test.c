@@ -1,12 +1,14 @@
 /* Segments of queue topics in which little is owed: what disk they cost, and what a kill leaves. */
 #include "tests/unit/engine/group_queue.h"
 #include "tests/unit/engine/life.h"
+#include "tests/unit/engine/small_disk.h"
 
 #include "core/base/hash.h"
 #include "core/base/varint.h"
 #include "core/batch/batch.h"
 #include "core/batch/wire.h"
 #include "core/engine/inspect.h"
+#include "core/engine/ops.h"
 #include "core/env/failpoint.h"
 
 #include <sched.h>
@@ -292,6 +294,54 @@ static void a_full_disk_in_the_midst_of_it_costs_nothing(void **state)
     weir_failpoint_arm(NULL, NULL);
 }
 
+/* There is room for what stays of a segment, and none for a batch that has to go to one: no checkpoint
+ * could wait for that. */
+static void little_room(life_fixture *l)
+{
+    static uint8_t large[100000];
+    const weir_publish record = {.name = WEIR_TEXT("t"), .value = WEIR_BYTES(large)};
+    declare(l->f.port, "t", WEIR_LEVEL_DISK);
+    while (weir_journal_spare_give(l->f.engine->journal)) {
+    }
+    small_disk_room(64 << 10);
+    assert_int_equal(publish_record(l->f.port, &record).err, WEIR_OK);
+    for (int i = 0; weir_engine_health_of(l->f.engine) != WEIR_HEALTH_DISK_FULL; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        (void)weir_port_wait(l->f.port, 5);
+    }
+}
+
+static void a_full_disk_comes_free_segment_by_segment(void **state)
+{
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    fixture_close(&l.f);
+    small_disk_begin(l.env);
+    fixture_open(&l.f);
+    long_queue(&l);
+    fixture_close(&l.f); /* all of it is in segments then */
+    fixture_open(&l.f);
+    reserve_made(&l.f);
+    uint64_t before = disk_bytes(&l);
+    little_room(&l);
+    for (int i = 0; disk_bytes(&l) > before / 10; i++) {
+        assert_true(i < LIFE_LOOKS_MAX);
+        life_steps(&l, 20);
+    }
+    small_disk_room(INT64_MAX / 2);
+    life_turn_clock(5000);
+    health_becomes(&l.f, WEIR_HEALTH_OK);
+    fixture_kill(&l.f);
+    fixture_open(&l.f);
+    owed_comes_once(&l);
+    weir_completion done = fetch(l.f.port, "t", 0, 0, 0);
+    assert_int_equal(done.err, WEIR_OK);
+    assert_int_equal(done.fetched.end_offset, 1);
+    weir_completion_drop(&done);
+    life_end(&l);
+}
+
 /* ---- Compressed batches ------------------------------------------------------------------------- */
 
 enum { PACKED = 100, PACKED_MAX = 64 << 10, ZSTD = 4 };
@@ -553,6 +603,7 @@ int main(void)
         cmocka_unit_test(what_was_rewritten_is_sound_and_leaves_no_other_files),
         cmocka_unit_test(what_is_left_of_many_rewritings_does_not_pile_up),
         cmocka_unit_test(a_full_disk_in_the_midst_of_it_costs_nothing),
+        cmocka_unit_test(a_full_disk_comes_free_segment_by_segment),
         cmocka_unit_test(what_would_be_more_than_it_was_stays),
         cmocka_unit_test(a_peek_passes_over_what_is_gone),
         cmocka_unit_test(a_queue_that_is_not_settled_stays_as_it_is),

@@ -86,10 +86,7 @@ static void assert_records(fixture *f, int64_t count)
 
 static void begin(fixture *f, weir_level level, weir_sync_mode sync)
 {
-    memset(f, 0, sizeof(*f));
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    f->config.journal_file_bytes = 1 << 20;
+    fixture_prepare(f);
     f->config.journal_inline_bytes_max = LARGE_BYTES_MIN;
     f->config.checkpoint_bytes = 1 << 30;
     f->config.sync = sync;
@@ -432,39 +429,30 @@ static void life(fixture *f, int64_t *acknowledged)
 
 static uint64_t one_life(uint64_t countdown, bool for_good, weir_err err, int64_t *acknowledged)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
-    memset(&f, 0, sizeof(f));
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 64 << 10;
-    f.config.journal_inline_bytes_max = LARGE_BYTES_MIN;
-    f.config.checkpoint_bytes = 150 << 10;
-    f.config.segment_bytes_max = 100 << 10;
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = every_kind,
-                                                       .countdown = countdown,
-                                                       .for_good = for_good,
-                                                       .err = err,
-                                                       .os_errno = 5});
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
+    f->config.journal_file_bytes = 64 << 10;
+    f->config.journal_inline_bytes_max = LARGE_BYTES_MIN;
+    f->config.checkpoint_bytes = 150 << 10;
+    f->config.segment_bytes_max = 100 << 10;
+    weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){.kinds = every_kind,
+                                                         .countdown = countdown,
+                                                         .for_good = for_good,
+                                                         .err = err,
+                                                         .os_errno = 5});
     *acknowledged = 0;
-    life(&f, acknowledged);
-    uint64_t calls = weir_env_faulty_calls(faulty, every_kind);
-    f.config.env = NULL;
-    fixture_open(&f);
+    life(f, acknowledged);
+    uint64_t calls = weir_env_faulty_calls(d.faulty, every_kind);
+    f->config.env = NULL;
+    fixture_open(f);
     if (*acknowledged > 0) {
-        weir_completion done = fetch(f.port, "t", 0, 0, 0);
+        weir_completion done = fetch(f->port, "t", 0, 0, 0);
         int64_t end = done.fetched.end_offset;
         weir_completion_drop(&done);
         assert_true(end >= *acknowledged);
-        assert_records(&f, end);
+        assert_records(f, end);
     }
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    faulty_end(&d);
     return calls;
 }
 
@@ -483,41 +471,31 @@ static void no_failing_call_loses_what_was_acknowledged(void **state)
  * itself. */
 static void a_full_disk_under_a_large_batch_is_waited_for(void **state)
 {
-    fixture f;
-    weir_env *below = NULL, *faulty = NULL;
+    faulty_fixture d;
+    fixture *f = faulty_prepare(&d);
     (void)state;
-    assert_int_equal(weir_env_posix_create(&below), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(below, &faulty), WEIR_OK);
-    memset(&f, 0, sizeof(f));
-    snprintf(f.dir, sizeof(f.dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    f.config.env = faulty;
-    f.config.sync = WEIR_SYNC_INLINE;
-    f.config.journal_file_bytes = 1 << 20;
-    f.config.journal_inline_bytes_max = LARGE_BYTES_MIN;
-    fixture_open(&f);
-    declare(f.port, "t", WEIR_LEVEL_DISK);
-    int64_t next = warm(&f, 0);
-    reserve_made(&f);
-    weir_env_faulty_plan(faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_WRITE,
-                                                       .countdown = 1,
-                                                       .err = WEIR_DISK_FULL,
-                                                       .os_errno = 28});
-    produce_submit(&f, 0, next, LARGE_RECORDS, 0);
-    weir_port_step(f.port);
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_DISK_FULL);
-    weir_completion done = next_of(f.port, WEIR_COMPLETION_BATCH);
+    f->config.journal_inline_bytes_max = LARGE_BYTES_MIN;
+    fixture_open(f);
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    int64_t next = warm(f, 0);
+    reserve_made(f);
+    weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_WRITE,
+                                                         .countdown = 1,
+                                                         .err = WEIR_DISK_FULL,
+                                                         .os_errno = 28});
+    produce_submit(f, 0, next, LARGE_RECORDS, 0);
+    weir_port_step(f->port);
+    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
+    weir_completion done = next_of(f->port, WEIR_COMPLETION_BATCH);
     assert_int_equal(done.err, WEIR_OK);
-    health_becomes(&f, WEIR_HEALTH_OK); /* when there is a reserve again */
+    health_becomes(f, WEIR_HEALTH_OK); /* when there is a reserve again */
     next += LARGE_RECORDS;
-    produce(&f, next, LARGE_RECORDS);
-    assert_records(&f, next + LARGE_RECORDS);
-    fixture_kill(&f);
-    fixture_open(&f);
-    assert_records(&f, next + LARGE_RECORDS);
-    fixture_end(&f);
-    weir_env_faulty_destroy(faulty);
-    weir_env_posix_destroy(below);
+    produce(f, next, LARGE_RECORDS);
+    assert_records(f, next + LARGE_RECORDS);
+    fixture_kill(f);
+    fixture_open(f);
+    assert_records(f, next + LARGE_RECORDS);
+    faulty_end(&d);
 }
 
 static void a_topic_deleted_behind_its_large_batches_stops_no_start(void **state)

@@ -6,6 +6,7 @@
 #include "weir/port.h"
 
 #include "core/env/env.h"
+#include "tests/unit/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,12 +37,18 @@ static inline void fixture_open(fixture *f)
     assert_int_equal(weir_port_open(f->engine, &f->port), WEIR_OK);
 }
 
-static inline void fixture_begin(fixture *f)
+/* A directory of its own, with nothing in it: to be configured further, and opened. */
+static inline void fixture_prepare(fixture *f)
 {
     memset(f, 0, sizeof(*f));
     snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     f->config.journal_file_bytes = 1 << 20;
+}
+
+static inline void fixture_begin(fixture *f)
+{
+    fixture_prepare(f);
     fixture_open(f);
 }
 
@@ -64,6 +71,74 @@ static inline void fixture_end(fixture *f)
     fixture_close(f);
     snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
     assert_int_equal(system(command), 0);
+}
+
+/* On a disk that fails when it is planned to. The journal is synced inline: calls come in one order. */
+typedef struct faulty_fixture {
+    fixture f; /* first */
+    weir_env *below;
+    weir_env *faulty;
+} faulty_fixture;
+
+static inline void faulty_env_create(faulty_fixture *d)
+{
+    assert_int_equal(weir_env_posix_create(&d->below), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(d->below, &d->faulty), WEIR_OK);
+    d->f.config.env = d->faulty;
+    d->f.config.sync = WEIR_SYNC_INLINE;
+}
+
+static inline void faulty_env_destroy(faulty_fixture *d)
+{
+    weir_env_faulty_destroy(d->faulty);
+    weir_env_posix_destroy(d->below);
+}
+
+static inline fixture *faulty_prepare(faulty_fixture *d)
+{
+    fixture_prepare(&d->f);
+    faulty_env_create(d);
+    return &d->f;
+}
+
+/* For a test that makes and syncs thousands of files: it would do nothing but wait for the disk. */
+static inline fixture *faulty_prepare_in_memory(faulty_fixture *d)
+{
+    memset(d, 0, sizeof(*d));
+    unit_folder_make(d->f.dir, sizeof(d->f.dir), "engine");
+    faulty_env_create(d);
+    return &d->f;
+}
+
+static inline void faulty_end(faulty_fixture *d)
+{
+    fixture_end(&d->f);
+    faulty_env_destroy(d);
+}
+
+/* From now on no call of this kind succeeds: there is no room. */
+static inline void disk_full(faulty_fixture *d, weir_env_call kind)
+{
+    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){.kinds = 1u << kind,
+                                                          .countdown = 1,
+                                                          .for_good = true,
+                                                          .err = WEIR_DISK_FULL,
+                                                          .os_errno = 28});
+}
+
+/* From now on no sync succeeds. */
+static inline void disk_broken(faulty_fixture *d)
+{
+    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
+                                                          .countdown = 1,
+                                                          .for_good = true,
+                                                          .err = WEIR_IO,
+                                                          .os_errno = 5});
+}
+
+static inline void disk_works(faulty_fixture *d)
+{
+    weir_env_faulty_plan(d->faulty, (weir_env_fault_plan){0});
 }
 
 /* The journal has made what it keeps for a full disk. */

@@ -210,9 +210,7 @@ static int publish_until_held(fixture *f, int from)
 
 static void begin_counted(fixture *f)
 {
-    memset(f, 0, sizeof(*f));
-    snprintf(f->dir, sizeof(f->dir), "/tmp/weir-engine-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    fixture_prepare(f);
     f->config.env = held_env();
     f->config.sync = WEIR_SYNC_INLINE;
     f->config.journal_file_bytes = 64 << 10;

@@ -219,6 +219,30 @@ static void a_write_that_is_cut_short_is_not_a_success(void **state)
     ENV->ops->file_close(ENV, file);
 }
 
+/* It passes: nothing was done, and the same call may be made again. */
+static void without_a_descriptor_an_opening_may_be_tried_again(void **state)
+{
+    (void)state;
+    struct rlimit kept, limit;
+    weir_file *file = opened(PATH[0], WEIR_OPEN_WRITE | WEIR_OPEN_CREATE);
+    weir_file *more = NULL;
+    int next = dup(0);
+    (void)close(next); /* the next descriptor this process would get */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &kept), 0);
+    limit = kept;
+    limit.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    weir_err opening = ENV->ops->file_open(ENV, PATH[0], WEIR_OPEN_READ, &more);
+    weir_err syncing = ENV->ops->dir_sync(ENV, "/tmp");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &kept), 0);
+    assert_int_equal(opening, WEIR_NO_MEMORY);
+    assert_int_equal(syncing, WEIR_NO_MEMORY);
+    assert_null(more);
+    assert_int_equal(ENV->ops->file_open(ENV, PATH[0], WEIR_OPEN_READ, &more), WEIR_OK);
+    ENV->ops->file_close(ENV, more);
+    ENV->ops->file_close(ENV, file);
+}
+
 static uint64_t size_of(weir_file *file)
 {
     uint64_t bytes = UINT64_MAX;
@@ -353,6 +377,7 @@ int main(void)
         PLACED(a_file_open_for_reading_refuses_writes),
         PLACED(a_full_disk_is_told_apart),
         PLACED(a_write_that_is_cut_short_is_not_a_success),
+        PLACED(without_a_descriptor_an_opening_may_be_tried_again),
         PLACED(size_follows_allocation_and_truncation),
         PLACED(a_lock_holds_against_another_open_until_close),
         PLACED(making_a_directory_that_exists_is_fine),

@@ -22,6 +22,7 @@ typedef struct side {
     size_t going_count;
     uint64_t carried; /* units */
     weir_err write_err;
+    weir_err sync_err;
     uint64_t last; /* replayed */
 } side;
 
@@ -67,7 +68,7 @@ static weir_err side_write(void *arg)
 static weir_err side_sync(void *arg)
 {
     side *s = arg;
-    return disk_file_sync(&s->disk->env, s->file);
+    return s->sync_err != WEIR_OK ? s->sync_err : disk_file_sync(&s->disk->env, s->file);
 }
 
 static void side_end(void *arg, weir_err err)
@@ -412,6 +413,35 @@ static void no_room_for_the_bytes_holds_the_block_back(void **state)
     side_destroy(&s);
 }
 
+static void bytes_that_cannot_be_opened_to_be_synced_are_waited_for(void **state)
+{
+    (void)state;
+    for (int mode = WEIR_SYNC_INLINE; mode <= WEIR_SYNC_THREAD; mode++) {
+        side s = {.disk = disk_create(4), .sync_err = WEIR_NO_MEMORY};
+        weir_journal *journal = NULL;
+        weir_fault fault = {0};
+        assert_int_equal(side_reopen(&s, (weir_sync_mode)mode, 1, &journal, &fault), WEIR_OK);
+        disk_jobs_run(&s.disk->env);
+        (void)weir_journal_poll(journal);
+        side_unit(&s, journal, 100);
+        (void)weir_journal_flush(journal, true);
+        disk_jobs_run(&s.disk->env);
+        assert_int_equal(weir_journal_poll(journal), WEIR_DISK_FULL);
+        assert_true(weir_journal_lacks_memory(journal));
+        assert_int_equal(weir_journal_written(journal), 1);
+        assert_int_equal(weir_journal_durable(journal), 0);
+        s.sync_err = WEIR_OK;
+        assert_int_equal(weir_journal_poll(journal), WEIR_DISK_FULL); /* not at every turn */
+        s.disk->now_ns += 1000000000;
+        (void)weir_journal_poll(journal);
+        disk_jobs_run(&s.disk->env);
+        assert_int_equal(weir_journal_poll(journal), WEIR_OK);
+        assert_int_equal(weir_journal_durable(journal), 1);
+        assert_int_equal(weir_journal_close(journal), WEIR_OK);
+        side_destroy(&s);
+    }
+}
+
 int main(void)
 {
     weir_log_sink(log_quiet, NULL);
@@ -422,6 +452,7 @@ int main(void)
         cmocka_unit_test(below_a_mark_it_is_damage_and_nothing_changes),
         cmocka_unit_test(a_failed_sync_of_the_other_file_acknowledges_nothing),
         cmocka_unit_test(no_room_for_the_bytes_holds_the_block_back),
+        cmocka_unit_test(bytes_that_cannot_be_opened_to_be_synced_are_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

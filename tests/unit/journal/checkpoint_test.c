@@ -3,35 +3,6 @@
 
 #include "core/journal/checkpoint.h"
 
-typedef struct fixture {
-    folder folder;
-    char state[160];
-    weir_env *env;
-    weir_env *faulty;
-} fixture;
-
-static int setup(void **state)
-{
-    fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    folder_make(&f->folder);
-    (void)snprintf(f->state, sizeof(f->state), "%s/state", f->folder.path);
-    assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(f->env, &f->faulty), WEIR_OK);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-    weir_env_faulty_destroy(f->faulty);
-    weir_env_posix_destroy(f->env);
-    folder_remove(&f->folder);
-    free(f);
-    return 0;
-}
-
 static weir_checkpoint_link last; /* of what was written last */
 
 static weir_checkpoint sample(uint64_t number)
@@ -53,7 +24,7 @@ static weir_checkpoint sample(uint64_t number)
 static void write_one(fixture *f, uint64_t number)
 {
     weir_checkpoint checkpoint = sample(number);
-    assert_int_equal(weir_checkpoint_write(f->env, f->state, &checkpoint, &last), WEIR_OK);
+    assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &checkpoint, &last), WEIR_OK);
 }
 
 /* What was handed over, in its order. */
@@ -82,8 +53,8 @@ static loaded_chain load_all(fixture *f)
     loaded_chain all = {0};
     weir_checkpoint newest = {0};
     weir_fault fault = {0};
-    assert_int_equal(weir_checkpoint_load(f->env, f->state, loaded_each, &all, &newest, &fault),
-                     WEIR_OK);
+    assert_int_equal(
+        weir_checkpoint_load(f->env, f->folder.state, loaded_each, &all, &newest, &fault), WEIR_OK);
     assert_true(all.count > 0);
     assert_int_equal(newest.unit, sample(all.numbers[all.count - 1]).unit);
     return all;
@@ -102,10 +73,10 @@ static void a_new_folder_has_none(void **state)
     loaded_chain all = {0};
     weir_fault fault = {0};
     uint64_t keep_from = 9;
-    assert_int_equal(weir_checkpoint_load(f->env, f->state, loaded_each, &all, &got, &fault),
+    assert_int_equal(weir_checkpoint_load(f->env, f->folder.state, loaded_each, &all, &got, &fault),
                      WEIR_NOT_FOUND);
     assert_int_equal(all.count, 0);
-    assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+    assert_int_equal(weir_checkpoint_keep_from(f->env, f->folder.state, &keep_from), WEIR_OK);
     assert_int_equal(keep_from, 0);
 }
 
@@ -115,13 +86,13 @@ static void the_newest_is_loaded_and_two_are_kept(void **state)
     uint64_t keep_from = 9;
     write_one(f, 1);
     assert_int_equal(load_number(f), 1);
-    assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+    assert_int_equal(weir_checkpoint_keep_from(f->env, f->folder.state, &keep_from), WEIR_OK);
     assert_int_equal(keep_from, 0);
     for (uint64_t number = 2; number < 12; number++) {
         write_one(f, number);
         assert_int_equal(load_number(f), number);
-        assert_int_equal(file_count(f->state, ".checkpoint"), 2);
-        assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+        assert_int_equal(file_count(f->folder.state, ".checkpoint"), 2);
+        assert_int_equal(weir_checkpoint_keep_from(f->env, f->folder.state, &keep_from), WEIR_OK);
         assert_int_equal(keep_from, sample(number - 1).replay_from);
     }
 }
@@ -132,15 +103,15 @@ static void a_bad_newest_is_passed_over_and_then_replaced(void **state)
     char path[TEST_PATH_MAX];
     write_one(f, 1);
     write_one(f, 2);
-    assert_true(file_find(f->state, ".checkpoint", true, path));
+    assert_true(file_find(f->folder.state, ".checkpoint", true, path));
     file_poke(path, 2000, 1, 0x55);
     assert_int_equal(load_number(f), 1);
     weir_checkpoint next = sample(2);
     next.term = 4; /* the next start's */
-    assert_int_equal(weir_checkpoint_write(f->env, f->state, &next, &last), WEIR_OK);
+    assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &next, &last), WEIR_OK);
     assert_int_equal(load_number(f), 2);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 2); /* the good 1, not the bad 2 */
-    assert_true(file_find(f->state, ".checkpoint", true, path));
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 2); /* the good 1, not the bad 2 */
+    assert_true(file_find(f->folder.state, ".checkpoint", true, path));
     file_poke(path, 2000, 1, 0x55);
     assert_int_equal(load_number(f), 1);
 }
@@ -153,17 +124,17 @@ static void an_older_owner_removes_nothing_that_is_newer(void **state)
     for (uint64_t number = 2; number < 4; number++) {
         weir_checkpoint newer = sample(number);
         newer.term = 4;
-        assert_int_equal(weir_checkpoint_write(f->env, f->state, &newer, &last), WEIR_OK);
+        assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &newer, &last), WEIR_OK);
     }
-    (void)snprintf(path, sizeof(path), "%s/%016x-%016x.new", f->state, 4u, 4u);
+    (void)snprintf(path, sizeof(path), "%s/%016x-%016x.new", f->folder.state, 4u, 4u);
     FILE *begun = fopen(path, "w"); /* the newer owner is writing its next one */
     assert_non_null(begun);
     assert_int_equal(fclose(begun), 0);
     write_one(f, 2); /* the older owner wakes up: its term is 3 */
     assert_int_equal(load_number(f), 3);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 3);
-    assert_int_equal(file_count(f->state, ".new"), 1);
-    assert_true(file_find(f->state, ".checkpoint", true, path));
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 3);
+    assert_int_equal(file_count(f->folder.state, ".new"), 1);
+    assert_true(file_find(f->folder.state, ".checkpoint", true, path));
     file_poke(path, 2000, 1, 0x55);
     assert_int_equal(load_number(f), 2); /* the newer owner's one before is there as well */
 }
@@ -177,15 +148,15 @@ static void when_none_is_good_loading_says_damaged_and_removes_nothing(void **st
     weir_fault fault = {0};
     write_one(f, 1);
     write_one(f, 2);
-    assert_true(file_find(f->state, ".checkpoint", true, path));
+    assert_true(file_find(f->folder.state, ".checkpoint", true, path));
     file_poke(path, 100, 1, 0x55);
-    assert_true(file_find(f->state, ".checkpoint", false, path));
+    assert_true(file_find(f->folder.state, ".checkpoint", false, path));
     file_poke(path, 10, 1, 0x55);
-    assert_int_equal(weir_checkpoint_load(f->env, f->state, loaded_each, &all, &got, &fault),
+    assert_int_equal(weir_checkpoint_load(f->env, f->folder.state, loaded_each, &all, &got, &fault),
                      WEIR_DAMAGED);
     assert_int_equal(all.count, 0);
     assert_true(fault.file[0] != '\0');
-    assert_int_equal(file_count(f->state, ".checkpoint"), 2);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 2);
 }
 
 static void every_flipped_bit_and_every_cut_is_found(void **state)
@@ -199,8 +170,8 @@ static void every_flipped_bit_and_every_cut_is_found(void **state)
     checkpoint.payload = WEIR_BYTES(payload);
     checkpoint.delta = true;
     checkpoint.previous = (weir_checkpoint_link){7, 8, 9};
-    assert_int_equal(weir_checkpoint_write(f->env, f->state, &checkpoint, &last), WEIR_OK);
-    assert_true(file_find(f->state, ".checkpoint", true, path));
+    assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &checkpoint, &last), WEIR_OK);
+    assert_true(file_find(f->folder.state, ".checkpoint", true, path));
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     size_t len = fread(bytes, 1, sizeof(bytes), file);
@@ -227,7 +198,7 @@ static void a_write_that_fails_anywhere_leaves_a_good_one(void **state)
         weir_checkpoint checkpoint = sample(number);
         uint64_t before = weir_env_faulty_calls(f->faulty, all);
         weir_env_faulty_plan(f->faulty, (weir_env_fault_plan){all, n, false, WEIR_DISK_FULL, 28});
-        weir_err err = weir_checkpoint_write(f->faulty, f->state, &checkpoint, &last);
+        weir_err err = weir_checkpoint_write(f->faulty, f->folder.state, &checkpoint, &last);
         uint64_t calls = weir_env_faulty_calls(f->faulty, all) - before;
         weir_env_faulty_plan(f->faulty, (weir_env_fault_plan){0});
         uint64_t loaded = load_number(f);
@@ -238,8 +209,8 @@ static void a_write_that_fails_anywhere_leaves_a_good_one(void **state)
         }
     }
     write_one(f, number);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 2);
-    assert_int_equal(file_count(f->state, ".new"), 0);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 2);
+    assert_int_equal(file_count(f->folder.state, ".new"), 0);
 }
 
 static void a_power_cut_at_any_call_leaves_the_last_one_written(void **state)
@@ -278,7 +249,7 @@ static void write_delta(fixture *f, uint64_t number)
     weir_checkpoint checkpoint = sample(number);
     checkpoint.delta = true;
     checkpoint.previous = last;
-    assert_int_equal(weir_checkpoint_write(f->env, f->state, &checkpoint, &last), WEIR_OK);
+    assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &checkpoint, &last), WEIR_OK);
 }
 
 /* A base and two deltas, twice. */
@@ -295,7 +266,7 @@ static void write_two_chains(fixture *f)
 
 static void path_of(fixture *f, uint64_t number, char path[TEST_PATH_MAX])
 {
-    (void)snprintf(path, TEST_PATH_MAX, "%s/%016llx-%016llx.checkpoint", f->state,
+    (void)snprintf(path, TEST_PATH_MAX, "%s/%016llx-%016llx.checkpoint", f->folder.state,
                    (unsigned long long)number, 3ull);
 }
 
@@ -309,7 +280,7 @@ static void a_chain_is_loaded_from_its_base_on(void **state)
     for (size_t i = 0; i < all.count; i++) {
         assert_int_equal(all.numbers[i], 4 + i);
     }
-    assert_int_equal(weir_checkpoint_keep_from(f->env, f->state, &keep_from), WEIR_OK);
+    assert_int_equal(weir_checkpoint_keep_from(f->env, f->folder.state, &keep_from), WEIR_OK);
     assert_int_equal(keep_from, sample(3).replay_from); /* the end of the chain before */
 }
 
@@ -317,9 +288,9 @@ static void a_new_base_removes_all_but_the_chain_before_it(void **state)
 {
     fixture *f = *state;
     write_two_chains(f);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 6);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 6);
     write_one(f, 7);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 4);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 4);
     assert_int_equal(load_number(f), 7);
 }
 
@@ -344,7 +315,7 @@ static void a_bad_link_makes_the_newest_good_end_the_one_that_counts(void **stat
     path_of(f, 5, path);
     assert_int_equal(remove(path), 0); /* a link that is missing is a bad one */
     assert_int_equal(load_number(f), 4);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 5);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 5);
 }
 
 /* A file of the right name that another chain had is not taken for the link that was meant. */
@@ -369,13 +340,13 @@ static void a_chain_is_kept_when_the_base_behind_it_was_a_dead_owners(void **sta
     file_poke(path, 2000, 1, 0x55); /* 6 is of no use then, 4 is */
     weir_checkpoint next = sample(7);
     next.term = 4;
-    assert_int_equal(weir_checkpoint_write(f->env, f->state, &next, &last), WEIR_OK);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 2); /* 7 and 4 */
+    assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &next, &last), WEIR_OK);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 2); /* 7 and 4 */
     assert_int_equal(load_number(f), 7);
     next = sample(8);
     next.term = 4;
-    assert_int_equal(weir_checkpoint_write(f->env, f->state, &next, &last), WEIR_OK);
-    assert_int_equal(file_count(f->state, ".checkpoint"), 2); /* 8 and 7 */
+    assert_int_equal(weir_checkpoint_write(f->env, f->folder.state, &next, &last), WEIR_OK);
+    assert_int_equal(file_count(f->folder.state, ".checkpoint"), 2); /* 8 and 7 */
 }
 
 int main(void)

@@ -1,32 +1,6 @@
 /* Units go in, survive, and come out again: the journal's everyday life. */
 #include "tests/unit/journal/support.h"
 
-typedef struct fixture {
-    folder folder;
-    weir_env *env;
-    weir_journal_config config;
-} fixture;
-
-static int setup(void **state)
-{
-    fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    folder_make(&f->folder);
-    assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);
-    f->config = config_of(f->env, &f->folder);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-    weir_env_posix_destroy(f->env);
-    folder_remove(&f->folder);
-    free(f);
-    return 0;
-}
-
 static void a_new_journal_is_empty_and_writable(void **state)
 {
     fixture *f = *state;

@@ -6,33 +6,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-typedef struct fixture {
-    folder folder;
-    weir_env *env;
-    weir_env *faulty;
-} fixture;
-
-static int setup(void **state)
-{
-    fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    folder_make(&f->folder);
-    assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);
-    assert_int_equal(weir_env_faulty_create(f->env, &f->faulty), WEIR_OK);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture *f = *state;
-    weir_env_faulty_destroy(f->faulty);
-    weir_env_posix_destroy(f->env);
-    folder_remove(&f->folder);
-    free(f);
-    return 0;
-}
-
 static weir_owner *owner_open(fixture *f, bool take_over, bool *old_alive)
 {
     weir_owner *owner = NULL;

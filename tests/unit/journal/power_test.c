@@ -373,6 +373,40 @@ static void the_last_part_of_the_reserve_is_left_to_units_that_free_disk(void **
     reserve_bytes = 0;
 }
 
+static void a_spare_that_is_given_to_others_is_made_again_later(void **state)
+{
+    (void)state;
+    reserve_bytes = TEST_FILE_BYTES;
+    disk_env *disk = disk_create(7);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_INLINE, 1, &p);
+    settle(disk, journal);
+    uint64_t used = disk_used(disk);
+    assert_true(weir_journal_spare_give(journal));
+    assert_int_equal(disk_used(disk), used - TEST_FILE_BYTES);
+    assert_false(weir_journal_spare_give(journal)); /* the reserve is no spare */
+    for (int i = 0; i < 3; i++) {                   /* others have a while to use it */
+        disk->now_ns += 500000000;
+        (void)weir_journal_poll(journal);
+        disk_jobs_run(&disk->env);
+    }
+    assert_int_equal(disk_used(disk), used - TEST_FILE_BYTES);
+    uint64_t added = 0;
+    for (int i = 0; i < 6; i++) { /* a quarter of the file, and another is made */
+        added = unit_add(journal, 1000);
+        assert_int_equal(weir_journal_flush(journal, true), WEIR_OK);
+        settle(disk, journal);
+    }
+    assert_int_equal(disk_used(disk), used);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_restart(disk);
+    journal = reopen(disk, WEIR_SYNC_INLINE, 2, &p);
+    assert_int_equal(weir_journal_last(journal), added);
+    weir_journal_abandon(journal);
+    disk_destroy(disk);
+    reserve_bytes = 0;
+}
+
 /* What was taken when nobody knew that the disk is full goes to the reserve; nothing after it does. */
 static void what_was_taken_already_does_not_wait_for_room(void **state)
 {
@@ -720,6 +754,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_refuses_waits_and_goes_on_by_itself),
         cmocka_unit_test(units_that_make_room_fit_when_nothing_else_does),
         cmocka_unit_test(the_last_part_of_the_reserve_is_left_to_units_that_free_disk),
+        cmocka_unit_test(a_spare_that_is_given_to_others_is_made_again_later),
         cmocka_unit_test(what_was_taken_already_does_not_wait_for_room),
         cmocka_unit_test(a_power_cut_on_a_full_disk_with_a_reserve_loses_nothing_durable),
         cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),

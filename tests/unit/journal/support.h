@@ -31,12 +31,14 @@ enum { TEST_FILE_BYTES = 64 * 1024, TEST_PATH_MAX = 512, TEST_ENGINE_MS = 170000
 typedef struct folder {
     char path[128];
     char journal[160];
+    char state[160];
 } folder;
 
 static inline void folder_make(folder *f)
 {
     unit_folder_make(f->path, sizeof(f->path), "journal");
     (void)snprintf(f->journal, sizeof(f->journal), "%s/journal", f->path);
+    (void)snprintf(f->state, sizeof(f->state), "%s/state", f->path);
 }
 
 static inline void folder_empty(const char *path)
@@ -156,6 +158,36 @@ static inline weir_journal_config config_of(weir_env *env, const folder *f)
         .term = 1,
         .sync = WEIR_SYNC_INLINE,
     };
+}
+
+/* What most tests begin with: a folder, and its disk, through `faulty` one that fails when it is told to. */
+typedef struct fixture {
+    folder folder;
+    weir_env *env;
+    weir_env *faulty;
+    weir_journal_config config; /* of a journal there, on env */
+} fixture;
+
+static inline int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    folder_make(&f->folder);
+    assert_int_equal(weir_env_posix_create(&f->env), WEIR_OK);
+    assert_int_equal(weir_env_faulty_create(f->env, &f->faulty), WEIR_OK);
+    f->config = config_of(f->env, &f->folder);
+    *state = f;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    fixture *f = *state;
+    weir_env_faulty_destroy(f->faulty);
+    weir_env_posix_destroy(f->env);
+    folder_remove(&f->folder);
+    free(f);
+    return 0;
 }
 
 /* Unit n of this size: what goes in, and what must come out. */

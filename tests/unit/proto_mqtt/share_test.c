@@ -44,6 +44,30 @@ static void a_member_has_the_clients_name_and_its_front_end(void **state)
     queue_end(&f);
 }
 
+static void control_characters_of_a_client_id_are_shown_in_its_members_name(void **state)
+{
+    char longest[WEIR_MEMBER_BYTES_MAX + 1];
+    fixture f;
+    (void)state;
+    queue_begin(&f);
+    queue_open(&f);
+    rig *r = client_open(&f, 5, "\033[31ma\nb", NULL, 0);
+    assert_int_equal(client_subscribe(&f, r, "$share/g/q/#", 1), 1);
+    weir_completion done = group_of(f.port, "g");
+    assert_bytes(done.groups.groups[0].members[0].name, "\\x1b[31ma\\x0ab");
+    weir_completion_drop(&done);
+    client_end(&f, r, true);
+    memset(longest, 033, sizeof(longest) - 1); /* four bytes for each */
+    longest[sizeof(longest) - 1] = '\0';
+    r = client_open(&f, 5, longest, NULL, 0);
+    assert_int_equal(client_subscribe(&f, r, "$share/g/q/#", 1), 1);
+    done = group_of(f.port, "g");
+    assert_int_equal(done.groups.groups[0].members[0].name.len, WEIR_MEMBER_BYTES_MAX);
+    weir_completion_drop(&done);
+    client_end(&f, r, true);
+    queue_end(&f);
+}
+
 static void qos_2_is_granted_1(void **state)
 {
     fixture f;
@@ -394,17 +418,19 @@ static void a_puback_of_0x80_or_above_rejects_with_its_reason(void **state)
     queue_begin(&f);
     declare(f.port, "dead", WEIR_LEVEL_OS);
     queue_with(&f, options);
-    publish_many(f.port, "q/k", 2);
+    publish_many(f.port, "q/k", 3);
     rig *r = client_open(&f, 5, "a", NULL, 0);
     assert_int_equal(client_subscribe(&f, r, "$share/g/q/#", 1), 1);
     client_puback(r, client_gets(&f, r, "q/k", "v"), 0x99, "not my format");
     client_puback(r, client_gets(&f, r, "q/k", "v"), 0x80, NULL);
-    fates_become(&f, r, WEIR_FATE_DEAD_LETTERED, 2); /* [MQTT-4.8.2-6] */
+    client_puback(r, client_gets(&f, r, "q/k", "v"), 0x99, "\033]0;x\a\n");
+    fates_become(&f, r, WEIR_FATE_DEAD_LETTERED, 3); /* [MQTT-4.8.2-6] */
     client_silent(&f, r);
     assert_int_equal(group_told(&f, "g").failed_times, 0);
-    assert_int_equal(r->context.stats.share_rejected, 2);
+    assert_int_equal(r->context.stats.share_rejected, 3);
     dead_letter_says(&f, 0, "0x99: not my format");
     dead_letter_says(&f, 1, "0x80");
+    dead_letter_says(&f, 2, "0x99: \\x1b]0;x\\x07\\x0a"); /* it is told to terminals */
     client_end(&f, r, true);
     queue_end(&f);
 }
@@ -793,6 +819,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_group_reads_is_how_it_is_joined),
         cmocka_unit_test(a_member_has_the_clients_name_and_its_front_end),
+        cmocka_unit_test(control_characters_of_a_client_id_are_shown_in_its_members_name),
         cmocka_unit_test(qos_2_is_granted_1),
         cmocka_unit_test(what_is_not_declared_so_is_refused_with_what_to_do),
         cmocka_unit_test(who_wants_no_reasons_gets_the_code_alone),

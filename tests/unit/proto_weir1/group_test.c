@@ -1,45 +1,7 @@
 /* Groups and their members in a weir.v1 session, against a port that only remembers. */
-#include "tests/unit/proto_weir1/fake_port.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-
-#define assert_has(text, part)                                                                     \
-    do {                                                                                           \
-        const char *has_text = (text);                                                             \
-        if (strstr(has_text, part) == NULL) {                                                      \
-            fail_msg("%s is not in: %s", part, has_text);                                          \
-        }                                                                                          \
-    } while (0)
-
-/* The command is refused with that code, and with a sentence, and nothing was submitted. */
-static void assert_refused(talk *t, const char *command, const char *code, const char *field)
-{
-    char want[200];
-    size_t before = t->port.count;
-    const char *said = talk_ask(t, command);
-    snprintf(want, sizeof(want), "\"error\":{\"code\":\"%s\"", code);
-    assert_has(said, want);
-    if (field != NULL) {
-        snprintf(want, sizeof(want), "\"field\":\"%s\"", field);
-        assert_has(said, want);
-    }
-    assert_has(said, "\"text\":\"");
-    assert_null(strstr(said, "\"text\":\"\""));
-    assert_int_equal(t->port.count, before);
-}
+#include "tests/unit/proto_weir1/said.h"
 
 static weir_member handles[4];
-
-static talk *greeted(bool push)
-{
-    talk *t = talk_new(push);
-    (void)talk_ask(t, TALK_HELLO);
-    return t;
-}
 
 /* A member of model and mode, in the session; `more` are members of the command. */
 static weir_member *join(talk *t, weir_model model, int which, const char *more)
@@ -115,6 +77,16 @@ static void a_group_is_created_as_its_members_say(void **state)
     assert_int_equal(op->group_options.key_ordered, 1);
     assert_int_equal(op->group_options.single_active, 2);
     assert_int_equal(op->group_options.session_ms, 0);
+    for (int created = 0; created < 2; created++) {
+        weir_group_info info = {.name = WEIR_TEXT("g")};
+        const weir_completion done = {
+            .groups = {.groups = &info, .count = 1, .created = created == 1}};
+        talk_complete(t, op, WEIR_OK, &done);
+        assert_int_equal(strstr(talk_said(t), "\"created\":true") != NULL, created);
+        (void)talk_ask(t,
+                       "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\",\"topic\":\"t\"}");
+        op = talk_last(t);
+    }
     talk_free(t);
 }
 
@@ -123,6 +95,8 @@ static void what_no_group_can_be_is_refused_by_its_field(void **state)
 #define CREATE "{\"cmd\":\"group\",\"action\":\"create\",\"group\":\"g\","
     talk *t = talk_greeted();
     (void)state;
+    assert_refused(t, "{\"cmd\":\"group\",\"action\":\"info\",\"group\":\"\"}", "name-invalid",
+                   "group");
     assert_refused(t, "{\"cmd\":\"group\",\"group\":\"g\"}", "invalid", "action");
     assert_refused(t, "{\"cmd\":\"group\",\"action\":\"info\"}", "invalid", "group");
     assert_refused(t, CREATE "\"model\":\"heap\"}", "invalid", "model");
@@ -176,6 +150,7 @@ static void each_reason_why_a_group_cannot_be_so_has_a_sentence_that_ends(void *
         {CREATE "\"model\":\"queue\",\"topic\":\"t\",\"dead_letter\":\"t\"}", WEIR_INVALID,
          "come back to it for ever"},
         {CREATE "\"topic\":\"t\"}", WEIR_INVALID, "is a queue"},
+        {CREATE "\"filter\":\"t/#\"}", WEIR_INVALID, "the filter matches is a queue's"},
         {CREATE "\"topic\":\"t\"}", WEIR_NOT_FOUND, "No topic \\\"t\\\" is declared: create it"},
         {CREATE "\"filter\":\"#\",\"dead_letter\":\"d\"}", WEIR_NOT_FOUND,
          "No topic \\\"d\\\" is declared, which dead_letter names"},
@@ -696,7 +671,8 @@ static void what_a_member_owns_is_told_at_once(void **state)
 
 static void without_push_the_next_lease_tells_what_a_member_owns(void **state)
 {
-    talk *t = greeted(false);
+    talk *t = talk_new(false);
+    (void)talk_ask(t, TALK_HELLO);
     weir_member *member = join(t, WEIR_MODEL_STREAM, 0, "");
     (void)state;
     assert_string_equal(talk_last(t)->headers, "nng");
@@ -845,6 +821,34 @@ static void settle_ranges_are_settled_and_what_was_late_is_counted(void **state)
     ask.verb = WEIR_VERB_ACCEPT;
     ask.member = 2;
     assert_true(weir_bytes_equal(frame_ask(t, &ask).code, WEIR_TEXT("not-found")));
+    weir_buffer_fini(&ranges);
+    talk_free(t);
+}
+
+static void names_and_reasons_with_control_characters_are_refused(void **state)
+{
+    const weir_settle_range range = {.topic = WEIR_TEXT("t"), .lease = 9};
+    weir_buffer ranges = {0};
+    talk *t = talk_greeted();
+    (void)join(t, WEIR_MODEL_QUEUE, 0, "");
+    (void)state;
+    assert_refused(t, "{\"cmd\":\"join\",\"group\":\"g\",\"member\":\"\\u001b[31m\"}", "invalid",
+                   "member");
+    assert_refused(t, "{\"cmd\":\"join\",\"group\":\"g\",\"member\":\"a\302\233b\"}", "invalid",
+                   "member");
+    assert_refused(t, "{\"cmd\":\"join\",\"group\":\"g\",\"instance\":\"a\\nb\"}", "invalid",
+                   "instance");
+    assert_refused(t, SETTLE "\"reason\":\"two\\nlines\",\"records\":[" RECORD "]}", "invalid",
+                   "reason");
+    assert_int_equal(weir_v1_frame_range_put(&ranges, &range), WEIR_OK);
+    const weir_v1_frame ask = {.type = WEIR_V1_FRAME_SETTLE,
+                               .request = 8,
+                               .member = 1,
+                               .verb = WEIR_VERB_RELEASE,
+                               .epoch = 5,
+                               .reason = WEIR_TEXT("\033[31m"),
+                               .ranges = weir_buffer_bytes(&ranges)};
+    assert_true(weir_bytes_equal(frame_ask(t, &ask).code, WEIR_TEXT("invalid")));
     weir_buffer_fini(&ranges);
     talk_free(t);
 }
@@ -1022,6 +1026,7 @@ int main(void)
         cmocka_unit_test(what_was_handed_out_at_most_once_is_accepted_already),
         cmocka_unit_test(what_was_too_late_is_told_beside_what_was_settled),
         cmocka_unit_test(what_settles_nothing_is_refused),
+        cmocka_unit_test(names_and_reasons_with_control_characters_are_refused),
         cmocka_unit_test(a_commit_accepts_up_to_the_offset_before),
         cmocka_unit_test(with_credit_records_are_pushed_as_long_as_it_lasts),
         cmocka_unit_test(a_push_that_fails_is_told_and_goes_on_with_new_credit),

@@ -1,37 +1,6 @@
 /* How a weir.v1 conversation ends, and how it arrives: goodbye, drain, close; streams cut anywhere;
  * transports that push nothing. */
-#include "tests/unit/proto_weir1/fake_port.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-
-#define assert_has(text, part)                                                                     \
-    do {                                                                                           \
-        const char *has_text = (text);                                                             \
-        if (strstr(has_text, part) == NULL) {                                                      \
-            fail_msg("%s is not in: %s", part, has_text);                                          \
-        }                                                                                          \
-    } while (0)
-
-/* The command is refused with that code, and with a sentence, and nothing was submitted. */
-static void assert_refused(talk *t, const char *command, const char *code, const char *field)
-{
-    char want[200];
-    size_t before = t->port.count;
-    const char *said = talk_ask(t, command);
-    snprintf(want, sizeof(want), "\"error\":{\"code\":\"%s\"", code);
-    assert_has(said, want);
-    if (field != NULL) {
-        snprintf(want, sizeof(want), "\"field\":\"%s\"", field);
-        assert_has(said, want);
-    }
-    assert_has(said, "\"text\":\"");
-    assert_null(strstr(said, "\"text\":\"\""));
-    assert_int_equal(t->port.count, before);
-}
+#include "tests/unit/proto_weir1/said.h"
 
 /* ---- Endings -----------------------------------------------------------------------------------
  */

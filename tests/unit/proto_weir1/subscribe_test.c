@@ -1,19 +1,5 @@
 /* Subscriptions, deliveries, credit, notices and binary frames of the weir.v1 session. */
-#include "tests/unit/proto_weir1/fake_port.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <stdio.h>
-
-#define assert_has(text, part)                                                                     \
-    do {                                                                                           \
-        const char *has_text = (text);                                                             \
-        if (strstr(has_text, part) == NULL) {                                                      \
-            fail_msg("%s is not in: %s", part, has_text);                                          \
-        }                                                                                          \
-    } while (0)
+#include "tests/unit/proto_weir1/said.h"
 
 static weir_chunk chunk;
 

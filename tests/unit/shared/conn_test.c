@@ -1,5 +1,6 @@
 /* Connections and listeners, over real sockets on loopback. The echo server uses whole lines only.
  */
+#include "adapters/shared/descriptors.h"
 #include "adapters/shared/conn.h"
 #include "adapters/shared/listener.h"
 
@@ -596,6 +597,36 @@ static void one_connection_too_many_is_told_so_and_a_place_that_is_free_again_is
     server_stop(&self);
 }
 
+static void beyond_what_all_front_ends_may_have_a_peer_is_closed_at_once(void **state)
+{
+    server self;
+    char got[4];
+    weir_listener_stats stats;
+    (void)state;
+    server_start(&self, 1, 100);
+    weir_descriptors_max_set(2);
+    int first = client_open(&self), second = client_open(&self);
+    client_say(first, "a\n");
+    client_expect(first, "a\n");
+    client_say(second, "b\n");
+    client_expect(second, "b\n");
+    int third = client_open(&self);
+    assert_true(client_read(third, got, sizeof(got), 0) <= 0);
+    weir_listener_stats_get(self.listener, &stats);
+    assert_int_equal(stats.descriptors, 1);
+    assert_int_equal(stats.open, 2);
+    close(third);
+    close(second);
+    wait_until(&self.closed, 1);
+    third = client_open(&self);
+    client_say(third, "c\n");
+    client_expect(third, "c\n");
+    close(third);
+    close(first);
+    server_stop(&self);
+    weir_descriptors_max_set(0);
+}
+
 static void out_of_descriptors_a_peer_is_turned_away_and_the_others_are_served(void **state)
 {
     server self;
@@ -736,6 +767,7 @@ int main(void)
         cmocka_unit_test(few_connections_share_the_first_loop),
         cmocka_unit_test(
             one_connection_too_many_is_told_so_and_a_place_that_is_free_again_is_given),
+        cmocka_unit_test(beyond_what_all_front_ends_may_have_a_peer_is_closed_at_once),
         cmocka_unit_test(out_of_descriptors_a_peer_is_turned_away_and_the_others_are_served),
         cmocka_unit_test(a_busy_port_is_a_fault_that_names_the_setting),
         cmocka_unit_test(an_address_beyond_loopback_needs_to_be_meant),
