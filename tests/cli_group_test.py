@@ -530,7 +530,7 @@ class Groups(cli_test.Case):
         self.client("topic", "create", "dead")
         self.weir("queue", "create", "jobs", "--dead-letter", "dead")
         self.client("pub", "jobs", "-l", stdin="0\n1\n")
-        said = ["x" + "\u00e9" * 400 + "\n.", "x" + "\u00e9" * 600]
+        said = ["x" + "\u00e9" * 400 + " .", "x" + "\u00e9" * 600]
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(DEADLINE_S)
             peer.connect(os.path.join(self.gateway.data, "weir.sock"))
