@@ -69,7 +69,8 @@ typedef struct weir_journal_config {
      * weir_journal_room_reserve. A multiple of 4096, at least 64 KiB, at most file_bytes; 0: none. */
     uint64_t reserve_bytes;
     /* `replay` may write to the same disk: the new file's room is taken before it is called. Where opening
-     * comes to nothing that is given back: a file that was begun is all that came and went. */
+     * comes to nothing that is given back: a file that was begun is all that came and went, and spares
+     * went where there was no room. */
     bool room_first;
     bool taken_over; /* an older owner may still be alive: recycle only files we made */
     weir_sync_mode sync;

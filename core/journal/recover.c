@@ -22,8 +22,8 @@
  *      there the old file is the chain's last, and no byte of it was changed.
  * [R2] The head's `durable` covers the blocks re-written before it: once the head is known to be
  *      synced they are not written again.
- * [R3] Nothing is removed before the new head is synced; then only what no chain can name. (But for a
- *      ".new" that an earlier start did not come to name, where there is no room for this one's.)
+ * [R3] Nothing is removed before the new head is synced; then only what no chain can name. (But
+ *      where there is no room for the new file: then it has that of a ".new" or of a spare.)
  * [R4] The new file's number is above every number in the folder: no stale block has its
  *      generation.
  * [R5] A unit counts only when all that it refers to in other files is there and whole; the first

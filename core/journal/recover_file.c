@@ -194,20 +194,22 @@ static uint64_t new_file_bytes(const weir_journal *journal, uint64_t copied_byte
     return copied_bytes > 0 && least > bytes ? least : bytes;
 }
 
-/* What starts that were killed had begun, and nobody names. While an older owner may be alive it may be
- * his. */
-static bool begun_remove(const weir_recovery *r)
+/* Where there is no room, that of a file goes to it that nobody names: what an earlier start had begun, or
+ * a spare. While an older owner may be alive it may be his. */
+static weir_err begin_instead(weir_recovery *r, uint64_t number, uint64_t bytes)
 {
     const weir_journal *journal = r->journal;
-    bool any = false;
-    for (size_t i = 0; i < r->listing.count && !journal->taken_over; i++) {
+    weir_err err = WEIR_DISK_FULL;
+    for (size_t i = r->listing.count; i > 0 && err == WEIR_DISK_FULL && !journal->taken_over; i--) {
+        const weir_journal_name *name = &r->listing.names[i - 1];
         char path[WEIR_JOURNAL_PATH_MAX];
-        if (r->listing.names[i].kind == WEIR_JOURNAL_NEW) {
-            weir_journal_path(&journal->dir, r->listing.names[i], path);
-            any |= journal->env->ops->unlink(journal->env, path) == WEIR_OK;
+        weir_journal_path(&journal->dir, *name, path);
+        if (name->kind != WEIR_JOURNAL_WAL &&
+            journal->env->ops->unlink(journal->env, path) == WEIR_OK) {
+            err = weir_journal_file_begin(&journal->dir, number, bytes, &r->begun);
         }
     }
-    return any;
+    return err;
 }
 
 void weir_recovery_file_begin(weir_recovery *r)
@@ -216,9 +218,7 @@ void weir_recovery_file_begin(weir_recovery *r)
     uint64_t number = journal->number_next;
     uint64_t bytes = new_file_bytes(journal, 0);
     weir_err err = weir_journal_file_begin(&journal->dir, number, bytes, &r->begun);
-    if (err == WEIR_DISK_FULL && begun_remove(r)) {
-        err = weir_journal_file_begin(&journal->dir, number, bytes, &r->begun);
-    }
+    err = err == WEIR_DISK_FULL ? begin_instead(r, number, bytes) : err;
     if (err == WEIR_OK) {
         r->begun_number = number;
         journal->number_next++;
@@ -379,7 +379,7 @@ void weir_recovery_leftovers_remove(weir_recovery *r)
         char path[WEIR_JOURNAL_PATH_MAX];
         weir_journal_path(&journal->dir, name, path);
         weir_err err = journal->env->ops->unlink(journal->env, path);
-        if (err != WEIR_OK && err != WEIR_NOT_FOUND) { /* begun_remove may have been here */
+        if (err != WEIR_OK && err != WEIR_NOT_FOUND) { /* begin_instead may have been here */
             weir_log(WEIR_LOG_WARN, "journal", "file=%s left behind: it could not be removed",
                      path);
         }

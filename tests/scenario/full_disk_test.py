@@ -9,7 +9,6 @@ test says so and is counted as skipped.
 """
 import json
 import os
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -243,73 +242,6 @@ def a_disk_full_of_journal_comes_free_when_its_records_go():
         ready_again(gateway)
         assert gateway.stop() == 0, gateway.run.text()
         gateway.start()
-
-
-class Talk:
-    """weir.v1 on the local socket, one command at a time."""
-
-    def __init__(self, gateway):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(support.DEADLINE_S)
-        self.socket.connect(os.path.join(gateway.data, "weir.sock"))
-        self.lines = self.socket.makefile("rb")
-        assert self.ask(cmd="hello", version=1)["ok"]
-
-    def ask(self, **command):
-        self.socket.sendall(json.dumps(command).encode() + b"\n")
-        return json.loads(self.lines.readline())
-
-
-OWED_EVERY = 50
-AT_ONCE = 4
-
-
-def published_until_refused(talk, topic):
-    """How many records of about a kilobyte were taken."""
-    for count in range(0, PUBLISHES_MAX, AT_ONCE):
-        records = [{"value": f"{count + i} {'x' * 1000}"} for i in range(AT_ONCE)]
-        if not talk.ask(cmd="publish", topic=topic, records=records).get("ok"):
-            return count
-    raise AssertionError("a full disk took everything")
-
-
-def taken_again(talk, topic, count):
-    """So many more, however often the disk turns full on the way."""
-    record = {"value": "x" * 1000}
-    for _ in range(count // AT_ONCE):
-        support.wait_until("room for more", lambda: talk.ask(
-            cmd="publish", topic=topic, records=[record] * AT_ONCE).get("ok"))
-
-
-def settled_but_some(talk, topic, count):
-    """Takes all of them and accepts all but every fiftieth."""
-    assert talk.ask(cmd="join", group=topic, member="m", model="queue", topic=topic)["ok"]
-    taken = 0
-    while taken < count:
-        answer = talk.ask(cmd="lease", member=1, max=200, wait_ms=1000)
-        assert answer.get("ok") and answer["records"], answer
-        taken += len(answer["records"])
-        done = [{"topic": topic, "offset": record["offset"], "lease": record["lease"]}
-                for record in answer["records"] if record["offset"] % OWED_EVERY]
-        answer = talk.ask(cmd="settle", member=1, verb="accept", records=done)
-        assert answer.get("ok") and answer["settled"] == len(done), answer
-
-
-def a_disk_full_of_a_queue_that_owes_little_comes_free_by_itself(rounds=3):
-    for _ in range(rounds):  # what is left on it in the end differs each time
-        with support.Scene() as scene:
-            disk = Disk(scene)
-            gateway = scene.gateway(*SMALL, "cleanup_every_ms=200", data=os.path.join(disk.folder, "data"))
-            gateway.weir("queue", "create", "jobs")
-            talk = Talk(gateway)
-            count = published_until_refused(talk, "jobs")
-            support.wait_until("the log's word", lambda: "disk is full" in gateway.log())
-            settled_but_some(talk, "jobs", count)
-            support.wait_until("readiness", lambda: ready(gateway)[0] == 200)
-            taken_again(talk, "jobs", count // 4)
-            queue = json.loads(gateway.weir("queue", "info", "jobs", "--json"))
-            assert queue["fates"]["accepted"] == count - (count + OWED_EVERY - 1) // OWED_EVERY, queue
-            assert gateway.alive()
 
 
 def a_trim_makes_room_when_settlements_have_used_up_the_reserve():

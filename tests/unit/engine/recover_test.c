@@ -468,6 +468,26 @@ static void a_start_on_a_disk_with_little_room_makes_its_journal_first(void **st
     weir_env_posix_destroy(env);
 }
 
+static void a_start_without_room_takes_that_of_a_spare(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_begin(&f);
+    reserve_made(&f);
+    publish_ok(f.port, "t/x", "live");
+    fixture_kill(&f);
+    weir_env *env = NULL;
+    assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
+    f.config.env = env;
+    small_disk_begin(env);
+    small_disk_room(64 << 10);
+    fixture_open(&f);
+    small_disk_room(INT64_MAX / 2);
+    fixture_end(&f);
+    small_disk_end(env);
+    weir_env_posix_destroy(env);
+}
+
 /* Each such start had taken the room of a file that it did not come to name. */
 static void starts_that_were_killed_leave_their_room_to_the_next(void **state)
 {
@@ -513,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_start_writes_segments_of_a_partition_it_replays_much_of),
         cmocka_unit_test(a_start_that_cannot_write_segments_yet_goes_on),
         cmocka_unit_test(a_start_on_a_disk_with_little_room_makes_its_journal_first),
+        cmocka_unit_test(a_start_without_room_takes_that_of_a_spare),
         cmocka_unit_test(starts_that_were_killed_leave_their_room_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
