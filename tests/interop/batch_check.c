@@ -2,36 +2,9 @@
  * wire name, and when it is ok, one line for each record (offset, time, key, value, headers, as
  * segment_write does), and writes the batch, stamped with base offset 500, leader epoch 3 and time
  * 99000, to FILE.stamped. */
-#include "core/batch/batch.h"
-
-#include <inttypes.h>
-#include <stdio.h>
+#include "tests/interop/record_print.h"
 
 enum { FILE_BYTES_MAX = 1 << 20 };
-
-static void bytes_print(weir_bytes in)
-{
-    (void)fputs(in.ptr == NULL ? "-" : "'", stdout);
-    for (size_t i = 0; i < in.len; i++) {
-        (void)printf("%02x", in.ptr[i]);
-    }
-}
-
-static void record_print(weir_record record)
-{
-    weir_header header;
-    (void)printf("%" PRId64 " %" PRId64 " ", record.offset, record.timestamp_ms);
-    bytes_print(record.key);
-    (void)putchar(' ');
-    bytes_print(record.value);
-    while (weir_headers_next(&record.headers, &header)) {
-        (void)putchar(' ');
-        bytes_print(header.name);
-        (void)putchar('=');
-        bytes_print(header.value);
-    }
-    (void)putchar('\n');
-}
 
 static void records_print(weir_bytes batch, const weir_batch_head *head)
 {

@@ -3,9 +3,8 @@
  * headers. Prints one line for each record: offset, time, key, value, headers (bytes as
  * hexadecimal, null as -). */
 #include "core/log/segment.h"
+#include "tests/interop/record_print.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { BATCHES = 6, BASE_OFFSET = 4200, TIME_MS = 1700000000 };
@@ -16,32 +15,6 @@ static void must(weir_err err)
         (void)fprintf(stderr, "segment_write: %s\n", weir_err_name(err));
         exit(1);
     }
-}
-
-static void bytes_print(weir_bytes in)
-{
-    (void)fputs(in.ptr == NULL ? "-" : "'", stdout);
-    for (size_t i = 0; i < in.len; i++) {
-        (void)printf("%02x", in.ptr[i]);
-    }
-}
-
-static void record_print(const weir_chunk *chunk, uint32_t index)
-{
-    weir_record record;
-    weir_header header;
-    weir_chunk_record(chunk, index, &record);
-    (void)printf("%" PRId64 " %" PRId64 " ", record.offset, record.timestamp_ms);
-    bytes_print(record.key);
-    (void)putchar(' ');
-    bytes_print(record.value);
-    while (weir_headers_next(&record.headers, &header)) {
-        (void)putchar(' ');
-        bytes_print(header.name);
-        (void)putchar('=');
-        bytes_print(header.value);
-    }
-    (void)putchar('\n');
 }
 
 static void record_add(weir_chunk *chunk, weir_batch_builder *builder, uint32_t index)
@@ -101,7 +74,9 @@ int main(int argc, char **argv)
     must(weir_segment_sync(segment));
     for (uint32_t i = 0; i < BATCHES; i++) {
         for (uint32_t index = 0; index < chunks[i]->count; index++) {
-            record_print(chunks[i], index);
+            weir_record record;
+            weir_chunk_record(chunks[i], index, &record);
+            record_print(record);
         }
         weir_chunk_drop(chunks[i]);
     }
