@@ -551,7 +551,9 @@ static void flush_found_nothing(weir_engine *engine, uint64_t target)
     engine->flush_empty = !waits;
     engine->flush.full &= waits;
     engine->disk_wanted |= waits;
-    engine->more_work |= waits && !weir_journal_busy(engine->journal);
+    /* One that waits for room is tried again in time: turns meanwhile would only turn. */
+    engine->more_work |= waits && !weir_journal_busy(engine->journal) &&
+                         weir_journal_state(engine->journal) == WEIR_OK;
 }
 
 void weir_flush_work(weir_engine *engine)
