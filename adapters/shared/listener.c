@@ -129,9 +129,9 @@ static void give(weir_listener *listener, int fd, bool over)
 static void admit(weir_listener *listener, int fd)
 {
     if (!weir_descriptors_take(1)) {
+        weir_counter_add(&listener->descriptors, 1); /* the peer may look once it is closed */
         (void)close(fd);
         weir_descriptors_give(1);
-        weir_counter_add(&listener->descriptors, 1);
         log_sometimes(listener, "no file descriptor is left for connections, the rest are the "
                                 "engine's own: raise the limit (ulimit -n, LimitNOFILE=)");
         return;
