@@ -407,8 +407,8 @@ static void set_deadline(weir_engine *engine)
     if (engine->mark_due_ns != 0 && engine->mark_due_ns < deadline) {
         deadline = engine->mark_due_ns;
     }
-    if (engine->retry_ns != 0 && engine->retry_ns < deadline) {
-        deadline = engine->retry_ns;
+    if (engine->retry_ns > engine->now_ns && engine->retry_ns < deadline) {
+        deadline = engine->retry_ns; /* of one that has passed, this turn tried what it could */
     }
     if (engine->reads_retry_ns != 0 && engine->reads_retry_ns < deadline) {
         deadline = engine->reads_retry_ns;

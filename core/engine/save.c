@@ -418,7 +418,9 @@ static void work_ready(weir_engine *engine)
         save_submit(engine, WEIR_SAVE_WRITE);
     } else {
         engine->disk_wanted = true;
-        engine->more_work |= !weir_journal_busy(engine->journal); /* else its end brings a turn */
+        /* Else its end brings a turn, or the time when what waits for room is tried again. */
+        engine->more_work |=
+            !weir_journal_busy(engine->journal) && weir_journal_state(engine->journal) == WEIR_OK;
     }
 }
 
