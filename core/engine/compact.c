@@ -11,8 +11,7 @@
  * with flushes and checkpoints, and pauses as long as it took: compaction has at most half of one
  * core and leaves the disk to others as often. Which records there are is not changed by it in any
  * way that the journal knows: it holds no entry but an empty trim, which makes the next checkpoint
- * due. What the tail has of the sources goes with the swap: readers meet the new segments. A crash
- * before that checkpoint leaves the old segments in force and the new ones as
+ * due. A crash before that checkpoint leaves the old segments in force and the new ones as
  * leftovers (sweep.c).
  *
  * Segments of a queue topic in which little is owed go the same way (sparse.c): some in the midst of
@@ -23,8 +22,7 @@
  * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them.
  * [X3] A queue owes nothing of its sources that is not in what took their place.
  * [X4] On a full disk no compaction by key begins: what it writes may be half of what there is. And no
- *      segment is rewritten while the files of one before wait for checkpoints.
- * [X5] After the swap by key no record of the sources is read from memory. */
+ *      segment is rewritten while the files of one before wait for checkpoints. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -440,9 +438,6 @@ static weir_err swap(weir_engine *engine, weir_partition *partition,
     partition->segment_count = count;
     partition->segment_capacity = count;
     swap_count(engine, partition, work, &result);
-    if (!work->by_range) { /* [X5]; of a queue nobody is handed what is settled */
-        weir_tail_replaced(engine, partition, result.clean_to);
-    }
     weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
     return WEIR_OK;
 }

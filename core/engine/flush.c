@@ -3,9 +3,8 @@
  *   unflushed chunks (unit durable) --collect--> job: append to segments --finish--> flushed moves
  *
  * A flush appends whole chunks of many partitions in one job and advances `flushed`. It begins when
- * memory holds much that no segment has, and ends with an eighth less; when a checkpoint asks for it
- * (save.c); or when records of a topic that is compacted are due for a segment by their age (life.c).
- * Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
+ * memory holds much that no segment has, and ends with an eighth less; or when a checkpoint asks for
+ * it (save.c). Partitions with the most unflushed bytes are taken first. A full disk pauses it and is
  * tried again; any other error stops writing, and a restart recovers from the journal.
  *
  * A start that replays the journal flushes on its own thread: a partition as soon as it has 4 MiB,
@@ -533,11 +532,7 @@ static bool flush_wanted(weir_engine *engine, uint32_t *class_least, uint64_t *t
     }
     *class_least = 0;
     *target = UINT64_MAX;
-    if (engine->flush_going || engine->straight.flush_wanted) {
-        return true;
-    }
-    *class_least = WEIR_UNFLUSHED_CLASSES - 1; /* those that are due are there */
-    return engine->flush_due_count > 0;
+    return engine->flush_going || engine->straight.flush_wanted;
 }
 
 /* Nothing to write was found: what waits for the journal's sync, or nothing at all. A write that is

@@ -339,9 +339,6 @@ void weir_partition_show_all(weir_engine *engine); /* recovery, and the clean st
 
 /* unflushed.c: what no segment has yet, and what may leave memory */
 void weir_tail_shrink(weir_engine *engine); /* gives back memory over the limit [E2] */
-/* Records below were removed from their segments: what the tail has of there goes, as memory
- * over the limit does, so that readers meet what took their place. */
-void weir_tail_replaced(weir_engine *engine, weir_partition *partition, int64_t end_offset);
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition);
 /* Lets go of the chunks that end by its start. No flush has it in hand. */
 void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
@@ -349,8 +346,8 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition);
 void weir_unflushed_add(weir_engine *engine, weir_partition *partition, const weir_chunk *chunk);
 uint32_t weir_unflushed_class(const weir_partition *partition);
 uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this class has not */
-/* What it has is old enough for a segment, which is closed then: the next flush writes it, and no
- * checkpoint carries it any more. */
+/* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
+ * it any more. */
 void weir_unflushed_due(weir_engine *engine, weir_partition *partition);
 /* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);

@@ -586,7 +586,6 @@ struct weir_engine {
     weir_link hidden;
     weir_link unflushed[WEIR_UNFLUSHED_CLASSES]; /* by how much they have */
     uint64_t unflushed_class_bytes[WEIR_UNFLUSHED_CLASSES];
-    uint32_t flush_due_count; /* partitions whose flush is due, which waits for no checkpoint */
     weir_link evictable;
     weir_link unsynced;
     uint64_t unsynced_count;

@@ -6,12 +6,11 @@
  * A partition with unflushed batches is in the list of its class. So a flush takes those with the
  * most bytes first, and a checkpoint knows what it would have to carry, without walking partitions.
  * One whose records are due for a segment by their age counts as one of the rest, however little it
- * has: no checkpoint carries those, and they wait for none.
+ * has: no checkpoint carries those.
  * A partition whose tail has chunks that segments have as well is in `evictable`: memory over the
  * limit is given back from there, a little of each in turn.
  *
- * [U1] class_bytes[c] is the sum of unflushed_bytes of the partitions in list c.
- * [U2] flush_due_count is the count of partitions whose flush is due. */
+ * [U1] class_bytes[c] is the sum of unflushed_bytes of the partitions in list c. */
 #include "core/engine/ops.h"
 
 enum {
@@ -39,11 +38,10 @@ uint64_t weir_unflushed_class_end(uint32_t class)
     return class < WEIR_UNFLUSHED_CLASSES - 1 ? UINT64_C(1) << (CLASS_SHIFT + class) : UINT64_MAX;
 }
 
-/* [U1] [U2] */
+/* [U1] */
 static void count(weir_engine *engine, weir_partition *partition, uint64_t bytes, bool due)
 {
     uint32_t before = class_of(partition, partition->unflushed_bytes);
-    engine->flush_due_count += (due ? 1 : 0) - (partition->flush_due ? 1 : 0);
     partition->flush_due = due;
     uint32_t now = class_of(partition, bytes);
     bool listed = weir_link_in(&partition->unflushed_link);
@@ -194,13 +192,6 @@ void weir_tail_shrink(weir_engine *engine)
         }
     }
     weir_chunk_pool_trim(engine->pool, engine->limits.tail_bytes_max / 8);
-}
-
-void weir_tail_replaced(weir_engine *engine, weir_partition *partition, int64_t end_offset)
-{
-    while (evictable(partition) && weir_tail_at(&partition->tail, 0)->base_offset < end_offset) {
-        pop_chunk(engine, partition);
-    }
 }
 
 void weir_partition_drop_below(weir_engine *engine, weir_partition *partition)

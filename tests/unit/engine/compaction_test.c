@@ -107,45 +107,6 @@ static void what_is_too_little_for_a_segment_is_compacted_at_a_segments_age(void
     life_end(&l);
 }
 
-static void what_compaction_removed_is_not_read_from_memory(void **state)
-{
-    life_fixture l;
-    int last[KEYS];
-    (void)state;
-    compacted_topic(&l);
-    uint64_t removed = life_stats(&l).records_compacted;
-    assert_true(removed > 0);
-    assert_int_equal(read_by_fetch(&l, last), ROUNDS * KEYS - removed);
-    for (int k = 0; k < KEYS; k++) {
-        assert_int_equal(last[k], ROUNDS - 1);
-    }
-    life_end(&l);
-}
-
-static void what_is_due_for_a_segment_by_its_age_waits_for_no_checkpoint(void **state)
-{
-    life_fixture l;
-    (void)state;
-    life_begin(&l);
-    fixture_close(&l.f);
-    l.f.config.checkpoint_every_ms = 86400000;
-    l.f.config.checkpoint_bytes = 1 << 20;
-    fixture_open(&l.f);
-    weir_topic_options options = {
-        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = 60000};
-    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
-    life_fill_keys(&l, 0, 3);
-    uint64_t checkpoints = life_stats(&l).checkpoints;
-    life_turn_clock(60000);
-    for (int i = 0; life_stats(&l).compactions == 0 && i < LIFE_TURNS_MAX; i++) {
-        life_turn_clock(1); /* in all less than checkpoint_every_ms */
-        (void)weir_port_wait(l.f.port, 1);
-    }
-    assert_int_equal(life_stats(&l).records_compacted, 2 * KEYS);
-    assert_int_equal(life_stats(&l).checkpoints, checkpoints);
-    life_end(&l);
-}
-
 static void a_subscriber_from_the_beginning_gets_every_key_and_no_gap(void **state)
 {
     life_fixture l;
@@ -285,8 +246,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_record_of_each_key_is_read_before_and_after_restarts),
         cmocka_unit_test(what_is_too_little_for_a_segment_is_compacted_at_a_segments_age),
-        cmocka_unit_test(what_compaction_removed_is_not_read_from_memory),
-        cmocka_unit_test(what_is_due_for_a_segment_by_its_age_waits_for_no_checkpoint),
         cmocka_unit_test(a_subscriber_from_the_beginning_gets_every_key_and_no_gap),
         cmocka_unit_test(old_files_go_when_every_checkpoint_names_the_new_ones),
         cmocka_unit_test(records_younger_than_min_compaction_lag_ms_stay),
