@@ -92,6 +92,27 @@ class Why(cli_test.Case):
         self.weir("topic", "rm", "orders")
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
 
+    def test_what_compaction_removed_waits_in_no_group(self):
+        quick = ("--segment-ms", "1", "--segment-bytes", "4096")
+        self.gateway.end()
+        self.gateway = self.serve("--set", "cleanup_every_ms=100").ready()
+        self.weir("topic", "create", "orders", "--cleanup", "compact", *quick)
+        self.group("create", "mail", "--topic", "orders", "--model", "queue")
+        self.group("create", "audit", "--topic", "orders")
+        self.weir("pub", "orders/k", "-l", stdin="a\nb\nc\n")
+        self.gateway.end()  # what memory has is there, whatever compaction removed from segments
+        self.gateway = self.serve("--set", "cleanup_every_ms=100").ready()
+        cli_test.wait_for(lambda: self.story(1)["record"] is None, "compaction")
+        out, _ = self.weir("why", "orders", "0", "1")
+        self.assertIn("orders partition 0 offset 1: the record is gone: compaction or retention removed it", out)
+        for group in ("mail", "audit"):
+            self.assertIn(f"{group}: gone; it is passed over when its turn comes (1 before it), and is superseded", out)
+        self.assertNotIn("waiting", out)
+        self.assertIn("mail: waiting, 2 before it", self.weir("why", "orders", "0", "2")[0])
+        self.assertIn("with those that compaction has removed", self.weir("topic", "info", "orders")[0])
+        self.weir("topic", "create", "plain")
+        self.assertNotIn("compaction", self.weir("topic", "info", "plain")[0])
+
     def test_a_dead_letter_is_named_and_so_is_what_came_of_it(self):
         self.weir("topic", "create", "dead")
         self.queue("create", "jobs", "--dead-letter", "dead", "--delivery-limit", "1")

@@ -132,8 +132,6 @@ void weir_port_complete(weir_port *port, const weir_completion *completion); /* 
 /* Queues an answer until `unit` has `level`; at once when it has. */
 void weir_port_answer(weir_port *port, const weir_completion *completion, uint64_t unit,
                       weir_level level);
-/* The place of an answer that was not refused; the caller writes all of it at once. */
-weir_completion *weir_port_answer_place(weir_port *port, uint64_t unit, weir_level level);
 void weir_port_answers_release(weir_engine *engine, weir_port *port);
 bool weir_port_room(const weir_port *port); /* for something unasked */
 void weir_port_unasked(weir_port *port, const weir_completion *completion); /* room was asked */

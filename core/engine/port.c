@@ -592,41 +592,29 @@ void weir_port_complete(weir_port *port, const weir_completion *completion)
     push(port, completion);
 }
 
-weir_completion *weir_port_answer_place(weir_port *port, uint64_t unit, weir_level level)
-{
-    weir_answers *answers = &port->waiting[level];
-    if (level == WEIR_LEVEL_DISK) {
-        port->engine->disk_wanted = true;
-    }
-    WEIR_ASSERT(answers->count < WEIR_COMPLETIONS_MAX); /* [P1] */
-    if (answers->count == 0) {
-        answers->head = 0; /* stay in the same warm pages */
-    }
-    weir_answer *answer =
-        &answers->items[(answers->head + answers->count) & (WEIR_COMPLETIONS_MAX - 1)];
-    answer->unit = unit;
-    answers->count++;
-    return &answer->completion;
-}
-
 void weir_port_answer(weir_port *port, const weir_completion *completion, uint64_t unit,
                       weir_level level)
 {
     weir_engine *engine = port->engine;
-    const weir_answers *answers = &port->waiting[level];
+    weir_answers *answers = &port->waiting[level];
     /* What was done is told after the turn's records were given out, however early it is known. */
     bool refused = completion->err != WEIR_OK;
     if (refused && answers->count == 0 && unit <= weir_engine_mark(engine, level)) {
         push(port, completion);
         return;
     }
-    bool settled = level == WEIR_LEVEL_DISK && completion->type == WEIR_COMPLETION_SETTLED;
-    bool wanted = engine->disk_wanted;
-    *weir_port_answer_place(port, unit, level) = *completion;
-    if (settled) { /* it can wait for the sync of another */
-        engine->disk_wanted = wanted;
+    if (level == WEIR_LEVEL_DISK && completion->type == WEIR_COMPLETION_SETTLED) {
         engine->settled_ns = engine->settled_ns == 0 ? engine->now_ns : engine->settled_ns;
+    } else if (level == WEIR_LEVEL_DISK) {
+        engine->disk_wanted = true;
     }
+    WEIR_ASSERT(answers->count < WEIR_COMPLETIONS_MAX); /* [P1] */
+    if (answers->count == 0) {
+        answers->head = 0; /* stay in the same warm pages */
+    }
+    answers->items[(answers->head + answers->count) & (WEIR_COMPLETIONS_MAX - 1)] =
+        (weir_answer){*completion, unit};
+    answers->count++;
 }
 
 /* What was to be had when its unit is durable, and now is not: a member's records (group.h: [G5]),

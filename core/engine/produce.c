@@ -407,23 +407,6 @@ static void publish_refused(weir_engine *engine, weir_port *port, publishing *p,
     weir_port_answer(port, &p->done, weir_engine_unit_now(engine), refusal_level(err, level));
 }
 
-/* Written where it waits, a field at a time: copied, it would wait for all that was stored just before. */
-static void publish_answer(weir_port *port, const publishing *p)
-{
-    const weir_published *told = &p->done.published;
-    *weir_port_answer_place(port, p->unit, p->level) = (weir_completion){
-        .type = WEIR_COMPLETION_PUBLISH,
-        .user = p->op->user,
-        .token = p->op->token,
-        .published = {.level = told->level,
-                      .live = told->live,
-                      .partition = told->partition,
-                      .offset = told->offset,
-                      .timestamp_ms = told->timestamp_ms,
-                      .duplicate = told->duplicate},
-    };
-}
-
 void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
 {
     publishing p = {.op = op};
@@ -445,7 +428,7 @@ void weir_produce_op(weir_engine *engine, weir_port *port, const weir_op *op)
         engine->stats.records_received++;
         engine->stats.bytes_received += p.key.len + op->publish.rest_bytes;
         if (!op->no_confirm) {
-            publish_answer(port, &p);
+            weir_port_answer(port, &p.done, p.unit, p.level);
         }
     }
     if (mine != NULL) {
