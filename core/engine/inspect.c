@@ -8,8 +8,7 @@
  * is an error.
  *
  * [I1] Looking goes through a table of calls of which those that change files refuse.
- * [I2] Nothing is given up before copies of journal and checkpoints are on disk.
- * [I3] Missing is only what somebody may still ask for: a segment below the start that the journal tells
+ * [I2] Missing is only what somebody may still ask for: a segment below the start that the journal tells
  *      of may have been removed after the checkpoint that names it. */
 #include "core/engine/inspect_parts.h"
 
@@ -387,7 +386,7 @@ static weir_err heads_look(inspection *at, const char *path, const char *shown,
     return err;
 }
 
-/* [I3] Its .log goes first. */
+/* [I2] Its .log goes first. */
 static bool was_removed(const inspection *at, const weir_partition *partition,
                         const weir_segment_state *state, const char *path)
 {
