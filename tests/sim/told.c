@@ -237,13 +237,15 @@ static void sole_owner(sim_world *w, const sim_member *member, uint64_t generati
     }
 }
 
+/* Also of a topic that is being made, or goes: what a member was asked back and gave up it does not
+ * have any more, whatever is answered of the topic later on. */
 static void mark_owned(const sim_world *w, sim_member *member, const weir_owned *owned,
                        uint32_t count, bool asked)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t topic = model_topic_of(&w->model, owned[i].topic);
         if (topic != MODEL_NONE && owned[i].partition < MODEL_PARTITIONS &&
-            w->model.topics[topic].exists == TOPIC_YES) {
+            w->model.topics[topic].exists != TOPIC_NO) {
             uint8_t bit = (uint8_t)(1u << owned[i].partition);
             if (!asked) {
                 member->gave[topic] &= (uint8_t)~bit;
