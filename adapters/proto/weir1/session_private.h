@@ -10,7 +10,8 @@
  *   session_group.c      group: what groups are told, and what is told of them; why
  *   session_group_why.c  what the errors of group mean
  *   session_member.c     members: join, leave, beat, revoked, assigned
- *   session_lease.c      what members are given and what they say of it: lease, settle, commit
+ *   session_lease.c      what members are given: leases asked for and pushed
+ *   session_settle.c     what members say of what they were given: settle, commit
  *   session_frame.c      binary frames in
  *   session_complete.c   completions to replies
  *   session_reply.c      replies and errors out, and the operations in flight */
@@ -404,23 +405,31 @@ void weir_v1_members_turn(weir_v1_session *session);
 /* ---- session_lease.c --------------------------------------------------------------------------
  */
 
+/* In a lease's number: handed out at-most-once. The engine's numbers are below it. */
+#define WEIR_V1_LEASE_ONCE (UINT64_C(1) << 63)
+
 weir_err weir_v1_command_lease(weir_v1_session *session, const weir_v1_node *command,
                                weir_v1_call *call, weir_v1_reason *reason);
+/* The same, of a frame. */
+weir_err weir_v1_frame_lease(weir_v1_session *session, const weir_v1_frame *frame,
+                             weir_v1_call *call, weir_v1_reason *reason);
+void weir_v1_taken(weir_v1_session *session, const weir_v1_op *op,
+                   const weir_completion *completion);
+/* A take for a member that has credit and none under way. */
+void weir_v1_push(weir_v1_session *session, weir_v1_member *member);
+
+/* ---- session_settle.c -------------------------------------------------------------------------
+ */
+
 weir_err weir_v1_command_settle(weir_v1_session *session, const weir_v1_node *command,
                                 weir_v1_call *call, weir_v1_reason *reason);
 weir_err weir_v1_command_commit(weir_v1_session *session, const weir_v1_node *command,
                                 weir_v1_call *call, weir_v1_reason *reason);
-/* The same, of a frame. */
-weir_err weir_v1_frame_lease(weir_v1_session *session, const weir_v1_frame *frame,
-                             weir_v1_call *call, weir_v1_reason *reason);
+/* The same as settle, of a frame. */
 weir_err weir_v1_frame_settle(weir_v1_session *session, const weir_v1_frame *frame,
                               weir_v1_call *call, weir_v1_reason *reason);
-void weir_v1_taken(weir_v1_session *session, const weir_v1_op *op,
-                   const weir_completion *completion);
 void weir_v1_settled(weir_v1_session *session, const weir_v1_op *op,
                      const weir_completion *completion);
-/* A take for a member that has credit and none under way. */
-void weir_v1_push(weir_v1_session *session, weir_v1_member *member);
 
 /* ---- session_frame.c --------------------------------------------------------------------------
  */
