@@ -17,8 +17,8 @@
  * nobody publishes to it, joins it or deletes it.
  *
  * Lines never fail an operation: those of what members take and settle have their room asked for with
- * it (weir_fates_room); of others (a topic that is deleted) what finds no room is left out, and
- * counted (weir_fate_lines_lost_total). */
+ * it (weir_fates_room), and with the first ones that of `__fates`, on a full disk, too; of others (a
+ * topic that is deleted) what finds no room is left out, and counted (weir_fate_lines_lost_total). */
 #include "core/engine/group.h"
 #include "core/engine/settlement.h"
 #include "core/engine/stream.h"
@@ -37,6 +37,14 @@ enum {
     BATCH_ROOM_BYTES = 256,    /* of a batch and its entry, beside the lines */
     BETWEEN_LINES_MAX = 65536, /* of one part that is reset, or goes */
 };
+
+static const weir_topic_options TOPIC_OPTIONS = {.partitions = 1,
+                                                 .level = WEIR_LEVEL_OS,
+                                                 .cleanup = WEIR_CLEANUP_DELETE,
+                                                 .retention_ms = WEIR_FATES_RETENTION_MS,
+                                                 .retention_bytes = WEIR_FATES_RETENTION_BYTES,
+                                                 .segment_bytes = WEIR_FATES_SEGMENT_BYTES,
+                                                 .segment_ms = WEIR_FATES_SEGMENT_MS};
 
 /* The metrics of fates stand one behind the other, in their order. */
 _Static_assert(offsetof(weir_stats, fate_topic_deleted) - offsetof(weir_stats, fate_accepted) ==
@@ -102,6 +110,19 @@ uint64_t weir_fates_room(const weir_group_part *part, const weir_member *member,
                (WEIR_FATE_LINE_BYTES_MAX + words + letter_bytes(part->group->options.dead_letter));
 }
 
+static uint64_t topic_bytes(void)
+{
+    return WEIR_JOURNAL_ENTRY_HEAD_BYTES + WEIR_ENTRY_TOPIC_HEAD_BYTES + sizeof(WEIR_FATES_NAME) -
+           1 + weir_topic_settings_bytes(&TOPIC_OPTIONS);
+}
+
+/* With the first lines goes `__fates` itself. */
+static uint64_t asked_bytes(const weir_engine *engine, uint64_t bytes, uint64_t line_bytes)
+{
+    bool made = weir_topics_find_id(engine, WEIR_FATES_TOPIC_ID) != NULL;
+    return bytes + line_bytes + (made ? 0 : topic_bytes());
+}
+
 static weir_err unit_asked(weir_engine *engine, weir_err err, uint64_t line_bytes)
 {
     engine->fates.asked += err == WEIR_OK ? line_bytes : 0;
@@ -110,12 +131,14 @@ static weir_err unit_asked(weir_engine *engine, weir_err err, uint64_t line_byte
 
 weir_err weir_fates_unit(weir_engine *engine, uint64_t bytes, uint64_t line_bytes)
 {
-    return unit_asked(engine, weir_engine_unit(engine, bytes + line_bytes), line_bytes);
+    weir_err err = weir_engine_unit(engine, asked_bytes(engine, bytes, line_bytes));
+    return unit_asked(engine, err, line_bytes);
 }
 
 weir_err weir_fates_unit_reserve(weir_engine *engine, uint64_t bytes, uint64_t line_bytes)
 {
-    return unit_asked(engine, weir_engine_unit_reserve(engine, bytes + line_bytes), line_bytes);
+    weir_err err = weir_engine_unit_reserve(engine, asked_bytes(engine, bytes, line_bytes));
+    return unit_asked(engine, err, line_bytes);
 }
 
 static uint32_t part_number(weir_engine *engine, weir_group_part *part)
@@ -257,25 +280,26 @@ void weir_fates_tell_between(weir_engine *engine, const weir_group_part *part, i
 
 /* ---- A unit closes ---------------------------------------------------------------------------- */
 
+/* Its room was asked for with that of lines, or there is some. */
+static bool topic_room(weir_engine *engine)
+{
+    const weir_fates *fates = &engine->fates;
+    uint64_t bytes = engine->unit_bytes + (fates->lines.len - fates->closed) + topic_bytes() + 64;
+    return fates->asked > 0 || weir_journal_room_reserve(engine->journal, bytes) == WEIR_OK;
+}
+
 static weir_topic *topic_make(weir_engine *engine)
 {
-    static const weir_topic_options OPTIONS = {.partitions = 1,
-                                               .level = WEIR_LEVEL_OS,
-                                               .cleanup = WEIR_CLEANUP_DELETE,
-                                               .retention_ms = WEIR_FATES_RETENTION_MS,
-                                               .retention_bytes = WEIR_FATES_RETENTION_BYTES,
-                                               .segment_bytes = WEIR_FATES_SEGMENT_BYTES,
-                                               .segment_ms = WEIR_FATES_SEGMENT_MS};
     weir_topic *topic = NULL;
     weir_bytes name = weir_bytes_of(WEIR_FATES_NAME);
-    uint64_t bytes = WEIR_ENTRY_TOPIC_HEAD_BYTES + name.len + weir_topic_settings_bytes(&OPTIONS);
     if (weir_topics_find(engine, name) != NULL || /* somebody's, of an older version */
-        weir_journal_room(engine->journal, engine->unit_bytes + bytes + 64) != WEIR_OK ||
-        weir_topics_apply_create(engine, WEIR_FATES_TOPIC_ID, name, &OPTIONS, &topic) != WEIR_OK) {
+        !topic_room(engine) ||
+        weir_topics_apply_create(engine, WEIR_FATES_TOPIC_ID, name, &TOPIC_OPTIONS, &topic) !=
+            WEIR_OK) {
         return NULL;
     }
-    weir_entry_topic_create(engine, WEIR_FATES_TOPIC_ID, name, &OPTIONS);
-    engine->unit_bytes += bytes;
+    weir_entry_topic_create(engine, WEIR_FATES_TOPIC_ID, name, &TOPIC_OPTIONS);
+    engine->unit_bytes += topic_bytes();
     return topic;
 }
 
@@ -357,13 +381,9 @@ static bool batch_write(weir_engine *engine, weir_partition *partition)
     return true;
 }
 
-void weir_fates_close(weir_engine *engine)
+static void lines_close(weir_engine *engine)
 {
     weir_fates *fates = &engine->fates;
-    fates->asked = 0;
-    if (fates->lines.len == fates->closed) {
-        return;
-    }
     weir_topic *topic = weir_topics_find_id(engine, WEIR_FATES_TOPIC_ID);
     topic = topic == NULL ? topic_make(engine) : topic;
     if (topic == NULL) {
@@ -379,6 +399,15 @@ void weir_fates_close(weir_engine *engine)
     fates->closed = fates->lines.len;
     fates->before = fates->writer;
     weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
+}
+
+void weir_fates_close(weir_engine *engine)
+{
+    weir_fates *fates = &engine->fates;
+    if (fates->lines.len > fates->closed) {
+        lines_close(engine);
+    }
+    fates->asked = 0;
 }
 
 /* ---- Recovery --------------------------------------------------------------------------------- */

@@ -440,7 +440,7 @@ uint64_t group_model_hole(const model_group *group, sim_model *model, uint32_t t
 }
 
 void group_model_limits(model_group *group, sim_model *model, const weir_group_info *info,
-                        uint32_t list)
+                        uint32_t list, uint32_t lists)
 {
     uint64_t pending = info->fates[WEIR_FATE_PENDING];
     bool refuses = group->limit > 0 && group->limits_open == 0 && group->resets == 0 &&
@@ -457,11 +457,17 @@ void group_model_limits(model_group *group, sim_model *model, const weir_group_i
     if (!group->own || !refuses) {
         return;
     }
+    if (list < group->limit_from) {
+        return; /* answers come by several ports: it may tell of a time before that */
+    }
     if (group->limit_met && pending > (uint64_t)group->limit) {
         model_fail(model, "[Q4] queue %s has %" PRIu64 " records, of %" PRId64 " that it may have",
                    group->name, pending, group->limit);
     }
-    group->limit_met |= pending <= (uint64_t)group->limit && list >= group->limit_from;
+    if (!group->limit_met && pending <= (uint64_t)group->limit) {
+        group->limit_met = true;
+        group->limit_from = lists + 1;
+    }
 }
 
 void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info)

@@ -93,8 +93,8 @@ typedef struct model_group {
     int64_t limit;       /* in force; 0: none, or not known */
     weir_overflow overflow;
     uint32_t limits_open; /* changes that are not answered */
-    uint32_t limit_from;  /* lists from this one on were asked when that limit was in force */
     bool limit_met;       /* there was no more since that limit is in force */
+    uint32_t limit_from;  /* lists from this one on were asked when both was known */
     uint32_t names;       /* that it had */
     bool named_again;     /* one of its name was there before */
     bool was_reset;
@@ -141,9 +141,9 @@ void group_model_start_moved(model_group *groups, sim_model *model, uint32_t top
 /* [Q8] Nothing is told of [from, to) of a queue. Returns how many records are gone that were known. */
 uint64_t group_model_hole(const model_group *group, sim_model *model, uint32_t topic,
                           uint32_t partition, int64_t from, int64_t to);
-/* [Q4] [Q5] [Q9] `list`: its number. */
+/* [Q4] [Q5] [Q9] `list`: its number; `lists`: that were asked for so far. */
 void group_model_limits(model_group *group, sim_model *model, const weir_group_info *info,
-                        uint32_t list);
+                        uint32_t list, uint32_t lists);
 /* [G6] */
 void group_model_drained(model_group *group, sim_model *model, const weir_group_info *info);
 

@@ -485,7 +485,7 @@ static void listed_one(sim_world *w, uint32_t index, const weir_group_info *info
     }
     if (group->exists == GROUP_YES) {
         group_model_told(group, &w->model, info);
-        group_model_limits(group, &w->model, info, ask->send);
+        group_model_limits(group, &w->model, info, ask->send, w->lists);
         w->events[SIM_EVENT_overflow_dropped] +=
             group->may_drop && info->fates[WEIR_FATE_DROPPED] > 0 ? 1 : 0;
         w->over[index] = group->limit > 0 && group->limits_open == 0 && over_limit(group, info);

@@ -421,6 +421,14 @@ static bool list_now(sim_world *w)
     return ask != NULL && world_wait(w, ask);
 }
 
+/* A dead letter is a record of its topic once it is as safe as that promises: a moment after the record
+ * that it was is settled. */
+static bool letters_under_way(sim_world *w)
+{
+    (void)world_interval(w);
+    return world_up(w) && list_now(w) && owes(w);
+}
+
 void world_groups_drain(sim_world *w)
 {
     for (uint32_t i = 0; i < SIM_MEMBER_PORTS; i++) {
@@ -433,7 +441,8 @@ void world_groups_drain(sim_world *w)
         return;
     }
     w->draining = true;
-    for (int round = 0; round < DRAIN_ROUNDS && world_up(w) && owes(w); round++) {
+    for (int round = 0; round < DRAIN_ROUNDS && world_up(w) && (owes(w) || letters_under_way(w));
+         round++) {
         for (uint32_t i = 0; i < MODEL_GROUPS; i++) {
             if (w->groups[i].exists == GROUP_YES && w->pending[i] > 0) {
                 drain_one(w, i);

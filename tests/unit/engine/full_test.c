@@ -1,5 +1,6 @@
 /* A full disk: publishes are refused; reading, settling, committing, trimming, altering and deleting go
  * on from the journal's reserve, and writing resumes by itself. */
+#include "tests/unit/engine/group_fates.h"
 #include "tests/unit/engine/group_queue.h"
 
 static fixture *full_begin(faulty_fixture *d)
@@ -191,6 +192,46 @@ static void members_come_and_go_and_take_what_is_left(void **state)
     faulty_end(&d);
 }
 
+/* The files are full now, too. */
+static void reserve_is_taken(fixture *f)
+{
+    weir_stats stats;
+    weir_engine_stats(f->engine, &stats);
+    uint64_t whole = stats.journal_reserve;
+    for (int i = 0; stats.journal_reserve >= whole; i++) {
+        weir_group_options lease = {.lease_ms = 700 + i};
+        assert_true(i < 100);
+        assert_int_equal(group_alter(f->port, "g", &lease), WEIR_OK);
+        weir_engine_stats(f->engine, &stats);
+    }
+}
+
+/* `__fates` is made with its first lines, from the reserve. */
+static void the_first_story_of_all_begins_on_a_full_disk(void **state)
+{
+    static given held;
+    faulty_fixture d;
+    fixture *f = full_begin(&d);
+    weir_stats stats;
+    (void)state;
+    declare(f->port, "t", WEIR_LEVEL_DISK);
+    queue_with(f, (weir_group_options){.delivery_limit = 3});
+    publish_many(f->port, "q", 1);
+    weir_member *member = join(f, "m");
+    fill(&d);
+    reserve_is_taken(f);
+    assert_int_equal(take(f, member, 1, &held), 1);
+    assert_int_equal(settle_all(f, member, &held, WEIR_VERB_ACCEPT), WEIR_OK);
+    story_is(f->port, "q", 0, "leased/m@local accepted/m@local ", "settled");
+    weir_engine_stats(f->engine, &stats);
+    assert_int_equal(stats.fate_lines_lost, 0);
+    fixture_kill(f);
+    disk_works(&d);
+    fixture_open(f);
+    story_is(f->port, "q", 0, "leased/m@local accepted/m@local ", "settled");
+    faulty_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +239,7 @@ int main(void)
         cmocka_unit_test(a_reserve_that_is_used_up_refuses_and_comes_back),
         cmocka_unit_test(a_take_that_cannot_be_written_down_is_refused_at_once),
         cmocka_unit_test(members_come_and_go_and_take_what_is_left),
+        cmocka_unit_test(the_first_story_of_all_begins_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
