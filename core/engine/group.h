@@ -361,6 +361,13 @@ void weir_member_op(weir_engine *engine, weir_port *port, const weir_op *op);
 void weir_members_work(weir_engine *engine); /* sessions over, takes over */
 uint64_t weir_members_deadline(const weir_engine *engine, const weir_group *group);
 void weir_members_end(weir_engine *engine, weir_port *port); /* it closes */
+/* Something of the group is over by time then. */
+static inline void weir_group_due_at(weir_group *group, uint64_t ns)
+{
+    if (group->members_due_ns == 0 || ns < group->members_due_ns) {
+        group->members_due_ns = ns;
+    }
+}
 /* Gives back what it holds and takes it from its group. Not yet freed, but when nobody holds it. */
 void weir_member_out(weir_engine *engine, weir_member *member, bool orderly);
 /* Its join was answered with an error after all: nobody ever gets its handle. Frees it. */

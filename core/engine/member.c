@@ -84,6 +84,14 @@ static void take_end(weir_member *member)
     member->take_due = false;
 }
 
+/* It is answered: from now on the member has to be heard of. */
+static void take_answered(weir_engine *engine, weir_member *member)
+{
+    take_end(member);
+    member->heard_ns = engine->now_ns;
+    weir_group_due_at(member->group, member->heard_ns + session_ns(member->group));
+}
+
 /* Its next answer waits there: behind all that this port was promised before, of whatever unit. */
 static void waits_for(weir_member *member, weir_level level)
 {
@@ -107,8 +115,7 @@ void weir_member_give(weir_engine *engine, weir_member *member, weir_handed *run
     } else {
         done.taken.generation = member->stream->told;
     }
-    take_end(member);
-    member->heard_ns = engine->now_ns;
+    take_answered(engine, member);
     if (unit == 0) {
         weir_port_complete(member->port, &done);
     } else {
@@ -123,8 +130,7 @@ void weir_member_give_err(weir_engine *engine, weir_member *member, weir_err err
                             .err = err,
                             .user = member->take_user,
                             .token = member->take_token};
-    take_end(member);
-    member->heard_ns = engine->now_ns;
+    take_answered(engine, member);
     weir_port_complete(member->port, &done);
 }
 

@@ -96,6 +96,9 @@ void weir_member_read_done(weir_engine *engine, weir_read *read)
     if (member->group != NULL) {
         weir_member_due(member);
     }
+    if (member->takes) { /* no end was looked for while it read */
+        weir_group_due_at(member->group, member->take_deadline_ns);
+    }
     weir_groups_due(engine);
 }
 

@@ -150,6 +150,7 @@ weir_err weir_engine_unit_reserve(weir_engine *engine, uint64_t bytes);
 /* The same for what frees disk: it has the last part as well, so that settling cannot use up what
  * trimming needs. */
 weir_err weir_engine_unit_last(weir_engine *engine, uint64_t bytes);
+/* Where the entry's body goes: good until another entry, or room, is asked for, as a line of fates may. */
 uint8_t *weir_engine_entry(weir_engine *engine, uint16_t type, size_t len); /* version 1 */
 uint8_t *weir_engine_entry_of(weir_engine *engine, uint16_t type, uint8_t version, size_t len);
 uint64_t weir_engine_unit_now(const weir_engine *engine); /* the open one's number, or the last */

@@ -303,8 +303,9 @@ weir_err weir_queue_tell_room(weir_engine *engine, weir_group_part *part,
     return err;
 }
 
-void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_settling *settling,
-                         const weir_queue_item *items, uint32_t count)
+static void settle_write(weir_engine *engine, const weir_group_part *part,
+                         const weir_settling *settling, const weir_queue_item *items,
+                         uint32_t count)
 {
     uint8_t *at = weir_engine_entry(engine, WEIR_ENTRY_SETTLE,
                                     SETTLE_HEAD_BYTES + SETTLE_ITEM_BYTES * (size_t)count);
@@ -321,6 +322,16 @@ void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_
     for (uint32_t i = 0; i < count; i++, at += SETTLE_ITEM_BYTES) {
         weir_put_u64(at, (uint64_t)items[i].first);
         weir_put_u32(at + 8, items[i].count);
+    }
+}
+
+/* The entry is whole before the first line is told: a line may ask the journal for room, and what the
+ * journal gave to write to is good until it is asked again. */
+void weir_queue_tell_now(weir_engine *engine, weir_group_part *part, const weir_settling *settling,
+                         const weir_queue_item *items, uint32_t count)
+{
+    settle_write(engine, part, settling, items, count);
+    for (uint32_t i = 0; i < count; i++) {
         apply_settle(engine, part, settling, &items[i], weir_engine_unit_now(engine));
         weir_fate_write(engine,
                         &(weir_fate_note){.part = part,

@@ -45,13 +45,6 @@ struct weir_passes {
 };
 
 /* member.c */
-/* Something of the group is over by time then. */
-static inline void weir_group_due_at(weir_group *group, uint64_t ns)
-{
-    if (group->members_due_ns == 0 || ns < group->members_due_ns) {
-        group->members_due_ns = ns;
-    }
-}
 /* A member that is in no list yet. NO_MEMORY. */
 weir_err weir_member_make(weir_engine *engine, weir_group *group, const weir_join *join,
                           uint64_t number, weir_member **out);

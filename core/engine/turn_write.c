@@ -96,9 +96,9 @@ void weir_turn_mark(weir_engine *engine)
     } else if (engine->mark_due_ns == 0) {
         engine->mark_due_ns = engine->now_ns + IDLE_MARK_NS;
     } else if (engine->now_ns >= engine->mark_due_ns) {
-        weir_journal_mark(engine->journal);
-        engine->marked_unit = last;
-        engine->mark_due_ns = 0;
+        bool later = weir_journal_mark(engine->journal) == WEIR_AGAIN;
+        engine->marked_unit = later ? engine->marked_unit : last;
+        engine->mark_due_ns = later ? engine->now_ns + IDLE_MARK_NS : 0;
     }
 }
 

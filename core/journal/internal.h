@@ -195,7 +195,8 @@ void weir_journal_buffer_fini(weir_journal_buffer *buffer);
 /* Begins to make a spare when there is none, none is on its way, and the time to try again has
  * come. */
 void weir_journal_prepare_start(weir_journal *journal);
-/* Writes an empty block with the mark now, and syncs when `sync`. Nothing may be under way. */
-void weir_journal_mark_write(weir_journal *journal, bool sync);
+/* Writes an empty block with the mark now, and syncs when `sync`. Nothing may be under way. False: there
+ * is no room for it in the file, and no spare. */
+bool weir_journal_mark_write(weir_journal *journal, bool sync);
 
 #endif

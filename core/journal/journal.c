@@ -198,7 +198,7 @@ weir_err weir_journal_close(weir_journal *journal)
         err = weir_journal_poll(journal);
     }
     if (err == WEIR_OK && journal->last_mark < journal->durable) {
-        weir_journal_mark_write(journal, true);
+        (void)weir_journal_mark_write(journal, true);
         while (journal->busy) {
             journal->env->ops->lanes_drain(journal->env);
             (void)weir_journal_poll(journal);

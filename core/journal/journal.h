@@ -156,7 +156,8 @@ weir_err weir_journal_sync_trailing(weir_journal *journal);
 /* Takes in what finished in the background; starts what a flush asked for meanwhile. */
 weir_err weir_journal_poll(weir_journal *journal);
 /* Writes an empty block that carries the durable mark, when the last block's mark is older than the
- * durable unit: to be called when idle. Not synced by itself. */
+ * durable unit: to be called when idle. Not synced by itself. AGAIN: it is not written, something else
+ * is under way, or there is no file that it fits into now; else the state as room() does. */
 weir_err weir_journal_mark(weir_journal *journal);
 
 /* Whether recovery cut a torn tail: a write that a crash interrupted, of nothing that was synced. */

@@ -771,24 +771,26 @@ weir_err weir_journal_sync_trailing(weir_journal *journal)
     return weir_journal_poll(journal);
 }
 
-void weir_journal_mark_write(weir_journal *journal, bool sync)
+bool weir_journal_mark_write(weir_journal *journal, bool sync)
 {
     const weir_journal_file *file = &journal->files[journal->file_count - 1];
     bool fits = journal->position + WEIR_JOURNAL_PAGE_BYTES <= file->bytes;
     if ((!fits && (journal->spare_count == 0 || journal->trailing.running)) ||
         weir_journal_files_reserve(journal) != WEIR_OK) {
-        return; /* a mark is worth no new file: the next file's head says as much */
+        return false; /* a mark is worth no new file: the next file's head says as much */
     }
     plan(journal, &journal->mark, sync);
     launch(journal);
+    return true;
 }
 
 weir_err weir_journal_mark(weir_journal *journal)
 {
     (void)weir_journal_poll(journal);
-    if (!journal->busy && !journal->failed && !journal->blocked &&
-        journal->active->unit_count == 0 && journal->last_mark < journal->durable) {
-        weir_journal_mark_write(journal, false);
+    if (journal->failed || journal->last_mark >= journal->durable) {
+        return weir_journal_state(journal);
     }
-    return weir_journal_state(journal);
+    bool idle = !journal->busy && !journal->blocked && journal->active->unit_count == 0;
+    return idle && weir_journal_mark_write(journal, false) ? weir_journal_state(journal)
+                                                           : WEIR_AGAIN;
 }

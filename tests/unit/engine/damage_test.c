@@ -2,9 +2,11 @@
  * there; and what was cut goes on like any other. */
 #include "tests/unit/engine/support.h"
 
+#include "core/engine/state.h"
+
 #include <dirent.h>
 
-enum { ROUNDS = 3, EACH = 5, PAGE = 4096, PLACES_MAX = 128 };
+enum { ROUNDS = 3, EACH = 5, PAGE = 4096, PLACES_MAX = 128, HELD_MAX = 8 };
 
 typedef struct place {
     char file[64];
@@ -187,10 +189,85 @@ static void damage_anywhere_is_refused_or_read_up_to_there_or_cut_there(void **s
     shell("rm -rf", f.dir, f.dir);
 }
 
+/* A lane for background work that begins nothing before it is told to: no file is made beforehand. */
+static const weir_env_ops *lanes_below;
+static bool background_held;
+static weir_job *held[HELD_MAX];
+static uint32_t held_count;
+
+static void submit_held(weir_env *env, weir_lane lane, weir_job *job)
+{
+    if (lane == WEIR_LANE_BACKGROUND && background_held) {
+        assert_true(held_count < HELD_MAX);
+        held[held_count++] = job;
+    } else {
+        lanes_below->job_submit(env, lane, job);
+    }
+}
+
+static void background_goes_on(weir_env *env)
+{
+    background_held = false;
+    for (uint32_t i = 0; i < held_count; i++) {
+        lanes_below->job_submit(env, WEIR_LANE_BACKGROUND, held[i]);
+    }
+}
+
+static uint64_t journal_writes(const fixture *f)
+{
+    weir_stats stats;
+    weir_engine_stats(f->engine, &stats);
+    return stats.journal_writes;
+}
+
+/* A group that is larger than a file has one of its own, which it fills to the end. */
+static void last_group_fill(fixture *f)
+{
+    static uint8_t large[100000];
+    const weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_BYTES(large)};
+    assert_int_equal(publish_record(f->port, &record).err, WEIR_OK);
+    weir_port_step(f->port); /* shows how often it wrote */
+}
+
+static void the_mark_of_an_idle_journal_waits_for_a_file_to_stand_in(void **state)
+{
+    fixture f;
+    weir_env *env = NULL;
+    (void)state;
+    fixture_prepare(&f);
+    assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
+    lanes_below = env->ops;
+    weir_env_ops ops = *env->ops;
+    ops.job_submit = submit_held;
+    background_held = true;
+    env->ops = &ops;
+    f.config.env = env;
+    f.config.sync = WEIR_SYNC_INLINE;
+    f.config.journal_file_bytes = 64 << 10;
+    fixture_open(&f);
+    declare(f.port, "t", WEIR_LEVEL_DISK);
+    last_group_fill(&f);
+    uint64_t writes = journal_writes(&f);
+    uint64_t until = f.engine->now_ns + (uint64_t)500 * 1000000;
+    while (f.engine->now_ns < until) { /* it is idle, and its mark is due */
+        (void)weir_port_wait(f.port, 50);
+    }
+    assert_int_equal(journal_writes(&f), writes);
+    background_goes_on(env);
+    for (int i = 0; i < WAIT_MS / 50 && journal_writes(&f) == writes; i++) {
+        (void)weir_port_wait(f.port, 50);
+    }
+    assert_int_equal(journal_writes(&f), writes + 1);
+    fixture_end(&f);
+    env->ops = lanes_below;
+    weir_env_posix_destroy(env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damage_anywhere_is_refused_or_read_up_to_there_or_cut_there),
+        cmocka_unit_test(the_mark_of_an_idle_journal_waits_for_a_file_to_stand_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -302,6 +302,53 @@ static void what_went_for_several_causes_is_told_of_each(void **state)
     }
 }
 
+/* Stream groups with long names: a trim tells lines of them for which no room was asked. */
+static void streams_make(fixture *f, int count)
+{
+    char name[256];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "%0200d", i);
+        assert_int_equal(group_create(f->port, name, "q", WEIR_MODEL_STREAM), WEIR_OK);
+    }
+}
+
+/* Of so many every other one is left, leased. */
+static void every_other_is_accepted(fixture *f, uint32_t records)
+{
+    static given g;
+    weir_member *member = join(f, "m");
+    publish_many(f->port, "q/k", (int)records);
+    assert_int_equal(take(f, member, records, &g), records);
+    for (uint32_t i = 0; i < records; i += 2) {
+        assert_int_equal(settle_some(f, member, &g, i, i + 1, WEIR_VERB_ACCEPT), WEIR_OK);
+    }
+}
+
+/* Each round's unit is larger than the last one's: in some of them a line between two of the entry's
+ * items makes the journal take a larger buffer. */
+static void lines_that_need_room_leave_the_entry_they_tell_of_whole(void **state)
+{
+    enum { ROUNDS = 8, RUNS = 100, STREAMS = 50 };
+    static const uint8_t value[3000];
+    const weir_publish large = {
+        .name = WEIR_TEXT("written/a"), .value = WEIR_BYTES(value), .no_confirm = true};
+    fixture f;
+    (void)state;
+    queue_start(&f, (weir_group_options){.lease_ms = 3600000, .session_ms = 3600000});
+    streams_make(&f, STREAMS);
+    for (int round = 1; round <= ROUNDS; round++) {
+        every_other_is_accepted(&f, 2 * RUNS);
+        for (int i = 1; i < round; i++) {
+            assert_int_equal(weir_port_publish(f.port, &large, NULL, 1), WEIR_OK);
+        }
+        assert_int_equal(topic_trim(f.port, "q", (int64_t)2 * RUNS * round), WEIR_OK);
+        restart_from_copy(&f);
+        assert_int_equal(fate_of(&f, WEIR_FATE_EXPIRED), RUNS * round);
+        assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), RUNS * round);
+    }
+    queue_end(&f);
+}
+
 static void questions_that_make_no_sense_are_refused(void **state)
 {
     fixture f;
@@ -521,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_reset_and_a_deleted_topic_are_told),
         cmocka_unit_test(a_trim_is_told_apart_from_retention),
         cmocka_unit_test(what_went_for_several_causes_is_told_of_each),
+        cmocka_unit_test(lines_that_need_room_leave_the_entry_they_tell_of_whole),
         cmocka_unit_test(questions_that_make_no_sense_are_refused),
         cmocka_unit_test(a_record_of_a_topic_that_no_group_reads_has_a_head_and_no_story),
         cmocka_unit_test(what_is_not_of_the_filter_is_said_to_be_so),

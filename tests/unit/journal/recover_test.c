@@ -284,6 +284,28 @@ static void a_tail_that_was_written_again_is_damage_when_it_rots(void **state)
     disk_destroy(disk);
 }
 
+/* A group that fills its file to the end leaves no page for the mark. */
+static void a_mark_that_finds_no_file_is_written_into_the_next_one(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(1);
+    weir_fault fault = {0};
+    replayed seen;
+    weir_journal *journal = disk_open(disk, 1, &seen);
+    flushed(journal, TEST_FILE_BYTES);
+    disk_file *filled = disk_newest(disk);
+    assert_int_equal(weir_journal_mark(journal), WEIR_AGAIN);
+    disk_jobs_run(&disk->env); /* a spare is made */
+    assert_int_equal(weir_journal_mark(journal), WEIR_OK);
+    assert_ptr_not_equal(disk_newest(disk), filled);
+    weir_journal_abandon(journal);
+    disk_restart(disk);
+    filled->live[WEIR_JOURNAL_PAGE_BYTES + 100] ^= 1;
+    weir_journal_config config = disk_config(disk, 2);
+    assert_int_equal(journal_refusal(&config, 1, &fault), WEIR_DAMAGED);
+    disk_destroy(disk);
+}
+
 /* A page of this very file that arrived in a second place: good in itself, but not the next. */
 static void a_misdirected_block_is_damage(void **state)
 {
@@ -505,6 +527,7 @@ int main(void)
         cmocka_unit_test(a_unit_larger_than_a_file_gets_a_file_of_its_own),
         cmocka_unit_test(a_large_unproven_tail_is_written_again_whole),
         cmocka_unit_test(a_tail_that_was_written_again_is_damage_when_it_rots),
+        cmocka_unit_test(a_mark_that_finds_no_file_is_written_into_the_next_one),
         cmocka_unit_test(a_misdirected_block_is_damage),
         cmocka_unit_test(missing_units_are_damage),
         cmocka_unit_test(a_lost_file_of_the_chain_is_damage),
