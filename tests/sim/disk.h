@@ -229,5 +229,6 @@ bool sim_env_lane_due(const sim_env *env, weir_lane lane); /* its first job's ti
 uint32_t sim_env_lane_jobs(const sim_env *env, weir_lane lane);
 void sim_env_lane_run(sim_env *env, weir_lane lane); /* the first job, due or not */
 uint64_t sim_env_next_ns(const sim_env *env); /* when the next job is due; UINT64_MAX: none */
+uint64_t sim_env_last_ns(const sim_env *env); /* when all that wait now are due; 0: none */
 
 #endif

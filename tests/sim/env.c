@@ -754,3 +754,16 @@ uint64_t sim_env_next_ns(const sim_env *env)
     }
     return next;
 }
+
+uint64_t sim_env_last_ns(const sim_env *env)
+{
+    uint64_t last = 0;
+    for (int which = 0; which < WEIR_LANE_COUNT; which++) {
+        const sim_lane *lane = &env->lanes[which];
+        for (uint32_t i = 0; i < lane->count; i++) {
+            uint64_t due = lane->due_ns[(lane->head + i) % SIM_LANE_JOBS_MAX];
+            last = due > last ? due : last;
+        }
+    }
+    return last;
+}

@@ -249,7 +249,10 @@ bool world_interval(sim_world *w)
 {
     uint64_t begun = w->starts;
     uint64_t turns = 4 * (w->latency.sync_most_ns + w->latency.lane_most_ns) + LATE_NS;
+    uint64_t now = sim_disk_now_ns(w->disk);
+    uint64_t last = sim_env_last_ns(w->env); /* a sync may be among them that a slower disk has */
     uint64_t wanted = (uint64_t)w->config.os_sync_every_ms * 1000000 + turns;
+    wanted += last > now ? last - now : 0;
     /* There is one thread here: while a lane's job syncs, nobody steps the engine. Elsewhere others do, so
      * only what the host waits counts. */
     for (uint64_t waited = 0; world_up(w) && waited < wanted;) {
