@@ -402,22 +402,44 @@ static int64_t expired_by_time(const weir_partition *partition, int64_t before_m
     return start;
 }
 
-static int64_t expired_by_bytes(const weir_partition *partition, int64_t bytes_max)
+/* What segments and memory hold. While a flush has the last segment in hand, part of what it writes
+ * would count twice: what no segment has counts at the next look. */
+static uint64_t bytes_held(const weir_partition *partition, bool *unflushed_too)
 {
-    int64_t start = partition->start_offset;
     uint64_t sum = 0;
-    weir_segment_state state;
+    weir_segment_state state = {0};
     for (uint32_t i = 0; i < partition->segment_count; i++) {
         weir_segment_state_of(partition->segments[i], &state);
         sum += state.bytes;
     }
-    for (uint32_t i = 0; i + 1 < partition->segment_count; i++) {
+    *unflushed_too = state.end_offset <= partition->flushed_offset;
+    return sum + (*unflushed_too ? partition->unflushed_bytes : 0);
+}
+
+/* The end of what is too much: whole segments, then chunks that no segment has yet; never the newest
+ * of all. */
+static int64_t expired_by_bytes(const weir_partition *partition, uint64_t bytes_max)
+{
+    int64_t start = partition->start_offset;
+    bool unflushed_too;
+    uint64_t sum = bytes_held(partition, &unflushed_too);
+    weir_segment_state state;
+    for (uint32_t i = 0; i < partition->segment_count; i++) {
         weir_segment_state_of(partition->segments[i], &state);
-        if (sum < state.bytes + (uint64_t)bytes_max) {
-            break;
+        if (sum < state.bytes + bytes_max) {
+            return start;
         }
         sum -= state.bytes;
         start = state.end_offset > start ? state.end_offset : start;
+    }
+    uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
+    for (uint32_t i = first; i < partition->tail.count && unflushed_too; i++) {
+        const weir_chunk *chunk = weir_tail_at(&partition->tail, i);
+        if (sum < chunk->batch_bytes + bytes_max) {
+            break;
+        }
+        sum -= chunk->batch_bytes;
+        start = weir_chunk_end(chunk) > start ? weir_chunk_end(chunk) : start;
     }
     return start;
 }
@@ -478,7 +500,7 @@ static void retain(weir_engine *engine, weir_partition *partition,
         start = expired_by_time(partition, engine->engine_ms - options->retention_ms);
     }
     if (options->retention_bytes != WEIR_UNLIMITED) {
-        int64_t by_bytes = expired_by_bytes(partition, options->retention_bytes);
+        int64_t by_bytes = expired_by_bytes(partition, (uint64_t)options->retention_bytes);
         start = by_bytes > start ? by_bytes : start;
     }
     start = start > partition->visible_offset ? partition->visible_offset : start;

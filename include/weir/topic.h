@@ -48,7 +48,9 @@ enum { WEIR_UNLIMITED = -1 };
       "Age at which records may go, by whole segments; unlimited: never; 0: at once, kept as 1. With "                                                                      \
       "cleanup `delete`. A topic of kind queue: unlimited.")                                                                                                                \
     X(retention_bytes, 2, -1, 1, 1, 4611686018427387904, "bytes",                                                                                                           \
-      "Bytes each partition may keep in segments before the oldest go; 0: all go that may, kept as 1.")                                                                     \
+      "Bytes each partition keeps of what is newest; what is more goes by whole segments, oldest "                                                                          \
+      "first, or by batches where no segment has them yet, at each look (`cleanup_every_ms`): up to "                                                                       \
+      "a segment more stays. 0: all go that may, kept as 1. With cleanup `delete`.")                                                                                        \
     X(segment_bytes, 3, 0, 0, 4096, 2147483647, "bytes",                                                                                                                    \
       "Size at which a partition begins a new segment; 0: the gateway's segment_bytes_max.")                                                                                \
     X(segment_ms, 4, 604800000, 1, 1, 9223372036854, "milliseconds",                                                                                                        \

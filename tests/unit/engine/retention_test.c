@@ -77,6 +77,81 @@ static void retention_bytes_keeps_at_least_so_many(void **state)
     life_end(&l);
 }
 
+/* No checkpoint, and so no segment, for as long as a test takes. */
+static void in_memory_alone(life_fixture *l)
+{
+    fixture_close(&l->f);
+    l->f.config.checkpoint_bytes = 64 << 20;
+    l->f.config.checkpoint_every_ms = 86400000;
+    fixture_open(&l->f);
+}
+
+static void wait_start(life_fixture *l, int64_t least)
+{
+    for (int i = 0; i < LIFE_TURNS_MAX && life_bounds(l, "t", 0).start_offset < least; i++) {
+        life_steps(l, 1);
+    }
+    assert_true(life_bounds(l, "t", 0).start_offset >= least);
+}
+
+static void what_no_segment_has_yet_counts_for_retention_bytes(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    in_memory_alone(&l);
+    weir_topic_options options = {.partitions = 1, .retention_bytes = 8192};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    for (int round = 1; round <= 2; round++) {
+        life_fill(&l, "t/a", 40, 1000, &number);
+        wait_start(&l, 40 * round - 9);
+        assert_true(life_bounds(&l, "t", 0).start_offset <= 40 * round - 7);
+    }
+    assert_int_equal(life_files(&l, 1, 0, ".log"), 0);
+    int64_t start = life_bounds(&l, "t", 0).start_offset;
+    fixture_kill(&l.f);
+    fixture_open(&l.f);
+    assert_int_equal(life_bounds(&l, "t", 0).start_offset, start);
+    assert_int_equal(publish_ok(l.f.port, "t/a", "next"), 80);
+    life_end(&l);
+}
+
+static void segments_go_for_what_no_segment_has_yet(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    weir_topic_options options = {.partitions = 1, .retention_bytes = 8192};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    life_fill(&l, "t/a", 40, 1000, &number);
+    life_checkpoints(&l, 1);
+    in_memory_alone(&l);
+    life_fill(&l, "t/a", 40, 1000, &number);
+    wait_start(&l, 71);
+    assert_true(life_bounds(&l, "t", 0).start_offset <= 73);
+    life_end(&l);
+}
+
+static void the_newest_batch_stays_however_small_retention_bytes_is(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    life_begin(&l);
+    in_memory_alone(&l);
+    weir_topic_options options = {.partitions = 1, .retention_bytes = 1};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    life_fill(&l, "t/a", 10, 1000, &number);
+    wait_start(&l, 9);
+    life_steps(&l, 5);
+    weir_partition_info at = life_bounds(&l, "t", 0);
+    assert_int_equal(at.start_offset, 9);
+    assert_int_equal(at.end_offset, 10);
+    life_end(&l);
+}
+
 static void a_trim_survives_a_kill_and_hides_what_is_below(void **state)
 {
     life_fixture l;
@@ -569,6 +644,9 @@ int main(void)
         cmocka_unit_test(records_older_than_retention_ms_go_and_newer_ones_stay),
         cmocka_unit_test(a_topic_that_gets_no_more_records_is_emptied_all_the_same),
         cmocka_unit_test(retention_bytes_keeps_at_least_so_many),
+        cmocka_unit_test(what_no_segment_has_yet_counts_for_retention_bytes),
+        cmocka_unit_test(segments_go_for_what_no_segment_has_yet),
+        cmocka_unit_test(the_newest_batch_stays_however_small_retention_bytes_is),
         cmocka_unit_test(a_trim_survives_a_kill_and_hides_what_is_below),
         cmocka_unit_test(a_trim_of_what_no_segment_has_yet_survives_a_kill),
         cmocka_unit_test(a_cursor_below_the_start_is_told_of_the_gap),

@@ -106,6 +106,26 @@ static void beyond_the_limit_the_oldest_expire(void **state)
     life_end(&l);
 }
 
+static void what_no_segment_has_yet_is_kept_for_a_group_too(void **state)
+{
+    life_fixture l;
+    int number = 0;
+    (void)state;
+    kept_begin(&l, WEIR_UNSETTLED_KEEP, 0);
+    fixture_close(&l.f);
+    l.f.config.checkpoint_bytes = 64 << 20; /* no checkpoint, and so no segment */
+    l.f.config.checkpoint_every_ms = 86400000;
+    fixture_open(&l.f);
+    assert_int_equal(group_create(l.f.port, "g", "q", WEIR_MODEL_QUEUE), WEIR_OK);
+    life_fill(&l, "q/a", RECORDS, RECORD_BYTES, &number);
+    held_becomes(&l, "g", 30000);
+    assert_int_equal(start_of(&l), 0);
+    assert_int_equal(group_delete(l.f.port, "g"), WEIR_OK);
+    wait_start_above(&l, 30);
+    assert_int_equal(life_files(&l, 1, 0, ".log"), 0);
+    life_end(&l);
+}
+
 static void what_a_stream_group_has_not_committed_is_kept(void **state)
 {
     life_fixture l;
@@ -138,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_queue_group_has_not_settled_is_kept),
         cmocka_unit_test(beyond_the_limit_the_oldest_expire),
+        cmocka_unit_test(what_no_segment_has_yet_is_kept_for_a_group_too),
         cmocka_unit_test(what_a_stream_group_has_not_committed_is_kept),
         cmocka_unit_test(retention_wins_by_default),
     };
