@@ -480,9 +480,10 @@ static void failed(weir_engine *engine, weir_partition *partition,
     if (err != WEIR_FENCED && err != WEIR_AGAIN && seconds != FULL_S) {
         weir_log(
             WEIR_LOG_WARN, "engine",
-            "compaction of topic id %u partition %u failed (%s): its records stay as they are; "
+            "compaction of topic %.*s, partition %u, failed (%s): its records stay as they are; "
             "it is tried again in %d seconds",
-            partition->topic->id, partition->index, weir_err_name(err), seconds);
+            (int)partition->topic->ref->name_bytes, (const char *)partition->topic->ref->name,
+            partition->index, weir_err_name(err), seconds);
     }
 }
 

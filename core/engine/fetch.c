@@ -333,10 +333,10 @@ void weir_read_finished(weir_engine *engine, weir_read *read)
     } else if (read->err != WEIR_OK && read->err != WEIR_EMPTY) {
         weir_log(
             WEIR_LOG_ERROR, "engine",
-            "records %lld to %lld of topic id %u partition %u cannot be read (%s): readers are told "
+            "records %lld to %lld of topic %.*s, partition %u, cannot be read (%s): readers are told "
             "of the gap; restore the segment from a copy to have them back",
-            (long long)read->bad_from, (long long)read->bad_to - 1, read->topic_id, read->partition,
-            weir_err_name(read->err));
+            (long long)read->bad_from, (long long)read->bad_to - 1, (int)read->topic->name_bytes,
+            (const char *)read->topic->name, read->partition, weir_err_name(read->err));
     }
     if (read->find != NULL) {
         if (!weir_find_finished(read)) {
