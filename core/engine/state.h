@@ -484,6 +484,7 @@ typedef struct weir_group_table {
     uint64_t part_count;     /* of all groups */
     uint64_t looked_ns;      /* when expiry was last looked for */
     bool due;                /* a take may be answered now: another turn follows at once */
+    bool stopped;            /* writing has stopped for good, and takes that waited were told */
     uint32_t untold;         /* members that are out and were not told */
     weir_group_sums deleted; /* what groups that were deleted had counted */
     uint64_t deleted_unit;   /* of a checkpoint: all up to this unit is in `deleted` */

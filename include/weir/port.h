@@ -389,7 +389,8 @@ WEIR_API weir_err weir_port_member_beat(weir_port *port, weir_member *member);
 WEIR_API weir_err weir_port_member_revoked(weir_port *port, weir_member *member,
                                            uint64_t generation);
 /* TAKEN completion, empty after wait_ms. One take of a member waits at a time (PROTOCOL). LEASE_LOST:
- * the member is out, join again. OFFSET_OUT_OF_RANGE: removed is `error`, and its place was. */
+ * the member is out, join again. OFFSET_OUT_OF_RANGE: removed is `error`, and its place was. DISK_FULL,
+ * READ_ONLY, FENCED: what it would be given could not be written down. */
 WEIR_API weir_err weir_port_take(weir_port *port, weir_member *member, const weir_take *take,
                                  void *user, uint64_t token);
 /* Ends a waiting take early: it completes, possibly empty. */

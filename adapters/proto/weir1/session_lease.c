@@ -262,6 +262,16 @@ static void refuse_take(weir_v1_reason *reason, weir_err err)
             "The gateway's disk is full, and who has which record could not be written down: free "
             "some space (trim or delete a topic, say), then lease again.";
         break;
+    case WEIR_READ_ONLY:
+        text =
+            "The gateway only reads: its journal is damaged, or a write failed, and who has which "
+            "record could not be written down. See its log and /readyz; lease again after it was "
+            "mended and started.";
+        break;
+    case WEIR_FENCED:
+        text = "Another gateway has taken this one's data directory over, and this one hands out "
+               "nothing more: join the group there.";
+        break;
     default:
         break;
     }
