@@ -216,6 +216,11 @@ static void all_ready(weir_group *group)
     }
 }
 
+void weir_queue_altered(weir_group *group)
+{
+    all_ready(group);
+}
+
 /* ---- Leases that end ---------------------------------------------------------------------------- */
 
 /* Until when records wait that failed, or were given back. */
