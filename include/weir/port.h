@@ -49,8 +49,8 @@ typedef struct weir_publish {
         *self; /* filters with no_local of this subscriber do not get it; may be NULL */
     /* Effectively once: a name (1 to WEIR_PRODUCER_NAME_BYTES_MAX bytes of UTF-8) and an id that
      * rises with each record of that name, gaps allowed. A record whose id is not above the last
-     * one of its partition is not stored again: OK, with `duplicate`. Null: none. NOT_OFFERED for
-     * live names. */
+     * one of its partition is not stored again: OK, with `duplicate`. The name picks the partition of
+     * a null key. Null: none. NOT_OFFERED for live names. */
     weir_bytes producer;
     uint64_t publishing_id;
 } weir_publish;
