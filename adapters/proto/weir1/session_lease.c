@@ -247,8 +247,9 @@ static void refuse_take(weir_v1_reason *reason, weir_err err)
     const char *text = weir_err_text(err);
     switch (err) {
     case WEIR_LEASE_LOST:
-        text = "The member is out: it said nothing for session_ms, or another took its place. Join "
-               "again, and beat more often.";
+        text =
+            "The member is out: it said nothing for session_ms, another took its place, or its "
+            "group was deleted (a queue's goes with its topic). Join again, and beat more often.";
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
         text = "Retention removed what the group would read next, and it is to stop then: reset it "
