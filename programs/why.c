@@ -162,7 +162,7 @@ static void standing_print(const weir_client_story *story, const weir_standing *
         printf(", %" PRIu64 " before it", standing->before);
         break;
     case WEIR_STANDING_BEFORE:
-        fputs(" the place where the group begins", stdout);
+        fputs(" the place where the group began, or was reset to", stdout);
         break;
     case WEIR_STANDING_UNMATCHED:
         fputs(": it is not of the group's filter", stdout);

@@ -443,7 +443,8 @@ uint64_t weir_queue_part_held(const weir_group_part *part); /* newest unit that 
 void weir_queue_part_gone(weir_engine *engine, weir_group_part *part); /* for snapshots; then: */
 void weir_queue_part_free(weir_group_part *part);
 void weir_queue_started(weir_engine *engine, weir_group *group); /* leases have their full time */
-void weir_queue_work(weir_engine *engine, weir_group *group);    /* leases and delays that end */
+void weir_queue_altered(weir_group *group); /* what its settings held back may go now */
+void weir_queue_work(weir_engine *engine, weir_group *group); /* leases and delays that end */
 uint64_t weir_queue_deadline(const weir_engine *engine, const weir_group *group);
 /* [part.start, the partition's start) is gone from the log: weir_queue_work settles it. */
 void weir_queue_start_moved(weir_engine *engine, weir_group_part *part, weir_fate fate);

@@ -280,6 +280,12 @@ weir_err weir_port_take_cancel(weir_port *port, weir_member *member)
     return err;
 }
 
+/* What a commit of offset 0 accepts: nothing, of a partition that has to be there. */
+static bool is_nothing(const weir_settle *settle, const weir_settle_range *range)
+{
+    return settle->verb == WEIR_VERB_ACCEPT && range->first == -1 && range->last == -1;
+}
+
 static weir_err settle_check(const weir_settle *settle)
 {
     if (settle->verb < WEIR_VERB_ACCEPT || settle->verb > WEIR_VERB_RENEW || settle->delay_ms < 0 ||
@@ -289,7 +295,8 @@ static weir_err settle_check(const weir_settle *settle)
     }
     for (uint32_t i = 0; i < settle->range_count; i++) {
         const weir_settle_range *range = &settle->ranges[i];
-        if (range->first < 0 || range->last < range->first || range->last == INT64_MAX) {
+        bool some = range->first >= 0 && range->last >= range->first && range->last < INT64_MAX;
+        if (!some && !is_nothing(settle, range)) {
             return WEIR_INVALID;
         }
     }

@@ -418,6 +418,7 @@ static weir_err alter(weir_engine *engine, weir_group *group, const weir_group_o
         weir_group_busy(engine, group);
         weir_members_altered(engine, group);
         if (group->queue != NULL) {
+            weir_queue_altered(group);
             weir_overflow_altered(engine, group);
         }
     }

@@ -11,7 +11,9 @@
  * waits: the engine owes it an answer, not the other way round.
  *
  * Once a turn each group that has something to do is worked on: generations, takes in the order in
- * which they came, then what is over by time. A group where nothing came costs a look.
+ * which they came, then what is over by time. A group where nothing came costs a look. Where writing has
+ * stopped for good, a take that has to write something is answered at once, and says so; a stream's that
+ * only reads goes on.
  *
  * [M1] A member has one take that waits, and each take one TAKEN.
  * [M2] Nothing of a member comes behind its LEFT: what is owed is answered before.
@@ -625,6 +627,36 @@ void weir_member_op(weir_engine *engine, weir_port *port, const weir_op *op)
 
 /* ---- Once a turn ------------------------------------------------------------------------------ */
 
+/* Why writing has stopped until the next start; OK: it has not, though the disk may be full. */
+static weir_err stopped_by(const weir_engine *engine)
+{
+    int health = atomic_load_explicit(&engine->health, memory_order_relaxed);
+    weir_err stopped = health == WEIR_HEALTH_FENCED ? WEIR_FENCED : WEIR_READ_ONLY;
+    return health <= WEIR_HEALTH_DISK_FULL ? WEIR_OK : stopped;
+}
+
+/* Whether there is nothing that this member can be given unless something is written: a lease, what
+ * at-most-once accepts, or the generation in which it would own anything. */
+static bool take_writes(const weir_member *member)
+{
+    const weir_group *group = member->group;
+    return is_queue(group) || group->options.mode == WEIR_MODE_AT_MOST_ONCE ||
+           member->stream->part_count == 0;
+}
+
+/* Takes that wait when writing stops are answered then: waiting would help nobody. */
+static void stop_look(weir_engine *engine)
+{
+    bool stopped = stopped_by(engine) != WEIR_OK;
+    const weir_link *busy = &engine->groups.busy;
+    if (stopped && !engine->groups.stopped) {
+        for (weir_link *at = busy->next; at != busy; at = at->next) {
+            weir_members_altered(engine, WEIR_OWNER_OF(at, weir_group, busy_link));
+        }
+    }
+    engine->groups.stopped = stopped;
+}
+
 /* A stream's parts that became ready: their owners' takes are worth a try. */
 static void ready_owners(weir_group *group)
 {
@@ -640,6 +672,7 @@ static void ready_owners(weir_group *group)
 static void takes_work(weir_engine *engine, weir_group *group)
 {
     bool queue = is_queue(group);
+    weir_err stopped = stopped_by(engine);
     for (weir_link *at = group->takes.next, *next = NULL; at != &group->takes; at = next) {
         weir_member *member = WEIR_OWNER_OF(at, weir_member, take_link);
         next = at->next;
@@ -647,6 +680,10 @@ static void takes_work(weir_engine *engine, weir_group *group)
             continue;
         }
         member->take_due = false;
+        if (stopped != WEIR_OK && take_writes(member)) {
+            weir_member_give_err(engine, member, stopped);
+            continue;
+        }
         bool given = queue ? weir_queue_take(engine, member) : weir_stream_take(engine, member);
         if (!given && member->read == NULL && member->take_deadline_ns <= engine->now_ns &&
             !member->take_due) {
@@ -754,6 +791,7 @@ bool weir_member_answered(weir_engine *engine, weir_member *member)
 
 void weir_members_work(weir_engine *engine)
 {
+    stop_look(engine);
     for (weir_link *at = engine->groups.busy.next, *next = NULL; at != &engine->groups.busy;
          at = next) {
         weir_group *group = WEIR_OWNER_OF(at, weir_group, busy_link);

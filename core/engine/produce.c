@@ -192,18 +192,6 @@ static weir_err writable(const weir_engine *engine)
     }
 }
 
-static weir_partition *choose_partition(const weir_engine *engine, const publishing *p)
-{
-    weir_topic *topic = p->route->topic;
-    uint32_t index = p->route->partition;
-    if (index == UINT32_MAX) {
-        uint64_t turn =
-            p->op->publish.publisher != 0 ? p->op->publish.publisher : engine->stats.steps;
-        index = (uint32_t)(turn % topic->partition_count);
-    }
-    return topic->partitions[index];
-}
-
 /* The name and id that make a publish effectively once; behind the record in the operation. */
 static weir_bytes publishing_of(const weir_op *op, uint64_t *id)
 {
@@ -211,6 +199,23 @@ static weir_bytes publishing_of(const weir_op *op, uint64_t *id)
         op->data + op->publish.name_bytes + op->publish.key_bytes + op->publish.rest_bytes;
     memcpy(id, at, sizeof(*id));
     return (weir_bytes){at + sizeof(*id), op->publish.producer_bytes};
+}
+
+/* A record without a key goes where its producer's name says, now and after every start: a retry has to
+ * come to the partition that knows its id. Without such a name any will do. */
+static weir_partition *choose_partition(const weir_engine *engine, const publishing *p)
+{
+    weir_topic *topic = p->route->topic;
+    uint32_t index = p->route->partition;
+    if (index == UINT32_MAX && p->op->publish.producer_bytes > 0) {
+        uint64_t id = 0;
+        index = weir_partition_of_key(publishing_of(p->op, &id), topic->partition_count);
+    } else if (index == UINT32_MAX) {
+        uint64_t turn =
+            p->op->publish.publisher != 0 ? p->op->publish.publisher : engine->stats.steps;
+        index = (uint32_t)(turn % topic->partition_count);
+    }
+    return topic->partitions[index];
 }
 
 /* Whether a queue takes what is published; refusals are counted. */

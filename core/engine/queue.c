@@ -35,12 +35,11 @@ static bool whole_topic(const weir_group *group, const weir_partition *partition
 weir_err weir_queue_make(weir_engine *engine, weir_group *group)
 {
     weir_queue *queue = calloc(1, sizeof(*queue));
-    (void)engine;
     if (queue == NULL) {
         return WEIR_NO_MEMORY;
     }
     queue->group = group;
-    queue->lease_next = 1;
+    queue->lease_next = engine->groups.lease_last + 1; /* an old token is nobody's in a new group */
     queue->look_ms = INT64_MAX;
     queue->keys_max = WEIR_QUEUE_KEYS_MAX;
     queue->mover.group = group;
@@ -214,6 +213,11 @@ static void all_ready(weir_group *group)
     for (uint32_t i = 0; i < group->part_count; i++) {
         weir_group_ready(group, group->parts[i]);
     }
+}
+
+void weir_queue_altered(weir_group *group)
+{
+    all_ready(group);
 }
 
 /* ---- Leases that end ---------------------------------------------------------------------------- */

@@ -193,10 +193,13 @@ static void apply_acquire(weir_engine *engine, weir_group_part *part,
     }
 }
 
-/* Numbers are not given twice, though nothing but the head may say so in a checkpoint. */
+/* Numbers are not given twice, though nothing but the head may say so in a checkpoint; in one epoch not
+ * by a group that is made anew by the same name, either. */
 static void lease_given(weir_group_part *part, uint64_t number)
 {
     weir_queue *queue = part->group->queue;
+    weir_group_table *groups = &part->queue->engine->groups;
+    groups->lease_last = number > groups->lease_last ? number : groups->lease_last;
     if (number >= queue->lease_next) {
         queue->lease_next = number + 1;
         weir_settlement_page *head = weir_settlement_head(part->settlement);

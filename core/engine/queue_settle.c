@@ -239,7 +239,8 @@ static weir_err renew_range(answering *a, weir_group_part *part, const weir_sett
 /* Whether the range is one of this group's, and its lease is held. */
 static bool range_good(answering *a, const weir_group_part *part, const weir_settle_range *range)
 {
-    return part != NULL && part->partition != NULL && lease_good(a, part, range->lease);
+    return part != NULL && part->partition != NULL && range->first >= 0 &&
+           lease_good(a, part, range->lease);
 }
 
 /* LIMIT: as it is now, all of it would look at more runs than one answer may. So many records cannot

@@ -10,7 +10,8 @@
  * unit has the level of their topic [G5].
  *
  * A record that lies on disk only is read by a job; the take gives what it has, or waits. On a full
- * disk, when the journal's reserve is used up as well, it is answered at once, and says so. */
+ * disk, when the journal's reserve is used up as well, it is answered at once, and says so; where writing
+ * has stopped for good, member.c answers it. */
 #include "core/engine/queue.h"
 
 #include <stdlib.h>
@@ -378,13 +379,11 @@ static void part_take(taking *t)
 
 /* ---- The take ----------------------------------------------------------------------------------- */
 
-static bool may_take(const weir_engine *engine, const weir_member *member)
+static bool may_take(const weir_member *member)
 {
     const weir_group *group = member->group;
     const weir_member *first = WEIR_OWNER_OF(group->members.next, weir_member, group_link);
-    bool active = group->options.single_active != 1 || first == member;
-    return active &&
-           atomic_load_explicit(&engine->health, memory_order_relaxed) <= WEIR_HEALTH_DISK_FULL;
+    return group->options.single_active != 1 || first == member;
 }
 
 static void limits_of(taking *t)
@@ -433,7 +432,7 @@ bool weir_queue_take(weir_engine *engine, weir_member *member)
     taking t = {.engine = engine, .member = member, .queue = group->queue};
     weir_level level = WEIR_LEVEL_MEMORY;
     weir_link *end = NULL; /* each part has one turn */
-    if (!may_take(engine, member)) {
+    if (!may_take(member)) {
         return false;
     }
     limits_of(&t);

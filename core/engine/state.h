@@ -482,8 +482,10 @@ typedef struct weir_group_table {
     weir_link resets; /* reads: to a time, which was found in this turn */
     uint32_t id_next;
     uint64_t part_count;     /* of all groups */
+    uint64_t lease_last;     /* the highest number of a lease of any group, deleted ones as well */
     uint64_t looked_ns;      /* when expiry was last looked for */
     bool due;                /* a take may be answered now: another turn follows at once */
+    bool stopped;            /* writing has stopped for good, and takes that waited were told */
     uint32_t untold;         /* members that are out and were not told */
     weir_group_sums deleted; /* what groups that were deleted had counted */
     uint64_t deleted_unit;   /* of a checkpoint: all up to this unit is in `deleted` */

@@ -410,6 +410,9 @@ static weir_err judge(settling *s, const weir_settle_range *range, judged *to)
     if (part == NULL || part->partition == NULL) {
         return WEIR_NOT_FOUND;
     }
+    if (range->last < 0) {
+        return WEIR_OK; /* offset 0: nothing was read */
+    }
     weir_level level = part->partition->topic->options.level;
     s->level = level > s->level ? level : s->level;
     bool any = group->options.mode == WEIR_MODE_CLIENT_COMMIT;

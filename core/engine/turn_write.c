@@ -10,7 +10,7 @@
  * is for good.
  *
  * [W1] What is written at `os` is synced at the latest an interval and one sync later. */
-#include "core/engine/ops.h"
+#include "core/engine/group.h"
 
 #include "core/base/log.h"
 
@@ -27,6 +27,7 @@ static void health_set(weir_engine *engine, weir_engine_health health, const cha
 {
     int before = atomic_exchange(&engine->health, (int)health);
     if (before != (int)health) {
+        weir_groups_due(engine); /* takes that wait may have to be told */
         weir_log(health == WEIR_HEALTH_OK ? WEIR_LOG_INFO : WEIR_LOG_ERROR, "engine", "%s", why);
     }
 }

@@ -10,6 +10,10 @@
  * than its record, so the time tables of segments tell where to begin; of a record that is gone all is
  * read. The newest WEIR_STORY_LINES_MAX lines are told, and how many older ones were left out.
  *
+ * A reset moves the place where a group begins, also over what it had settled: what stands before that place
+ * has its fate when the group's newest line of it is an end. Where there is no line (any more), it is told to
+ * be before.
+ *
  * [W1] What is told was so after the unit that the answer waits for [E4]. */
 #include "core/engine/queue.h"
 #include "core/engine/stream.h"
@@ -33,6 +37,8 @@ typedef struct kept {
 typedef struct standing_note {
     weir_standing standing; /* its spans are the note's own */
     weir_bytes filter;      /* of the group; the same */
+    uint32_t group_id;
+    bool ended; /* by the newest line of it */
     uint8_t *words;
 } standing_note;
 
@@ -223,6 +229,8 @@ static bool standing_add(const weir_engine *engine, work *w, const weir_group_pa
     s.group = word_copy(&at, s.group);
     s.member = word_copy(&at, s.member);
     s.origin = word_copy(&at, s.origin);
+    note->group_id = part->group->id;
+    note->ended = false;
     note->filter = word_copy(&at, filter);
     note->standing = s;
     w->standing_count++;
@@ -391,6 +399,17 @@ static weir_err line_keep(work *w, const weir_fate_told *told)
     return WEIR_OK;
 }
 
+/* Of a group that was deleted, and has the name of another now, it says nothing. */
+static void line_ends(work *w, const weir_fate_told *told)
+{
+    uint32_t group_id = w->reader.named[told->part].group_id;
+    for (uint32_t i = 0; i < w->standing_count; i++) {
+        if (w->standings[i].group_id == group_id) {
+            w->standings[i].ended = told->fate != WEIR_FATE_PENDING;
+        }
+    }
+}
+
 static weir_err lines_read(work *w, weir_bytes value)
 {
     weir_fate_told told;
@@ -399,6 +418,7 @@ static weir_err lines_read(work *w, weir_bytes value)
     while (err == WEIR_OK) {
         err = weir_fate_reader_next(&w->reader, &told);
         if (err == WEIR_OK && line_fits(w, &told)) {
+            line_ends(w, &told);
             err = line_keep(w, &told);
         }
     }
@@ -546,6 +566,8 @@ static weir_err answer_make(work *w)
     }
     for (uint32_t i = 0; i < w->standing_count; i++) {
         weir_standing s = w->standings[i].standing;
+        bool settled = s.kind == WEIR_STANDING_BEFORE && w->standings[i].ended;
+        s.kind = settled ? WEIR_STANDING_SETTLED : s.kind;
         s.group = word_copy(&at, s.group);
         s.member = word_copy(&at, s.member);
         s.origin = word_copy(&at, s.origin);

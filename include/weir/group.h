@@ -359,7 +359,8 @@ typedef enum weir_verb {
 
 /* Records [first, last] of one partition. queue: each must be under this lease; stream: `accept`
  * commits last + 1, which must not be beyond what the member was handed; `reject` takes one record
- * to the dead-letter topic and commits behind it, in one unit. */
+ * to the dead-letter topic and commits behind it, in one unit. stream: `accept` of first and last -1
+ * commits nothing; NOT_FOUND tells whether the group reads the partition. */
 typedef struct weir_settle_range {
     weir_bytes topic;
     uint32_t partition;

@@ -49,8 +49,8 @@ typedef struct weir_publish {
         *self; /* filters with no_local of this subscriber do not get it; may be NULL */
     /* Effectively once: a name (1 to WEIR_PRODUCER_NAME_BYTES_MAX bytes of UTF-8) and an id that
      * rises with each record of that name, gaps allowed. A record whose id is not above the last
-     * one of its partition is not stored again: OK, with `duplicate`. Null: none. NOT_OFFERED for
-     * live names. */
+     * one of its partition is not stored again: OK, with `duplicate`. The name picks the partition of
+     * a null key. Null: none. NOT_OFFERED for live names. */
     weir_bytes producer;
     uint64_t publishing_id;
 } weir_publish;
@@ -389,7 +389,8 @@ WEIR_API weir_err weir_port_member_beat(weir_port *port, weir_member *member);
 WEIR_API weir_err weir_port_member_revoked(weir_port *port, weir_member *member,
                                            uint64_t generation);
 /* TAKEN completion, empty after wait_ms. One take of a member waits at a time (PROTOCOL). LEASE_LOST:
- * the member is out, join again. OFFSET_OUT_OF_RANGE: removed is `error`, and its place was. */
+ * the member is out, join again. OFFSET_OUT_OF_RANGE: removed is `error`, and its place was. DISK_FULL,
+ * READ_ONLY, FENCED: what it would be given could not be written down. */
 WEIR_API weir_err weir_port_take(weir_port *port, weir_member *member, const weir_take *take,
                                  void *user, uint64_t token);
 /* Ends a waiting take early: it completes, possibly empty. */

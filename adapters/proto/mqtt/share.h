@@ -102,6 +102,7 @@ typedef struct mqtt_share {
     bool draining : 1;   /* unsubscribed: leaves when nothing is in flight */
     bool again : 1;      /* joins again when it has left */
     bool orderly : 1;
+    bool take_told : 1; /* the log knows that takes are refused */
     uint32_t group_len;
     uint32_t filter_len;
     bool queue;

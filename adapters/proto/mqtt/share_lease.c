@@ -19,6 +19,7 @@
 #include "adapters/proto/mqtt/share.h"
 
 #include "core/base/assert.h"
+#include "core/base/log.h"
 #include "core/base/utf8.h"
 
 #include <stdio.h>
@@ -483,6 +484,23 @@ static uint64_t care_ms(const mqtt_share *share)
     return (uint64_t)(least / SHARE_CARE_PARTS) + 1;
 }
 
+/* MQTT has no word for it while the connection lives, and the subscription comes to life again by
+ * itself: the log has it, once for a share. */
+static void take_refused(weir_mqtt_session *session, mqtt_share *share, weir_err err)
+{
+    char client[WEIR_LOG_QUOTE_MAX];
+    char group[WEIR_LOG_QUOTE_MAX];
+    share->take_at_ms = session->context->now_ms + SHARE_RETRY_MS;
+    if (!share->take_told) {
+        weir_log(WEIR_LOG_ERROR, "mqtt",
+                 "event=share-not-served client=%s group=%s error=%s why=\"%s\"",
+                 weir_log_quote(weir_mqtt_session_client_id(session), client),
+                 weir_log_quote(weir_mqtt_share_group(share), group), weir_err_name(err),
+                 weir_err_text(err));
+    }
+    share->take_told = true;
+}
+
 weir_err weir_mqtt_share_taken(weir_mqtt_session *session, mqtt_share *share,
                                weir_completion *completion)
 {
@@ -496,9 +514,10 @@ weir_err weir_mqtt_share_taken(weir_mqtt_session *session, mqtt_share *share,
         return WEIR_OK;
     }
     if (completion->err != WEIR_OK) {
-        share->take_at_ms = context->now_ms + SHARE_RETRY_MS;
+        take_refused(session, share, completion->err);
         return WEIR_OK;
     }
+    share->take_told = false;
     if (completion->taken.run_count == 0) {
         return WEIR_OK;
     }

@@ -247,8 +247,9 @@ static void refuse_take(weir_v1_reason *reason, weir_err err)
     const char *text = weir_err_text(err);
     switch (err) {
     case WEIR_LEASE_LOST:
-        text = "The member is out: it said nothing for session_ms, or another took its place. Join "
-               "again, and beat more often.";
+        text =
+            "The member is out: it said nothing for session_ms, another took its place, or its "
+            "group was deleted (a queue's goes with its topic). Join again, and beat more often.";
         break;
     case WEIR_OFFSET_OUT_OF_RANGE:
         text = "Retention removed what the group would read next, and it is to stop then: reset it "
@@ -261,6 +262,16 @@ static void refuse_take(weir_v1_reason *reason, weir_err err)
         text =
             "The gateway's disk is full, and who has which record could not be written down: free "
             "some space (trim or delete a topic, say), then lease again.";
+        break;
+    case WEIR_READ_ONLY:
+        text =
+            "The gateway only reads: its journal is damaged, or a write failed, and who has which "
+            "record could not be written down. See its log and /readyz; lease again after it was "
+            "mended and started.";
+        break;
+    case WEIR_FENCED:
+        text = "Another gateway has taken this one's data directory over, and this one hands out "
+               "nothing more: join the group there.";
         break;
     default:
         break;

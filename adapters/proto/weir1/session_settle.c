@@ -369,18 +369,19 @@ weir_err weir_v1_frame_settle(weir_v1_session *session, const weir_v1_frame *fra
 /* ---- commit -----------------------------------------------------------------------------------
  */
 
-/* One offset; *next is 0 when there is nothing to commit. All have the same metadata. */
+/* One offset: all before it are accepted. All have the same metadata. */
 static weir_err offset_decode(const weir_v1_node *node, settle_request *request,
-                              weir_settle_range *range, int64_t *next, weir_v1_reason *reason)
+                              weir_settle_range *range, weir_v1_reason *reason)
 {
     weir_bytes metadata = request->settle.metadata;
     int64_t partition = 0;
+    int64_t next = -1;
     weir_err err = weir_v1_command_text(node, "topic", &range->topic, reason);
     err =
         err ? err : weir_v1_command_number(node, "partition", 0, UINT32_MAX, 0, &partition, reason);
-    err = err ? err : weir_v1_command_number(node, "offset", 0, INT64_MAX - 1, -1, next, reason);
+    err = err ? err : weir_v1_command_number(node, "offset", 0, INT64_MAX - 1, -1, &next, reason);
     err = err ? err : word_decode(node, "metadata", &metadata, reason);
-    if (err == WEIR_OK && *next < 0) {
+    if (err == WEIR_OK && next < 0) {
         return weir_v1_refuse(reason, WEIR_INVALID, "offset",
                               "Give offset as the next one to read.");
     }
@@ -391,7 +392,7 @@ static weir_err offset_decode(const weir_v1_node *node, settle_request *request,
     }
     request->settle.metadata = metadata;
     range->partition = (uint32_t)partition;
-    range->first = range->last = *next - 1;
+    range->first = range->last = next - 1; /* -1: none, and the partition has to be there */
     return err;
 }
 
@@ -410,9 +411,8 @@ static weir_err commit_decode(const weir_v1_session *session, const weir_v1_node
     err = err ? err : list_begin(list, "offsets", request, reason);
     for (size_t i = 0; err == WEIR_OK && i < weir_v1_node_count(list); i++) {
         weir_settle_range range = {0};
-        int64_t next = 0;
-        err = offset_decode(weir_v1_node_at(list, i), request, &range, &next, reason);
-        if (err == WEIR_OK && next > 0) {
+        err = offset_decode(weir_v1_node_at(list, i), request, &range, reason);
+        if (err == WEIR_OK) {
             request->ranges[request->settle.range_count++] = range;
         }
     }
@@ -425,11 +425,7 @@ weir_err weir_v1_command_commit(weir_v1_session *session, const weir_v1_node *co
 {
     settle_request request = {0};
     weir_err err = commit_decode(session, command, &request, call, reason);
-    if (err == WEIR_OK && request.settle.range_count == 0) {
-        weir_v1_reply_ok(session, call); /* offset 0: nothing was read */
-    } else if (err == WEIR_OK) {
-        err = settle_submit(session, &request, WEIR_V1_OP_COMMIT, call, reason);
-    }
+    err = err ? err : settle_submit(session, &request, WEIR_V1_OP_COMMIT, call, reason);
     free(request.ranges);
     return err;
 }

@@ -171,6 +171,36 @@ static void the_sums_keep_what_deleted_groups_counted(void **state)
     queue_end(&f);
 }
 
+static void what_a_reset_leaves_behind_has_its_fate_still(void **state)
+{
+    fixture f;
+    given g;
+    (void)state;
+    weir_bytes topics[] = {WEIR_TEXT("q")};
+    const weir_group_options options = {
+        .model = WEIR_MODEL_QUEUE, .start = WEIR_PLACE_END, .topics = topics, .topic_count = 1};
+    queue_begin(&f);
+    declare(f.port, "q", WEIR_LEVEL_OS);
+    publish_many(f.port, "q", 1);
+    assert_int_equal(group_create_with(f.port, "g", &options), WEIR_OK);
+    publish_many(f.port, "q", 3);
+    weir_member *member = join(&f, "m");
+    assert_int_equal(take(&f, member, 1, &g), 1);
+    assert_int_equal(settle_all(&f, member, &g, WEIR_VERB_ACCEPT), WEIR_OK);
+    weir_reset reset = {.group = WEIR_TEXT("g"), .partition = -1, .kind = WEIR_RESET_END};
+    assert_int_equal(group_reset(f.port, &reset), WEIR_OK);
+    story_is(f.port, "q", 0, "", "before"); /* it was never the group's */
+    story_is(f.port, "q", 1, "leased/m@local accepted/m@local ", "settled");
+    story_is(f.port, "q", 2, "skipped/@ ", "settled");
+    reset.kind = WEIR_RESET_BEGINNING;
+    assert_int_equal(group_reset(f.port, &reset), WEIR_OK);
+    story_is(f.port, "q", 1, "leased/m@local accepted/m@local reset/@ ", "waiting");
+    reset.kind = WEIR_RESET_END; /* it came again, and is passed over */
+    assert_int_equal(group_reset(f.port, &reset), WEIR_OK);
+    story_is(f.port, "q", 1, "leased/m@local accepted/m@local reset/@ skipped/@ ", "settled");
+    queue_end(&f);
+}
+
 static void a_reset_and_a_deleted_topic_are_told(void **state)
 {
     fixture f;
@@ -183,9 +213,9 @@ static void a_reset_and_a_deleted_topic_are_told(void **state)
     settle_some(&f, member, &g, 0, 1, WEIR_VERB_ACCEPT);
     weir_reset end = {.group = WEIR_TEXT("g"), .partition = -1, .kind = WEIR_RESET_END};
     assert_int_equal(group_reset(f.port, &end), WEIR_OK);
-    story_is(f.port, "q", 0, "leased/m@local accepted/m@local ", "before");
-    story_is(f.port, "q", 1, "leased/m@local skipped/@ ", "before");
-    story_is(f.port, "q", 4, "skipped/@ ", "before");
+    story_is(f.port, "q", 0, "leased/m@local accepted/m@local ", "settled");
+    story_is(f.port, "q", 1, "leased/m@local skipped/@ ", "settled");
+    story_is(f.port, "q", 4, "skipped/@ ", "settled");
     assert_int_equal(fate_of(&f, WEIR_FATE_SKIPPED), 4);
     publish_many(f.port, "q/k", 2);
     assert_int_equal(topic_delete(f.port, "q"), WEIR_OK);
@@ -565,6 +595,7 @@ int main(void)
         cmocka_unit_test(the_reason_of_a_reject_is_kept),
         cmocka_unit_test(at_most_once_is_accepted_at_hand_over),
         cmocka_unit_test(the_sums_keep_what_deleted_groups_counted),
+        cmocka_unit_test(what_a_reset_leaves_behind_has_its_fate_still),
         cmocka_unit_test(a_reset_and_a_deleted_topic_are_told),
         cmocka_unit_test(a_trim_is_told_apart_from_retention),
         cmocka_unit_test(what_went_for_several_causes_is_told_of_each),

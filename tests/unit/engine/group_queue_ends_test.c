@@ -242,6 +242,31 @@ static void of_a_key_one_record_is_out_at_a_time_and_in_order(void **state)
     queue_end(&f);
 }
 
+static void who_waits_for_its_key_goes_when_order_is_given_up(void **state)
+{
+    fixture f;
+    given a, b;
+    (void)state;
+    queue_start(&f, (weir_group_options){.key_ordered = 1});
+    for (int i = 0; i < 3; i++) {
+        publish_ok(f.port, "q/a", "1");
+    }
+    weir_member *first = join(&f, "first"), *second = join(&f, "second");
+    assert_int_equal(take(&f, first, 10, &a), 1);
+    assert_int_equal(take(&f, second, 10, &b), 0);
+    take_begin(&f, second, 10, 60000);
+    weir_group_options change = {.key_ordered = 2};
+    assert_int_equal(weir_port_group_alter(f.port, WEIR_TEXT("g"), &change, NULL, 5), WEIR_OK);
+    weir_completion done[2] = {next_on(f.port), next_on(f.port)};
+    bool alter_first = done[0].type == WEIR_COMPLETION_GROUP;
+    given_of(&done[alter_first ? 1 : 0], &b);
+    weir_completion_drop(&done[alter_first ? 0 : 1]);
+    assert_offsets(&b, 1, 2);
+    assert_int_equal(settle_all(&f, second, &b, WEIR_VERB_ACCEPT), WEIR_OK);
+    assert_int_equal(settle_all(&f, first, &a, WEIR_VERB_ACCEPT), WEIR_OK);
+    queue_end(&f);
+}
+
 static void after_a_kill_keys_are_in_order_still(void **state)
 {
     fixture f;
@@ -380,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_reset_gives_all_out_again),
         cmocka_unit_test(a_topic_that_goes_takes_its_leases_along),
         cmocka_unit_test(of_a_key_one_record_is_out_at_a_time_and_in_order),
+        cmocka_unit_test(who_waits_for_its_key_goes_when_order_is_given_up),
         cmocka_unit_test(after_a_kill_keys_are_in_order_still),
         cmocka_unit_test(more_keys_than_are_remembered_wait_and_all_go_in_order),
         cmocka_unit_test(an_answer_that_would_look_at_too_much_is_refused_and_changes_nothing),

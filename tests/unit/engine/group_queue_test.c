@@ -478,6 +478,30 @@ static void after_a_kill_a_token_is_still_good(void **state)
     queue_end(&f);
 }
 
+static void a_token_of_a_deleted_group_settles_nothing_of_the_next_one(void **state)
+{
+    fixture f;
+    given old, new;
+    (void)state;
+    queue_start(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
+    weir_member *member = join(&f, "m");
+    publish_ok(f.port, "q", "old");
+    assert_int_equal(take(&f, member, 1, &old), 1);
+    leave(&f, member, true);
+    assert_int_equal(group_delete(f.port, "g"), WEIR_OK);
+    assert_int_equal(topic_delete(f.port, "q"), WEIR_OK);
+    queue_with(&f, (weir_group_options){.mode = WEIR_MODE_DEFAULT});
+    member = join(&f, "m");
+    publish_ok(f.port, "q", "new");
+    assert_int_equal(take(&f, member, 1, &new), 1);
+    assert_int_equal(new.epoch, old.epoch);
+    assert_int_equal(settle_all(&f, member, &old, WEIR_VERB_ACCEPT), WEIR_LEASE_LOST);
+    assert_int_equal(settle_all(&f, member, &new, WEIR_VERB_ACCEPT), WEIR_OK);
+    restart(&f, true);
+    assert_int_equal(fate_of(&f, WEIR_FATE_ACCEPTED), 1);
+    queue_end(&f);
+}
+
 static void a_record_that_kills_the_broker_reaches_its_limit(void **state)
 {
     fixture f;
@@ -727,6 +751,7 @@ int main(void)
         cmocka_unit_test(a_kill_loses_no_dead_letter_and_doubles_none),
         cmocka_unit_test(where_the_dead_letter_topic_is_gone_a_rejected_record_ends_rejected),
         cmocka_unit_test(after_a_kill_a_token_is_still_good),
+        cmocka_unit_test(a_token_of_a_deleted_group_settles_nothing_of_the_next_one),
         cmocka_unit_test(a_record_that_kills_the_broker_reaches_its_limit),
         cmocka_unit_test(nothing_that_was_settled_comes_again_after_a_kill),
         cmocka_unit_test(at_most_once_nothing_is_given_twice),

@@ -114,6 +114,24 @@ static void what_a_member_that_left_had_goes_to_the_others(void **state)
     group_end(&g);
 }
 
+static void a_commit_of_nothing_names_a_partition_that_is_there(void **state)
+{
+    joined_member a;
+    (void)state;
+    begin("t", 1, "g");
+    member_join(&a, &g.b, "g", "a");
+    member_assigned(&a);
+    assert_int_equal(member_commits(&a, "t", 0, -1), WEIR_OK);
+    assert_int_equal(member_commits(&a, "t", 1, -1), WEIR_NOT_FOUND);
+    assert_int_equal(member_commits(&a, "nope", 0, -1), WEIR_NOT_FOUND);
+    publish_values("t", 0, 2);
+    member_takes(&a, 2, "0:0=0 0:1=1 ");
+    assert_int_equal(member_commits(&a, "t", 0, 1), WEIR_OK);
+    assert_int_equal(member_commits(&a, "t", 0, -1), WEIR_OK);
+    assert_int_equal(group_partition(g.b.port, "g", 0).committed, 2);
+    group_end(&g);
+}
+
 static void a_silent_member_is_out_and_told_so(void **state)
 {
     joined_member a, b;
@@ -1188,6 +1206,7 @@ int main(void)
         cmocka_unit_test(auto_revoke_gives_up_at_once),
         cmocka_unit_test(members_beyond_the_partitions_are_shown_idle),
         cmocka_unit_test(what_a_member_that_left_had_goes_to_the_others),
+        cmocka_unit_test(a_commit_of_nothing_names_a_partition_that_is_there),
         cmocka_unit_test(a_silent_member_is_out_and_told_so),
         cmocka_unit_test(a_member_whose_take_waits_is_alive),
         cmocka_unit_test(a_static_member_comes_again_and_nothing_moves),

@@ -282,6 +282,48 @@ static void publishing_ids_survive_a_kill_and_a_stop(void **state)
     fixture_end(&f);
 }
 
+/* Without a key, by another connection each time. */
+static weir_completion publish_keyless(fixture *f, const char *producer, uint64_t id)
+{
+    static uint64_t publisher = 100;
+    weir_publish record = {.name = WEIR_TEXT("many"),
+                           .value = WEIR_TEXT("v"),
+                           .publisher = ++publisher,
+                           .producer = weir_bytes_of(producer),
+                           .publishing_id = id};
+    weir_completion done = publish_record(f->port, &record);
+    assert_int_equal(done.err, WEIR_OK);
+    return done;
+}
+
+static void without_a_key_a_retry_comes_to_the_same_partition_after_a_start_too(void **state)
+{
+    enum { NAMES = 20, PARTITIONS = 7 };
+    fixture f;
+    uint32_t where_it_went[NAMES] = {0}, used = 0;
+    char name[16];
+    (void)state;
+    begin(&f);
+    weir_topic_options many = {.partitions = PARTITIONS, .level = WEIR_LEVEL_DISK};
+    assert_int_equal(declare_with(f.port, "many", many), WEIR_OK);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < NAMES; i++) {
+            snprintf(name, sizeof(name), "meter-%u", (unsigned)i);
+            weir_completion done = publish_keyless(&f, name, 1);
+            assert_int_equal(done.published.duplicate, round > 0);
+            assert_true(round == 0 || done.published.partition == where_it_went[i]);
+            where_it_went[i] = done.published.partition;
+            used |= UINT32_C(1) << done.published.partition;
+        }
+        if (round == 1) {
+            fixture_kill(&f);
+            fixture_open(&f);
+        }
+    }
+    assert_true((used & (used - 1)) != 0); /* not all in one */
+    fixture_end(&f);
+}
+
 static void what_cannot_be_published_once_is_refused(void **state)
 {
     fixture f;
@@ -367,6 +409,7 @@ int main(void)
         cmocka_unit_test(batches_of_one_unit_are_all_remembered_after_a_kill),
         cmocka_unit_test(a_publishing_id_that_does_not_rise_is_not_stored_again),
         cmocka_unit_test(publishing_ids_survive_a_kill_and_a_stop),
+        cmocka_unit_test(without_a_key_a_retry_comes_to_the_same_partition_after_a_start_too),
         cmocka_unit_test(what_cannot_be_published_once_is_refused),
         cmocka_unit_test(limits_refuse_new_producers_and_never_drop_one),
         cmocka_unit_test(what_was_not_used_for_long_is_forgotten_also_by_a_replay),

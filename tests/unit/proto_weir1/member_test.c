@@ -292,16 +292,18 @@ static void a_commit_accepts_up_to_the_offset_before(void **state)
     fake_op *op = talk_last(t);
     assert_int_equal(op->settle.verb, WEIR_VERB_ACCEPT);
     assert_int_equal(op->settle.generation, 3);
-    assert_int_equal(op->settle.range_count, 1);
+    assert_int_equal(op->settle.range_count, 2);
     assert_int_equal(op->ranges[0].last, 41);
     assert_int_equal(op->ranges[0].partition, 2);
+    assert_int_equal(op->ranges[1].last, -1); /* nothing was read */
     assert_string_equal(op->key, "m");
     const weir_completion settled = {.settled = {.records = 9, .level = WEIR_LEVEL_OS}};
     talk_complete(t, op, WEIR_OK, &settled);
     assert_string_equal(talk_said(t), "{\"id\":6,\"ok\":true,\"refused\":0,\"level\":\"os\"}\n");
-    assert_string_equal(talk_ask(t, "{\"cmd\":\"commit\",\"member\":1,\"offsets\":["
-                                    "{\"topic\":\"t\",\"offset\":0}]}"),
-                        "{\"ok\":true}");
+    (void)talk_ask(t, "{\"cmd\":\"commit\",\"member\":1,\"offsets\":["
+                      "{\"topic\":\"nope\",\"offset\":0}]}");
+    talk_complete(t, talk_last(t), WEIR_NOT_FOUND, NULL);
+    assert_has(talk_said(t), "\"not-found\"");
     assert_refused(t,
                    "{\"cmd\":\"commit\",\"member\":1,\"offsets\":["
                    "{\"topic\":\"t\",\"offset\":1,\"metadata\":\"a\"},"
