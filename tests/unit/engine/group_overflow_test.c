@@ -469,7 +469,7 @@ static void a_full_queue_of_dead_letters_holds_them_up(void **state)
     weir_member *member = join_group(f.port, "q", "m");
     assert_int_equal(take(&f, member, 2, &held), 2);
     assert_int_equal(settle_all(&f, member, &held, WEIR_VERB_ACCEPT), WEIR_OK);
-    for (int64_t end = wait_end(); group_fate(f.port, "first", WEIR_FATE_PENDING) > 1;) {
+    for (int64_t end = wait_end(); group_fate(f.port, "first", WEIR_FATE_PENDING) > 1; turn(&f)) {
         assert_true(wait_goes_on(end));
         pass_ms(&f, 500);
     }

@@ -52,21 +52,21 @@ static inline void queue_end(fixture *f)
     weir_env_posix_destroy(env);
 }
 
-/* A few turns, and between them all that they had lanes do. */
-static inline void turn(fixture *f)
-{
-    for (int i = 0; i < 4; i++) {
-        weir_port_step(f->port);
-        f->config.env->ops->lanes_drain(f->config.env);
-    }
-    weir_port_step(f->port);
-}
-
 /* Time passes, and the engine sees it. */
 static inline void pass_ms(fixture *f, int64_t ms)
 {
     moved_ns += (uint64_t)ms * 1000000;
-    turn(f);
+    for (int i = 0; i < 4; i++) {
+        weir_port_step(f->port);
+    }
+}
+
+/* What lanes have under way is done, and the engine sees it. */
+static inline void turn(fixture *f)
+{
+    weir_port_step(f->port);
+    f->config.env->ops->lanes_drain(f->config.env);
+    weir_port_step(f->port);
 }
 
 static inline void restart(fixture *f, bool killed)
