@@ -18,9 +18,9 @@
 
 enum {
     STALL_MS = 1000,
-    DRAIN_MS_MAX = 10000,
+    DRAIN_MS_MAX = 30000,
     MEASURED_DRAIN_MS_MAX = 60000,
-    DRAIN_QUIET_MS = 3000, /* nothing came for so long: nothing will */
+    DRAIN_QUIET_MS = 10000, /* nothing came for so long: nothing will */
     WAIT_MS = 50,
     POLL_US_MAX = 60, /* of an open loop, before the next intended time */
     EVENTS_MAX = 1024,

@@ -147,8 +147,8 @@ class Groups(cli_test.Case):
 
     def test_a_lease_is_renewed_while_its_command_runs(self):
         self.orders(1)
-        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--lease-ms", "300")
-        _, err = self.weir("group", "join", "mail", "-C", "1", "-x", "sleep 2")
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue", "--lease-ms", "2000")
+        _, err = self.weir("group", "join", "mail", "-C", "1", "-x", "sleep 5")
         self.assertNotIn("too late", err)
         self.assertEqual(self.info("mail")["fates"]["accepted"], 1)
 

@@ -21,7 +21,7 @@
 
 enum {
     WEIR_DRIVE_CONSUMERS_MAX = 16,
-    WEIR_DRIVE_QUIET_MS = 3000, /* nothing came for so long: nothing will */
+    WEIR_DRIVE_QUIET_MS = 10000, /* nothing came for so long: nothing will */
     WEIR_DRIVE_PAYLOAD_BYTES_MAX = 4096,
     WEIR_DRIVE_PACED_MAX = 4000000, /* messages of one paced run */
 };

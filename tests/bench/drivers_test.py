@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Each driver of a peer's client library against its server, for a fifth of a second: what is sent is counted
-whole. Where the library or the server is not installed, the test is skipped and says what installs it.
+"""Each driver of a peer's client library against its server, for a fifth of a second, or longer where the
+machine is too busy to answer anything in so short a time: what is sent is counted whole. Where the library or the server is not installed, the test is skipped and says what installs it.
 
     drivers_test.py WEIR DRIVER
 """
@@ -18,9 +18,9 @@ DEADLINE_S = 170
 FAULTS = ("lost", "duplicated", "reordered", "refused", "alien")
 
 
-def bench(*arguments):
+def bench(*arguments, seconds="0.2"):
     done = subprocess.run(
-        [WEIR, "bench", "--json", "--repeats", "1", "--seconds", "0.2", "--warm-up", "0.05", *arguments],
+        [WEIR, "bench", "--json", "--repeats", "1", "--seconds", seconds, "--warm-up", "0.05", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -44,11 +44,18 @@ def using(folder, name):
     return found
 
 
+def clean(one, loses):
+    return not one["note"] and not one["error"] and not any(one[fault] for fault in FAULTS if not (loses and fault == "lost"))
+
+
 class Drivers(unittest.TestCase):
     def drives(self, rows, *subjects, loses=False):
         results = [one for one in bench(*rows, "--only", ",".join(subjects)) if one["subject"] in subjects]
         self.assertNotEqual(results, [])
         for one in results:
+            if clean(one, loses) and not one["figure"]:  # it did nothing wrong, and nothing else
+                one = next(again for again in bench(one["row"], "--only", one["subject"], seconds="5")
+                           if again["subject"] == one["subject"])
             with self.subTest(row=one["row"], subject=one["subject"]):
                 if "apt-get install" in one["note"]:
                     self.skipTest(one["note"])
@@ -83,6 +90,8 @@ class Drivers(unittest.TestCase):
                 time.sleep(0.05)
             run.send_signal(signal.SIGINT)
             run.wait(DEADLINE_S)
+            while using(folder, "") and time.monotonic() < until:
+                time.sleep(0.05)  # helpers of the node end when they see that it has
             self.assertEqual(using(folder, ""), [])
             self.assertEqual(os.listdir(folder), [])
 

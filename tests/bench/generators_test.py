@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The generator for weir.v1 against weir, over every transport and form, and the machine's limits: for a fifth of a
-second each. Nothing is lost; no figure is judged.
+second each, or longer where the machine is too busy to do anything in so short a time. Nothing is lost; no figure is
+judged.
 
     generators_test.py WEIR WEIR1_TRY
 """
@@ -15,7 +16,9 @@ import time
 import unittest
 
 WEIR, TRY = "", ""
-DEADLINE_S = 120
+DEADLINE_S = 240
+MEASURE_MS = (200, 2000, 20000)
+FAULTS = ("lost", "duplicated", "reordered", "refused", "alien")
 FORMS = ("binary", "json", "ws", "ws-json")
 CONFIG = """data: {folder}/data
 ports: {folder}/ports
@@ -55,17 +58,27 @@ class Gateway:
         self.process.wait(DEADLINE_S)
         shutil.rmtree(self.folder)
 
-    def run(self, task, form, subscribers=1, rate=0):
-        words = [TRY, task, form, subscribers, rate, f"{self.folder}/data/weir.sock", self.port, self.process.pid]
+    def run(self, task, form, subscribers=1, rate=0, measure_ms=MEASURE_MS[0]):
+        words = [TRY, task, form, subscribers, rate, measure_ms, f"{self.folder}/data/weir.sock", self.port, self.process.pid]
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
         return json.loads(done.stdout)
+
+
+def measured(task, form, subscribers=1, rate=0, level="os", enough=lambda result: True):
+    """The result of the first run that measured something, and enough; each against a gateway of its own."""
+    for measure_ms in MEASURE_MS:
+        with Gateway(level) as weir:
+            result = weir.run(task, form, subscribers, rate, measure_ms)
+        if result["error"] or any(result[fault] for fault in FAULTS) or (result["measured"] and enough(result)):
+            break
+    return result
 
 
 class Generators(unittest.TestCase):
     def whole(self, result, copies):
         self.assertEqual(result["error"], "")
         self.assertGreater(result["measured"], 0)
-        for fault in ("lost", "duplicated", "reordered", "refused", "alien"):
+        for fault in FAULTS:
             self.assertEqual(result[fault], 0, fault)
         self.assertEqual(result["acked"], result["sent"])
         if copies:
@@ -73,33 +86,32 @@ class Generators(unittest.TestCase):
 
     def test_all_that_was_acknowledged_is_read_back(self):
         for form in FORMS:
-            with self.subTest(form=form), Gateway("disk" if form == "binary" else "os") as weir:
-                self.whole(weir.run("publish", form), 1)
+            with self.subTest(form=form):
+                self.whole(measured("publish", form, level="disk" if form == "binary" else "os"), 1)
 
     def test_every_subscriber_gets_every_record(self):
         for form in FORMS:
-            with self.subTest(form=form), Gateway() as weir:
-                self.whole(weir.run("flow", form, subscribers=3), 3)
+            with self.subTest(form=form):
+                self.whole(measured("flow", form, subscribers=3), 3)
 
     def test_an_open_loop_loses_nothing(self):
-        with Gateway() as weir:
-            self.whole(weir.run("flow", "binary", rate=5000), 1)
+        self.whole(measured("flow", "binary", rate=5000), 1)
 
     def test_the_log_is_read_again_and_again(self):
         for form in ("binary", "ws"):
-            with self.subTest(form=form), Gateway() as weir:
-                result = weir.run("read", form)
+            with self.subTest(form=form):
+                result = measured("read", form, enough=lambda result: result["delivered"] > result["sent"])
                 self.whole(result, 0)
                 self.assertGreater(result["delivered"], result["sent"])
 
     def test_each_record_of_a_queue_is_settled_by_one_member(self):
         for form, level in (("binary", "os"), ("binary", "disk"), ("ws", "os")):
-            with self.subTest(form=form, level=level), Gateway(level) as weir:
-                result = weir.run("drain", form, subscribers=4)
+            with self.subTest(form=form, level=level):
+                result = measured("drain", form, subscribers=4, level=level)
                 self.whole(result, 1)
                 self.assertEqual(result["measured"], result["sent"])
-            with self.subTest(form=form, level=level, paced=True), Gateway(level) as weir:
-                self.whole(weir.run("paced", form, subscribers=4, rate=2000), 1)
+            with self.subTest(form=form, level=level, paced=True):
+                self.whole(measured("paced", form, subscribers=4, rate=2000, level=level), 1)
 
     def test_a_topic_that_is_not_there_is_told(self):
         with Gateway(topic="another") as weir:

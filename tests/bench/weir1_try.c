@@ -1,6 +1,6 @@
 /* tests/bench/weir1_try.c - one short run of weir.v1's generator, for generators_test.py.
  *
- *   weir1_try TASK MODE SUBSCRIBERS RATE SOCKET PORT PID     one line of JSON
+ *   weir1_try TASK MODE SUBSCRIBERS RATE MEASURE_MS SOCKET PORT PID     one line of JSON
  *
  * TASK: publish, read, flow, drain, paced. MODE: as in bench/weir1/drive.h. */
 #include "bench/weir1/drive.h"
@@ -10,14 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MEASURE_MS = 200,
-    WARM_UP_MS = 20,
-    READ_MESSAGES = 20000,
-    PAYLOAD = 128,
-    WINDOW = 1000,
-    LEASE_RECORDS = 70
-};
+enum { WARM_UP_MS = 20, READ_MESSAGES = 20000, PAYLOAD = 128, WINDOW = 1000, LEASE_RECORDS = 70 };
 
 static weir_weir1_task task_of(const char *name)
 {
@@ -44,11 +37,10 @@ int main(int count, char **words)
         .fetch_bytes = 65536,
         .fill_bytes = READ_MESSAGES * PAYLOAD,
         .warm_up_ms = WARM_UP_MS,
-        .measure_ms = MEASURE_MS,
     };
     weir_weir1_target target = {0};
     weir_bench_result result;
-    if (count != 8) {
+    if (count != 9) {
         return 2;
     }
     work.task = task_of(words[1]);
@@ -56,13 +48,14 @@ int main(int count, char **words)
     work.websocket = strstr(words[2], "ws") != NULL;
     work.subscribers = (uint32_t)atoi(words[3]);
     work.rate_per_second = (uint32_t)atoi(words[4]);
+    work.measure_ms = (uint32_t)atoi(words[5]);
     if (work.task == WEIR_WEIR1_DRAIN || work.task == WEIR_WEIR1_PACED) {
         work.publishers = 1;
         work.lease_records = LEASE_RECORDS;
     }
-    snprintf(target.socket, sizeof(target.socket), "%s", words[5]);
-    target.port = (uint16_t)atoi(words[6]);
-    target.pid = (pid_t)atoi(words[7]);
+    snprintf(target.socket, sizeof(target.socket), "%s", words[6]);
+    target.port = (uint16_t)atoi(words[7]);
+    target.pid = (pid_t)atoi(words[8]);
     weir_weir1_run(&work, &target, &result);
     for (char *at = result.text; *at != '\0'; at++) {
         *at = *at == '"' || *at == '\\' ? '\'' : *at; /* it is put into JSON */

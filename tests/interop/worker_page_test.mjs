@@ -5,8 +5,8 @@ import { after, before, test } from "node:test";
 import { browserStart } from "./browser.mjs";
 import { Gateway, until } from "./gateway.mjs";
 
-const LEASE_MS = 400;
-const SLOW_JOB_MS = 4 * LEASE_MS; /* a job outlives several leases */
+const LEASE_MS = 2000; /* a page that is kept waiting for less still renews in time */
+const SLOW_JOB_MS = 2.5 * LEASE_MS; /* a job outlives two leases */
 const JOBS = 12;
 
 let gateway = null;

@@ -16,7 +16,7 @@ ORDERS = 2000
 KEYS = 40
 KILLS = 6
 WORKERS = 2
-SESSION_MS = 1000
+SESSION_MS = 10000
 
 
 def lag(gateway):

@@ -156,7 +156,8 @@ static void old_files_go_when_every_checkpoint_names_the_new_ones(void **state)
     (void)state;
     compacted_topic(&l);
     unsigned both = life_files(&l, 1, 0, ".log");
-    for (int i = 0; i < 3000 && life_files(&l, 1, 0, ".log") > both / 2; i++) {
+    int64_t end = wait_end();
+    while (life_files(&l, 1, 0, ".log") > both / 2 && wait_goes_on(end)) {
         publish_ok(l.f.port, "t/k0", "99.0 x");
         life_turn_clock(61000);
         (void)weir_port_wait(l.f.port, 1);

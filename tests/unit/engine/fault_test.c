@@ -1,6 +1,6 @@
 /* Every storage call fails once, in turn, and then for good: what was acknowledged is there
  * afterwards, and nothing of ours ends in an assertion. */
-#include "tests/unit/engine/support.h"
+#include "tests/unit/engine/background.h"
 
 #include "weir/group.h"
 
@@ -23,15 +23,10 @@ static bool publish_round(fixture *f, int round, int *acknowledged)
             return false;
         }
         weir_completion done = {0};
-        for (int wait = 0; wait < 200 && weir_port_drain(f->port, &done, 1) == 0; wait++) {
-            weir_port_wait(f->port, 5);
-            if (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK && wait > 2) {
-                return false;
-            }
-        }
-        if (done.type != WEIR_COMPLETION_PUBLISH || done.err != WEIR_OK) {
+        if (!answered_or_ill(f, &done) || done.err != WEIR_OK) {
             return false;
         }
+        assert_int_equal(done.type, WEIR_COMPLETION_PUBLISH);
         (*acknowledged)++;
     }
     return true;
@@ -42,11 +37,7 @@ static weir_err declare_quietly(fixture *f)
     weir_topic_options options = {.level = WEIR_LEVEL_DISK};
     weir_completion done = {0};
     weir_port_topic_create(f->port, WEIR_TEXT("t"), &options, NULL, 0);
-    for (int wait = 0; wait < 50 && weir_port_drain(f->port, &done, 1) == 0; wait++) {
-        weir_port_wait(f->port, 5);
-        wait += weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ? 25 : 0;
-    }
-    weir_err err = done.type == WEIR_COMPLETION_TOPIC ? done.err : WEIR_TIMEOUT;
+    weir_err err = answered_or_ill(f, &done) ? done.err : WEIR_TIMEOUT;
     weir_completion_drop(&done);
     return err;
 }
@@ -328,6 +319,8 @@ static fixture *disk_begin_with(faulty_fixture *d, weir_sync_mode sync, uint64_t
     declare(f->port, "t", WEIR_LEVEL_DISK);
     assert_int_equal(publish_ok(f->port, "t/x", "kept"), 0);
     reserve_made(f);
+    background_rests(
+        f); /* else a spare that cannot be made says before the test that the disk is full */
     return f;
 }
 
@@ -345,9 +338,7 @@ static void disk_fill(faulty_fixture *d)
 static void disk_has_room(faulty_fixture *d)
 {
     disk_works(d);
-    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(d->f.engine) != WEIR_HEALTH_OK; i++) {
-        weir_port_wait(d->f.port, 5);
-    }
+    health_becomes(&d->f, WEIR_HEALTH_OK);
 }
 
 /* A host that stops must get every operation back; what it can be told is only that nobody knows. */
@@ -436,10 +427,7 @@ static void a_blocked_journal_that_is_full_holds_back_no_reads(void **state)
         weir_port_step(f->port); /* the first is on its way, and the others gather behind it */
     }
     gate_set(false);
-    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(f->engine) == WEIR_HEALTH_OK; i++) {
-        weir_port_wait(f->port, 5);
-    }
-    assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
+    health_becomes(f, WEIR_HEALTH_DISK_FULL);
     weir_engine_stop_waiting(f->engine);
     for (int i = 0; i < 1 + RECORDS; i++) {
         weir_completion done = next_of(f->port, WEIR_COMPLETION_PUBLISH);
@@ -477,7 +465,7 @@ static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **st
         assert_int_equal(weir_port_publish(f->port, &record, NULL, 7), WEIR_OK);
         weir_port_step(f->port);
     }
-    for (int i = 0; i < WAIT_MS / 5 && flushed_bytes(f) == 0; i++) {
+    for (int64_t end = wait_end(); flushed_bytes(f) == 0 && wait_goes_on(end);) {
         weir_port_wait(f->port, 5); /* "kept" is all that is synced */
     }
     assert_int_not_equal(flushed_bytes(f), 0);

@@ -84,9 +84,8 @@ static void failures_and_dead_letters_are_told_in_order(void **state)
     weir_member *other = join(&f, "other");
     take(&f, other, 1, &g);
     leave(&f, other, false);
-    for (int i = 0; fate_of(&f, WEIR_FATE_DEAD_LETTERED) == 0; i++) {
-        assert_true(i < 10000);
-        weir_port_step(f.port);
+    for (int64_t end = wait_end(); fate_of(&f, WEIR_FATE_DEAD_LETTERED) == 0; turn(&f)) {
+        assert_true(wait_goes_on(end));
     }
     const char *text = "leased/m@local lease-expired/@ leased/m@local failed/m@local "
                        "leased/other@local connection-lost/other@local dead-lettered/@ ";
@@ -263,8 +262,8 @@ static void a_trim_is_told_apart_from_retention(void **state)
     assert_int_equal(group_create(f.port, "s", "q", WEIR_MODEL_STREAM), WEIR_OK);
     publish_many(f.port, "q/k", 2);
     retention_is(&f, 1000);
-    for (int i = 0; fate_of(&f, WEIR_FATE_EXPIRED) < 2; i++) {
-        assert_true(i < 10000);
+    for (int64_t end = wait_end(); fate_of(&f, WEIR_FATE_EXPIRED) < 2; turn(&f)) {
+        assert_true(wait_goes_on(end));
         pass_ms(&f, 500);
     }
     retention_is(&f, WEIR_UNLIMITED);

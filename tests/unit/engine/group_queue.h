@@ -1,5 +1,5 @@
 /* tests/unit/engine/group_queue.h - queue groups in tests: members, takes, answers, and a clock that
- * can be moved on. */
+ * can be moved on. By itself it goes slowly, so that no lease runs out because the machine is busy. */
 #ifndef WEIR_TESTS_ENGINE_GROUP_QUEUE_H
 #define WEIR_TESTS_ENGINE_GROUP_QUEUE_H
 
@@ -7,19 +7,22 @@
 
 #include <stdatomic.h>
 
-enum { TAKEN_MAX = 4096 };
+enum { TAKEN_MAX = 4096, SLOWER = 10 };
 
-static _Atomic uint64_t moved_ns; /* by which the clock is ahead; lanes read it */
+static _Atomic uint64_t moved_ns; /* by which the clock was moved on; lanes read it */
+static uint64_t begun_ns;
+static int64_t begun_wall_ms;
 static const weir_env_ops *ops_below;
 
 static uint64_t moved_monotonic_ns(weir_env *env)
 {
-    return ops_below->monotonic_ns(env) + moved_ns;
+    return begun_ns + (ops_below->monotonic_ns(env) - begun_ns) / SLOWER + moved_ns;
 }
 
 static int64_t moved_wall_ms(weir_env *env)
 {
-    return ops_below->wall_ms(env) + (int64_t)(moved_ns / 1000000);
+    return begun_wall_ms + (ops_below->wall_ms(env) - begun_wall_ms) / SLOWER +
+           (int64_t)(moved_ns / 1000000);
 }
 
 static inline void queue_begin(fixture *f)
@@ -30,6 +33,8 @@ static inline void queue_begin(fixture *f)
     moved_ns = 0;
     assert_int_equal(weir_env_posix_create(&env), WEIR_OK);
     ops_below = env->ops;
+    begun_ns = ops_below->monotonic_ns(env);
+    begun_wall_ms = ops_below->wall_ms(env);
     ops = *env->ops;
     ops.monotonic_ns = moved_monotonic_ns;
     ops.wall_ms = moved_wall_ms;
@@ -54,6 +59,14 @@ static inline void pass_ms(fixture *f, int64_t ms)
     for (int i = 0; i < 4; i++) {
         weir_port_step(f->port);
     }
+}
+
+/* What lanes have under way is done, and the engine sees it. */
+static inline void turn(fixture *f)
+{
+    weir_port_step(f->port);
+    f->config.env->ops->lanes_drain(f->config.env);
+    weir_port_step(f->port);
 }
 
 static inline void restart(fixture *f, bool killed)

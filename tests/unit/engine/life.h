@@ -77,8 +77,9 @@ static inline weir_stats life_stats(const life_fixture *l)
 static inline void life_checkpoints(life_fixture *l, uint64_t count)
 {
     uint64_t wanted = life_stats(l).checkpoints + count;
+    int64_t end = wait_end();
     for (int i = 0; life_stats(l).checkpoints < wanted; i++) {
-        assert_true(i < LIFE_TURNS_MAX);
+        assert_true(wait_goes_on(end));
         if (i % LIFE_PATIENCE == 0) { /* not at every look: who is slow must not see hours pass */
             life_turn_clock(61000);
         }
@@ -91,8 +92,8 @@ static inline unsigned life_files(const life_fixture *l, unsigned topic_id, unsi
 /* Steps until the partition has at least so many segments. */
 static inline void life_segments(life_fixture *l, unsigned topic_id, unsigned count)
 {
-    for (int i = 0; life_files(l, topic_id, 0, ".log") < count; i++) {
-        assert_true(i < LIFE_LOOKS_MAX);
+    for (int64_t end = wait_end(); life_files(l, topic_id, 0, ".log") < count;) {
+        assert_true(wait_goes_on(end));
         life_turn_clock(5000);
         (void)weir_port_wait(l->f.port, 1);
     }
@@ -123,8 +124,8 @@ static inline void life_fill_keys(life_fixture *l, int first_round, int rounds)
 /* Steps until there were so many compactions since the start. */
 static inline void life_until_compacted(life_fixture *l, uint64_t count)
 {
-    for (int i = 0; life_stats(l).compactions < count; i++) {
-        assert_true(i < LIFE_TURNS_MAX);
+    for (int64_t end = wait_end(); life_stats(l).compactions < count;) {
+        assert_true(wait_goes_on(end));
         life_turn_clock(500);
         (void)weir_port_wait(l->f.port, 1);
     }

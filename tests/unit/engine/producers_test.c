@@ -375,14 +375,15 @@ static void what_was_not_used_for_long_is_forgotten_also_by_a_replay(void **stat
     bool known = true;
     (void)state;
     begin(&f);
-    fixture_close(&f);
-    f.config.producer_expiry_ms = 50;
-    fixture_open(&f);
     int64_t id = producer_open(&f);
     assert_stored(produce(&f, id, 0, 0, 1), 0);
     assert_stored(publish_as(&f, "meter", 1, "v"), 1);
+    fixture_close(&f);
+    f.config.producer_expiry_ms = 50;
+    fixture_open(&f);
     weir_stats stats = {.producers = 1};
-    for (int i = 0; i < 500 && stats.producers + stats.publishing_names > 0; i++) {
+    int64_t wait = wait_end();
+    while (stats.producers + stats.publishing_names > 0 && wait_goes_on(wait)) {
         weir_port_wait(f.port, 20);
         weir_engine_stats(f.engine, &stats);
     }

@@ -81,7 +81,7 @@ static void records_survive_a_clean_stop_and_are_read_from_disk(void **state)
 static void await_checkpoint(fixture *f)
 {
     weir_stats stats = {0};
-    for (int i = 0; i < 500 && stats.checkpoints == 0; i++) {
+    for (int64_t end = wait_end(); stats.checkpoints == 0 && wait_goes_on(end);) {
         weir_port_wait(f->port, 10);
         weir_engine_stats(f->engine, &stats);
     }
@@ -214,10 +214,7 @@ static void displace(weir_sync_mode mode)
     /* The old one wakes: its publish is refused or not answered; what it wrote is never read. */
     weir_publish late = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("late")};
     assert_int_equal(weir_port_publish(f.port, &late, NULL, 9), WEIR_OK);
-    for (int i = 0; i < 1000 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
-        (void)weir_port_wait(f.port, 10);
-    }
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_FENCED);
+    health_becomes(&f, WEIR_HEALTH_FENCED);
     weir_completion answer = {0};
     if (weir_port_drain(f.port, &answer, 1) == 1) {
         assert_int_equal(answer.err, WEIR_FENCED);

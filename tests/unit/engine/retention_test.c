@@ -47,7 +47,7 @@ static void a_topic_that_gets_no_more_records_is_emptied_all_the_same(void **sta
     assert_int_equal(at.start_offset, 10);
     assert_int_equal(at.end_offset, 10);
     publish_ok(l.f.port, "other", "live");
-    for (int i = 0; i < 200 && life_files(&l, 1, 0, ".log") > 0; i++) {
+    for (int64_t end = wait_end(); life_files(&l, 1, 0, ".log") > 0 && wait_goes_on(end);) {
         life_turn_clock(61000);
         (void)weir_port_wait(l.f.port, 5);
     }
@@ -68,7 +68,8 @@ static void retention_bytes_keeps_at_least_so_many(void **state)
     life_fill(&l, "t/a", 40, 1000, &number);
     life_checkpoints(&l, 1);
     weir_partition_info at = {0};
-    for (int i = 0; i < 500 && at.start_offset <= 20; i++) { /* until segments have most of it */
+    int64_t end = wait_end();
+    while (at.start_offset <= 20 && wait_goes_on(end)) { /* until segments have most of it */
         life_steps(&l, 1);
         at = life_bounds(&l, "t", 0);
     }
@@ -356,7 +357,7 @@ static void files_go_only_when_no_start_can_want_them(void **state)
     life_checkpoints(&l, 1);
     life_segments(&l, 1, 5);
     assert_int_equal(life_trim(&l, "t", 40), WEIR_OK);
-    for (int i = 0; i < 4000 && life_files(&l, 1, 0, ".log") > 1; i++) {
+    for (int64_t end = wait_end(); life_files(&l, 1, 0, ".log") > 1 && wait_goes_on(end);) {
         life_turn_clock(20000);
         (void)weir_port_wait(l.f.port, 5);
     }
@@ -436,7 +437,7 @@ static void a_segment_that_cannot_be_removed_keeps_no_other(void **state)
     first_stays = true;
     assert_int_equal(life_trim(&l, "t", 40), WEIR_OK);
     unsigned others = 1;
-    for (int i = 0; i < 4000 && others > 0; i++) {
+    for (int64_t end = wait_end(); others > 0 && wait_goes_on(end);) {
         life_turn_clock(2000);
         (void)weir_port_wait(l.f.port, 5);
         others = life_files(&l, 1, 0, "1?.log") + life_files(&l, 1, 0, "2?.log");
@@ -464,19 +465,20 @@ static void a_segment_that_found_no_room_leaves_no_file(void **state)
     for (int i = 0; i < 12; i++) { /* neither the newest segment nor one that is made takes it */
         (void)publish_record(l.f.port, &record);
     }
-    for (int i = 0; no_room_told < 2; i++) {
-        assert_true(i < LIFE_TURNS_MAX);
+    for (int64_t told = wait_end(); no_room_told < 2;) {
+        assert_true(wait_goes_on(told));
         life_turn_clock(61000);
         (void)weir_port_wait(l.f.port, 1);
     }
     unsigned files = 0;
-    for (int i = 0; i < 4000 && files != before; i++) { /* each retry makes some, for a moment */
+    int64_t end = wait_end();
+    while (files != before && wait_goes_on(end)) { /* each retry makes some, for a moment */
         (void)weir_port_wait(l.f.port, 1);
         files = life_files(&l, 1, 0, "");
     }
     assert_int_equal(files, before);
     no_room = false;
-    for (int i = 0; i < 4000 && files == before; i++) { /* there is room again */
+    for (end = wait_end(); files == before && wait_goes_on(end);) { /* there is room again */
         life_turn_clock(1000);
         (void)weir_port_wait(l.f.port, 1);
         files = life_files(&l, 1, 0, "");
@@ -509,7 +511,8 @@ static void leftovers_of_a_killed_run_are_swept(void **state)
         life_fill(&l, "t/a", 1, 100, &number);
         life_checkpoints(&l, 1);
     }
-    for (int i = 0; i < 1000 && life_files(&l, 1, 0, ".log") > before - 2; i++) {
+    int64_t end = wait_end();
+    while (life_files(&l, 1, 0, ".log") > before - 2 && wait_goes_on(end)) {
         (void)weir_port_wait(l.f.port, 5);
     }
     assert_int_equal(life_files(&l, 1, 0, "keep.txt"), 1); /* not a name of ours */

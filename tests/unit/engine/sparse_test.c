@@ -125,8 +125,8 @@ static unsigned folders(const life_fixture *l)
 
 static void until_no_folder(life_fixture *l)
 {
-    for (int i = 0; folders(l) > 0; i++) {
-        assert_true(i < LIFE_LOOKS_MAX);
+    for (int64_t end = wait_end(); folders(l) > 0;) {
+        assert_true(wait_goes_on(end));
         (void)weir_port_wait(l->f.port, 5);
     }
 }
@@ -279,8 +279,8 @@ static void a_full_disk_in_the_midst_of_it_costs_nothing(void **state)
     weir_failpoint_arm(disk_is_full, NULL);
     life_begin(&l);
     long_queue(&l);
-    for (int i = 0; full_times > 0; i++) {
-        assert_true(i < LIFE_LOOKS_MAX);
+    for (int64_t end = wait_end(); full_times > 0;) {
+        assert_true(wait_goes_on(end));
         life_steps(&l, 1);
     }
     until_no_folder(&l);
@@ -305,8 +305,8 @@ static void little_room(life_fixture *l)
     }
     small_disk_room(64 << 10);
     assert_int_equal(publish_record(l->f.port, &record).err, WEIR_OK);
-    for (int i = 0; weir_engine_health_of(l->f.engine) != WEIR_HEALTH_DISK_FULL; i++) {
-        assert_true(i < LIFE_LOOKS_MAX);
+    for (int64_t end = wait_end(); weir_engine_health_of(l->f.engine) != WEIR_HEALTH_DISK_FULL;) {
+        assert_true(wait_goes_on(end));
         (void)weir_port_wait(l->f.port, 5);
     }
 }
@@ -406,8 +406,8 @@ static void what_would_be_more_than_it_was_stays(void **state)
     }
     leave(&l.f, member, true); /* what it has goes back */
     life_segments(&l, 1, 2);
-    for (int i = 0; appended == 0; i++) {
-        assert_true(i < LIFE_LOOKS_MAX);
+    for (int64_t end = wait_end(); appended == 0;) {
+        assert_true(wait_goes_on(end));
         life_steps(&l, 1);
     }
     until_no_folder(&l);

@@ -1,6 +1,6 @@
 /* Large batches are written once: to their segment, before the unit that refers to them. What was
  * acknowledged is there after a kill and after a power cut, and what is missing is never made up. */
-#include "tests/unit/engine/support.h"
+#include "tests/unit/engine/background.h"
 
 #include "core/batch/batch.h"
 
@@ -94,14 +94,15 @@ static void begin(fixture *f, weir_level level, weir_sync_mode sync)
     declare(f->port, "t", level);
 }
 
-/* Large ones until some go straight: the first is journalled, and a flush makes the segment. */
+/* Large ones until some go straight: the first is journalled, and a flush makes the segment. None is under
+ * way in the end: while one is, batches go through the journal. */
 static int64_t warm(fixture *f, int64_t next)
 {
     uint64_t before = straight_bytes(f);
     for (int i = 0; i < 2000 && straight_bytes(f) == before; i++) {
         produce(f, next, LARGE_RECORDS);
         next += LARGE_RECORDS;
-        weir_port_wait(f->port, 1);
+        background_rests(f);
     }
     assert_true(straight_bytes(f) > before);
     return next;
@@ -116,7 +117,7 @@ static int64_t produce_straight(fixture *f, int64_t next)
         if (straight_bytes(f) > before) {
             return next + LARGE_RECORDS;
         }
-        weir_port_wait(f->port, 1);
+        background_rests(f);
     }
     fail_msg("none went straight");
     return 0;
@@ -179,7 +180,7 @@ static uint64_t straight_of_eighths(weir_level level, int most)
     begin(&f, level, WEIR_SYNC_INLINE);
     for (int i = 0; i < most && straight_bytes(&f) == 0; i++, next += EIGHTH_RECORDS) {
         produce(&f, next, EIGHTH_RECORDS);
-        weir_port_wait(f.port, 1); /* for the flush that makes the segment */
+        background_rests(&f); /* the flush makes the segment */
     }
     uint64_t bytes = straight_bytes(&f);
     assert_records(&f, next);
@@ -352,7 +353,7 @@ static void a_batch_above_every_mark_that_is_not_whole_is_a_torn_tail(void **sta
     fixture_close(&f);
     fixture_open(&f);
     int64_t next = warm(&f, 0);
-    weir_port_wait(f.port, 200);
+    marked(&f);
     next = produce_straight(&f, next) - LARGE_RECORDS;
     assert_int_equal(produce_straight(&f, next + LARGE_RECORDS), next + 2 * LARGE_RECORDS);
     fixture_kill(&f);
@@ -376,7 +377,7 @@ static void what_no_mark_proves_is_carried_into_the_journal(void **state)
     (void)state;
     begin(&f, WEIR_LEVEL_DISK, WEIR_SYNC_INLINE);
     int64_t next = warm(&f, 0);
-    weir_port_wait(f.port, 300); /* the idle mark: all so far is proved */
+    marked(&f); /* all so far is proved */
     next = produce_straight(&f, next) - LARGE_RECORDS;
     fixture_kill(&f);
     segment_find(&f, path, sizeof(path));
@@ -406,13 +407,7 @@ static void life(fixture *f, int64_t *acknowledged)
     weir_port_topic_create(f->port, WEIR_TEXT("t"), &options, NULL, 0);
     bool going = true;
     for (int i = 0; i < 40 && going; i++) {
-        for (int wait = 0; wait < 200 && weir_port_drain(f->port, &done, 1) == 0; wait++) {
-            weir_port_wait(f->port, 2);
-            if (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK && wait > 2) {
-                break;
-            }
-        }
-        going = done.type != 0 && done.err == WEIR_OK;
+        going = answered_or_ill(f, &done) && done.err == WEIR_OK;
         if (going && done.type == WEIR_COMPLETION_BATCH) {
             *acknowledged += done.token;
         }
@@ -479,6 +474,7 @@ static void a_full_disk_under_a_large_batch_is_waited_for(void **state)
     declare(f->port, "t", WEIR_LEVEL_DISK);
     int64_t next = warm(f, 0);
     reserve_made(f);
+    background_rests(f);
     weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_WRITE,
                                                          .countdown = 1,
                                                          .err = WEIR_DISK_FULL,
@@ -629,10 +625,7 @@ static void a_taken_over_directory_has_its_large_batches(void **state)
     fixture_open(&newer);
     assert_records(&newer, next);
     produce_submit(&old, 0, next, LARGE_RECORDS, 0); /* the old one wakes */
-    for (int i = 0; i < 1000 && weir_engine_health_of(old.engine) == WEIR_HEALTH_OK; i++) {
-        (void)weir_port_wait(old.port, 10);
-    }
-    assert_int_equal(weir_engine_health_of(old.engine), WEIR_HEALTH_FENCED);
+    health_becomes(&old, WEIR_HEALTH_FENCED);
     next = warm(&newer, next);
     assert_records(&newer, next);
     fixture_kill(&newer);

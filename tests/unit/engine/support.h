@@ -13,11 +13,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 enum { WAIT_MS = 60000 };
+
+static inline int64_t real_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* By when what is waited for has come: whatever the engine's clock says, and however often a port
+ * returns at once. */
+static inline int64_t wait_end(void)
+{
+    return real_ms() + WAIT_MS;
+}
+
+static inline bool wait_goes_on(int64_t end)
+{
+    return real_ms() < end;
+}
 
 typedef struct fixture {
     char dir[64];
@@ -145,7 +165,7 @@ static inline void disk_works(faulty_fixture *d)
 static inline void reserve_made(fixture *f)
 {
     weir_stats stats = {0};
-    for (int i = 0; i < WAIT_MS / 5 && stats.journal_reserve == 0; i++) {
+    for (int64_t end = wait_end(); stats.journal_reserve == 0 && wait_goes_on(end);) {
         weir_port_wait(f->port, 5);
         weir_engine_stats(f->engine, &stats);
     }
@@ -154,10 +174,25 @@ static inline void reserve_made(fixture *f)
 
 static inline void health_becomes(fixture *f, weir_engine_health health)
 {
-    for (int i = 0; i < WAIT_MS / 5 && weir_engine_health_of(f->engine) != health; i++) {
+    int64_t end = wait_end();
+    while (weir_engine_health_of(f->engine) != health && wait_goes_on(end)) {
         weir_port_wait(f->port, 5);
     }
     assert_int_equal(weir_engine_health_of(f->engine), health);
+}
+
+/* The next completion. False: the engine is ill, and soon none came. */
+static inline bool answered_or_ill(fixture *f, weir_completion *done)
+{
+    int64_t end = wait_end();
+    for (int ill = 0; ill < 3 && wait_goes_on(end);) {
+        if (weir_port_drain(f->port, done, 1) == 1) {
+            return true;
+        }
+        weir_port_wait(f->port, 5);
+        ill += weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ? 1 : 0;
+    }
+    return false;
 }
 
 static inline weir_completion next_on(weir_port *port)

@@ -189,7 +189,7 @@ static void assert_range(fixture *f, int64_t count)
 static void await_checkpoints(fixture *f, uint64_t count)
 {
     weir_stats stats = {0};
-    for (int i = 0; i < WAIT_MS / 10 && stats.checkpoints < count; i++) {
+    for (int64_t end = wait_end(); stats.checkpoints < count && wait_goes_on(end);) {
         (void)weir_port_wait(f->port, 10);
         weir_engine_stats(f->engine, &stats);
     }
@@ -248,11 +248,7 @@ static void take_over_while_held(held_at where, int *made_by_the_older)
         job_held = NULL;
     }
     atomic_store(&goes_on, true);
-    for (int i = 0; i < WAIT_MS / 10 && weir_engine_health_of(older.engine) == WEIR_HEALTH_OK;
-         i++) {
-        (void)weir_port_wait(older.port, 10);
-    }
-    assert_int_equal(weir_engine_health_of(older.engine), WEIR_HEALTH_FENCED);
+    health_becomes(&older, WEIR_HEALTH_FENCED);
     fixture_kill(&older);
     *made_by_the_older = atomic_load(&logs_made) + atomic_load(&logs_written) - made_before;
     weir_env_posix_destroy(older.config.env);
@@ -300,16 +296,14 @@ static void no_empty_segment_stays_open_after_a_failed_append(void **state)
     atomic_store(&log_is_full, true);
     int made_before = atomic_load(&logs_made);
     publish_range(&f, RECORDS, RECORDS);
-    for (int i = 0; i < WAIT_MS / 10 && atomic_load(&logs_made) < made_before + 3; i++) {
+    int64_t end = wait_end();
+    while (atomic_load(&logs_made) < made_before + 3 && wait_goes_on(end)) {
         (void)weir_port_wait(f.port, 10);
     }
     assert_true(atomic_load(&logs_made) >= made_before + 3);
     assert_true(atomic_load(&logs_open) <= made_before + 1); /* at most the one being tried */
     atomic_store(&log_is_full, false);
-    for (int i = 0; i < WAIT_MS / 10 && weir_engine_health_of(f.engine) != WEIR_HEALTH_OK; i++) {
-        (void)weir_port_wait(f.port, 10);
-    }
-    assert_int_equal(weir_engine_health_of(f.engine), WEIR_HEALTH_OK);
+    health_becomes(&f, WEIR_HEALTH_OK);
     fixture_kill(&f);
     fixture_open(&f);
     assert_range(&f, 2 * RECORDS);
@@ -333,13 +327,15 @@ static void a_segment_that_is_left_after_a_failed_append_is_synced(void **state)
     f.config.env = held_env();
     fixture_open(&f);
     int total = 0;
-    for (int i = 0; i < 500 && atomic_load(&log_unsynced) == NULL; i++, total += RECORDS) {
+    int64_t end = wait_end();
+    for (; atomic_load(&log_unsynced) == NULL && wait_goes_on(end); total += RECORDS) {
         publish_range(&f, total, RECORDS);
     }
     assert_true(atomic_load(&log_unsynced) !=
                 NULL); /* flushed, and no checkpoint wants it synced */
     atomic_store(&log_is_full, true);
-    for (int i = 0; i < 500 && weir_engine_health_of(f.engine) == WEIR_HEALTH_OK; i++) {
+    end = wait_end();
+    while (weir_engine_health_of(f.engine) == WEIR_HEALTH_OK && wait_goes_on(end)) {
         weir_publish record = {.name = WEIR_TEXT("t/k"), .value = WEIR_TEXT("more")};
         for (int k = 0; k < RECORDS; k++) {
             (void)weir_port_publish(f.port, &record, NULL, 0);

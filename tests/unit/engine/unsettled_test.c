@@ -33,7 +33,7 @@ static int64_t start_of(life_fixture *l)
 
 static void wait_start_above(life_fixture *l, int64_t offset)
 {
-    for (int i = 0; i < 2000 && start_of(l) <= offset; i++) {
+    for (int64_t end = wait_end(); start_of(l) <= offset && wait_goes_on(end);) {
         life_turn_clock(1000);
         life_steps(l, 1);
     }
