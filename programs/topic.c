@@ -444,9 +444,11 @@ static void letters_say(weir_client *client, const char *name)
     for (uint32_t i = 0; err == WEIR_OK && i < groups.count; i++) {
         const weir_group_info *group = &groups.groups[i];
         if (weir_bytes_equal(group->options.dead_letter, weir_bytes_of(name))) {
-            weir_say("%s was the dead-letter topic of %.*s: what fails too often there is dropped "
-                     "until a topic of this name is created",
-                     name, (int)group->name.len, (const char *)group->name.ptr);
+            bool stream = group->options.model == WEIR_MODEL_STREAM;
+            weir_say("%s was the dead-letter topic of %.*s: what %s there is kept nowhere until a "
+                     "topic of this name is created",
+                     name, (int)group->name.len, (const char *)group->name.ptr,
+                     stream ? "is rejected" : "fails too often or is rejected");
         }
     }
     weir_client_groups_free(&groups);
