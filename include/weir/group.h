@@ -374,7 +374,7 @@ typedef struct weir_settle {
     uint32_t range_count;
     uint64_t epoch;      /* as it was taken with */
     uint64_t generation; /* stream */
-    int64_t delay_ms;    /* release */
+    int64_t delay_ms;    /* release of a queue's; 0 for streams, which cannot delay (NOT_OFFERED) */
     bool failed;         /* release */
     weir_bytes reason;   /* reject, release; UTF-8 without control characters; null: none */
     weir_bytes metadata; /* stream: kept with the commit; null: none */
