@@ -566,7 +566,7 @@ class Groups(cli_test.Case):
         left = {queue: json.loads(self.weir("queue", "dead", "ls", queue, "--json")[0]) for queue in ("a/b", "a.b", "a%2Fb")}
         self.assertEqual([len(rows) for rows in left.values()], [0, 1, 1])
         row = left["a.b"][0]
-        self.assertEqual((row["leased"], row["failed"], row["origin"]), ("1", "1", "local"))
+        self.assertEqual((row["leased"], row["failed"], row["origin"]), (1, 1, "local"))
         self.assertRegex(row["time"], r"^20\d\d-.*Z$")
         for queue in ("a.b", "a%2Fb"):
             self.weir("queue", "dead", "replay", queue)
