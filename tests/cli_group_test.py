@@ -879,7 +879,8 @@ class Groups(cli_test.Case):
     def test_what_a_queue_cannot_be_is_told_with_what_can(self):
         self.weir("queue", "create", "jobs", "--partitions", "2", "--retry-delay-ms", "5000")
         for arguments in (["topic", "alter", "jobs", "--cleanup", "compact"],
-                          ["topic", "create", "other", "--kind", "queue", "--cleanup", "compact"]):
+                          ["topic", "create", "other", "--kind", "queue", "--cleanup", "compact"],
+                          ["queue", "create", "other", "--cleanup", "compact", "--data", self.gateway.data]):
             _, err = self.client(*arguments, code=REFUSED)
             self.assertIn("is a queue, and a queue is not compacted", err)
             self.assertIn("`weir topic create NAME --cleanup compact`", err)
@@ -889,6 +890,9 @@ class Groups(cli_test.Case):
         self.weir("group", "alter", "jobs", "--retry-delay-ms", "0")
         self.assertEqual(self.info("jobs")["retry_delay_ms"], 0)
         self.weir("queue", "create", "jobs", "--retry-delay-ms", "0")  # as it is
+        said = self.client("queue", "create", "--help")[0]
+        for none in ("--expiry-ms", "--min-compaction-lag-ms", "--delete-retention-ms"):
+            self.assertNotIn(none, said)
 
     def test_a_group_that_is_there_is_never_changed_by_create(self):
         self.client("topic", "create", "orders")
