@@ -224,7 +224,7 @@ static void config_markdown(void)
         "with other settings stops the start.\n\n"
         "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
         "| `name` | text | required | The topic's name. |\n"
-        "| `partitions` | number | `1` | How many partitions. |\n"
+        "| `partitions` | number | `1` | How many partitions. More can be added later; keys move then: see [promises](promises.md#adding-partitions). |\n"
         "| `durability` | memory, os, disk | `disk` | What an acknowledgement promises. |\n"
         "| `nested` | true or false | `false` | It may stand above or below another topic. |\n"
         "| `partition_levels` | number | `0` | Only the first N levels of a key choose the "

@@ -66,7 +66,7 @@ static const weir_option topic_create_options[] = {
 static const weir_option topic_settings_options[] = {
     {0, "cleanup", "HOW", "what old records come to: delete, compact or compact,delete"},
     {0, "retention-ms", "MS",
-     "age at which records may go (default 7 days; or unlimited; 0: at once)"},
+     "age at which records may go (default 7 days, of a queue unlimited; 0: at once)"},
     {0, "retention-bytes", "BYTES",
      "bytes a partition keeps, and up to a segment more (default unlimited)"},
     {0, "retention-unsettled", "WHAT",
@@ -79,9 +79,27 @@ static const weir_option topic_settings_options[] = {
     {0, NULL, NULL, NULL},
 };
 
+/* The same for a queue, whose records go when they are settled. */
+static const weir_option queue_settings_options[] = {
+    {0, "retention-ms", "MS",
+     "age at which records go although nobody has settled them (default unlimited; 0: at once)"},
+    {0, "retention-bytes", "BYTES",
+     "bytes a partition may keep, about: beyond that the oldest segments go, settled or not (default "
+     "unlimited)"},
+    {0, "retention-unsettled", "WHAT",
+     "with one of these: expire (default), or keep: they take only what is settled"},
+    {0, "retention-unsettled-bytes", "BYTES", "with keep: at most so many (default 1 GiB)"},
+    {0, "cleanup", "HOW", "delete (default) and nothing else: a queue is not compacted"},
+    {0, "segment-bytes", "BYTES", "size at which a partition begins a new segment"},
+    {0, "segment-ms", "MS", "age at which it does (default 7 days; or unlimited)"},
+    {0, NULL, NULL, NULL},
+};
+
 static const weir_option topic_alter_options[] = {
     {'d', "durability", "LEVEL", "memory, os or disk"},
-    {'p', "partitions", "N", "have so many partitions: more than there are"},
+    {'p', "partitions", "N",
+     "have so many partitions: more than there are; keys move to other ones, see `weir help topic "
+     "alter`"},
     {0, NULL, NULL, NULL},
 };
 
@@ -113,7 +131,6 @@ static const weir_option group_change_options[] = {
 
 static const weir_option group_settings_options[] = {
     {0, "session-ms", "MS", "a member that is silent for so long is out (default 45 s)"},
-    {0, "expiry-ms", "MS", "a group without members is forgotten then (7 days; -1: never)"},
     {0, "lease-ms", "MS",
      "queue: so long a record stays with a member (30 s; -1: while it is there)"},
     {0, "delivery-limit", "N",
@@ -127,6 +144,12 @@ static const weir_option group_settings_options[] = {
     {0, "max-bytes", "BYTES", "queue: the same in bytes (-1: any number)"},
     {0, "overflow", "WHAT",
      "queue: beyond that: refuse publishes (default; queue topics), drop-oldest, or dead-letter"},
+    {0, NULL, NULL, NULL},
+};
+
+static const weir_option group_expiry_options[] = {
+    {0, "expiry-ms", "MS",
+     "a group without members is forgotten then (7 days; -1: never); that of a queue never is"},
     {0, NULL, NULL, NULL},
 };
 
@@ -366,7 +389,9 @@ static const weir_command commands[] = {
      "change a topic that lives: durability, retention, partitions",
      "Records that are there keep the level they have reached. With more partitions keys go to other "
      "ones from then on; `weir sub --from` hands out a key's older records before its newer ones all "
-     "the same.",
+     "the same. Groups and compaction look at each partition by itself: two records of a key that "
+     "moved may be out at once, and of a compacted topic the older value stays beside the newer one "
+     "(docs/promises.md, \"Adding partitions\").",
      "weir topic alter site --durability os --retention-ms 86400000\n"
      "weir topic alter site --partitions 8\n",
      1,
@@ -437,7 +462,7 @@ static const weir_command commands[] = {
      "weir group create mail --topic orders --model queue --delivery-limit 3 --dead-letter orders-dead\n",
      1,
      1,
-     {group_what_options, group_settings_options, client_options},
+     {group_what_options, group_settings_options, group_expiry_options, client_options},
      weir_run_group_create},
     {"group alter",
      "NAME",
@@ -446,7 +471,7 @@ static const weir_command commands[] = {
      "weir group alter mail --lease-ms 60000 --delivery-limit 10\n",
      1,
      1,
-     {group_change_options, group_settings_options, client_options},
+     {group_change_options, group_settings_options, group_expiry_options, client_options},
      weir_run_group_alter},
     {"group delete",
      "NAME",
@@ -488,8 +513,8 @@ static const weir_command commands[] = {
     {"group reset",
      "NAME",
      "move a group to another place",
-     "Everything from there on is handed out anew. The group must have no members. Shows each partition "
-     "before and after; with --dry-run that is all. Offsets are counted: of a compacted topic, or of what a "
+     "Everything from there on is handed out anew. A stream group must have no members; of a queue "
+     "group the leases are over. Shows each partition before and after; with --dry-run that is all. Offsets are counted: of a compacted topic, or of what a "
      "filter leaves out, the numbers are the most that it can be.",
      "weir group reset billing --to beginning --dry-run\n"
      "weir group reset billing --topic orders --partition 0 --to -100\n",
@@ -537,7 +562,7 @@ static const weir_command commands[] = {
      "weir group join jobs\n",
      1,
      1,
-     {queue_create_options, group_settings_options, topic_settings_options, client_options},
+     {queue_create_options, group_settings_options, queue_settings_options, client_options},
      weir_run_queue_create},
     {"queue ls",
      "",

@@ -8,7 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { TIMEOUT_S_DEFAULT = 10, TIMEOUT_S_MAX = 3600 };
+enum {
+    TIMEOUT_S_DEFAULT = 10,
+    TIMEOUT_S_MAX = 3600,
+    NAME_BYTES_MAX = 1024, /* what limits.name_bytes_max and limits.levels_max may be */
+    LEVELS_MAX = 128
+};
 
 /* Writes the URL into `url`. False, with the sentence printed, when it cannot be told. */
 static bool url_find(const weir_arguments *arguments, char *url, size_t size, char *data,
@@ -79,15 +84,36 @@ static const char *name_rule(weir_subject subject)
         return "is no topic name: it has 1 to 249 bytes in levels divided by /, none of them empty, "
                "without +, # and control characters, and does not begin with $ or __";
     case WEIR_SUBJECT_NAME:
-        return "is no name to publish under: it is not empty, not longer than a topic and a key may "
-               "be, and has no control characters and no + or #, which stand in filters only";
+        return "is no name to publish under: it is not empty, not longer than limits.name_bytes_max "
+               "and limits.levels_max allow, and has no control characters and no + or #, which "
+               "stand in filters only";
     case WEIR_SUBJECT_FILTER:
-        return "is no filter: + stands alone in a level, # alone in the last one, and there are no "
-               "control characters";
+        return "is no filter: + stands alone in a level, # alone in the last one, there are no "
+               "control characters, and it is not longer than limits.name_bytes_max and "
+               "limits.levels_max allow";
     case WEIR_SUBJECT_OTHER:
         break;
     }
     return NULL;
+}
+
+/* A full name or a filter that is longer than any gateway takes: says so, in place of the rules. */
+static bool too_long(const char *what, char text[WEIR_PROBLEM_MAX])
+{
+    size_t bytes = strlen(what);
+    size_t levels = 1;
+    for (const char *at = what; *at != '\0'; at++) {
+        levels += *at == '/' ? 1 : 0;
+    }
+    bool over = bytes > NAME_BYTES_MAX || levels > LEVELS_MAX;
+    if (over) {
+        snprintf(
+            text, WEIR_PROBLEM_MAX,
+            "\"%.60s...\" is too long: it has %zu bytes and %zu levels, and a full name (topic "
+            "and key) or a filter has at most %d bytes and %d levels",
+            what, bytes, levels, NAME_BYTES_MAX, LEVELS_MAX);
+    }
+    return over;
 }
 
 void weir_problem_text(weir_err err, weir_subject subject, const char *what, const char *sentence,
@@ -97,6 +123,9 @@ void weir_problem_text(weir_err err, weir_subject subject, const char *what, con
     bool of_topic = subject == WEIR_SUBJECT_TOPIC;
     bool none = err == WEIR_NOT_FOUND && of_topic; /* and perhaps none could be called so */
     bool wrong = none && weir_topic_name_check(weir_bytes_of(what)) != WEIR_OK;
+    if (err == WEIR_NAME_INVALID && rule != NULL && !of_topic && too_long(what, text)) {
+        return;
+    }
     if ((err == WEIR_NAME_INVALID && rule != NULL) || wrong) {
         snprintf(text, WEIR_PROBLEM_MAX, "\"%.160s\" %s", what, rule);
     } else if (err == WEIR_NOT_AUTHORIZED && what[0] == '$') {

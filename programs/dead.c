@@ -70,7 +70,8 @@ typedef struct letters {
     char memory[NAME_MAX_BYTES]; /* the group that remembers */
     long long count;             /* 0: all */
     uint64_t done;
-    bool stopped; /* a letter cannot go where it came from; said so */
+    bool stopped;                 /* a letter cannot go where it came from; said so */
+    char refused[NAME_MAX_BYTES]; /* the topic that did not take a letter; "": none did not */
 
     bool replay;             /* or discard */
     weir_client_groups then; /* the memory when the command began; each lag is what is left of it */
@@ -176,18 +177,20 @@ static bool letters_find(letters *own, bool moves, weir_exit *code)
         return false;
     }
     weir_bytes topic = own->own.groups[0].options.dead_letter;
+    const char *fate = own->own.groups[0].options.model == WEIR_MODEL_STREAM
+                           ? "what is rejected is counted so, and kept nowhere else"
+                           : "what fails too often is dropped";
     snprintf(own->topic, sizeof(own->topic), "%.*s", (int)topic.len,
              topic.ptr == NULL ? "" : (const char *)topic.ptr);
     memory_name(own);
     if (own->topic[0] == '\0') {
-        weir_say(
-            "%.200s has no dead-letter topic: what fails too often is dropped; `weir group alter "
-            "%.200s --dead-letter TOPIC` gives it one",
-            own->group, own->group);
+        weir_say("%.200s has no dead-letter topic: %s; `weir group alter %.200s --dead-letter "
+                 "TOPIC` gives it one",
+                 own->group, fate, own->group);
     } else if (topic_kind(own->client, own->topic, &kind) == WEIR_NOT_FOUND) {
-        weir_say("the dead-letter topic of %.200s, %.200s, is not there any more: what fails too "
-                 "often is dropped; `weir topic create %.200s` makes it anew",
-                 own->group, own->topic, own->topic);
+        weir_say("the dead-letter topic of %.200s, %.200s, is not there any more: %s; `weir topic "
+                 "create %.200s` makes it anew",
+                 own->group, own->topic, fate, own->topic);
     } else if (moves && kind == WEIR_KIND_QUEUE) {
         *code = WEIR_EXIT_REFUSED;
         weir_say("the dead letters of %.200s are in the queue %.200s, which has one group, its "
@@ -299,6 +302,25 @@ static char *cell(weir_bytes bytes, bool table)
     return text;
 }
 
+/* It is printed as it stands, so it is a whole number; what is none is no value. */
+static const char *number_cell(const char *text)
+{
+    size_t len = text == NULL ? 0 : strlen(text);
+    bool number =
+        len > 0 && len < 20 && strspn(text, "0123456789") == len && (len == 1 || text[0] != '0');
+    return number ? text : NULL;
+}
+
+static bool is_number(const char *name)
+{
+    static const char *const NUMBERS[] = {"partition", "offset", "leased", "failed"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof(NUMBERS) / sizeof(NUMBERS[0]); i++) {
+        found |= strcmp(name, NUMBERS[i]) == 0;
+    }
+    return found;
+}
+
 static weir_err letter_row(weir_rows *rows, const weir_client_record *record, bool table)
 {
     static const char *const names[] = {"topic", "partition", "offset", "reason",
@@ -312,7 +334,7 @@ static weir_err letter_row(weir_rows *rows, const weir_client_record *record, bo
     snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, record->offset);
     for (int i = 0; i < 9; i++) {
         texts[i] = cell(i < 8 ? why_of(record, names[i]) : record->key, table);
-        cells[i + 3] = texts[i];
+        cells[i + 3] = i < 8 && is_number(names[i]) ? number_cell(texts[i]) : texts[i];
         whole = whole && texts[i] != NULL;
     }
     if (whole) {
@@ -386,9 +408,9 @@ static weir_err list_into(letters *own, weir_rows *rows, bool table)
 
 static weir_exit letters_list(letters *own, weir_output output)
 {
-    static const char *const columns[] = {"partition#",   "offset#",   "time",   "of_topic",
-                                          "of_partition", "of_offset", "reason", "text",
-                                          "leased",       "failed",    "origin", "key"};
+    static const char *const columns[] = {"partition#",    "offset#",    "time",   "of_topic",
+                                          "of_partition#", "of_offset#", "reason", "text",
+                                          "leased#",       "failed#",    "origin", "key"};
     weir_rows *rows = weir_rows_create(columns, 12);
     weir_err err = list_into(own, rows, output == WEIR_OUTPUT_TABLE);
     if (err == WEIR_OK) {
@@ -466,6 +488,7 @@ static weir_err letter_replay(letters *own, const weir_client_record *record, ch
     /* its spans are valid until the publish */
     snprintf(name, sizeof(name), "%.*s", (int)topic.len, (const char *)topic.ptr);
     weir_err err = letter_publish(own, record, weir_bytes_of(name), &where);
+    snprintf(own->refused, sizeof(own->refused), "%s", err != WEIR_OK ? name : "");
     snprintf(why, WHY_MAX, "replayed: %.200s %" PRIu32 " %" PRId64, name, where.partition,
              where.offset);
     return err;
@@ -666,8 +689,12 @@ static weir_exit letters_move(letters *own, bool talk)
     if (own->there > 0) {
         progress_show(own, true);
     }
-    weir_exit code =
-        own->stopped ? WEIR_EXIT_NOT_FOUND : weir_group_outcome(own->client, err, own->memory);
+    weir_exit code = WEIR_EXIT_NOT_FOUND;
+    if (own->refused[0] != '\0') {
+        code = weir_client_outcome(own->client, err, WEIR_SUBJECT_TOPIC, own->refused);
+    } else if (!own->stopped) {
+        code = weir_group_outcome(own->client, err, own->memory);
+    }
     if (talk) {
         weir_say("%s: %" PRIu64 " dead letter%s %s", own->group, own->done,
                  own->done == 1 ? "" : "s", own->replay ? "replayed" : "discarded");

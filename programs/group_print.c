@@ -73,12 +73,17 @@ void weir_group_still_put(char text[WEIR_GROUP_STILL_MAX], const char *group)
         group, group);
 }
 
-/* Members of a stream that own nothing: there are more of them than partitions. */
+/* Members of a stream that own nothing, as there are more of them than partitions, and those of a queue
+ * that stand by for its single active one. */
 static uint32_t idle_count(const weir_group_info *group)
 {
     uint32_t idle = 0;
+    if (group->options.model == WEIR_MODEL_QUEUE) {
+        bool single = group->options.single_active == 1 && group->member_count > 0;
+        return single ? group->member_count - 1 : 0;
+    }
     for (uint32_t i = 0; i < group->member_count; i++) {
-        idle += group->options.model == WEIR_MODEL_STREAM && group->members[i].partitions == 0;
+        idle += group->members[i].partitions == 0;
     }
     return idle;
 }

@@ -161,6 +161,10 @@ weir_exit weir_run_queue_create(const weir_arguments *arguments)
             arguments->operands[0]);
         return code;
     }
+    if ((topic.cleanup & WEIR_CLEANUP_COMPACT) != 0) {
+        weir_topic_compact_say(arguments->operands[0]);
+        return WEIR_EXIT_REFUSED;
+    }
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }

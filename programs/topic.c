@@ -276,13 +276,13 @@ static bool queue_say(weir_client *client, const char *name)
     return queue;
 }
 
-static void compact_say(const char *name)
+void weir_topic_compact_say(const char *queue)
 {
     weir_say(
         "%s is a queue, and a queue is not compacted: its records go when its group has settled "
         "them; leave --cleanup out, or keep the newest of each key in a topic of kind log: "
         "`weir topic create NAME --cleanup compact`",
-        name);
+        queue);
 }
 
 weir_exit weir_run_topic_create(const weir_arguments *arguments)
@@ -302,7 +302,7 @@ weir_exit weir_run_topic_create(const weir_arguments *arguments)
     options.partitions = (uint32_t)partitions;
     options.partition_levels = (uint32_t)levels;
     if (options.kind == WEIR_KIND_QUEUE && (options.cleanup & WEIR_CLEANUP_COMPACT) != 0) {
-        compact_say(arguments->operands[0]);
+        weir_topic_compact_say(arguments->operands[0]);
         return WEIR_EXIT_REFUSED;
     }
     if (!weir_connect(arguments, &client, &code)) {
@@ -334,12 +334,58 @@ static bool change_refused_say(weir_client *client, const char *name,
     bool shrinks = change->partitions > 0 && change->partitions < partitions;
     weir_client_topics_free(&topics);
     if (compacts) {
-        compact_say(name);
+        weir_topic_compact_say(name);
     } else if (shrinks) {
         weir_say("%s has %" PRIu32 " partitions, and a topic can be given more, not fewer", name,
                  partitions);
     }
     return compacts || shrinks;
+}
+
+/* A topic before it is given more partitions. */
+typedef struct growth {
+    uint32_t partitions; /* 0: it cannot be told */
+    bool compacted;
+    bool filled; /* it has records, whose keys may move */
+} growth;
+
+static growth growth_look(weir_client *client, const char *name)
+{
+    growth before = {.partitions = 0};
+    const weir_bytes topic = weir_bytes_of(name);
+    weir_client_topics topics = {0};
+    weir_client_topics bounds = {0};
+    if (weir_client_topic_list(client, topic, &topics) == WEIR_OK && topics.count == 1 &&
+        weir_client_topic_offsets(client, topic, WEIR_OFFSETS_BOUNDS, 0, &bounds) == WEIR_OK &&
+        bounds.count == 1 && bounds.topics[0].partitions != NULL) {
+        const weir_topic_info *all = &bounds.topics[0];
+        before.partitions = topics.topics[0].options.partitions;
+        before.compacted = (topics.topics[0].options.cleanup & WEIR_CLEANUP_COMPACT) != 0;
+        for (uint32_t i = 0; i < all->options.partitions; i++) {
+            before.filled |= all->partitions[i].end_offset > all->partitions[i].start_offset;
+        }
+    }
+    weir_client_topics_free(&topics);
+    weir_client_topics_free(&bounds);
+    return before;
+}
+
+/* What comes of keys that are in another partition from now on. */
+static void growth_say(const char *name, const growth *before, const weir_topic_options *change)
+{
+    bool compacted = before->compacted || (change->cleanup & WEIR_CLEANUP_COMPACT) != 0;
+    if (before->partitions == 0 || change->partitions <= before->partitions ||
+        (!compacted && !before->filled)) {
+        return;
+    }
+    weir_say(
+        "%s: keys move: newer records of a key may go to another partition than its older ones. "
+        "%s; see docs/promises.md, \"Adding partitions\"",
+        name,
+        compacted ? "Compaction looks at each partition by itself: a key that moved keeps its "
+                    "older value beside the newer one, also behind a tombstone"
+                  : "Groups look at each partition by itself, so that both may be with members "
+                    "at once");
 }
 
 weir_exit weir_run_topic_set(const weir_arguments *arguments)
@@ -363,7 +409,14 @@ weir_exit weir_run_topic_set(const weir_arguments *arguments)
     if (!weir_connect(arguments, &client, &code)) {
         return code;
     }
+    growth before = {.partitions = 0};
+    if (partitions > 0 && weir_may_talk(arguments)) {
+        before = growth_look(client, arguments->operands[0]);
+    }
     err = weir_client_topic_change(client, weir_bytes_of(arguments->operands[0]), &change);
+    if (err == WEIR_OK) {
+        growth_say(arguments->operands[0], &before, &change);
+    }
     if (err == WEIR_INVALID && change_refused_say(client, arguments->operands[0], &change)) {
         weir_client_close(client);
         return weir_exit_of(err);
@@ -444,9 +497,11 @@ static void letters_say(weir_client *client, const char *name)
     for (uint32_t i = 0; err == WEIR_OK && i < groups.count; i++) {
         const weir_group_info *group = &groups.groups[i];
         if (weir_bytes_equal(group->options.dead_letter, weir_bytes_of(name))) {
-            weir_say("%s was the dead-letter topic of %.*s: what fails too often there is dropped "
-                     "until a topic of this name is created",
-                     name, (int)group->name.len, (const char *)group->name.ptr);
+            bool stream = group->options.model == WEIR_MODEL_STREAM;
+            weir_say("%s was the dead-letter topic of %.*s: what %s there is kept nowhere until a "
+                     "topic of this name is created",
+                     name, (int)group->name.len, (const char *)group->name.ptr,
+                     stream ? "is rejected" : "fails too often or is rejected");
         }
     }
     weir_client_groups_free(&groups);

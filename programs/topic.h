@@ -23,4 +23,7 @@ void weir_topic_asked_fill(const weir_arguments *arguments, const weir_topic_opt
 bool weir_topic_alter_flags(const weir_topic_options *is, const weir_topic_options *asked,
                             char flags[WEIR_TOPIC_DIFFERENCE_MAX]);
 
+/* A queue was asked to be compacted: says what there is instead. */
+void weir_topic_compact_say(const char *queue);
+
 #endif

@@ -26,13 +26,51 @@ static const char *time_text(int64_t time_ms, char text[TIME_BYTES])
 
 /* ---- A table ---------------------------------------------------------------------------------- */
 
-static void head_print(const char *const *operands, const weir_record_head *record)
+/* A queue's own group settled it, by its lines or, when those are not kept any more, by how it stands. */
+static bool queue_settled(const weir_client_story *story, weir_bytes queue)
+{
+    bool settled = false;
+    for (uint32_t i = 0; i < story->count; i++) {
+        weir_fate fate = story->lines[i].fate;
+        settled |= weir_bytes_equal(story->lines[i].group, queue) &&
+                   (fate == WEIR_FATE_ACCEPTED || fate == WEIR_FATE_REJECTED ||
+                    fate == WEIR_FATE_DEAD_LETTERED || fate == WEIR_FATE_DROPPED);
+    }
+    for (uint32_t i = 0; i < story->standing_count && story->count == 0; i++) {
+        settled |= story->standings[i].kind == WEIR_STANDING_SETTLED &&
+                   weir_bytes_equal(story->standings[i].group, queue);
+    }
+    return settled;
+}
+
+/* Why a record that is not there is gone, as far as that can be told. */
+static const char *gone_text(weir_client *client, const char *topic, const weir_client_story *story)
+{
+    const weir_bytes name = weir_bytes_of(topic);
+    weir_client_topics topics = {0};
+    weir_err err = weir_client_topic_list(client, name, &topics);
+    bool queue =
+        err == WEIR_OK && topics.count == 1 && topics.topics[0].options.kind == WEIR_KIND_QUEUE;
+    weir_client_topics_free(&topics);
+    if (err == WEIR_NOT_FOUND) {
+        return "the record is gone: its topic was deleted";
+    }
+    if (queue && queue_settled(story, name)) {
+        return "the record is gone: it was settled, and the queue has freed it";
+    }
+    return queue ? "the record is gone: retention removed it (or it cannot be read)"
+                 : "the record is gone: compaction or retention removed it (or it cannot be read)";
+}
+
+/* `gone`: of a record that is not there. */
+static void head_print(const char *const *operands, const weir_record_head *record,
+                       const char *gone)
 {
     char stored[TIME_BYTES];
     weir_shown_print(stdout, weir_bytes_of(operands[0]));
     printf(" partition %s offset %s: ", operands[1], operands[2]);
     if (!record->there) {
-        puts("the record is gone: compaction or retention removed it (or it cannot be read)");
+        puts(gone);
         return;
     }
     printf("stored %s, ", time_text(record->stored_ms, stored));
@@ -197,10 +235,13 @@ static void letters_print(const weir_client_story *story)
     }
 }
 
-static void story_print(const weir_arguments *arguments, const weir_client_story *story)
+static void story_print(const weir_arguments *arguments, weir_client *client,
+                        const weir_client_story *story)
 {
     char from[TIME_BYTES];
-    head_print((const char *const *)arguments->operands, &story->record);
+    const char *gone =
+        story->record.there ? NULL : gone_text(client, arguments->operands[0], story);
+    head_print((const char *const *)arguments->operands, &story->record, gone);
     if (story->from_ms > 0) {
         printf("what happened before %s is not kept any more\n", time_text(story->from_ms, from));
     }
@@ -414,7 +455,7 @@ weir_exit weir_run_why(const weir_arguments *arguments)
     if (err != WEIR_OK) {
         code = failed(arguments, client, err, (uint32_t)partition);
     } else if (output == WEIR_OUTPUT_TABLE) {
-        story_print(arguments, &story);
+        story_print(arguments, client, &story);
         code = WEIR_EXIT_DONE;
     } else if (output == WEIR_OUTPUT_JSON) {
         story_json(arguments, &story);

@@ -325,7 +325,7 @@ class Groups(cli_test.Case):
         wait_for(lambda: row("kept")["pending"] == 3, "five are dead letters")
         letters = json.loads(self.weir("queue", "dead", "ls", "kept", "--json")[0])
         self.assertEqual([(letter["of_offset"], letter["reason"]) for letter in letters],
-                         [(f"{offset}", "overflow") for offset in range(5)])
+                         [(offset, "overflow") for offset in range(5)])
         info = json.loads(self.weir("queue", "info", "kept", "--json")[0])
         self.assertEqual((info["max_records"], info["max_bytes"], info["overflow"]), (-1, 4096, "dead-letter"))
         self.assertIn("drop-oldest", self.weir("queue", "info", "jobs")[0])
@@ -461,11 +461,12 @@ class Groups(cli_test.Case):
         self.weir("group", "join", "jobs", "-C", "1", "-x", "exit 8")
         rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
         self.assertEqual([(row["of_offset"], row["text"], row["key"]) for row in rows],
-                         [("0", "exit code 9", "k"), ("1", "exit code 8", "k")])
+                         [(0, "exit code 9", "k"), (1, "exit code 8", "k")])
+        self.assertEqual([(row["of_partition"], row["leased"], row["failed"]) for row in rows], [(0, 1, 1)] * 2)
         _, err = self.weir("queue", "dead", "replay", "jobs", "-C", "1")
         self.assertEqual(err, "weir: jobs: 1 dead letter replayed\n")
         rows = json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])
-        self.assertEqual([row["of_offset"] for row in rows], ["1"])
+        self.assertEqual([row["of_offset"] for row in rows], [1])
         out, _ = self.weir("group", "join", "jobs", "-C", "1", "-F", "%o %k %h %s")
         self.assertEqual(out, "2 k a=1 two\nlines\n")
         _, err = self.weir("queue", "dead", "discard", "jobs")
@@ -511,7 +512,7 @@ class Groups(cli_test.Case):
         self.assertEqual(err, "weir: jobs: 2 dead letters replayed\n")
         self.assertLess(self.units() - before, 200)
         self.assertEqual(self.client("sub", "again", "--from", "beginning", "-C", "2")[0], "0\n1\n")
-        self.assertEqual([row["of_offset"] for row in json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])], ["2"])
+        self.assertEqual([row["of_offset"] for row in json.loads(self.weir("queue", "dead", "ls", "jobs", "--json")[0])], [2])
         _, err = self.weir("queue", "dead", "discard", "jobs")
         self.assertEqual(err, "weir: jobs: 1 dead letter discarded\n")
         self.assertEqual(self.info("dead-letters.jobs")["partitions"][0]["lag"], 0)
@@ -565,7 +566,7 @@ class Groups(cli_test.Case):
         left = {queue: json.loads(self.weir("queue", "dead", "ls", queue, "--json")[0]) for queue in ("a/b", "a.b", "a%2Fb")}
         self.assertEqual([len(rows) for rows in left.values()], [0, 1, 1])
         row = left["a.b"][0]
-        self.assertEqual((row["leased"], row["failed"], row["origin"]), ("1", "1", "local"))
+        self.assertEqual((row["leased"], row["failed"], row["origin"]), (1, 1, "local"))
         self.assertRegex(row["time"], r"^20\d\d-.*Z$")
         for queue in ("a.b", "a%2Fb"):
             self.weir("queue", "dead", "replay", queue)
@@ -595,13 +596,13 @@ class Groups(cli_test.Case):
         self.weir("group", "join", "mail", "-C", "2", "-x", "exit 9")
         rows = self.dead("ls", "mail")
         self.assertEqual([(row["of_topic"], row["of_offset"], row["reason"], row["text"], row["failed"]) for row in rows],
-                         [("orders", "0", "delivery-limit", "exit code 9", "1"), ("orders", "1", "delivery-limit", "exit code 9", "1")])
+                         [("orders", 0, "delivery-limit", "exit code 9", 1), ("orders", 1, "delivery-limit", "exit code 9", 1)])
         self.assertRegex(rows[0]["time"], r"^20\d\d-.*Z$")
         self.adds_up("mail", dead_lettered=2, pending=0)
         said = self.dead("replay", "mail", "-C", "1")
         self.assertIn("all who read it get it again: billing; --to TOPIC publishes elsewhere", said)
         self.assertIn("mail: 1 dead letter replayed", said)
-        self.assertEqual([row["of_offset"] for row in self.dead("ls", "mail")], ["1"])
+        self.assertEqual([row["of_offset"] for row in self.dead("ls", "mail")], [1])
         self.assertEqual(self.weir("group", "join", "mail", "-C", "1", "-F", "%o %s")[0], "2 0\n")
         self.assertEqual(self.weir("group", "join", "billing", "-C", "1", "-F", "%o %s")[0], "2 0\n")
         self.assertEqual(self.dead("discard", "mail"), "weir: mail: 1 dead letter discarded\n")
@@ -666,7 +667,7 @@ class Groups(cli_test.Case):
             ask(cmd="goodbye", id=5)
         rows = self.dead("ls", "billing")
         self.assertEqual([(row["of_offset"], row["reason"], row["text"]) for row in rows],
-                         [("0", "rejected", "no such customer"), ("1", "rejected", "no such customer")])
+                         [(0, "rejected", "no such customer"), (1, "rejected", "no such customer")])
         self.assertIn("billing: 1 dead letter replayed", self.dead("replay", "billing", "-C", "1"))
         self.assertIn("billing: 1 dead letter discarded", self.dead("discard", "billing"))
         self.assertEqual(self.weir("group", "join", "billing", "-C", "2", "-F", "%o %s")[0], "2 2\n3 0\n")
@@ -680,6 +681,26 @@ class Groups(cli_test.Case):
         _, err = self.weir("group", "join", "mail", "-C", "1", "-x", "true")
         self.assertIn("mail: a member (queue, at-least-once, leases of 1.5 s): runs the command", err)
         self.assertEqual(self.weir("group", "join", "billing", "-W", "0.1", "--quiet", code=TIMEOUT)[1], "")
+
+    def test_a_queue_that_has_no_room_for_a_replayed_letter_is_named(self):
+        self.client("topic", "create", "dead")
+        self.weir("queue", "create", "full", "--max-records", "1", "--delivery-limit", "1", "--dead-letter", "dead")
+        self.client("pub", "full", "-m", "first")
+        self.weir("group", "join", "full", "-C", "1", "-x", "exit 1")
+        self.client("pub", "full", "-m", "second")
+        _, err = self.weir("queue", "dead", "replay", "full", code=REFUSED)
+        self.assertRegex(err, r"^weir: full: The queue has all it may have")
+        self.assertNotIn("dead-letters.full", err)
+        self.assertEqual(len(json.loads(self.weir("queue", "dead", "ls", "full", "--json")[0])), 1)
+
+    def test_without_a_dead_letter_topic_each_model_says_what_comes_of_records(self):
+        self.orders(1)
+        self.weir("group", "create", "billing", "--topic", "orders")
+        self.weir("group", "create", "mail", "--topic", "orders", "--model", "queue")
+        said = self.dead("discard", "billing", code=NOT_FOUND)
+        self.assertIn("billing has no dead-letter topic: what is rejected is counted so, and kept nowhere else", said)
+        said = self.dead("discard", "mail", code=NOT_FOUND)
+        self.assertIn("mail has no dead-letter topic: what fails too often is dropped", said)
 
     def test_idle_members_are_shown(self):
         self.orders(1)
@@ -808,6 +829,8 @@ class Groups(cli_test.Case):
         out, _ = self.weir("group", "info", "one")
         active = [row for row in out.splitlines() if row.rstrip().endswith(" active")]
         self.assertEqual((out.count("stands by: another"), len(active)), (1, 1), out)
+        row = next(row for row in json.loads(self.weir("group", "ls", "--json")[0]) if row["group"] == "one")
+        self.assertEqual((row["members"], row["idle"]), (2, 1))
         self.weir("group", "create", "kept", "--topic", "orders")
         member = self.member("kept", "--instance", "i1")
         wait_for(lambda: [row["partitions"] for row in self.info("kept")["members"]] == [1], "it owns the partition")
@@ -856,7 +879,8 @@ class Groups(cli_test.Case):
     def test_what_a_queue_cannot_be_is_told_with_what_can(self):
         self.weir("queue", "create", "jobs", "--partitions", "2", "--retry-delay-ms", "5000")
         for arguments in (["topic", "alter", "jobs", "--cleanup", "compact"],
-                          ["topic", "create", "other", "--kind", "queue", "--cleanup", "compact"]):
+                          ["topic", "create", "other", "--kind", "queue", "--cleanup", "compact"],
+                          ["queue", "create", "other", "--cleanup", "compact", "--data", self.gateway.data]):
             _, err = self.client(*arguments, code=REFUSED)
             self.assertIn("is a queue, and a queue is not compacted", err)
             self.assertIn("`weir topic create NAME --cleanup compact`", err)
@@ -866,6 +890,9 @@ class Groups(cli_test.Case):
         self.weir("group", "alter", "jobs", "--retry-delay-ms", "0")
         self.assertEqual(self.info("jobs")["retry_delay_ms"], 0)
         self.weir("queue", "create", "jobs", "--retry-delay-ms", "0")  # as it is
+        said = self.client("queue", "create", "--help")[0]
+        for none in ("--expiry-ms", "--min-compaction-lag-ms", "--delete-retention-ms"):
+            self.assertNotIn(none, said)
 
     def test_a_group_that_is_there_is_never_changed_by_create(self):
         self.client("topic", "create", "orders")

@@ -347,6 +347,10 @@ class Records(Case):
         for name in ("a/+", "a/#/b", "", "x" * 2000):
             with self.subTest(name=name[:8]):
                 self.weir("pub", name, "-m", "x", code=REFUSED)
+        for arguments in (["pub", "x" * 1025, "-m", "x"], ["sub", "x" * 1025, "-C", "1"]):
+            self.assertIn("is too long: it has 1025 bytes and 1 levels, and a full name (topic and key) or a filter has "
+                          "at most 1024 bytes and 128 levels", self.weir(*arguments, code=REFUSED)[1])
+        self.assertIn("has 257 bytes and 129 levels", self.weir("pub", "x" + "/x" * 128, "-m", "x", code=REFUSED)[1])
         _, err = self.weir("sub", "a/#/b", "-C", "1", code=REFUSED)
         self.assertRegex(err, '^weir: "a/#/b" is no filter: .*\n$')
         for name in ("#", "a//b", ""):
@@ -392,6 +396,19 @@ class Topics(Case):
         self.weir("topic", "info", "a", code=NOT_FOUND)
         self.weir("topic", "rm", "a", code=NOT_FOUND)
         self.weir("topic", "set", "a", "-d", "os", code=NOT_FOUND)
+
+    def test_whose_keys_move_is_told_what_comes_of_it(self):
+        self.weir("topic", "create", "empty")
+        self.assertEqual(self.weir("topic", "alter", "empty", "-p", "2")[1], "weir: empty: changed\n")
+        self.weir("topic", "create", "state", "--cleanup", "compact")
+        err = self.weir("topic", "alter", "state", "-p", "2")[1]
+        self.assertRegex(err, r"^weir: state: keys move: .*older value beside the newer one.*docs/promises.md.*\nweir: state: changed\n$")
+        self.weir("topic", "create", "orders")
+        self.weir("pub", "orders/k", "-m", "x")
+        err = self.weir("topic", "alter", "orders", "-p", "2")[1]
+        self.assertRegex(err, r"^weir: orders: keys move: .*with members at once.*docs/promises.md.*\nweir: orders: changed\n$")
+        for same in (["-p", "2"], ["-p", "3", "--quiet"]):
+            self.assertNotIn("keys move", self.weir("topic", "alter", "orders", *same)[1])
 
     def test_a_partition_that_is_not_there_is_told_and_not_the_topic(self):
         self.weir("topic", "create", "d")
@@ -675,6 +692,8 @@ class Words(Case):
             with self.subTest(text=text):
                 _, err = self.weir("check", "-c", self.file("bad.yaml", text), code=USAGE)
                 self.assertRegex(err, "^weir: .*bad.yaml" + says)
+        _, err = self.weir("check", "--set", "limits.name_bytes_max=1025", code=USAGE)
+        self.assertIn('limits.name_bytes_max: "1025" is not a number from 249 to 1024', err)
         unused = self.file("unused.yaml", "http:\n  enabled: false\n  tls: {certificate: gone.pem}\n")
         self.weir("check", "-c", unused)
 

@@ -91,6 +91,19 @@ class Why(cli_test.Case):
         self.assertRegex(out, r"(?m)^\d{4}-\d\d-\d\dT[\d:.]+Z +mail +expired +expired .* trimmed$")
         self.weir("topic", "rm", "orders")
         self.assertEqual(self.events(1, "mail"), [("expired", None)])
+        self.assertIn("offset 1: the record is gone: its topic was deleted\n", self.weir("why", "orders", "0", "1")[0])
+
+    def test_what_a_queue_has_freed_was_settled(self):
+        self.gateway.end()
+        self.gateway = self.serve("--set", "cleanup_every_ms=100").ready()
+        self.queue("create", "jobs", "--segment-ms", "1", "--segment-bytes", "4096")
+        self.weir("pub", "jobs", "-l", stdin="".join(f"{i}\n" for i in range(3)))
+        self.group("join", "jobs", "-C", "2")
+        self.gateway.end()  # what memory has is there, whatever has been freed
+        self.gateway = self.serve("--set", "cleanup_every_ms=100").ready()
+        cli_test.wait_for(lambda: self.story(0, topic="jobs")["record"] is None, "it is freed")
+        out, _ = self.weir("why", "jobs", "0", "0")
+        self.assertIn("jobs partition 0 offset 0: the record is gone: it was settled, and the queue has freed it\n", out)
 
     def test_what_compaction_removed_waits_in_no_group(self):
         quick = ("--segment-ms", "1", "--segment-bytes", "4096")

@@ -269,13 +269,14 @@ static weir_err batch_read(scanned_log *log, uint64_t position, uint64_t most, w
     return err;
 }
 
-/* The bytes of the .log up to its state's: where the first bad batch stands. */
+/* The bytes of the .log up to its state's: where the first bad batch stands. *verdict: OK, DAMAGED, or
+ * NOT_FOUND when the file is gone. */
 static weir_err log_scan(weir_env *env, const char *path, uint64_t bytes, weir_inspect_each each,
                          void *arg, uint64_t *position, weir_err *verdict)
 {
     scanned_log log = {.env = env};
     weir_err err = env->ops->file_open(env, path, WEIR_OPEN_READ, &log.file);
-    *verdict = err == WEIR_NOT_FOUND ? WEIR_DAMAGED : WEIR_OK;
+    *verdict = err == WEIR_NOT_FOUND ? WEIR_NOT_FOUND : WEIR_OK;
     *position = 0;
     while (err == WEIR_OK && *position < bytes && *verdict == WEIR_OK) {
         weir_bytes batch;
@@ -423,6 +424,9 @@ static weir_err segment_look(inspection *at, const weir_topic *topic, weir_parti
     }
     if (verdict == WEIR_OK && at->sum->gaps == gaps) {
         file.position = 0;
+    } else if (verdict == WEIR_NOT_FOUND) {
+        file.verdict = WEIR_INSPECT_MISSING;
+        file.text = "its records are gone: readers are told of the gap, the rest is served";
     } else {
         file.verdict = WEIR_INSPECT_DAMAGED;
         file.text = "a batch cannot be read: readers are told of the gap, the rest is served";

@@ -88,7 +88,8 @@ typedef enum weir_overflow {
     X(unsettled_max, 6, 2, 2000000, 0, 1, 100000000, "records",                                    \
       "Records of the group that were handed out and are not settled, in all.")                    \
     X(key_ordered, 7, 2, 2, 0, 1, 2, "1 or 2",                                                     \
-      "1: one record of a key is out at a time, in order; 2: keys do not matter.")                 \
+      "1: one record of a key is out at a time, in order, in each partition; 2: keys do not "      \
+      "matter.")                                                                                   \
     X(single_active, 8, 2, 2, 0, 1, 2, "1 or 2",                                                   \
       "1: one member gets all records, the others wait to take its place; 2: all share.")          \
     X(retry_delay_ms, 9, 2, 0, 0, 0, 86400000, "milliseconds",                                     \
@@ -375,7 +376,7 @@ typedef struct weir_settle {
     uint32_t range_count;
     uint64_t epoch;      /* as it was taken with */
     uint64_t generation; /* stream */
-    int64_t delay_ms;    /* release */
+    int64_t delay_ms;    /* release of a queue's; 0 for streams, which cannot delay (NOT_OFFERED) */
     bool failed;         /* release */
     weir_bytes reason;   /* reject, release; UTF-8 without control characters; null: none */
     weir_bytes metadata; /* stream: kept with the commit; null: none */

@@ -22,7 +22,7 @@
       "Open connections of one front end.", "CONNACK 0x97, or close", "error limit, then close")   \
     X(client_id_bytes_max, 256, "bytes", 23, 65535, "weir_refused_client_id_total",                \
       "Length of an MQTT client identifier.", "CONNACK 0x85 (5.0), 2 (3.1.1)", "-")                \
-    X(name_bytes_max, 1024, "bytes", 249, 65535, "weir_refused_name_total",                        \
+    X(name_bytes_max, 1024, "bytes", 249, 1024, "weir_refused_name_total",                         \
       "Length of a full name or a filter.", "PUBACK/SUBACK 0x90, 0x8F (5.0); close, 0x80 (3.1.1)", \
       "error name-invalid")                                                                        \
     X(levels_max, 128, "levels", 8, 128, "weir_refused_levels_total",                              \

@@ -35,6 +35,7 @@ weir_err weir_mqtt_context_init(weir_mqtt_context *context)
 {
     context->id_count = 0;
     context->share_log_ms = 0;
+    context->share_log_lines = 0;
     context->stats = (weir_mqtt_stats){0};
     return weir_mqtt_wire_cache_create(&context->cache);
 }

@@ -155,7 +155,8 @@ typedef struct weir_mqtt_context {
     int64_t wall_ms;    /* Unix */
 
     uint64_t id_count;
-    uint64_t share_log_ms; /* a refused share is not logged before */
+    uint64_t share_log_ms;    /* until then refused shares are of the same second */
+    uint32_t share_log_lines; /* of that second */
     weir_mqtt_wire_cache *cache;
     weir_mqtt_stats stats;
 } weir_mqtt_context;

@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHARE_LOG_MS = 250, SHARE_RETRY_SOON_MS = 2 };
+enum { SHARE_LOG_MS = 1000, SHARE_LOG_LINES = 4, SHARE_RETRY_SOON_MS = 2 };
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
@@ -356,7 +356,8 @@ static bool reads_as_asked(const mqtt_share *share, const weir_group_options *op
     return options->topic_count == 1 && weir_bytes_equal(topic_of(filter), options->topics[0]);
 }
 
-/* Four lines a second at most: a client that tries for ever does not fill the disk. */
+/* Four lines at most of a second, which begins with the first: what was mistyped in several filters is
+ * told at once, and a client that tries for ever does not fill the disk. */
 static void refusal_log(weir_mqtt_session *session, const mqtt_share *share, uint8_t code,
                         const char *why)
 {
@@ -367,6 +368,10 @@ static void refusal_log(weir_mqtt_session *session, const mqtt_share *share, uin
     context->stats.shares_refused++;
     if (context->now_ms >= context->share_log_ms) {
         context->share_log_ms = context->now_ms + SHARE_LOG_MS;
+        context->share_log_lines = 0;
+    }
+    if (context->share_log_lines < SHARE_LOG_LINES) {
+        context->share_log_lines++;
         weir_log(WEIR_LOG_INFO, "mqtt",
                  "event=share-refused client=%s group=%s filter=%s code=0x%02x why=\"%s\"",
                  weir_log_quote(weir_mqtt_session_client_id(session), client),

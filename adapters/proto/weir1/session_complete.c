@@ -18,7 +18,11 @@
 static void published(weir_v1_session *session, const weir_v1_op *op,
                       const weir_completion *completion)
 {
-    if (completion->err != WEIR_OK) {
+    if (completion->err == WEIR_NAME_INVALID) {
+        weir_v1_reason reason;
+        (void)weir_v1_name_refuse(session, &reason);
+        weir_v1_reply_error(session, &op->call, &reason);
+    } else if (completion->err != WEIR_OK) {
         weir_v1_reply_err(session, &op->call, completion->err);
     } else if (!op->call.quiet) {
         weir_v1_writer writer = weir_v1_reply_begin(session, &op->call);
@@ -310,8 +314,8 @@ static void topics(weir_v1_session *session, const weir_v1_op *op,
         weir_v1_reason reason;
         weir_v1_refuse(
             &reason, WEIR_INVALID, NULL,
-            "A topic is given more partitions, never fewer, and a queue is not compacted: "
-            "leave that out.");
+            "A queue is not compacted: leave cleanup out, or make a topic of kind log. A topic that "
+            "is there is given more partitions, never fewer.");
         weir_v1_reply_error(session, &op->call, &reason);
     } else if (completion->err != WEIR_OK) {
         weir_v1_reply_op_err(session, op, completion->err);

@@ -306,6 +306,8 @@ weir_err weir_v1_topics_list(weir_v1_session *session, const weir_v1_call *call)
 /* ---- session_publish.c ------------------------------------------------------------------------
  */
 
+/* What is wrong with a name to publish under that the engine refused; NAME_INVALID. */
+weir_err weir_v1_name_refuse(const weir_v1_session *session, weir_v1_reason *reason);
 weir_err weir_v1_command_publish(weir_v1_session *session, const weir_v1_node *command,
                                  weir_v1_call *call, weir_v1_reason *reason);
 void weir_v1_many_done(weir_v1_session *session, weir_v1_many *many);

@@ -41,6 +41,18 @@ static weir_err target_check(const weir_v1_fields *fields, weir_v1_reason *reaso
     return WEIR_OK;
 }
 
+weir_err weir_v1_name_refuse(const weir_v1_session *session, weir_v1_reason *reason)
+{
+    const weir_limits *limits = session->config.limits;
+    return weir_v1_refuse(reason, WEIR_NAME_INVALID, NULL,
+                          "This is no name to publish under: of topic and key together it has at "
+                          "most %llu bytes and %llu levels (name_bytes_max, levels_max), in UTF-8 "
+                          "without + # or control characters; of them a topic has at most 249 "
+                          "bytes.",
+                          (unsigned long long)limits->name_bytes_max,
+                          (unsigned long long)limits->levels_max);
+}
+
 static weir_err submit(weir_v1_session *session, weir_v1_op *op)
 {
     const weir_v1_session_config *config = &session->config;
@@ -98,7 +110,7 @@ static weir_err publish_one(weir_v1_session *session, const weir_v1_node *comman
     if (err != WEIR_OK) {
         weir_v1_op_end(session, op);
     }
-    return err;
+    return err == WEIR_NAME_INVALID ? weir_v1_name_refuse(session, reason) : err;
 }
 
 /* ---- Many -------------------------------------------------------------------------------------
@@ -112,13 +124,17 @@ void weir_v1_many_destroy(weir_v1_many *many)
     free(many);
 }
 
-static void write_result(weir_v1_writer *writer, const weir_v1_result *result)
+static void write_result(const weir_v1_session *session, weir_v1_writer *writer,
+                         const weir_v1_result *result)
 {
     weir_v1_write_raw(writer, "{");
     if (result->err == WEIR_OK) {
         weir_v1_write_published(writer, &result->published);
     } else {
         weir_v1_reason plain = {.err = result->err};
+        if (result->err == WEIR_NAME_INVALID) {
+            (void)weir_v1_name_refuse(session, &plain);
+        }
         weir_v1_write_raw(writer, "\"error\":");
         weir_v1_write_reason(writer, result->reason != NULL ? result->reason : &plain);
     }
@@ -150,7 +166,7 @@ static void many_answer(weir_v1_session *session, const weir_v1_many *many)
     weir_v1_write_raw(&writer, ",\"results\":[");
     for (uint32_t i = 0; i < many->count; i++) {
         weir_v1_write_raw(&writer, i > 0 ? "," : "");
-        write_result(&writer, &many->results[i]);
+        write_result(session, &writer, &many->results[i]);
     }
     weir_v1_write_raw(&writer, "]");
     weir_v1_reply_end(session, &writer, &many->call);

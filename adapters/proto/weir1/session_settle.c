@@ -226,7 +226,8 @@ static weir_err settle_refuse(weir_v1_reason *reason, weir_err err, const weir_s
         break;
     case WEIR_NOT_OFFERED:
         text = "The group's mode or model has nothing to settle so: at-most-once accepts before it "
-               "hands over; streams take accept, reject and commit.";
+               "hands over; streams take accept, reject, commit, and release without delay_ms, "
+               "since what is behind a record cannot pass it.";
         break;
     case WEIR_NOT_FOUND:
         text = "The group does not read this partition: settle what it handed over.";

@@ -8,6 +8,7 @@ enum { RECORDS = 20 };
 typedef struct seen {
     unsigned segments;
     unsigned missing; /* or damaged */
+    unsigned gone;    /* of them */
     unsigned gaps;
     int64_t gap_from;
 } seen;
@@ -18,6 +19,7 @@ static void file_seen(void *arg, const weir_inspect_file *file)
     bool bad = file->verdict == WEIR_INSPECT_DAMAGED || file->verdict == WEIR_INSPECT_MISSING;
     all->segments += strcmp(file->kind, "segment") == 0 ? 1 : 0;
     all->missing += bad ? 1 : 0;
+    all->gone += file->verdict == WEIR_INSPECT_MISSING ? 1 : 0;
 }
 
 static void gap_seen(void *arg, const weir_inspect_gap *gap)
@@ -95,6 +97,7 @@ static void a_segment_that_is_gone_above_the_start_is_missing(void **state)
     assert_int_equal(system(command), 0);
     seen all = look(&l);
     assert_int_equal(all.missing, 1);
+    assert_int_equal(all.gone, 1); /* and not damaged: nothing of it is there to be */
     assert_int_equal(all.gaps, 1);
     assert_true(all.gap_from >= RECORDS / 2);
     fixture_open(&l.f);

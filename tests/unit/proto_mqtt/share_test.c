@@ -1,6 +1,8 @@
 /* Shared subscriptions on the real engine: joining, competing, answering, leaving. */
 #include "tests/unit/proto_mqtt/share.h"
 
+#include "core/base/log.h"
+
 static const weir_mqtt_property receive_one = {.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = 1};
 static const weir_mqtt_property receive_two = {.name = WEIR_MQTT_RECEIVE_MAXIMUM, .number = 2};
 
@@ -138,6 +140,35 @@ static void who_wants_no_reasons_gets_the_code_alone(void **state) /* [MQTT-3.1.
         client_end(&f, r, true);
     }
     queue_end(&f);
+}
+
+static void refusal_logged(void *arg, weir_log_level level, const char *room, const char *line)
+{
+    (void)level;
+    (void)room;
+    *(unsigned *)arg += strstr(line, "event=share-refused") != NULL ? 1 : 0;
+}
+
+static void the_first_refusals_of_a_second_are_logged_and_the_others_counted(void **state)
+{
+    unsigned lines = 0;
+    fixture f;
+    (void)state;
+    weir_log_sink(refusal_logged, &lines); /* while no other thread is there to log */
+    queue_begin(&f);
+    rig *r = client_open(&f, 5, "a", NULL, 0);
+    for (unsigned i = 1; i <= 6; i++) {
+        assert_int_equal(client_subscribe(&f, r, "$share/none/q/#", 1), 0x8f);
+        r->context.share_log_ms = UINT64_MAX; /* a second that lasts */
+        assert_int_equal(lines, i < 4 ? i : 4);
+    }
+    r->context.share_log_ms = 0; /* it is over */
+    assert_int_equal(client_subscribe(&f, r, "$share/none/q/#", 1), 0x8f);
+    assert_int_equal(lines, 5);
+    assert_int_equal(r->context.stats.shares_refused, 7);
+    client_end(&f, r, true);
+    queue_end(&f);
+    weir_log_sink(NULL, NULL);
 }
 
 static void a_name_that_breaks_the_rules_is_a_protocol_error(void **state)
@@ -823,6 +854,7 @@ int main(void)
         cmocka_unit_test(qos_2_is_granted_1),
         cmocka_unit_test(what_is_not_declared_so_is_refused_with_what_to_do),
         cmocka_unit_test(who_wants_no_reasons_gets_the_code_alone),
+        cmocka_unit_test(the_first_refusals_of_a_second_are_logged_and_the_others_counted),
         cmocka_unit_test(a_name_that_breaks_the_rules_is_a_protocol_error),
         cmocka_unit_test(a_queue_topic_is_joined_by_its_name),
         cmocka_unit_test(nothing_retained_comes_with_a_shared_subscription),
