@@ -118,7 +118,8 @@ static void write_result(weir_v1_writer *writer, const weir_v1_result *result)
     if (result->err == WEIR_OK) {
         weir_v1_write_published(writer, &result->published);
     } else {
-        weir_v1_reason plain = {.err = result->err};
+        weir_v1_reason plain;
+        weir_v1_reason_of(&plain, result->err);
         weir_v1_write_raw(writer, "\"error\":");
         weir_v1_write_reason(writer, result->reason != NULL ? result->reason : &plain);
     }
