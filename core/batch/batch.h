@@ -114,7 +114,7 @@ void weir_batch_record_trusted(const uint8_t *batch, size_t position, int64_t ba
                                int64_t log_append_ms, weir_record *record);
 
 /* The whole check of one stored batch: head, CRC, every record, rising offset deltas, nothing left
- * over, header names UTF-8. `positions` (may be NULL) gets the byte position of each record, at
+ * over. `positions` (may be NULL) gets the byte position of each record, at
  * most position_max; LIMIT when there are more. Its contents are undefined unless OK. DAMAGED: the
  * CRC does not fit. UNSUPPORTED: compressed, and sound as far as that can be told; its records are
  * looked at by weir_batch_check_plain. */
@@ -132,7 +132,8 @@ weir_err weir_batch_inflate(weir_bytes batch, size_t bytes_max, uint8_t **plain,
 /* The batch was stamped: so is its plain form. */
 void weir_batch_plain_stamp(uint8_t *plain, const uint8_t *batch);
 /* Further rules for a batch from a client (`batch` may be a plain one): no control, transactional or unknown
- * bit, record attributes 0, at most headers_max headers and none whose name begins with "weir-",
+ * bit, with a producer id neither epoch nor first sequence below 0, record attributes 0, at most
+ * headers_max headers, their names UTF-8 and none that begins with "weir-",
  * the bytes of key, value, header names and header values together within record_bytes_max. INVALID
  * with *reason (a sentence, static). Run weir_batch_check, or weir_batch_check_plain, first. */
 weir_err weir_batch_check_client(weir_bytes batch, uint64_t record_bytes_max, uint64_t headers_max,

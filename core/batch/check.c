@@ -11,26 +11,15 @@
  * [K1] After OK the batch has exactly record_count records, with offset deltas that rise and end by
  * the last offset delta, and not one byte more: every position given is one that
  * weir_batch_record_trusted may be called with. Compaction leaves deltas out; a client may not.
- * [K2] Header names are UTF-8. */
+ * [K2] Header names that come from outside are UTF-8. What is stored may have others, from before the
+ * engine asked for it: a record is not lost for its header's name. */
 #include "core/batch/batch.h"
 
 #include "core/base/hash.h"
 #include "core/base/utf8.h"
 #include "core/batch/wire.h"
 
-static bool names_utf8(const weir_record *record)
-{
-    weir_bytes rest = record->headers;
-    weir_header header;
-    while (weir_headers_next(&rest, &header)) {
-        if (!weir_utf8_valid(header.name)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* [K1] [K2] */
+/* [K1] */
 static weir_err records_check(weir_bytes batch, const weir_batch_head *head, uint32_t *positions)
 {
     size_t position = WEIR_BATCH_HEAD_BYTES;
@@ -39,8 +28,7 @@ static weir_err records_check(weir_bytes batch, const weir_batch_head *head, uin
         weir_record record;
         size_t used;
         weir_err err = weir_batch_record_decode(batch, head, position, &record, &used);
-        if (err != WEIR_OK || record.offset <= before ||
-            (record.header_count > 0 && !names_utf8(&record))) {
+        if (err != WEIR_OK || record.offset <= before) {
             return WEIR_MALFORMED;
         }
         before = record.offset;
@@ -102,6 +90,9 @@ static const char *head_objection(const weir_batch_head *head)
     if (head->last_offset_delta != head->record_count - 1) {
         return "The batch leaves offsets out; number its records 0, 1, 2 and so on.";
     }
+    if (head->producer_id >= 0 && (head->producer_epoch < 0 || head->base_sequence < 0)) {
+        return "The batch has a producer id, but an epoch or a first sequence below 0.";
+    }
     return NULL;
 }
 
@@ -124,6 +115,9 @@ static const char *record_objection(const weir_record *record, uint64_t record_b
         return "A record has more headers than the limit headers_max.";
     }
     while (weir_headers_next(&rest, &header)) {
+        if (!weir_utf8_valid(header.name)) {
+            return "A header's name is not UTF-8."; /* [K2] */
+        }
         if (name_is_reserved(header.name)) {
             return "A header's name begins with weir-, which is the engine's.";
         }

@@ -116,7 +116,8 @@ static weir_err publish_check(weir_port *port, const weir_publish *publish, uint
     uint64_t bytes = publish->key.len + publish->value.len;
     for (uint32_t i = 0; i < publish->header_count; i++) {
         bytes += publish->headers[i].name.len + publish->headers[i].value.len;
-        if (header_reserved(publish->headers[i].name)) {
+        if (header_reserved(publish->headers[i].name) ||
+            !weir_utf8_valid(publish->headers[i].name)) {
             return WEIR_INVALID;
         }
     }

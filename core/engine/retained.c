@@ -48,7 +48,10 @@ weir_err weir_retained_decide(weir_engine *engine, weir_bytes name, uint64_t byt
 {
     const weir_retained *old = weir_map_get(&engine->retained, name);
     if (bytes == 0) {
-        return WEIR_OK;
+        return WEIR_OK; /* what an older version let in can be cleared */
+    }
+    if (weir_name_check(name) != WEIR_OK) {
+        return WEIR_NAME_INVALID; /* a key can make a longer one: no filter would spell it */
     }
     if (old == NULL && engine->retained.count >= engine->limits.retained_max) {
         engine->stats.refused_retained++;

@@ -245,9 +245,10 @@ static bool name_is(const weir_chunk *chunk, weir_bytes name)
     weir_record record;
     bool encoded = false;
     weir_chunk_record(chunk, 0, &record);
-    size_t len =
+    size_t whole =
         weir_record_name(weir_chunk_topic(chunk), record.key, made, sizeof(made), &encoded);
-    return len == name.len && len <= sizeof(made) && memcmp(made, name.ptr, len) == 0;
+    size_t len = whole < sizeof(made) ? whole : sizeof(made); /* as retained.c has it */
+    return len == name.len && memcmp(made, name.ptr, len) == 0;
 }
 
 /* The value that was set last, unless the chunk cleared one. */
@@ -429,6 +430,7 @@ static weir_err decode_partition(weir_engine *engine, uint64_t unit, weir_reader
     return err;
 }
 
+/* The name is its record's, whatever that is: an older version retained under any key. */
 static weir_err decode_retained(weir_engine *engine, uint64_t unit, weir_reader *body)
 {
     (void)unit;
@@ -436,9 +438,6 @@ static weir_err decode_retained(weir_engine *engine, uint64_t unit, weir_reader 
     draft.name = weir_reader_bytes(body, weir_reader_u16(body));
     weir_err err = weir_snapshot_take_fields(engine, &draft,
                                              WEIR_FIELDS_OF(weir_snapshot_retained_fields), body);
-    if (err == WEIR_OK && weir_name_check(draft.name) != WEIR_OK) {
-        err = WEIR_DAMAGED;
-    }
     return err != WEIR_OK ? err
                           : weir_snapshot_retained_add(engine, draft.topic_id, draft.topic,
                                                        draft.partition, draft.batch, &draft.name);

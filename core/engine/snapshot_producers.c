@@ -50,13 +50,13 @@ static void put_places(weir_engine *engine, const void *object, weir_writer *to)
     }
 }
 
+/* Epochs and sequences may be below 0: an older version took what clients sent. */
 static bool place_sound(const weir_producer_place *place, const weir_producer_place *before)
 {
-    bool sorted = before == NULL || before->topic_id < place->topic_id ||
-                  (before->topic_id == place->topic_id && before->partition < place->partition);
-    bool sound = sorted && place->epoch >= 0;
+    bool sound = before == NULL || before->topic_id < place->topic_id ||
+                 (before->topic_id == place->topic_id && before->partition < place->partition);
     for (uint32_t k = 0; k < place->kept && sound; k++) {
-        sound = place->last[k].first >= 0 && place->last[k].count > 0 && place->last[k].offset >= 0;
+        sound = place->last[k].count > 0 && place->last[k].offset >= 0;
     }
     return sound;
 }

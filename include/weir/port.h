@@ -41,7 +41,9 @@ typedef struct weir_publish {
     const weir_header *headers;
     uint32_t header_count;
     uint8_t attributes; /* WEIR_RECORD_*: the front end's QoS; RETAIN sets or clears the retained
-                         * value of the full name (an empty or null value clears it) */
+                         * value of the full name (an empty or null value clears it). A value is set
+                         * only under a name of at most 1024 bytes and 128 levels, key included:
+                         * else NAME_INVALID */
     bool no_confirm;    /* no completion when it succeeds; one with err when it fails */
     uint64_t publisher; /* picks the partition of a null key: the same publisher, the same one; 0:
                            none */
@@ -292,7 +294,7 @@ WEIR_API weir_err weir_port_publish(weir_port *port, const weir_publish *publish
  * record makes it idempotent, as Kafka's KIP-98 has it: of each producer and partition sequences
  * are dense from 0; one of the last five batches sent again is OK with `duplicate`, an older one
  * DUPLICATE, a gap OUT_OF_ORDER, an older epoch PRODUCER_FENCED, an id that is not known
- * PRODUCER_UNKNOWN. */
+ * PRODUCER_UNKNOWN. INVALID: it has an id, and an epoch or a sequence below 0. */
 WEIR_API weir_err weir_port_produce_batch(weir_port *port, weir_bytes topic, uint32_t partition,
                                           weir_bytes batch, void *user, uint64_t token);
 

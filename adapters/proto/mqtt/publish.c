@@ -133,6 +133,10 @@ static const char *text_of(weir_err err)
     if (err == WEIR_NOT_AUTHORIZED) {
         return "Names that begin with $ are the gateway's own: nobody can publish to one.";
     }
+    if (err == WEIR_NAME_INVALID) {
+        return "A name has at most 1024 bytes and 128 levels, without control characters; so has "
+               "that of a retained message with its weir-key.";
+    }
     return err == WEIR_OK ? NULL : weir_err_text(err);
 }
 

@@ -6,12 +6,19 @@
  * [R1] Every header of the record is written exactly once, as a field or in the list. */
 #include "adapters/proto/weir1/record_json.h"
 
+#include "core/base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES_USUAL = 1280, ENVELOPE_COUNT = 5, ENVELOPE_EXPIRY = 1 };
+enum {
+    NAME_BYTES_USUAL = 1280,
+    NAME_TAME_BYTES_MAX = 1024,
+    ENVELOPE_COUNT = 5,
+    ENVELOPE_EXPIRY = 1,
+};
 
 /* Header names and the fields they become, in the order of weir_v1_fields_decode. */
 static const struct {
@@ -56,10 +63,22 @@ static int envelope_index(const weir_header *header, unsigned *seen)
     return -1;
 }
 
+/* Older versions stored names that are no UTF-8: what is not becomes \xNN, as far as there is room. */
+static void write_header_name(weir_v1_writer *writer, weir_bytes name)
+{
+    uint8_t tame[NAME_TAME_BYTES_MAX];
+    if (weir_utf8_valid(name)) {
+        weir_v1_write_string(writer, name);
+    } else {
+        size_t len = weir_utf8_tame(name, tame, sizeof(tame));
+        weir_v1_write_string(writer, (weir_bytes){tame, len});
+    }
+}
+
 void weir_v1_write_header(weir_v1_writer *writer, const weir_header *header)
 {
     weir_v1_write_raw(writer, "[");
-    weir_v1_write_string(writer, header->name);
+    write_header_name(writer, header->name);
     if (header->value.ptr == NULL) {
         weir_v1_write_raw(writer, ",null]");
     } else if (weir_v1_is_text(header->value)) {

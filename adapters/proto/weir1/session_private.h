@@ -237,7 +237,8 @@ void weir_v1_reply_error(weir_v1_session *session, const weir_v1_call *call,
 /* Begins {"id":..,"error":{..} of a text call, for an error that tells more; reply_end sends it. */
 weir_v1_writer weir_v1_error_begin(weir_v1_session *session, const weir_v1_call *call,
                                    const weir_v1_reason *reason);
-/* The same with the sentence that fits the error. */
+/* The error with the sentence that fits it: what a peer should send instead. */
+void weir_v1_reason_of(weir_v1_reason *reason, weir_err err);
 void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_err err);
 /* The same of an operation that may have named a partition. */
 void weir_v1_reply_op_err(weir_v1_session *session, const weir_v1_op *op, weir_err err);

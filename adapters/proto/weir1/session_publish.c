@@ -44,13 +44,13 @@ static weir_err target_check(const weir_v1_fields *fields, weir_v1_reason *reaso
 weir_err weir_v1_name_refuse(const weir_v1_session *session, weir_v1_reason *reason)
 {
     const weir_limits *limits = session->config.limits;
-    return weir_v1_refuse(reason, WEIR_NAME_INVALID, NULL,
-                          "This is no name to publish under: of topic and key together it has at "
-                          "most %llu bytes and %llu levels (name_bytes_max, levels_max), in UTF-8 "
-                          "without + # or control characters; of them a topic has at most 249 "
-                          "bytes.",
-                          (unsigned long long)limits->name_bytes_max,
-                          (unsigned long long)limits->levels_max);
+    return weir_v1_refuse(
+        reason, WEIR_NAME_INVALID, NULL,
+        "This is no name to publish or to retain under: topic and key together "
+        "have at most %llu bytes and %llu levels (name_bytes_max, levels_max), in "
+        "UTF-8 without + # or control characters; of them a topic has at most "
+        "249 bytes.",
+        (unsigned long long)limits->name_bytes_max, (unsigned long long)limits->levels_max);
 }
 
 static weir_err submit(weir_v1_session *session, weir_v1_op *op)
@@ -131,7 +131,8 @@ static void write_result(const weir_v1_session *session, weir_v1_writer *writer,
     if (result->err == WEIR_OK) {
         weir_v1_write_published(writer, &result->published);
     } else {
-        weir_v1_reason plain = {.err = result->err};
+        weir_v1_reason plain;
+        weir_v1_reason_of(&plain, result->err);
         if (result->err == WEIR_NAME_INVALID) {
             (void)weir_v1_name_refuse(session, &plain);
         }

@@ -251,7 +251,9 @@ static const char *advice(weir_err err)
                "alter, or delete it first.";
     case WEIR_NAME_INVALID:
         return "Use 1 to 249 bytes of UTF-8 for a topic, without + # or control characters, empty "
-               "levels or a leading $ or __; + and # stand only in filters.";
+               "levels or a leading $ or __; + and # stand only in filters. A full name has at most "
+               "1024 bytes and 128 levels, and so has that of a retained record, its topic, / and "
+               "its key: shorten the key, or leave out retain.";
     case WEIR_OFFSET_OUT_OF_RANGE:
         return "Ask topic offsets for the bounds, and use an offset within them.";
     case WEIR_TOO_LARGE:
@@ -262,15 +264,23 @@ static const char *advice(weir_err err)
     }
 }
 
+void weir_v1_reason_of(weir_v1_reason *reason, weir_err err)
+{
+    const char *text = advice(err);
+    (void)weir_v1_refuse(reason, err, NULL, "%s", text != NULL ? text : weir_err_text(err));
+}
+
 void weir_v1_reply_err(weir_v1_session *session, const weir_v1_call *call, weir_err err)
 {
     weir_v1_reason reason;
-    const char *text = advice(err);
+    weir_v1_reason_of(&reason, err);
     if (call->frame && err == WEIR_INVALID) {
-        text = "Build the batch for one partition: no compression, no weir- headers, attributes 0, "
-               "each record within record_bytes_max.";
+        (void)weir_v1_refuse(
+            &reason, err, NULL,
+            "Build the batch for one partition: no weir- headers, header names in UTF-8, "
+            "attributes 0, each record within record_bytes_max; with a producer id, an epoch and a "
+            "first sequence that are not below 0.");
     }
-    weir_v1_refuse(&reason, err, NULL, "%s", text != NULL ? text : weir_err_text(err));
     weir_v1_reply_error(session, call, &reason);
 }
 

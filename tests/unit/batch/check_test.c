@@ -242,11 +242,54 @@ static void each_rule_of_the_format_has_its_error(void **state)
     small = small_make();
     weir_put_u32(small.bytes + 8, UINT32_MAX);
     assert_int_equal(check_renewed(&small), WEIR_MALFORMED);
-    small = small_make();
+}
+
+static void a_headers_name_that_is_not_utf8_is_stored_but_not_taken(void **state)
+{
+    (void)state;
+    small_batch small = small_make();
+    const char *reason = NULL;
     uint8_t *name = memmem(small.bytes, small.len, "name", 4);
     assert_non_null(name);
     name[1] = 0xff;
-    assert_int_equal(check_renewed(&small), WEIR_MALFORMED); /* a header's name is not UTF-8 */
+    assert_int_equal(check_renewed(&small), WEIR_OK);
+    assert_int_equal(
+        weir_batch_check_client((weir_bytes){small.bytes, small.len}, 1 << 20, 100, &reason),
+        WEIR_INVALID);
+}
+
+static void a_producer_has_an_epoch_and_a_sequence_from_0_on(void **state)
+{
+    const struct {
+        int64_t producer;
+        int16_t epoch;
+        int32_t sequence;
+        weir_err err;
+    } tried[] = {
+        {0, 0, 0, WEIR_OK},
+        {1, INT16_MAX, INT32_MAX, WEIR_OK},
+        {-1, -1, -1, WEIR_OK}, /* none */
+        {0, -1, 0, WEIR_INVALID},
+        {1, 0, -1, WEIR_INVALID},
+        {1, INT16_MIN, INT32_MIN, WEIR_INVALID},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
+        const char *reason = NULL;
+        weir_batch_head head;
+        small_batch small = {0};
+        weir_batch_builder builder;
+        weir_batch_begin(&builder, small.bytes, sizeof(small.bytes));
+        small_add(&builder, 0, WEIR_TEXT("value"), NULL, &small.positions[0]);
+        weir_bytes batch = weir_batch_finish(&builder, 0, -1, 1);
+        assert_int_equal(weir_batch_head_decode(batch, &head), WEIR_OK);
+        head.producer_id = tried[i].producer;
+        head.producer_epoch = tried[i].epoch;
+        head.base_sequence = tried[i].sequence;
+        weir_batch_head_encode(&head, small.bytes);
+        crc_renew(small.bytes, batch.len);
+        assert_int_equal(weir_batch_check_client(batch, 100, 1, &reason), tried[i].err);
+    }
 }
 
 static void compaction_may_leave_offsets_out_but_a_client_may_not(void **state)
@@ -374,6 +417,8 @@ int main(void)
         cmocka_unit_test(compaction_may_leave_offsets_out_but_a_client_may_not),
         cmocka_unit_test(create_time_is_base_plus_delta_and_never_overflows),
         cmocka_unit_test(a_clients_batch_obeys_the_further_rules),
+        cmocka_unit_test(a_headers_name_that_is_not_utf8_is_stored_but_not_taken),
+        cmocka_unit_test(a_producer_has_an_epoch_and_a_sequence_from_0_on),
         cmocka_unit_test(headers_that_are_cut_end_the_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,10 +98,9 @@ static const struct {
     weir_err err;
     uint8_t reason;
 } refusals[] = {
-    {WEIR_TOO_LARGE, 0x97}, {WEIR_NAME_INVALID, 0x90}, {WEIR_LIMIT, 0x97},
-    {WEIR_DISK_FULL, 0x97}, {WEIR_READ_ONLY, 0x97},    {WEIR_NO_MEMORY, 0x97},
-    {WEIR_NOT_FOUND, 0x90}, {WEIR_NESTED, 0x90},       {WEIR_IO, 0x80},
-    {WEIR_FENCED, 0x80},
+    {WEIR_TOO_LARGE, 0x97}, {WEIR_LIMIT, 0x97},     {WEIR_DISK_FULL, 0x97},
+    {WEIR_READ_ONLY, 0x97}, {WEIR_NO_MEMORY, 0x97}, {WEIR_NOT_FOUND, 0x90},
+    {WEIR_NESTED, 0x90},    {WEIR_IO, 0x80},        {WEIR_FENCED, 0x80},
 };
 
 static void refused_publishes_are_told_in_5(void **state)
@@ -119,6 +118,21 @@ static void refused_publishes_are_told_in_5(void **state)
         assert_int_equal(r->context.stats.publishes_refused, 1);
         rig_close(r);
     }
+}
+
+/* Of a retained message, too: its key may make the name longer than it can be. */
+static void a_name_that_the_engine_refuses_is_told_with_its_limits(void **state)
+{
+    rig *r = rig_connected(5, NULL, 0);
+    weir_mqtt_packet packet;
+    (void)state;
+    assert_int_equal(publish(r, "a", 1, 5), WEIR_OK);
+    assert_int_equal(rig_complete(r, rig_last(r, FAKE_PUBLISH), WEIR_NAME_INVALID, 0), WEIR_OK);
+    rig_read(r, WEIR_MQTT_PUBACK, &packet);
+    assert_int_equal(packet.reason, 0x90);
+    weir_bytes text = weir_mqtt_text(&packet.properties, WEIR_MQTT_REASON_STRING);
+    assert_non_null(memmem(text.ptr, text.len, "1024 bytes and 128 levels", 25));
+    rig_close(r);
 }
 
 static void a_name_of_the_gateways_own_is_refused_as_such(void **state)
@@ -487,6 +501,7 @@ int main(void)
         cmocka_unit_test(puback_leaves_when_the_completion_arrives),
         cmocka_unit_test(pubacks_leave_in_the_order_of_the_publishes),
         cmocka_unit_test(refused_publishes_are_told_in_5),
+        cmocka_unit_test(a_name_that_the_engine_refuses_is_told_with_its_limits),
         cmocka_unit_test(a_name_of_the_gateways_own_is_refused_as_such),
         cmocka_unit_test(what_nobody_knows_is_neither_acknowledged_nor_refused),
         cmocka_unit_test(reason_strings_stay_away_when_not_wanted),

@@ -1,5 +1,6 @@
 /* JSON as weir.v1 reads and writes it: what is refused, what comes back, encodings. */
 #include "adapters/proto/weir1/json.h"
+#include "adapters/proto/weir1/record_json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -203,6 +204,21 @@ static void text_is_utf8_without_nul(void **state)
     assert_false(weir_v1_is_text(WEIR_TEXT("\xed\xa0\x80")));
 }
 
+static void a_headers_name_is_written_as_json_whatever_is_stored(void **state)
+{
+    const weir_header headers[] = {{WEIR_TEXT("a"), WEIR_TEXT("1")},
+                                   {WEIR_TEXT("b\xff"), WEIR_TEXT("2")}};
+    weir_buffer out = {0};
+    weir_v1_writer writer = {.out = &out};
+    (void)state;
+    weir_v1_write_header(&writer, &headers[0]);
+    weir_v1_write_header(&writer, &headers[1]);
+    assert_false(writer.failed);
+    assert_true(
+        weir_bytes_equal(weir_buffer_bytes(&out), WEIR_TEXT("[\"a\",\"1\"][\"b\\\\xff\",\"2\"]")));
+    weir_buffer_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +230,7 @@ int main(void)
         cmocka_unit_test(base64_comes_back_and_wrong_base64_is_refused),
         cmocka_unit_test(times_are_read_as_rfc_3339_has_them),
         cmocka_unit_test(text_is_utf8_without_nul),
+        cmocka_unit_test(a_headers_name_is_written_as_json_whatever_is_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
