@@ -326,6 +326,7 @@ static void turn_takes(weir_engine *engine)
 static void turn_give(weir_engine *engine)
 {
     if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_FENCED) {
+        engine->groups.due = false;
         return; /* nothing leaves after a newer owner was seen */
     }
     weir_partition_show(engine);
@@ -386,6 +387,35 @@ void weir_engine_turn(weir_engine *engine)
     show_stats(engine);
 }
 
+/* What only an engine that writes does. One that has stopped does none of it ever again: a time that
+ * has passed would have it turn for ever. What failed for want of room or memory waits for its retry. */
+static uint64_t writing_deadline(const weir_engine *engine)
+{
+    if (atomic_load_explicit(&engine->health, memory_order_relaxed) > WEIR_HEALTH_DISK_FULL) {
+        return UINT64_MAX;
+    }
+    uint64_t deadline = weir_life_deadline(engine);
+    uint64_t checkpoint =
+        engine->checkpoint_ns + (uint64_t)engine->config.checkpoint_every_ms * 1000000;
+    checkpoint = checkpoint < engine->retry_ns ? engine->retry_ns : checkpoint;
+    bool due = weir_save_wanted(engine) && engine->phase == WEIR_CHECKPOINT_IDLE;
+    return due && checkpoint < deadline ? checkpoint : deadline;
+}
+
+/* When a fetch that waits gets what there is: never after a newer owner was seen. */
+static uint64_t fetches_deadline(const weir_engine *engine)
+{
+    uint64_t deadline = UINT64_MAX;
+    if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_FENCED) {
+        return UINT64_MAX;
+    }
+    for (const weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
+        const weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, const weir_waiting_fetch, engine_link);
+        deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
+    }
+    return deadline;
+}
+
 /* When the home port should step next, though nobody submits anything. */
 static void set_deadline(weir_engine *engine)
 {
@@ -393,10 +423,8 @@ static void set_deadline(weir_engine *engine)
     if (engine->os_since_ns != 0 && !weir_journal_busy(engine->journal)) {
         deadline = engine->os_since_ns + (uint64_t)engine->config.os_sync_every_ms * 1000000;
     }
-    for (weir_link *at = engine->fetches.next; at != &engine->fetches; at = at->next) {
-        weir_waiting_fetch *fetch = WEIR_OWNER_OF(at, weir_waiting_fetch, engine_link);
-        deadline = fetch->deadline_ns < deadline ? fetch->deadline_ns : deadline;
-    }
+    uint64_t fetches = fetches_deadline(engine);
+    deadline = fetches < deadline ? fetches : deadline;
     uint64_t settled = engine->settled_ns + WEIR_SETTLED_NS;
     if (engine->settled_ns != 0 && engine->now_ns < settled && settled < deadline) {
         deadline = settled;
@@ -413,18 +441,12 @@ static void set_deadline(weir_engine *engine)
     if (engine->reads_retry_ns != 0 && engine->reads_retry_ns < deadline) {
         deadline = engine->reads_retry_ns;
     }
-    uint64_t life = weir_life_deadline(engine);
-    deadline = life < deadline ? life : deadline;
+    uint64_t writing = writing_deadline(engine);
+    deadline = writing < deadline ? writing : deadline;
     uint64_t groups = weir_groups_deadline(engine);
     deadline = groups < deadline ? groups : deadline;
     uint64_t compare = engine->compared_ns + IDLE_COMPARE_NS;
     deadline = compare < deadline ? compare : deadline;
-    uint64_t checkpoint =
-        engine->checkpoint_ns + (uint64_t)engine->config.checkpoint_every_ms * 1000000;
-    if (weir_save_wanted(engine) && engine->phase == WEIR_CHECKPOINT_IDLE &&
-        checkpoint < deadline) {
-        deadline = checkpoint;
-    }
     if (atomic_load_explicit(&engine->health, memory_order_relaxed) == WEIR_HEALTH_DISK_FULL) {
         uint64_t again = engine->now_ns + DISK_RETRY_NS;
         deadline = again < deadline ? again : deadline;
