@@ -18,7 +18,8 @@
  * the list, by what its group has not settled instead of by key. On a full disk that is what may make it
  * come free, and it takes little room: it goes on then, and what failed for want of it is tried again soon.
  *
- * [X1] Only closed segments whose records are all visible, and older than min_compaction_lag_ms.
+ * [X1] Only closed segments whose records are all visible, and older than min_compaction_lag_ms; all that
+ *      was compacted before is among them, or when its tombstones are due would be forgotten.
  * [X2] While it runs nobody takes its sources from the list; what is appended comes behind them.
  * [X3] A queue owes nothing of its sources that is not in what took their place.
  * [X4] On a full disk no compaction by key begins: what it writes may be half of what there is. And no
@@ -75,6 +76,7 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
 {
     uint32_t closed = closed_count(partition);
     uint32_t count = 0;
+    int64_t end = 0;
     *bytes = 0;
     *dirty = 0;
     while (count < closed && count < SOURCES_MAX) {
@@ -86,9 +88,10 @@ static uint32_t sources_ready(const weir_engine *engine, const weir_partition *p
         }
         *bytes += state.bytes;
         *dirty += state.end_offset > partition->clean_offset ? state.bytes : 0;
+        end = state.end_offset;
         count++;
     }
-    return count;
+    return end >= partition->clean_offset ? count : 0; /* the last one is being written to: later */
 }
 
 static bool disk_is_full(const weir_engine *engine)

@@ -1,7 +1,8 @@
 /* core/engine/life.c - how records end: retention, trimming, rolling by age, and their files.
  *
  *   walk, now and then, some partitions a turn:
- *     the last segment is old      -> closed: the next record begins another
+ *     the last segment is old,     -> closed: the next record begins another
+ *     or was compacted
  *     so is what no segment has    -> due for one, where compaction waits for it
  *     segments, chunks are too old -> unit: [9 trim: start offset]  --apply-->  start moves
  *     there are too many bytes     ->
@@ -541,8 +542,10 @@ static void walk_partition(weir_engine *engine, weir_partition *partition,
 {
     uint32_t count = partition->segment_count;
     retain(engine, partition, options);
+    int64_t over = partition->start_offset; /* what ends there takes no more, also after a start */
+    over = over < partition->clean_offset ? partition->clean_offset : over;
     if (count > 0 && (weir_life_roll_due(engine, partition, options) ||
-                      segment_end(partition, count - 1) <= partition->start_offset)) {
+                      segment_end(partition, count - 1) <= over)) {
         partition->segment_closed = true;
     }
     if (count > 0 && segment_end(partition, 0) <= partition->start_offset &&

@@ -11,8 +11,8 @@
  * A record goes when it is below the start, or when its key has a newer one below mapped_to, or
  * when it is a tombstone whose time is over. A batch that loses all of its records goes; the one
  * before it covers its offsets then, or the next, when it was the first. So whatever reads segments
- * finds every offset in some batch, as in a log that was never compacted. Should nothing at all be
- * left, the last record stays until a later compaction.
+ * finds every offset in some batch, as in a log that was never compacted. The last record stays until
+ * a later compaction, whatever it is: who reads to the end finds one there.
  *
  * The time of a tombstone: the compaction that first lets it pass, and so removes what it deletes,
  * writes into its batch when it may go (Kafka's delete horizon). Whoever has read an older value
@@ -167,11 +167,12 @@ void weir_compactor_result_of(const weir_compactor *compactor, weir_compactor_re
 /* ---- The first pass
  * --------------------------------------------------------------------------------------- */
 
-/* The rewriting ends with the source that holds the last mapped offset. */
-static weir_err map_end(weir_compactor *compactor)
+/* The rewriting ends with the source that holds the last mapped offset. Where nothing was dirty nothing
+ * was mapped, and all of it is rewritten: tombstones may be due. */
+static weir_err map_end(weir_compactor *compactor, bool full)
 {
-    if (compactor->mapped_to <= compactor->plan.dirty_from ||
-        compactor->mapped_to <= compactor->begin) {
+    if (full && (compactor->mapped_to <= compactor->plan.dirty_from ||
+                 compactor->mapped_to <= compactor->begin)) {
         return WEIR_LIMIT;
     }
     for (uint32_t i = 0; i < compactor->plan.source_count; i++) {
@@ -370,7 +371,7 @@ static bool stays(weir_compactor *compactor, const weir_record *record, int64_t 
     }
     if (record->value.ptr == NULL) {
         if (horizon_ms != 0 && horizon_ms <= compactor->plan.now_ms) {
-            return false;
+            return record->offset == compactor->end - 1;
         }
         about->tombstones = true;
     }
@@ -503,7 +504,7 @@ weir_err weir_compactor_step(weir_compactor *compactor, uint64_t bytes, bool *do
         }
         bool full = compactor->phase == PHASE_MAP && err == WEIR_LIMIT;
         if (compactor->phase == PHASE_MAP && (full || (err == WEIR_OK && !more))) {
-            err = map_end(compactor);
+            err = map_end(compactor, full);
         } else if (err == WEIR_OK && !more) {
             err = rewrite_end(compactor);
         }

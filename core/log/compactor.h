@@ -27,7 +27,7 @@ typedef struct weir_compactor_plan {
     weir_segment *const *sources; /* each ends where the next begins */
     uint32_t source_count;
     int64_t start_offset; /* records below go */
-    int64_t dirty_from;   /* below it no key has two records */
+    int64_t dirty_from;   /* below it no key has two records; at most where the last source ends */
     int64_t now_ms;
     int64_t delete_retention_ms;
     uint64_t segment_bytes_max;

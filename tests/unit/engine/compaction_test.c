@@ -1,9 +1,10 @@
 /* Compaction in the engine: what readers see, what a kill leaves, when old files go. */
 #include "tests/unit/engine/life.h"
 
-enum { KEYS = LIFE_KEYS, ROUNDS = 30 };
+enum { KEYS = LIFE_KEYS, ROUNDS = 30, FEW = 40 };
 
 static const int64_t MONTH_MS = INT64_C(30) * 24 * 3600 * 1000;
+static const int64_t HOUR_MS = INT64_C(3600) * 1000;
 
 /* Reads the topic from its start by fetches; every offset rises; returns the records, and for each
  * key the round of the last one. */
@@ -241,6 +242,95 @@ static void trims_and_compaction_of_one_partition_do_not_hurt_each_other(void **
     life_end(&l);
 }
 
+/* Records of keys of their own, and one that is deleted at once. */
+static void few_with_a_tombstone(life_fixture *l, const char *deleted)
+{
+    char name[48], value[300];
+    weir_publish tombstone = {.name = weir_bytes_of(deleted)};
+    snprintf(value, sizeof(value), "%250s", "");
+    publish_ok(l->f.port, deleted, value);
+    weir_completion done = publish_record(l->f.port, &tombstone);
+    assert_int_equal(done.err, WEIR_OK);
+    for (int i = 0; i < FEW; i++) {
+        snprintf(name, sizeof(name), "%s%d", deleted, i);
+        publish_ok(l->f.port, name, value);
+    }
+}
+
+/* All of it in closed segments, compacted, with tombstones that go hours later. */
+static void clean_topic(life_fixture *l)
+{
+    life_begin(l);
+    weir_topic_options options = {.partitions = 1,
+                                  .cleanup = WEIR_CLEANUP_COMPACT,
+                                  .segment_ms = HOUR_MS,
+                                  .delete_retention_ms = 20 * HOUR_MS};
+    assert_int_equal(declare_with(l->f.port, "t", options), WEIR_OK);
+    few_with_a_tombstone(l, "t/a");
+    life_turn_clock(5 * HOUR_MS);
+    few_with_a_tombstone(l, "t/b");
+    life_turn_clock(HOUR_MS);
+    life_until_compacted(l, 1);
+    for (int i = 0; life_stats(l).records_compacted < 2; i++) { /* those that were deleted */
+        assert_true(i < LIFE_TURNS_MAX);
+        life_turn_clock(500);
+        (void)weir_port_wait(l->f.port, 1);
+    }
+}
+
+static void until_tombstones_are_gone(life_fixture *l, uint64_t count)
+{
+    uint64_t before = life_stats(l).records_compacted;
+    life_until_compacted(l, life_stats(l).compactions + 1);
+    assert_int_equal(life_stats(l).records_compacted, before + count);
+}
+
+static void tombstones_that_are_due_go_though_nothing_is_dirty(void **state)
+{
+    life_fixture l;
+    (void)state;
+    clean_topic(&l);
+    uint64_t compactions = life_stats(&l).compactions;
+    life_steps(&l, 20);
+    assert_int_equal(life_stats(&l).compactions, compactions); /* their time has not come */
+    life_turn_clock(20 * HOUR_MS);
+    until_tombstones_are_gone(&l, 2);
+    compactions = life_stats(&l).compactions;
+    life_turn_clock(100 * HOUR_MS);
+    life_steps(&l, 20);
+    assert_int_equal(life_stats(&l).compactions, compactions); /* there are none left */
+    life_end(&l);
+}
+
+static void tombstones_that_are_due_go_after_a_start_though_nothing_is_written(void **state)
+{
+    life_fixture l;
+    (void)state;
+    clean_topic(&l);
+    fixture_close(&l.f);
+    fixture_open(&l.f);
+    life_turn_clock(20 * HOUR_MS);
+    until_tombstones_are_gone(&l, 2);
+    life_end(&l);
+}
+
+/* Else the later tombstones would be forgotten. */
+static void tombstones_wait_until_all_that_was_compacted_can_be_again(void **state)
+{
+    life_fixture l;
+    (void)state;
+    clean_topic(&l);
+    uint64_t compactions = life_stats(&l).compactions;
+    assert_int_equal(
+        life_alter(&l, "t", (weir_topic_options){.min_compaction_lag_ms = 24 * HOUR_MS}), WEIR_OK);
+    life_turn_clock(20 * HOUR_MS); /* the records of t/b are 21 hours old, those of t/a 26 */
+    life_steps(&l, 100);
+    assert_int_equal(life_stats(&l).compactions, compactions);
+    life_turn_clock(3 * HOUR_MS);
+    until_tombstones_are_gone(&l, 2);
+    life_end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +341,9 @@ int main(void)
         cmocka_unit_test(records_younger_than_min_compaction_lag_ms_stay),
         cmocka_unit_test(a_topic_deleted_in_the_midst_of_a_compaction_is_gone),
         cmocka_unit_test(trims_and_compaction_of_one_partition_do_not_hurt_each_other),
+        cmocka_unit_test(tombstones_that_are_due_go_though_nothing_is_dirty),
+        cmocka_unit_test(tombstones_that_are_due_go_after_a_start_though_nothing_is_written),
+        cmocka_unit_test(tombstones_wait_until_all_that_was_compacted_can_be_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,6 +280,53 @@ static void a_tombstone_goes_a_while_after_what_it_deletes(void **state)
     bench_end(&b);
 }
 
+static void tombstones_that_are_due_go_though_nothing_is_dirty(void **state)
+{
+    bench b;
+    (void)state;
+    bench_begin(&b);
+    segment_begin(&b);
+    batch_add(&b, "a=1 b=1", 11);
+    batch_add(&b, "a", 12);
+    segment_begin(&b);
+    batch_add(&b, "c=1", 13);
+    weir_compactor_result result = compact(&b, plan_of(&b), 1 << 20);
+    weir_compactor_plan late = plan_of(&b);
+    late.now_ms = result.tombstones_due_ms;
+    late.dirty_from = result.clean_to;
+    assert_int_equal(late.dirty_from, b.next);
+    result = compact(&b, late, 1 << 20);
+    assert_has_only(&b, "1:b=1@11 3:c=1@13 ");
+    assert_int_equal(result.clean_to, b.next);
+    assert_int_equal(result.tombstones_due_ms, INT64_MAX);
+    bench_end(&b);
+}
+
+static void the_last_record_stays_though_it_is_a_tombstone_that_is_due(void **state)
+{
+    bench b;
+    (void)state;
+    bench_begin(&b);
+    segment_begin(&b);
+    batch_add(&b, "a=1 b=1", 11);
+    batch_add(&b, "a", 12);
+    weir_compactor_result result = compact(&b, plan_of(&b), 1 << 20);
+    weir_compactor_plan late = plan_of(&b);
+    late.now_ms = result.tombstones_due_ms;
+    late.dirty_from = result.clean_to;
+    result = compact(&b, late, 1 << 20);
+    assert_has_only(&b, "1:b=1@11 2:a@12 ");
+    assert_int_equal(result.tombstones_due_ms, INT64_MAX); /* not tried at every look */
+    segment_begin(&b);
+    batch_add(&b, "c=1", 13);
+    weir_compactor_plan later = plan_of(&b);
+    later.now_ms = late.now_ms;
+    later.dirty_from = result.clean_to;
+    compact(&b, later, 1 << 20);
+    assert_has_only(&b, "1:b=1@11 3:c=1@13 ");
+    bench_end(&b);
+}
+
 static void when_nothing_would_be_left_the_last_record_stays(void **state)
 {
     bench b;
@@ -545,6 +592,8 @@ int main(void)
         cmocka_unit_test(the_newest_record_of_each_key_stays_with_its_offset_and_time),
         cmocka_unit_test(records_without_a_key_stay),
         cmocka_unit_test(a_tombstone_goes_a_while_after_what_it_deletes),
+        cmocka_unit_test(tombstones_that_are_due_go_though_nothing_is_dirty),
+        cmocka_unit_test(the_last_record_stays_though_it_is_a_tombstone_that_is_due),
         cmocka_unit_test(when_nothing_would_be_left_the_last_record_stays),
         cmocka_unit_test(memory_that_does_not_hold_all_keys_leaves_the_rest_for_the_next),
         cmocka_unit_test(records_below_the_start_go),
