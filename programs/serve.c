@@ -12,6 +12,7 @@
  *
  * [S1] Signals are blocked before the first thread starts and read from one descriptor.
  * [S2] The ports file appears whole (written aside, then renamed) and only once everything listens.
+ * [S3] What a failed write has left unanswered is not held for ever: nobody will ever know more of it.
  */
 #include "adapters/shared/descriptors.h"
 #include "adapters/shared/loop.h"
@@ -469,6 +470,7 @@ static void health_say(gateway *own)
         weir_say(
             "a write or a sync failed: writing has stopped, reading is served; see to the disk, "
             "then restart weir, which recovers");
+        weir_engine_stop_waiting(own->engine); /* [S3] */
         break;
     case WEIR_HEALTH_FENCED:
         break; /* watch leaves for it */

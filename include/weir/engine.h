@@ -68,9 +68,10 @@ WEIR_API weir_err weir_engine_open(const weir_engine_config *config, weir_engine
  * An error tells that the last checkpoint could not be written: the journal still has everything.
  */
 WEIR_API weir_err weir_engine_close(weir_engine *engine);
-/* The host is stopping and waits no longer: what the disk holds up, now or later, is answered at
- * once with CLOSED, which says that nobody knows whether it will be kept. What the journal has
- * already written is still acknowledged. Any thread, once or often. */
+/* The host is stopping, or its engine has (WEIR_HEALTH_STOPPED), and waits no longer: what the disk
+ * holds up, now or later, is answered at once with CLOSED, which says that nobody knows whether it
+ * will be kept. What the journal has already written is still acknowledged. Any thread, once or
+ * often. */
 WEIR_API void weir_engine_stop_waiting(weir_engine *engine);
 /* The process is about to die: gives up everything at once, as kill -9 would. For tests. */
 WEIR_API void weir_engine_abandon(weir_engine *engine);
@@ -78,8 +79,10 @@ WEIR_API void weir_engine_abandon(weir_engine *engine);
 typedef enum weir_engine_health {
     WEIR_HEALTH_OK = 0,
     WEIR_HEALTH_DISK_FULL, /* writing has stopped; it resumes by itself */
-    WEIR_HEALTH_STOPPED,   /* a write or sync failed: restart to recover; or weir_engine_fault */
-    WEIR_HEALTH_FENCED,    /* taken over by a newer owner: this process must exit */
+    /* A write or sync failed: restart to recover. What was under way has no answer until
+     * weir_engine_stop_waiting. Or the journal is damaged: weir_engine_fault. */
+    WEIR_HEALTH_STOPPED,
+    WEIR_HEALTH_FENCED, /* taken over by a newer owner: this process must exit */
 } weir_engine_health;
 
 /* Any thread. */

@@ -394,6 +394,28 @@ static void stop_on_a_broken_disk_leaves_nothing_behind(void **state)
     peer_close(&peer);
 }
 
+/* Whether it is stored nobody knows: no acknowledgement, and nobody waits for one for ever. */
+static void a_publish_that_a_broken_disk_holds_up_is_let_go_unacknowledged(void **state)
+{
+    gateway *self = gateway_start(state);
+    contract_peer peer;
+    assert_true(peer_connect(&peer, self));
+    peer_publish(&peer, "logged/first", "x");
+    disk_break(self);
+    probe->publish(&peer, "logged/held", "x", 1);
+    for (int i = 0; weir_engine_health_of(self->engine) != WEIR_HEALTH_STOPPED; i++) {
+        assert_true(i < DEADLINE_MS);
+        pause_ms();
+    }
+    weir_engine_stop_waiting(self->engine); /* as a host does when its engine has stopped */
+    while (peer.refusals == 0 && peer_read(&peer, DEADLINE_MS)) {
+    }
+    assert_true(peer.ended || peer.refusals > 0);
+    assert_int_equal(peer.acks, 0);
+    peer_close(&peer);
+    host_stop(&self->host);
+}
+
 static void stop_before_start_is_harmless(void **state)
 {
     gateway *self = *state;
@@ -486,6 +508,7 @@ int main(int argc, char **argv)
         CONTRACT_TEST(drain_of_an_idle_adapter_is_over_at_once),
         CONTRACT_TEST(stop_without_drain_closes_everything),
         CONTRACT_TEST(stop_on_a_broken_disk_leaves_nothing_behind),
+        CONTRACT_TEST(a_publish_that_a_broken_disk_holds_up_is_let_go_unacknowledged),
         CONTRACT_TEST(stop_before_start_is_harmless),
         CONTRACT_TEST(counters_rise_by_what_was_done),
         CONTRACT_TEST(configure_refuses_a_bad_setting_by_name),

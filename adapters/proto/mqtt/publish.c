@@ -369,8 +369,8 @@ weir_err weir_mqtt_publish_complete(weir_mqtt_session *session, const weir_compl
     mqtt_ack *ack = ack_at(acks, number);
     WEIR_ASSERT(!ack->done);
     if (completion->err == WEIR_CLOSED) { /* it may be kept: neither yes nor no would be true */
-        return weir_mqtt_fail(session, WEIR_MQTT_SHUTTING_DOWN, "The server is shutting down.",
-                              out);
+        return weir_mqtt_fail(session, WEIR_MQTT_SHUTTING_DOWN,
+                              "The server stops, or cannot write any more.", out);
     }
     ack->done = true;
     ack->reason = reason_of(completion->err);

@@ -4,6 +4,10 @@
  * An operation ends here whatever came of it, so that a session whose connection is gone runs
  * empty.
  *
+ * When the gateway waits for the disk no longer (weir_engine_stop_waiting) nobody knows whether what
+ * was to be written is kept: neither an answer nor an error would be true. The conversation ends with
+ * it unanswered, which clients take for just that; where each message must be answered it is `closed`.
+ *
  * [S5] The operation is freed once: here, or when it was held and did not come again [S6]. */
 #include "adapters/proto/weir1/session_private.h"
 
@@ -355,6 +359,52 @@ static void subscribed(weir_v1_session *session, const weir_v1_op *op,
     }
 }
 
+/* ---- What nobody waits for any longer ----------------------------------------------------------
+ */
+
+/* The member's own leave ended it: nothing came of it, and the gateway has said so. */
+static bool is_left(const weir_v1_op *op)
+{
+    return op->member != NULL && op->member->state == WEIR_V1_MEMBER_LEAVING;
+}
+
+static bool changes(const weir_v1_op *op)
+{
+    switch (op->kind) {
+    case WEIR_V1_OP_PUBLISH:
+    case WEIR_V1_OP_PUBLISH_MANY:
+    case WEIR_V1_OP_PRODUCE:
+    case WEIR_V1_OP_TOPIC:
+    case WEIR_V1_OP_TOPIC_DELETE:
+    case WEIR_V1_OP_GROUP:
+    case WEIR_V1_OP_GROUP_DELETE:
+    case WEIR_V1_OP_SETTLE:
+    case WEIR_V1_OP_COMMIT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What is told of an operation that was given up; the conversation may end. */
+static weir_err given_up(weir_v1_session *session, const weir_v1_op *op)
+{
+    if (is_left(op)) {
+        return WEIR_CLOSED;
+    }
+    if (changes(op)) {
+        if (session->config.push) {
+            weir_v1_session_fail(
+                session, WEIR_CLOSED,
+                "The gateway cannot write any more: whether what is unanswered was "
+                "stored, nobody knows until it was started again.");
+        }
+        return WEIR_CLOSED;
+    }
+    /* A question, or what leaves nothing behind. */
+    return session->draining ? WEIR_CLOSED : WEIR_READ_ONLY;
+}
+
 /* ---- Dispatch ---------------------------------------------------------------------------------
  */
 
@@ -445,7 +495,9 @@ void weir_v1_session_completion(weir_v1_session *session, const weir_completion 
         weir_v1_fetch_hold(session, op, &completion->fetched)) {
         return; /* [S6] */
     }
-    op_complete(session, op, completion);
+    weir_completion told = *completion; /* borrowed, as what it is a copy of */
+    told.err = told.err == WEIR_CLOSED ? given_up(session, op) : told.err;
+    op_complete(session, op, &told);
     weir_v1_op_end(session, op);
     weir_v1_goodbye_check(session);
 }

@@ -259,6 +259,9 @@ static const char *advice(weir_err err)
     case WEIR_TOO_LARGE:
         return "Send a smaller record: key, value and headers together are limited by "
                "record_bytes_max.";
+    case WEIR_CLOSED:
+        return "The gateway stops, or cannot write any more: whether this was done, nobody knows until "
+               "it was started again.";
     default:
         return NULL;
     }

@@ -89,6 +89,41 @@ static void fail_tells_why_and_ends(void **state)
     talk_free(t);
 }
 
+/* The disk failed, and the gateway waits for it no longer. */
+static void what_may_be_stored_or_not_ends_the_conversation_unanswered(void **state)
+{
+    talk *t = talk_greeted();
+    (void)state;
+    (void)talk_say(t, "{\"cmd\":\"publish\",\"id\":1,\"name\":\"a\",\"value\":\"\"}");
+    fake_op *first = talk_last(t);
+    (void)talk_say(t, "{\"cmd\":\"topic\",\"action\":\"create\",\"id\":2,\"topic\":\"t\"}");
+    fake_op *second = talk_last(t);
+    (void)talk_say(t, "{\"cmd\":\"topic\",\"action\":\"list\",\"id\":3}");
+    (void)talk_said(t);
+    talk_complete(t, talk_last(t), WEIR_CLOSED, NULL);
+    assert_has(talk_said(t), "{\"id\":3,\"error\":{\"code\":\"read-only\"");
+    assert_false(weir_v1_session_ended(t->session)); /* it was but a question */
+    talk_complete(t, first, WEIR_CLOSED, NULL);
+    const char *said = talk_said(t);
+    assert_has(said, "{\"error\":{\"code\":\"closed\"");
+    assert_null(strstr(said, "\"id\"")); /* neither stored nor not stored would be true */
+    assert_true(weir_v1_session_ended(t->session));
+    talk_complete(t, second, WEIR_CLOSED, NULL);
+    assert_string_equal(talk_said(t), "");
+    talk_free(t);
+}
+
+static void without_push_what_may_be_stored_or_not_is_answered_closed(void **state)
+{
+    talk *t = talk_new(false);
+    (void)state;
+    (void)talk_ask(t, TALK_HELLO);
+    (void)talk_say(t, "{\"cmd\":\"publish\",\"id\":1,\"name\":\"a\",\"value\":\"\"}");
+    talk_complete(t, talk_last(t), WEIR_CLOSED, NULL);
+    assert_has(talk_said(t), "{\"id\":1,\"error\":{\"code\":\"closed\"");
+    talk_free(t);
+}
+
 /* ---- Streams -----------------------------------------------------------------------------------
  */
 
@@ -233,6 +268,8 @@ int main(void)
         cmocka_unit_test(drain_is_told_and_new_work_refused),
         cmocka_unit_test(after_close_nothing_is_said_and_everything_comes_home),
         cmocka_unit_test(fail_tells_why_and_ends),
+        cmocka_unit_test(what_may_be_stored_or_not_ends_the_conversation_unanswered),
+        cmocka_unit_test(without_push_what_may_be_stored_or_not_is_answered_closed),
         cmocka_unit_test(a_stream_cut_anywhere_is_the_same_conversation),
         cmocka_unit_test(a_message_over_its_limit_is_told_and_ends_the_conversation),
         cmocka_unit_test(a_stream_that_is_no_weir_v1_is_told_how_to_begin),
