@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -20,10 +21,12 @@ ROUNDS, EACH = 12, 5
 NOT_DATA = re.compile(r"(weir\.sock|owner|owner\.lock|lock-[0-9a-f]{16}|volume|.*\.spare|.*\.new)$")
 
 
-def killed(scene):
+def killed(scene, group=None):
     """A gateway's data directory with records of topic `site` in its journal, killed."""
     gateway = scene.gateway("http.enabled=true", "http.port=0")
     gateway.weir("topic", "create", "site", "-d", "disk")
+    if group:
+        gateway.weir("group", "create", group, "--model", "queue", "--filter", "site/#")
     for number in range(ROUNDS):
         lines = "".join(f"{number}-{i}\n" for i in range(EACH))
         gateway.weir("pub", "site/d", "-l", stdin=lines.encode())
@@ -155,6 +158,36 @@ def a_damaged_journal_is_read_up_to_there_and_takes_no_write():
         assert get(gateway, "/healthz")[0] == 200
         assert gateway.stop() == 0
         assert files(gateway.data) == before
+
+
+def asked(gateway, *commands):
+    """What weir.v1 answers to each."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(support.DEADLINE_S)
+        peer.connect(os.path.join(gateway.data, "weir.sock"))
+        with peer.makefile("rwb") as lines:
+            for command in ({"cmd": "hello", "version": 1}, *commands):
+                lines.write(json.dumps(command).encode() + b"\n")
+                lines.flush()
+                answer = json.loads(lines.readline())
+                yield answer
+
+
+def a_worker_is_told_that_nothing_can_be_handed_out():
+    with support.Scene() as scene:
+        gateway = killed(scene, group="workers")
+        damage(gateway)
+        gateway.start()
+        _, joined, leased = asked(gateway, {"cmd": "join", "group": "workers"},
+                                  {"cmd": "lease", "member": 1, "wait_ms": 60000})
+        assert joined["ok"], joined
+        assert leased["error"]["code"] == "read-only" and "journal" in leased["error"]["text"], leased
+        with mqtt_wire.connected(gateway.port) as peer:
+            peer.send(mqtt_wire.subscribe("$share/workers/site/#"))
+            assert peer.expect(mqtt_wire.SUBACK)
+            support.wait_until("the log names it", lambda: "event=share-not-served" in gateway.log())
+            peer.ping()
+        assert gateway.stop() == 0
 
 
 def a_publisher_of_mqtt_5_is_told_0x97_and_stays_connected():
