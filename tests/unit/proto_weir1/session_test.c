@@ -349,7 +349,8 @@ static void many_records_have_one_answer_with_a_result_each(void **state)
                "{\"id\":1,\"ok\":false,\"failed\":3,\"results\":[{\"level\":\"os\",\"partition\":0,"
                "\"offset\":5,\"time\":9},{\"error\":{\"code\":\"invalid\",\"field\":\"value\"");
     assert_has(said, "{\"error\":{\"code\":\"name-invalid\",\"text\":\"This is no name to publish "
-                     "under: of topic and key together it has at most 1024 bytes and 128 levels");
+                     "or to retain under: topic and key together have at most 1024 bytes and 128 "
+                     "levels");
     assert_has(said, "\"field\":\"records\"");
     talk_free(t);
 }
