@@ -78,9 +78,9 @@ static void one_that_had_chosen_what_to_compact_asks_for_no_turn_at_once(void **
 static void newest_file_damage(const life_fixture *l)
 {
     char command[512];
-    /* A byte of the first block, behind which there are others. */
+    /* A byte of a block behind the topic's, with others behind it. */
     snprintf(command, sizeof(command),
-             "set -e; file=$(ls '%s'/journal/*.wal | tail -1); at=$((4096 + 40)); "
+             "set -e; file=$(ls '%s'/journal/*.wal | tail -1); at=$((6 * 4096 + 40)); "
              "byte=$(od -An -tu1 -j $at -N 1 \"$file\"); "
              "printf \"\\\\$(printf %%03o $((byte ^ 85)))\" | "
              "dd of=\"$file\" bs=1 seek=$at conv=notrunc 2>/dev/null",
@@ -103,6 +103,7 @@ static void one_that_reads_a_damaged_directory_asks_for_no_turn_at_once(void **s
     l.f.config.damage = WEIR_DAMAGE_READ_ONLY;
     fixture_open(&l.f);
     assert_int_equal(weir_engine_health_of(l.f.engine), WEIR_HEALTH_STOPPED);
+    assert_int_equal(l.f.engine->topics_by_name.count, 1);
     asks_for_no_turn_at_once(&l);
     l.f.config.damage = WEIR_DAMAGE_CUT;
     fixture_kill(&l.f);
