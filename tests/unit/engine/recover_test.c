@@ -360,9 +360,9 @@ static void a_checkpoint_that_met_a_full_disk_is_tried_again_soon(void **state)
     assert_int_equal(weir_engine_health_of(f->engine), WEIR_HEALTH_DISK_FULL);
     weir_engine_stats(f->engine, &before);
     disk_works(&d);
-    for (int i = 0; i < 6000 && (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ||
-                                 under_way > 0 || after.checkpoints <= before.checkpoints);
-         i++) {
+    for (int64_t end = wait_end();
+         wait_goes_on(end) && (weir_engine_health_of(f->engine) != WEIR_HEALTH_OK ||
+                               under_way > 0 || after.checkpoints <= before.checkpoints);) {
         weir_port_wait(f->port, 10);
         under_way -= drain_all(f->port);
         weir_engine_stats(f->engine, &after);

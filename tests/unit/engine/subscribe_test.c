@@ -254,7 +254,7 @@ static void a_waiting_fetch_ends_with_the_record_or_with_its_time(void **state)
 /* ---- Several threads
  * ---------------------------------------------------------------------------------- */
 
-enum { THREADS = 3, EACH = 3000 };
+enum { THREADS = 3, EACH = 3000, IDLE_MS = 2000 };
 
 typedef struct worker {
     weir_engine *engine;
@@ -277,13 +277,14 @@ static void *work(void *arg)
     weir_port_credit(port, subscriber, UINT64_MAX, UINT64_MAX);
     me->failed = me->failed || next_of(port, WEIR_COMPLETION_SUBSCRIBE).err != WEIR_OK;
     pthread_barrier_wait(me->all_subscribed); /* nobody misses a record */
-    while (!me->failed && idle < 5 && (answered < EACH || me->received < THREADS * EACH)) {
+    while (!me->failed && idle < WAIT_MS / IDLE_MS &&
+           (answered < EACH || me->received < THREADS * EACH)) {
         weir_publish record = {.name = WEIR_TEXT("t/x"), .value = WEIR_TEXT("value")};
         while (sent < EACH && sent - answered < 64 &&
                weir_port_publish(port, &record, NULL, (uint64_t)sent) == WEIR_OK) {
             sent++;
         }
-        idle = weir_port_wait(port, 2000) == WEIR_TIMEOUT ? idle + 1 : 0;
+        idle = weir_port_wait(port, IDLE_MS) == WEIR_TIMEOUT ? idle + 1 : 0;
         weir_completion done;
         while (weir_port_drain(port, &done, 1) == 1) {
             me->failed |= done.err != WEIR_OK;
@@ -316,7 +317,7 @@ static void run_threads(weir_sync_mode mode, weir_level level)
     /* This thread's port is the home port: it has to be stepped. */
     bool running = true;
     int64_t end = 0;
-    for (int i = 0; i < 3000 && running; i++) {
+    for (int64_t wait = wait_end(); running && wait_goes_on(wait);) {
         weir_port_wait(f.port, 10);
         weir_completion done = fetch(f.port, "t", 0, 0, 0);
         end = done.fetched.end_offset;
