@@ -645,8 +645,11 @@ weir_err weir_engine_close(weir_engine *engine)
         return WEIR_READ_ONLY;
     }
     weir_err err = weir_journal_flush(engine->journal, true);
-    engine->env->ops->lanes_drain(engine->env);
-    weir_journal_poll(engine->journal);
+    while (weir_journal_busy(engine->journal)) {
+        engine->env->ops->lanes_drain(engine->env);
+        err =
+            weir_journal_poll(engine->journal); /* a checkpoint counts on what it says is synced */
+    }
     if (err == WEIR_OK && weir_owner_compare(engine->owner_file) == WEIR_OK) {
         err = weir_flush_everything(engine);
     }

@@ -477,6 +477,28 @@ static void a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn(void **st
     faulty_end(&d);
 }
 
+/* What a checkpoint counts on has to be in the journal: the next start would miss it there. */
+static void a_stop_whose_last_sync_fails_writes_no_checkpoint(void **state)
+{
+    faulty_fixture d;
+    fixture *f = disk_begin(&d, WEIR_SYNC_THREAD);
+    (void)state;
+    declare(f->port, "u", WEIR_LEVEL_OS);
+    weir_env_faulty_plan(d.faulty, (weir_env_fault_plan){.kinds = 1u << WEIR_CALL_SYNC,
+                                                         .countdown = 1,
+                                                         .err = WEIR_IO,
+                                                         .os_errno = 5});
+    assert_int_equal(publish_ok(f->port, "u/x", "written"), 0);
+    uint64_t renamed = weir_env_faulty_calls(d.faulty, 1u << WEIR_CALL_RENAME);
+    weir_port_close(f->port);
+    assert_int_equal(weir_engine_close(f->engine), WEIR_READ_ONLY);
+    assert_int_equal(weir_env_faulty_calls(d.faulty, 1u << WEIR_CALL_RENAME), renamed);
+    fixture_open(f);
+    assert_record(f->port, "t", 0, "x", "kept");
+    assert_record(f->port, "u", 0, "x", "written");
+    faulty_end(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_member_whose_join_ended_in_an_error_is_told_nothing),
         cmocka_unit_test(a_blocked_journal_that_is_full_holds_back_no_reads),
         cmocka_unit_test(a_flush_that_waits_for_a_sync_on_its_lane_asks_for_no_turn),
+        cmocka_unit_test(a_stop_whose_last_sync_fails_writes_no_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
