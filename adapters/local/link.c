@@ -188,6 +188,7 @@ static void on_ended(weir_conn *conn)
 {
     weir_local_link *link = link_of_conn(conn);
     link->peer_ended = true;
+    weir_v1_session_silent(link->session);
     ask_turn(link);
 }
 

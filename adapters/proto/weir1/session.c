@@ -246,12 +246,25 @@ void weir_v1_fetches_cancel(weir_v1_session *session)
     }
 }
 
+static bool is_take(const weir_v1_op *op)
+{
+    return op->kind == WEIR_V1_OP_LEASE || op->kind == WEIR_V1_OP_PUSH;
+}
+
+static void takes_cancel_all(weir_v1_session *session)
+{
+    for (weir_v1_op *op = session->ops; op != NULL; op = op->next) {
+        op->cancel_wanted |= is_take(op);
+    }
+    weir_v1_fetches_cancel(session);
+}
+
 /* Fetches and takes. */
 static void fetches_cancel_all(weir_v1_session *session)
 {
     for (weir_v1_op *op = session->ops; op != NULL; op = op->next) {
-        op->cancel_wanted = op->kind == WEIR_V1_OP_FETCH || op->kind == WEIR_V1_OP_FETCH_FRAME ||
-                            op->kind == WEIR_V1_OP_LEASE || op->kind == WEIR_V1_OP_PUSH;
+        op->cancel_wanted =
+            op->kind == WEIR_V1_OP_FETCH || op->kind == WEIR_V1_OP_FETCH_FRAME || is_take(op);
     }
     weir_v1_fetches_cancel(session);
 }
@@ -328,6 +341,14 @@ void weir_v1_session_drain(weir_v1_session *session)
         weir_v1_emit(session, WEIR_V1_TEXT, 0);
     }
     fetches_cancel_all(session);
+}
+
+void weir_v1_session_silent(weir_v1_session *session)
+{
+    session->silent = true;
+    if (!session->closed) {
+        takes_cancel_all(session);
+    }
 }
 
 void weir_v1_goodbye_check(weir_v1_session *session)

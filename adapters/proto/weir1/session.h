@@ -150,6 +150,9 @@ bool weir_v1_session_output(weir_v1_session *session, uint64_t waiting_bytes);
 void weir_v1_session_fail(weir_v1_session *session, weir_err err, const char *text);
 /* Says drain to the peer and refuses new work (closed); waiting fetches answer now. */
 void weir_v1_session_drain(weir_v1_session *session);
+/* The peer sends nothing more, though it may read: takes of its members that wait end now, and none
+ * begins again, since nobody could settle what they would bring. */
+void weir_v1_session_silent(weir_v1_session *session);
 /* The connection is gone: nothing is emitted any more; subscribers close, fetches are cancelled. */
 void weir_v1_session_close(weir_v1_session *session);
 

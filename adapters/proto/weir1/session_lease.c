@@ -103,7 +103,7 @@ void weir_v1_push(weir_v1_session *session, weir_v1_member *member)
     const weir_limits *limits = session->config.limits;
     if (member->state != WEIR_V1_MEMBER_OPEN || !member->push || member->stopped ||
         member->taking != NULL || member->credit == 0 || session->paused || session->draining ||
-        session->ended) {
+        session->silent || session->ended) {
         return;
     }
     weir_take take = {

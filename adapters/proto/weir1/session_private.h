@@ -168,6 +168,7 @@ struct weir_v1_session {
 
     bool greeted;
     bool draining;
+    bool silent;  /* the peer sends nothing more */
     bool leaving; /* goodbye was said: no more messages */
     bool ended;   /* nothing more is said or taken */
     bool closed;  /* the connection is gone */

@@ -675,6 +675,32 @@ static void a_drain_ends_takes_and_lets_members_leave_in_order(void **state)
     talk_free(t);
 }
 
+/* A worker that was killed while its lease waits: nobody could settle what would come. */
+static void takes_of_a_peer_that_sends_nothing_more_end_at_once(void **state)
+{
+    talk *t = talk_greeted();
+    (void)state;
+    (void)join(t, WEIR_MODEL_QUEUE, 0, ",\"credit\":5");
+    (void)weir_v1_session_turn(t->session);
+    fake_op *pushed = talk_last(t);
+    (void)join(t, WEIR_MODEL_QUEUE, 1, "");
+    (void)talk_ask(t, "{\"cmd\":\"lease\",\"member\":2,\"wait_ms\":20000}");
+    fake_op *leased = talk_last(t);
+    assert_int_equal(pushed->kind, FAKE_TAKE);
+    assert_int_equal(leased->kind, FAKE_TAKE);
+    size_t before = t->port.count;
+    weir_v1_session_silent(t->session);
+    assert_int_equal(t->port.count, before + 2);
+    assert_int_equal(t->port.ops[before].kind, FAKE_TAKE_CANCEL);
+    assert_int_equal(t->port.ops[before + 1].kind, FAKE_TAKE_CANCEL);
+    talk_complete(t, pushed, WEIR_OK, NULL);
+    talk_complete(t, leased, WEIR_OK, NULL);
+    (void)weir_v1_session_turn(t->session);
+    assert_int_equal(t->port.count, before + 2); /* none is begun again */
+    assert_true(weir_v1_session_idle(t->session));
+    talk_free(t);
+}
+
 static void a_port_without_room_is_tried_again(void **state)
 {
     talk *t = talk_greeted();
@@ -723,6 +749,7 @@ int main(void)
         cmocka_unit_test(goodbye_is_answered_when_members_have_left_in_order),
         cmocka_unit_test(a_connection_that_breaks_takes_its_members_along),
         cmocka_unit_test(a_drain_ends_takes_and_lets_members_leave_in_order),
+        cmocka_unit_test(takes_of_a_peer_that_sends_nothing_more_end_at_once),
         cmocka_unit_test(a_port_without_room_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
