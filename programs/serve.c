@@ -39,6 +39,7 @@
 
 enum {
     HEALTH_EVERY_MS = 1000,
+    DRAIN_LOOK_MS = 100, /* the same while a stop waits */
     LOOPS_DEFAULT_MAX = 2,
     TOPIC_WAIT_MS = 60000,
     /* File descriptors that no connection gets (docs/operations.md): */
@@ -519,6 +520,8 @@ static void drain(gateway *own)
             weir_say("stopping with something still in flight: drain_ms_max has passed");
             return;
         }
+        health_say(own); /* a disk that fails now leaves answers that would never come: [S3] */
+        left = left < DRAIN_LOOK_MS ? left : DRAIN_LOOK_MS;
         if (poll(wait, 2, (int)left) > 0 && (wait[0].revents & POLLIN) != 0 && signal_taken(own)) {
             weir_say("stopping at once: a second signal came");
             return;

@@ -87,6 +87,15 @@ def a_publish_of_weir_v1_is_left_unanswered_and_its_connection_ends():
         assert_recovers(gateway)
 
 
+def a_stop_right_behind_the_failed_write_waits_for_nobody():
+    with support.Scene() as scene:
+        gateway, local = gateway_of(scene)
+        disk_break(gateway)
+        local.send(cmd="publish", id=7, topic="t", value="doubtful")
+        assert gateway.stop() == 1, gateway.log()
+        assert "drain_ms_max has passed" not in gateway.log(), gateway.log()
+
+
 def a_publish_of_mqtt_is_not_acknowledged_and_its_connection_ends():
     with support.Scene() as scene:
         gateway, _ = gateway_of(scene)
