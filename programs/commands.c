@@ -84,7 +84,7 @@ static const weir_option queue_settings_options[] = {
     {0, "retention-ms", "MS",
      "age at which records go although nobody has settled them (default unlimited; 0: at once)"},
     {0, "retention-bytes", "BYTES",
-     "bytes a partition may keep, about: beyond that the oldest segments go, settled or not (default "
+     "bytes a partition keeps, and up to a segment more: then the oldest go, settled or not (default "
      "unlimited)"},
     {0, "retention-unsettled", "WHAT",
      "with one of these: expire (default), or keep: they take only what is settled"},

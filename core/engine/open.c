@@ -645,10 +645,9 @@ weir_err weir_engine_close(weir_engine *engine)
         return WEIR_READ_ONLY;
     }
     weir_err err = weir_journal_flush(engine->journal, true);
-    while (weir_journal_busy(engine->journal)) {
+    while (weir_journal_busy(engine->journal)) { /* a checkpoint counts on what is synced */
         engine->env->ops->lanes_drain(engine->env);
-        err =
-            weir_journal_poll(engine->journal); /* a checkpoint counts on what it says is synced */
+        err = weir_journal_poll(engine->journal);
     }
     if (err == WEIR_OK && weir_owner_compare(engine->owner_file) == WEIR_OK) {
         err = weir_flush_everything(engine);
