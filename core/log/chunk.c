@@ -247,6 +247,16 @@ void weir_chunk_drop(weir_chunk *chunk)
     }
 }
 
+void weir_chunk_drop_home(weir_chunk *chunk)
+{
+    if (chunk->pool == NULL) {
+        weir_chunk_drop(chunk);
+    } else if (count_drop(chunk)) {
+        weir_topic_ref_drop(chunk->topic);
+        weir_chunk_pool_return_home(chunk);
+    }
+}
+
 weir_bytes weir_chunk_topic(const weir_chunk *chunk)
 {
     return (weir_bytes){chunk->topic->name, chunk->topic->name_bytes};

@@ -33,6 +33,10 @@ uint64_t weir_chunk_pool_bytes(const weir_chunk_pool *pool); /* held by chunks a
  */
 void weir_chunk_pool_trim(weir_chunk_pool *pool, uint64_t keep_bytes);
 
+/* What weir_chunk_drop does, for who is the pool's owner: memory goes straight to where the next chunk
+ * is taken from. */
+void weir_chunk_drop_home(weir_chunk *chunk);
+
 /* What the road of a record looks at comes first, in one line of the processor's cache. */
 struct weir_chunk {
     atomic_uint refs;
@@ -48,7 +52,8 @@ struct weir_chunk {
     uint32_t holes; /* offsets of it that have no record (any more): compaction leaves those */
     uint32_t batch_bytes;
     uint32_t capacity; /* bytes at `batch` */
-    size_t memory_bytes;
+    size_t memory_bytes : 63;
+    size_t in_span : 1; /* the pool's */
     int64_t timestamp_ms;
     uint32_t position_max;
     uint32_t plain_bytes; /* when it is compressed; else batch_bytes tells */

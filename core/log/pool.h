@@ -9,5 +9,7 @@
 weir_chunk *weir_chunk_pool_take(weir_chunk_pool *pool, size_t bytes);
 /* Gives it back, whether its pool still has an owner or not. Any thread. */
 void weir_chunk_pool_return(weir_chunk *chunk);
+/* The same on the owner's thread, before destroy. */
+void weir_chunk_pool_return_home(weir_chunk *chunk);
 
 #endif

@@ -2,6 +2,7 @@
 #include "core/log/chunk.h"
 
 #include "core/base/hash.h"
+#include "core/base/pages.h"
 #include "core/base/varint.h"
 
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -180,6 +182,84 @@ static void a_chunk_outlives_its_pool(void **state)
     weir_chunk_drop(large); /* the sanitizers tell whether anything is left, or freed twice */
 }
 
+/* Whether its span, one large page, is still there. */
+static bool span_is_there(uintptr_t chunk)
+{
+    unsigned char in_memory;
+    void *span = (void *)(chunk & ~((uintptr_t)WEIR_SPAN_BYTES - 1));
+    return mincore(span, 1, &in_memory) == 0;
+}
+
+enum { SMALL_BYTES = 200, SMALLS = 16384 }; /* 5 MiB of them */
+
+/* Fills `chunks`; every one can be written to without another's getting it. */
+static void smalls_make(weir_chunk_pool *pool, weir_topic_ref *topic, weir_chunk *chunks[SMALLS])
+{
+    for (int i = 0; i < SMALLS; i++) {
+        assert_int_equal(weir_chunk_create(pool, topic, 0, SMALL_BYTES, 1, &chunks[i]), WEIR_OK);
+        memset(chunks[i]->batch, i, chunks[i]->capacity);
+        chunks[i]->base_offset = i;
+    }
+    for (int i = 0; i < SMALLS; i++) {
+        assert_int_equal(chunks[i]->base_offset, i);
+        assert_int_equal(chunks[i]->batch[chunks[i]->capacity - 1], (uint8_t)i);
+    }
+}
+
+static void many_small_chunks_are_in_spans_that_go_back(void **state)
+{
+    (void)state;
+    static weir_chunk *chunks[SMALLS];
+    weir_chunk_pool *pool;
+    assert_int_equal(weir_chunk_pool_create(&pool), WEIR_OK);
+    weir_topic_ref *topic = weir_topic_ref_create(1, WEIR_TEXT("t"));
+    smalls_make(pool, topic, chunks);
+    assert_false(chunks[0]->in_span); /* a few are not worth it */
+    assert_true(chunks[SMALLS - 1]->in_span);
+    uintptr_t last = (uintptr_t)chunks[SMALLS - 1];
+    for (int i = 0; i < SMALLS; i += 2) {
+        weir_chunk_drop(chunks[i]);
+    }
+    weir_chunk_pool_trim(pool, 0); /* half of each span */
+    assert_int_equal(weir_chunk_pool_bytes(pool), (uint64_t)SMALLS / 2 * chunks[1]->memory_bytes);
+    for (int i = 0; i < SMALLS; i += 2) { /* and again in the same places */
+        assert_int_equal(weir_chunk_create(pool, topic, 0, SMALL_BYTES, 1, &chunks[i]), WEIR_OK);
+    }
+    assert_true(span_is_there(last));
+    for (int i = 0; i < SMALLS; i++) {
+        weir_chunk_drop_home(chunks[i]);
+    }
+    assert_true(span_is_there(last)); /* idle */
+    weir_chunk_pool_trim(pool, 0);
+    assert_int_equal(weir_chunk_pool_bytes(pool), 0);
+    assert_false(span_is_there(last));
+    assert_int_equal(atomic_load(&topic->refs), 1);
+    weir_topic_ref_drop(topic);
+    weir_chunk_pool_destroy(pool);
+}
+
+static void small_chunks_outlive_their_pool(void **state)
+{
+    (void)state;
+    static weir_chunk *chunks[SMALLS];
+    weir_chunk_pool *pool;
+    assert_int_equal(weir_chunk_pool_create(&pool), WEIR_OK);
+    weir_topic_ref *topic = weir_topic_ref_create(1, WEIR_TEXT("t"));
+    smalls_make(pool, topic, chunks);
+    uintptr_t last = (uintptr_t)chunks[SMALLS - 1];
+    for (int i = 0; i < SMALLS / 2; i++) {
+        weir_chunk_drop_home(chunks[i]);
+    }
+    weir_topic_ref_drop(topic);
+    weir_chunk_pool_destroy(pool);
+    for (int i = SMALLS / 2; i < SMALLS; i++) {
+        assert_int_equal(chunks[i]->base_offset, i);
+        assert_true(span_is_there(last));
+        weir_chunk_drop(chunks[i]);
+    }
+    assert_false(span_is_there(last));
+}
+
 /* The owner makes chunks with two counts and hands them round; other threads drop them. */
 enum { DROPPERS = 4, ROUNDS = 20000, SLOTS = 64 };
 
@@ -243,6 +323,8 @@ int main(void)
         cmocka_unit_test(memory_is_reused_within_its_size_class),
         cmocka_unit_test(memory_above_the_largest_class_is_not_kept),
         cmocka_unit_test(a_chunk_outlives_its_pool),
+        cmocka_unit_test(many_small_chunks_are_in_spans_that_go_back),
+        cmocka_unit_test(small_chunks_outlive_their_pool),
         cmocka_unit_test(chunks_come_home_from_several_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
