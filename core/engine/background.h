@@ -30,10 +30,14 @@ typedef struct weir_flush_item {
     uint64_t segment_bytes_max;
     weir_segment *made[4]; /* that the job made, in order */
     uint32_t made_count;
-    weir_chunk **chunks; /* kept */
+    weir_chunk **chunks; /* the tail's, or when it lets go of any, `kept` */
     uint32_t chunk_count;
-    uint32_t done_count; /* of them appended */
-    int64_t end_offset;  /* of what was appended */
+    bool kept;
+    int64_t begin_offset; /* the partition's flushed_offset */
+    uint32_t done_count;  /* of them appended, */
+    uint64_t done_bytes;  /* their batches, */
+    uint64_t done_memory; /* their memory, */
+    int64_t end_offset;   /* and where they end */
     weir_err err;
     bool goes_on; /* err passes, and the newest segment takes more afterwards */
 } weir_flush_item;
@@ -98,6 +102,9 @@ typedef struct weir_saving {
     uint64_t base_bytes;    /* of the chain's base, */
     uint64_t delta_bytes;   /* and of all deltas on it */
     uint32_t deltas;
+    uint64_t objects;      /* written by this pass so far, */
+    uint64_t base_objects; /* and by the chain's base */
+    uint64_t changed;      /* that the next pass has to write, if it is a delta */
 } weir_saving;
 
 /* ---- Checkpoints: how one is made (save.c) ----------------------------------------------------- */

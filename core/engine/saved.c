@@ -36,6 +36,8 @@ enum {
     BASE_BYTES_LEAST = 1 << 20, /* below it, or below this part of the journal between two, */
     BASE_SHARE = 4,             /* a delta is not worth its while */
     DELTAS_MAX = 8,             /* of one base: the journal is kept for all of them */
+    CHANGED_PARTS = 4,          /* when three of so many objects have changed, */
+    CHANGED_MOST = 3,           /* all are written: it costs little more and lets journal go */
 };
 
 typedef struct gone {
@@ -122,12 +124,14 @@ void weir_saved_changed(weir_engine *engine, weir_snapshot_kind kind, weir_saved
         return; /* [V1] its turn in this pass is still to come */
     }
     saved->changed = true;
+    engine->saving.changed++;
     move(&engine->saving.lists[kind].changed, saved);
 }
 
 void weir_saved_again(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved)
 {
     weir_saved_lists *lists = &engine->saving.lists[kind];
+    engine->saving.changed += engine->saving.running ? 0 : 1;
     saved->changed = true;
     move(engine->saving.running ? &lists->passing : &lists->changed, saved);
 }
@@ -164,7 +168,8 @@ static bool base_due(const weir_engine *engine)
     uint64_t least = engine->config.checkpoint_bytes / BASE_SHARE;
     least = least < BASE_BYTES_LEAST ? least : BASE_BYTES_LEAST;
     return saving->base_wanted || saving->base_bytes < least || saving->deltas >= DELTAS_MAX ||
-           saving->delta_bytes >= saving->base_bytes;
+           saving->delta_bytes >= saving->base_bytes ||
+           saving->changed * CHANGED_PARTS >= saving->base_objects * CHANGED_MOST;
 }
 
 void weir_saved_begin(weir_engine *engine)
@@ -173,6 +178,8 @@ void weir_saved_begin(weir_engine *engine)
     WEIR_ASSERT(!saving->running);
     saving->running = true;
     saving->base = base_due(engine);
+    saving->changed = 0;
+    saving->objects = 0;
     saving->engine_done = false;
     saving->pass++;
     saving->begin_unit = weir_journal_last(engine->journal);
@@ -232,6 +239,8 @@ static void put(weir_engine *engine, weir_snapshot_kind kind, weir_saved *saved,
         again = !saving->carry;
     }
     weir_snapshot_put(engine, kind, saved, unit, to);
+    saving->objects++;
+    saving->changed += again ? 1 : 0;
     saved->pass = saving->pass;
     saved->changed = again;
     bool grave =
@@ -281,6 +290,7 @@ void weir_saved_end(weir_engine *engine, bool written)
     saving->base_wanted = !written; /* [V3] */
     if (written && saving->base) {
         saving->base_bytes = saving->bytes;
+        saving->base_objects = saving->objects;
         saving->delta_bytes = 0;
         saving->deltas = 0;
     } else if (written) {

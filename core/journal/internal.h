@@ -10,7 +10,7 @@
 enum {
     /* As many files as a checkpoint releases at once, and more: none is thrown away whose zeros
      * were paid for, while the next ones are being written. */
-    WEIR_JOURNAL_SPARES_MAX = 8,
+    WEIR_JOURNAL_SPARES_MAX = 16,
     /* The file of a start, and one made in a hurry because no spare is ready, are no larger: they
      * are made while somebody waits. */
     WEIR_JOURNAL_SMALL_FILE_BYTES = 4 << 20,

@@ -43,7 +43,8 @@
 enum {
     THREAD_ABOVE_NS = 1000000,  /* AUTO: a slower disk is written on a thread */
     INLINE_BELOW_NS = 500000,   /* and inline again when it is clearly faster */
-    MEAN_WEIGHT = 8,            /* one part in so many is the newest sample */
+    MEAN_WEIGHT = 8,            /* one part in so many is the newest sample, */
+    MEAN_TIMES_MAX = 4,         /* and counts so many times the mean at most */
     ZEROS_BELOW_BYTES = 262144, /* syncs of larger groups gain nothing from a file of zeros */
     CACHED_BYTES_MAX = 65536,   /* AUTO: an unsynced block up to this is written inline */
     RETRY_NS = 100000000,       /* between attempts to make a file on a full disk */
@@ -184,6 +185,13 @@ static void write_done(weir_job *job)
 static void mean_update(uint64_t *mean, uint64_t sample)
 {
     *mean = *mean == 0 ? sample : *mean - *mean / MEAN_WEIGHT + sample / MEAN_WEIGHT;
+}
+
+static void sync_took(weir_journal *journal, uint64_t took_ns)
+{
+    uint64_t *mean = &journal->counts.sync_ns_mean;
+    uint64_t most = *mean * MEAN_TIMES_MAX;
+    mean_update(mean, *mean > 0 && took_ns > most ? most : took_ns);
 }
 
 /* A sync of a file that was written before changes no metadata, which makes a small one a third
@@ -376,7 +384,7 @@ static void write_finish(weir_journal *journal)
         journal->beside_unsynced = false;
         journal->durable = journal->written; /* [J1] */
         journal->counts.syncs++;
-        mean_update(&journal->counts.sync_ns_mean, write->took_ns);
+        sync_took(journal, write->took_ns);
         mean_update(&journal->group_bytes_mean, journal->group_bytes);
         journal->group_bytes = 0;
     }
@@ -571,7 +579,7 @@ static void trailing_take_in(weir_journal *journal)
     journal->durable = trailing->unit; /* [J1] */
     journal->file_unsynced = journal->sequence_next != trailing->sequence_next;
     journal->counts.syncs++;
-    mean_update(&journal->counts.sync_ns_mean, trailing->took_ns);
+    sync_took(journal, trailing->took_ns);
     mean_update(&journal->group_bytes_mean, trailing->group_bytes);
     journal->group_bytes -= trailing->group_bytes;
 }
