@@ -16,7 +16,9 @@
  * [F2] A segment that a failed flush made and wrote nothing to goes at once: what it was made for may
  *      be gone before there is room.
  * [F3] Segments and checkpoints that find no room get that of the journal's spare files: nobody writes to
- *      those while publishes are refused, and a checkpoint gives more of them back. */
+ *      those while publishes are refused, and a checkpoint gives more of them back.
+ * [F4] What a flush has in hand is the tail's: nobody gives memory back beyond flushed_offset but
+ *      trims and deletions, and those keep it for the flush first. */
 #include "core/engine/ops.h"
 
 #include "core/base/log.h"
@@ -33,8 +35,7 @@ enum {
     FLUSH_BYTES_LEAST = 96 << 20, /* unflushed bytes that start one, */
     REPLAYED_BYTES = 4 << 20,     /* of one partition: they are in the processor's cache yet */
     FLUSH_PARTS = 8, /* of which it takes one: the fullest, so that a segment gets much at once */
-    FETCH_AHEAD = 8, /* chunks that the processor is told of while it has others to look at; */
-    FETCH_MAX = 32,  /* at first */
+    FETCH_MAX = 32,  /* chunks that the processor is told of before it looks at the first */
     RETRY_NS = 500 * 1000 * 1000,
     MADE_MAX = 4,
     MADE_ALONE_MAX = 16,
@@ -148,6 +149,8 @@ static weir_err flush_part(const weir_engine *engine, weir_flush_item *item, wei
     }
     for (uint32_t i = 0; i < count && err == WEIR_OK; i++) {
         const weir_chunk *chunk = item->chunks[item->done_count++];
+        item->done_bytes += chunk->batch_bytes;
+        item->done_memory += chunk->memory_bytes;
         item->end_offset = weir_chunk_end(chunk);
     }
     return err != WEIR_OK ? err : WEIR_FAILPOINT(flush_appended);
@@ -191,34 +194,35 @@ static void flush_run(weir_job *job)
 /* ---- Starting and finishing a flush (owner)
  * ------------------------------------------------------------------ */
 
-/* Of many partitions chunks are in memory that the processor has not seen for long. */
-static void fetch_one(const weir_tail *tail, uint32_t index)
+/* How many chunks from `first` on the journal has synced [E5], and their bytes. Mostly it has the newest,
+ * and nothing else of them is looked at: with many partitions the processor has not seen them for
+ * long. */
+static uint32_t chunks_ready(const weir_partition *partition, uint32_t first, uint64_t mark,
+                             uint64_t room, uint64_t *bytes)
 {
-    if (index < tail->count) {
-        __builtin_prefetch(weir_tail_at(tail, index), 1);
+    const weir_tail *tail = &partition->tail;
+    uint32_t count = 0;
+    uint64_t sum = 0;
+    if (first < tail->count && partition->unflushed_bytes <= room &&
+        weir_tail_at(tail, tail->count - 1)->unit <= mark) {
+        *bytes += partition->unflushed_bytes;
+        return tail->count - first;
     }
-}
-
-static void fetch_first(const weir_tail *tail, uint32_t first)
-{
-    for (uint32_t i = 0; i < FETCH_AHEAD; i++) {
-        fetch_one(tail, first + i);
+    while (first + count < tail->count && sum < room &&
+           weir_tail_at(tail, first + count)->unit <= mark) {
+        sum += weir_tail_at(tail, first + count)->batch_bytes;
+        count++;
     }
+    *bytes += sum;
+    return count;
 }
 
 static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
                           weir_partition *partition, uint64_t mark, uint64_t *bytes)
 {
     uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
-    uint32_t count = 0;
     uint64_t sum = *bytes;
-    fetch_first(&partition->tail, first);
-    while (first + count < partition->tail.count && sum < FLUSH_BYTES_MAX &&
-           weir_tail_at(&partition->tail, first + count)->unit <= mark) {
-        fetch_one(&partition->tail, first + count + FETCH_AHEAD);
-        sum += weir_tail_at(&partition->tail, first + count)->batch_bytes;
-        count++;
-    }
+    uint32_t count = chunks_ready(partition, first, mark, FLUSH_BYTES_MAX - sum, &sum);
     if (count == 0) {
         return WEIR_EMPTY;
     }
@@ -228,14 +232,15 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
         return WEIR_NO_MEMORY;
     }
     for (uint32_t i = 0; i < count; i++) {
-        item->chunks[i] = weir_chunk_keep(weir_tail_at(&partition->tail, first + i));
+        item->chunks[i] = weir_tail_at(&partition->tail, first + i);
     }
     item->chunk_count = count;
     item->partition = partition;
     item->term = weir_straight_term(engine, partition);
-    partition->flushing = true;
+    partition->flush_item = item;
     item->topic_id = partition->topic->id;
     item->index = partition->index;
+    item->begin_offset = partition->flushed_offset;
     item->end_offset = partition->flushed_offset;
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
     item->segment_bytes_max = (uint64_t)options.segment_bytes;
@@ -247,9 +252,24 @@ static weir_err item_fill(const weir_engine *engine, weir_flush_item *item,
     return WEIR_OK;
 }
 
+void weir_flush_keep(const weir_partition *partition)
+{
+    weir_flush_item *item = partition->flush_item;
+    if (item == NULL || item->kept) {
+        return;
+    }
+    for (uint32_t i = 0; i < item->chunk_count; i++) {
+        (void)weir_chunk_keep(item->chunks[i]);
+    }
+    item->kept = true; /* [F4] */
+}
+
 /* Whether a checkpoint with this target needs it in segments. */
 static bool wanted_below(const weir_partition *partition, uint64_t target)
 {
+    if (target == UINT64_MAX) {
+        return true;
+    }
     uint32_t first = weir_tail_index_of(&partition->tail, partition->flushed_offset);
     return first < partition->tail.count && weir_tail_at(&partition->tail, first)->unit <= target;
 }
@@ -361,22 +381,34 @@ static weir_err made_join(weir_partition *partition, weir_flush_item *item)
     return err;
 }
 
+/* What of the chunks that the job appended was in memory: a trim may have taken some. */
+static uint64_t memory_of_done(const weir_partition *partition, const weir_flush_item *item)
+{
+    if (!item->kept && partition->flushed_offset == item->begin_offset) {
+        return item->done_memory;
+    }
+    uint64_t memory = 0;
+    for (uint32_t i = 0; i < item->done_count; i++) {
+        bool there = item->chunks[i]->base_offset >= partition->flushed_offset;
+        memory += there ? item->chunks[i]->memory_bytes : 0;
+    }
+    return memory;
+}
+
 /* The chunks that the job appended are in segments from now on. */
 static void flushed_move(weir_engine *engine, weir_partition *partition,
                          const weir_flush_item *item)
 {
-    for (uint32_t i = 0; i < item->done_count; i++) {
-        if (i + FETCH_AHEAD < item->done_count) {
-            __builtin_prefetch(item->chunks[i + FETCH_AHEAD], 1);
-        }
-        if (item->chunks[i]->base_offset >= partition->flushed_offset) { /* else a trim took it */
-            engine->unflushed_bytes -= item->chunks[i]->memory_bytes;
-        }
-    }
+    bool whole = !item->kept && partition->flushed_offset == item->begin_offset;
+    engine->unflushed_bytes -= memory_of_done(partition, item);
     if (item->end_offset > partition->flushed_offset) {
         partition->flushed_offset = item->end_offset;
     }
-    weir_unflushed_settle(engine, partition);
+    if (whole) {
+        weir_unflushed_written(engine, partition, item->done_bytes);
+    } else {
+        weir_unflushed_settle(engine, partition);
+    }
     weir_unsynced_add(engine, partition);
     weir_saved_changed(engine, WEIR_SNAPSHOT_PARTITION, &partition->saved);
 }
@@ -384,16 +416,16 @@ static void flushed_move(weir_engine *engine, weir_partition *partition,
 static weir_err item_finish(weir_engine *engine, weir_flush_item *item)
 {
     weir_partition *partition = item->partition;
-    partition->flushing = false;
+    partition->flush_item = NULL;
     partition->straight_behind = partition->straight_wanted;
     weir_err err = made_join(partition, item);
     bool alive = partition->topic->deleted_unit == 0;
     if (alive && item->done_count > 0) {
         flushed_move(engine, partition, item);
     }
-    for (uint32_t i = 0; i < item->chunk_count; i++) {
-        engine->stats.segment_bytes += i < item->done_count ? item->chunks[i]->batch_bytes : 0;
-        weir_chunk_drop(item->chunks[i]);
+    engine->stats.segment_bytes += item->done_count > 0 ? item->done_bytes : 0;
+    for (uint32_t i = 0; item->kept && i < item->chunk_count; i++) {
+        weir_chunk_drop_home(item->chunks[i]);
     }
     if (item->segment != NULL) {
         weir_segment_drop(item->segment);

@@ -348,6 +348,8 @@ uint64_t weir_unflushed_class_end(uint32_t class); /* bytes that one of this cla
 /* What it has is old enough for a segment, which is closed then: the next checkpoint does not carry
  * it any more. */
 void weir_unflushed_due(weir_engine *engine, weir_partition *partition);
+/* A flush moved `flushed_offset` over so many bytes of batches; engine.unflushed_bytes was put right. */
+void weir_unflushed_written(weir_engine *engine, weir_partition *partition, uint64_t bytes);
 /* `flushed_offset` has moved, or chunks were dropped; engine.unflushed_bytes was put right. */
 void weir_unflushed_settle(weir_engine *engine, weir_partition *partition);
 /* Recovery: a chunk that the state counts already. Takes it. DAMAGED: it is not the next one. */
@@ -516,6 +518,8 @@ void weir_flush_work(weir_engine *engine);
 void weir_flush_finished(weir_engine *engine);
 /* Recovery, and the clean stop: all of this class and above (unflushed.c), on this thread. */
 weir_err weir_flush_inline(weir_engine *engine, uint32_t class_least);
+/* Before chunks that no segment has are dropped: a flush may have them in hand. */
+void weir_flush_keep(const weir_partition *partition);
 /* While the journal is replayed, behind a batch of this partition: writes what there is much of. */
 weir_err weir_flush_replayed(weir_engine *engine, const weir_partition *partition);
 /* What an error of background work means: a full disk, and a lack of memory or file descriptors, are

@@ -108,7 +108,6 @@ struct weir_partition {
     uint32_t segment_count;
     uint32_t segment_capacity;
     bool segment_continues;     /* the last one may be appended to (not after a take-over) */
-    bool flushing;              /* a flush has it in hand */
     bool straight_wanted;       /* large batches come: its segments stand in this owner's folder */
     bool straight_behind;       /* a flush went before the batches that come now */
     uint32_t straight_items;    /* sets that have something of it, waiting or going */
@@ -133,6 +132,7 @@ struct weir_partition {
     weir_link hidden_link;    /* engine.hidden: visible < next */
     weir_link unflushed_link; /* engine.unflushed: flushed < next */
     uint64_t unflushed_bytes; /* of its batches that no segment has */
+    weir_flush_item *flush_item; /* of the flush that has it in hand; NULL: none */
     bool flush_due;           /* below flush_due_to they are old enough for a segment, ... */
     int64_t flush_due_to;     /* ... however little they are (unflushed.c) */
     int64_t carried_end; /* checkpoints carry what is unflushed below it: the journal may not */

@@ -13,6 +13,8 @@
  * [U1] class_bytes[c] is the sum of unflushed_bytes of the partitions in list c. */
 #include "core/engine/ops.h"
 
+#include "core/base/assert.h"
+
 enum {
     CLASS_SHIFT = 11,
     EVICTED_BYTES = 256 << 10, /* of one partition, before the next has its turn */
@@ -69,22 +71,34 @@ void weir_unflushed_due(weir_engine *engine, weir_partition *partition)
     count(engine, partition, partition->unflushed_bytes, true);
 }
 
-void weir_unflushed_settle(weir_engine *engine, weir_partition *partition)
+/* So many bytes of batches are left outside segments; `more`: the tail has what segments have. */
+static void settle(weir_engine *engine, weir_partition *partition, uint64_t bytes, bool more)
 {
-    const weir_tail *tail = &partition->tail;
     bool due = partition->flush_due && partition->flushed_offset < partition->flush_due_to;
     if (partition->flush_due && !due && partition->segment_count > 0) {
         partition->segment_closed = true;
     }
+    count(engine, partition, bytes, due);
+    if (more && !weir_link_in(&partition->evictable_link)) {
+        weir_link_append(&engine->evictable, &partition->evictable_link);
+    }
+}
+
+void weir_unflushed_written(weir_engine *engine, weir_partition *partition, uint64_t bytes)
+{
+    WEIR_ASSERT(bytes <= partition->unflushed_bytes);
+    settle(engine, partition, partition->unflushed_bytes - bytes, true);
+}
+
+void weir_unflushed_settle(weir_engine *engine, weir_partition *partition)
+{
+    const weir_tail *tail = &partition->tail;
     uint32_t first = weir_tail_index_of(tail, partition->flushed_offset);
     uint64_t bytes = 0;
     for (uint32_t i = first; i < tail->count; i++) {
         bytes += weir_tail_at(tail, i)->batch_bytes;
     }
-    count(engine, partition, bytes, due);
-    if (first > 0 && !weir_link_in(&partition->evictable_link)) {
-        weir_link_append(&engine->evictable, &partition->evictable_link);
-    }
+    settle(engine, partition, bytes, first > 0);
 }
 
 weir_err weir_partition_tail_add(weir_engine *engine, weir_partition *partition, weir_chunk *chunk)
@@ -123,7 +137,7 @@ static void pop_chunk(weir_engine *engine, weir_partition *partition)
         engine->live_bytes -= chunk->memory_bytes;
         partition->start_offset = weir_chunk_end(chunk);
     }
-    weir_chunk_drop(chunk);
+    weir_chunk_drop_home(chunk);
 }
 
 /* Live records go as soon as nobody is owed any, or when they take more than a quarter of the
@@ -147,11 +161,16 @@ static bool evictable(const weir_partition *partition)
     return end <= partition->flushed_offset && end <= partition->visible_offset; /* [E2] */
 }
 
+static bool tail_is_over(const weir_engine *engine)
+{
+    return engine->tail_bytes > engine->limits.tail_bytes_max;
+}
+
 static void shrink_partition(weir_engine *engine, weir_partition *partition)
 {
     uint64_t before = engine->tail_bytes;
     weir_tail_fetch_first(&partition->tail);
-    while (engine->tail_bytes > engine->limits.tail_bytes_max && evictable(partition) &&
+    while (tail_is_over(engine) && evictable(partition) &&
            before - engine->tail_bytes < EVICTED_BYTES) {
         pop_chunk(engine, partition);
     }
@@ -177,17 +196,20 @@ static void fetch_evictable(const weir_engine *engine, const weir_link *at)
 void weir_tail_shrink(weir_engine *engine)
 {
     shrink_live(engine);
-    if (engine->tail_bytes <= engine->limits.tail_bytes_max) {
+    if (!tail_is_over(engine)) {
         return;
     }
-    while (engine->tail_bytes > engine->limits.tail_bytes_max &&
-           !weir_link_empty(&engine->evictable)) {
+    while (tail_is_over(engine) && !weir_link_empty(&engine->evictable)) {
         weir_partition *partition =
             WEIR_OWNER_OF(engine->evictable.next, weir_partition, evictable_link);
         fetch_evictable(engine, engine->evictable.next);
-        weir_link_remove(&partition->evictable_link);
         shrink_partition(engine, partition);
-        if (evictable(partition)) {
+        bool more = evictable(partition);
+        if (more && !tail_is_over(engine)) {
+            break; /* the next turn goes on here, where the processor has been */
+        }
+        weir_link_remove(&partition->evictable_link);
+        if (more) {
             weir_link_append(&engine->evictable, &partition->evictable_link);
         }
     }
@@ -204,6 +226,7 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition)
         if (oldest->base_offset >= partition->flushed_offset) {
             engine->unflushed_bytes -= oldest->memory_bytes;
         }
+        weir_flush_keep(partition);
         pop_chunk(engine, partition);
     }
     int64_t first = partition->tail.count > 0 ? weir_tail_at(&partition->tail, 0)->base_offset
@@ -219,6 +242,7 @@ void weir_partition_drop_below(weir_engine *engine, weir_partition *partition)
 /* A deleted topic, or the end: nothing of it is kept in memory. */
 void weir_partition_drop_chunks(weir_engine *engine, weir_partition *partition)
 {
+    weir_flush_keep(partition);
     while (partition->tail.count > 0) {
         weir_chunk *oldest = weir_tail_at(&partition->tail, 0);
         if (oldest->base_offset >= partition->flushed_offset && partition != &engine->live) {
