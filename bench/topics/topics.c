@@ -4,7 +4,8 @@
  *     bench_topics WEIR [TOPICS [SECONDS [PAIRS [CONFIG-LINE...]]]]
  *
  * One gateway for each of the two, with that many topics declared; every message goes to the next
- * topic in turn. Prints the rates, and for the many: how many checkpoints were
+ * topic in turn. It is measured after as long a time in which it is not: a journal that grows makes
+ * files, later it takes old ones again. Prints the rates, and for the many: how many checkpoints were
  * written meanwhile, the most memory and the most descriptors that were seen, and how long a restart
  * takes, after a stop and after a kill. The two take turns PAIRS times, since the machine's speed
  * drifts; the last line is the median of the pairs' ratios.
@@ -37,6 +38,8 @@ enum {
     UNANSWERED_MAX = 1000,
     LOG_BYTES = 4096,
     PAIRS_MAX = 15,
+    SECONDS =
+        30, /* two checkpoints, and before them the two after which the journal grows no more */
 };
 
 typedef struct gateway {
@@ -201,7 +204,7 @@ static double rate_of(const char *program, const char *folder, unsigned topics, 
                                 .payload_bytes = 128,
                                 .window = 100,
                                 .in_flight = 1000,
-                                .warm_up_ms = 1000,
+                                .warm_up_ms = seconds * 1000,
                                 .measure_ms = seconds * 1000};
     weir_bench_result result = {0};
     snprintf(own.folder, sizeof(own.folder), "%s/XXXXXX", folder);
@@ -244,7 +247,7 @@ static int by_value(const void *left, const void *right)
 int main(int argc, char **argv)
 {
     unsigned topics = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : TOPICS_MAX;
-    unsigned seconds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 8;
+    unsigned seconds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : SECONDS;
     unsigned pairs = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 3;
     int line_count = argc > 5 ? argc - 5 : 0;
     char *const *lines = argv + argc - line_count;
