@@ -36,8 +36,8 @@ enum {
     BASE_BYTES_LEAST = 1 << 20, /* below it, or below this part of the journal between two, */
     BASE_SHARE = 4,             /* a delta is not worth its while */
     DELTAS_MAX = 8,             /* of one base: the journal is kept for all of them */
-    CHANGED_PARTS = 4,          /* when three of so many objects have changed, */
-    CHANGED_MOST = 3,           /* all are written: it costs little more and lets journal go */
+    CHANGED_PART = 3,           /* when one of so many objects has changed, a few deltas */
+    /* would be as much as a base, which lets go of the journal sooner */
 };
 
 typedef struct gone {
@@ -169,7 +169,7 @@ static bool base_due(const weir_engine *engine)
     least = least < BASE_BYTES_LEAST ? least : BASE_BYTES_LEAST;
     return saving->base_wanted || saving->base_bytes < least || saving->deltas >= DELTAS_MAX ||
            saving->delta_bytes >= saving->base_bytes ||
-           saving->changed * CHANGED_PARTS >= saving->base_objects * CHANGED_MOST;
+           saving->changed * CHANGED_PART >= saving->base_objects;
 }
 
 void weir_saved_begin(weir_engine *engine)

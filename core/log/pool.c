@@ -32,7 +32,7 @@
 #include "core/log/pool.h"
 
 #include "core/base/assert.h"
-#include "core/base/pages.h"
+#include "core/env/pages.h"
 
 #include <stdlib.h>
 

@@ -374,6 +374,44 @@ static void a_pass_is_made_of_bounded_slices(void **state)
     fixture_end(&f);
 }
 
+enum { MANY = 80 };
+
+static void publish_to(life_fixture *l, int topics)
+{
+    for (int i = 0; i < topics; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "many%d/k", i);
+        publish_ok(l->f.port, name, "value");
+    }
+}
+
+/* Then the journal need not be kept for a chain, and the next one may let it go. */
+static void a_checkpoint_writes_all_when_much_has_changed(void **state)
+{
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    fixture_close(&l.f);
+    l.f.config.checkpoint_bytes = 1 << 20;
+    fixture_open(&l.f);
+    const weir_saving *saving = &l.f.engine->saving;
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "many%d", i);
+        declare(l.f.port, name, WEIR_LEVEL_DISK);
+    }
+    publish_to(&l, MANY);
+    life_checkpoints(&l, 1);
+    l.f.engine->saving.base_bytes = 1 << 20; /* as if it were large enough to be worth a delta */
+    publish_to(&l, 1);
+    life_checkpoints(&l, 1);
+    assert_int_equal(saving->deltas, 1);
+    publish_to(&l, MANY);
+    life_checkpoints(&l, 1);
+    assert_int_equal(saving->deltas, 0);
+    life_end(&l);
+}
+
 static unsigned descriptors(void)
 {
     unsigned count = 0;
@@ -530,6 +568,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_fails_at_any_call_loses_nothing),
         cmocka_unit_test(partitions_with_little_outside_segments_are_carried),
         cmocka_unit_test(a_pass_is_made_of_bounded_slices),
+        cmocka_unit_test(a_checkpoint_writes_all_when_much_has_changed),
         cmocka_unit_test(segment_files_stay_within_their_bound),
         cmocka_unit_test(what_is_not_listed_is_synced_whatever_becomes_of_what_is),
         cmocka_unit_test(a_stop_in_the_middle_of_a_large_flush_writes_nothing_twice),

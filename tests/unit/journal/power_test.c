@@ -527,6 +527,21 @@ static void auto_uses_a_thread_while_the_disk_is_slow_and_only_then(void **state
     disk_destroy(disk);
 }
 
+static void one_long_sync_does_not_make_a_slow_disk(void **state)
+{
+    (void)state;
+    disk_env *disk = disk_create(17);
+    promise p = {.kept_from = 1};
+    weir_journal *journal = reopen(disk, WEIR_SYNC_AUTO, 1, &p);
+    for (int i = 0; i < 60; i++) {
+        disk->sync_ns = i % 20 == 19 ? 50000000 : 200000;
+        flush_sync(disk, journal);
+    }
+    assert_int_equal(disk->journal_jobs, 0);
+    assert_int_equal(weir_journal_close(journal), WEIR_OK);
+    disk_destroy(disk);
+}
+
 static void an_idle_mark_proves_the_last_group(void **state)
 {
     (void)state;
@@ -759,6 +774,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_on_a_full_disk_with_a_reserve_loses_nothing_durable),
         cmocka_unit_test(a_thread_writes_once_for_all_that_came_meanwhile),
         cmocka_unit_test(auto_uses_a_thread_while_the_disk_is_slow_and_only_then),
+        cmocka_unit_test(one_long_sync_does_not_make_a_slow_disk),
         cmocka_unit_test(an_idle_mark_proves_the_last_group),
         cmocka_unit_test(blocks_are_written_while_a_trailing_sync_runs),
         cmocka_unit_test(a_sync_that_is_waited_for_comes_after_the_trailing_one),

@@ -2,7 +2,7 @@
 #include "core/log/chunk.h"
 
 #include "core/base/hash.h"
-#include "core/base/pages.h"
+#include "core/env/pages.h"
 #include "core/base/varint.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* core/base/pages.c - asks for twice as much as is wanted and gives back what lies outside. */
-#include "core/base/pages.h"
+/* core/env/pages.c - asks for twice as much as is wanted and gives back what lies outside. */
+#include "core/env/pages.h"
 
 #include "core/base/assert.h"
 

@@ -1,9 +1,9 @@
-/* core/base/pages.h - memory in spans of one large page.
+/* core/env/pages.h - memory in spans of one large page.
  *
  * Where thousands of small things are looked at in turn, a third of the time goes to finding out where
  * each page of 4 KiB is; of large pages the processor remembers enough. */
-#ifndef WEIR_CORE_BASE_PAGES_H
-#define WEIR_CORE_BASE_PAGES_H
+#ifndef WEIR_CORE_ENV_PAGES_H
+#define WEIR_CORE_ENV_PAGES_H
 
 enum { WEIR_SPAN_BYTES = 2 << 20 };
 
