@@ -66,7 +66,8 @@ struct weir_compaction_work {
 static uint32_t closed_count(const weir_partition *partition)
 {
     /* What was on its way to the last one when it was closed is still written to it. */
-    bool grows = !partition->segment_closed || partition->flush_item != NULL || weir_straight_busy(partition);
+    bool grows = !partition->segment_closed || partition->flush_item != NULL ||
+                 weir_straight_busy(partition);
     return partition->segment_count - (partition->segment_count > 0 && grows ? 1 : 0);
 }
 

@@ -381,12 +381,9 @@ static weir_err made_join(weir_partition *partition, weir_flush_item *item)
     return err;
 }
 
-/* What of the chunks that the job appended was in memory: a trim may have taken some. */
-static uint64_t memory_of_done(const weir_partition *partition, const weir_flush_item *item)
+/* What of the chunks that the job appended is in memory, where a trim may have taken some. */
+static uint64_t memory_left(const weir_partition *partition, const weir_flush_item *item)
 {
-    if (!item->kept && partition->flushed_offset == item->begin_offset) {
-        return item->done_memory;
-    }
     uint64_t memory = 0;
     for (uint32_t i = 0; i < item->done_count; i++) {
         bool there = item->chunks[i]->base_offset >= partition->flushed_offset;
@@ -400,7 +397,7 @@ static void flushed_move(weir_engine *engine, weir_partition *partition,
                          const weir_flush_item *item)
 {
     bool whole = !item->kept && partition->flushed_offset == item->begin_offset;
-    engine->unflushed_bytes -= memory_of_done(partition, item);
+    engine->unflushed_bytes -= whole ? item->done_memory : memory_left(partition, item);
     if (item->end_offset > partition->flushed_offset) {
         partition->flushed_offset = item->end_offset;
     }

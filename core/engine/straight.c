@@ -104,9 +104,9 @@ static weir_segment *segment_for(const weir_engine *engine, const weir_partition
                                  const weir_chunk *chunk, uint64_t before)
 {
     weir_topic_options options = weir_topic_in_force(engine, &partition->topic->options);
-    if (partition->segment_count == 0 || !partition->segment_continues || partition->flush_item != NULL ||
-        partition->segment_closed || weir_life_roll_due(engine, partition, &options) ||
-        before > taken_along_max(partition)) {
+    if (partition->segment_count == 0 || !partition->segment_continues ||
+        partition->flush_item != NULL || partition->segment_closed ||
+        weir_life_roll_due(engine, partition, &options) || before > taken_along_max(partition)) {
         return NULL; /* [X2] */
     }
     weir_segment *last = partition->segments[partition->segment_count - 1];
