@@ -18,7 +18,7 @@
 
 enum { SLOT_EMPTY = 0, SLOT_REMOVED = 1, SLOT_LIVE_MIN = 2, MAP_CAPACITY_MIN = 8 };
 
-static uint64_t key_hash(weir_bytes key)
+uint64_t weir_map_hash(weir_bytes key)
 {
     uint64_t hash = weir_hash(key);
     return hash < SLOT_LIVE_MIN ? hash + SLOT_LIVE_MIN : hash;
@@ -58,31 +58,32 @@ void *weir_map_get(const weir_map *map, weir_bytes key)
     if (map->count == 0) {
         return NULL;
     }
-    weir_map_slot *slot = slot_find(map, key, key_hash(key));
+    weir_map_slot *slot = slot_find(map, key, weir_map_hash(key));
     return slot == NULL ? NULL : slot->value;
 }
 
-void weir_map_fetch(const weir_map *map, weir_bytes key)
+void weir_map_fetch(const weir_map *map, uint64_t hash)
 {
     if (map->count > 0) {
-        const weir_map_slot *slot = &map->slots[key_hash(key) & (map->capacity - 1)];
+        const weir_map_slot *slot = &map->slots[hash & (map->capacity - 1)];
         __builtin_prefetch(slot);
         __builtin_prefetch((const char *)(slot + 1) - 1); /* it may lie across two lines */
     }
 }
 
-void weir_map_fetch_value(const weir_map *map, weir_bytes key)
+void *weir_map_fetch_value(const weir_map *map, uint64_t hash)
 {
-    if (map->count > 0) {
-        uint64_t hash = key_hash(key);
-        size_t mask = map->capacity - 1;
-        size_t i = hash & mask;
-        while (map->slots[i].hash != SLOT_EMPTY && map->slots[i].hash != hash) {
-            i = (i + 1) & mask;
-        }
-        __builtin_prefetch(map->slots[i].key.ptr);
-        __builtin_prefetch(map->slots[i].value);
+    if (map->count == 0) {
+        return NULL;
     }
+    size_t mask = map->capacity - 1;
+    size_t i = hash & mask;
+    while (map->slots[i].hash != SLOT_EMPTY && map->slots[i].hash != hash) {
+        i = (i + 1) & mask;
+    }
+    __builtin_prefetch(map->slots[i].key.ptr);
+    __builtin_prefetch(map->slots[i].value);
+    return map->slots[i].value; /* of an empty one NULL */
 }
 
 /* Makes sure that one more fits: [M2]. */
@@ -114,7 +115,7 @@ static weir_err map_make_room(weir_map *map)
 weir_err weir_map_set(weir_map *map, weir_bytes key, void *value)
 {
     WEIR_ASSERT(value != NULL); /* get tells "not there" by NULL */
-    uint64_t hash = key_hash(key);
+    uint64_t hash = weir_map_hash(key);
     weir_map_slot *slot = slot_find(map, key, hash);
     if (slot != NULL) {
         slot->key = key;
@@ -133,7 +134,7 @@ weir_err weir_map_set(weir_map *map, weir_bytes key, void *value)
 
 void *weir_map_remove(weir_map *map, weir_bytes key)
 {
-    weir_map_slot *slot = slot_find(map, key, key_hash(key));
+    weir_map_slot *slot = slot_find(map, key, weir_map_hash(key));
     if (slot == NULL) {
         return NULL;
     }

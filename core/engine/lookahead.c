@@ -1,6 +1,7 @@
 /* core/engine/lookahead.c - what the next operations will look at is asked of memory before they run.
  *
- *   name --hash--> slot of engine.routes --> route --> topic --> its partitions --> partition --> slots of its tail
+ *   name --hash--> slot of engine.routes --> route --> topic --> its partitions --> partition --> slots of its tail,
+ *                                                                and its name                     notes
  *        step 1                    step 2    step 3          step 4           step 5          step 6
  *
  * With thousands of topics each of these is in memory that the processor has not seen for a while, and
@@ -13,7 +14,10 @@
  *      is of this generation of topics. */
 #include "core/engine/ops.h"
 
-enum { LINE_BYTES = 64, PARTITION_LINES = (int)(sizeof(weir_partition) / LINE_BYTES) };
+enum {
+    LINE_BYTES = 64,
+    PARTITION_LINES = (int)((offsetof(weir_partition, held_unit) + LINE_BYTES - 1) / LINE_BYTES),
+};
 
 static bool looks_up(const weir_op *op)
 {
@@ -25,13 +29,11 @@ static weir_bytes name_of(const weir_op *op)
     return (weir_bytes){op->data, op->publish.name_bytes};
 }
 
-/* Of a stored topic; NULL: of none. */
-static const weir_route *route_of(const weir_engine *engine, const weir_op *op)
+/* Whether it leads to a stored topic. */
+static bool leads_on(const weir_engine *engine, const weir_route *route)
 {
-    const weir_route *route = weir_map_get(&engine->routes, name_of(op));
-    bool stored = route != NULL && route->topics_generation == engine->topics_generation &&
-                  route->topic != NULL; /* [A1] */
-    return stored ? route : NULL;
+    return route != NULL && route->topics_generation == engine->topics_generation &&
+           route->topic != NULL; /* [A1] */
 }
 
 static uint32_t index_of(const weir_route *route)
@@ -47,20 +49,21 @@ static const weir_partition *partition_of(const weir_route *route)
 
 void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint32_t count)
 {
-    const weir_route *routes[WEIR_TOGETHER_MAX];
+    uint64_t hashes[WEIR_TOGETHER_MAX];
+    const weir_route
+        *routes[WEIR_TOGETHER_MAX]; /* by their hash alone: another name's may be told */
     const weir_partition *partitions[WEIR_TOGETHER_MAX];
     for (uint32_t i = 0; i < count; i++) {
         if (looks_up(ops[i])) {
-            weir_map_fetch(&engine->routes, name_of(ops[i]));
+            hashes[i] = weir_map_hash(name_of(ops[i]));
+            weir_map_fetch(&engine->routes, hashes[i]);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (looks_up(ops[i])) {
-            weir_map_fetch_value(&engine->routes, name_of(ops[i]));
-        }
+        routes[i] = looks_up(ops[i]) ? weir_map_fetch_value(&engine->routes, hashes[i]) : NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
-        routes[i] = looks_up(ops[i]) ? route_of(engine, ops[i]) : NULL;
+        routes[i] = leads_on(engine, routes[i]) ? routes[i] : NULL;
         if (routes[i] != NULL) {
             __builtin_prefetch(&routes[i]->topic->partition_count);
             __builtin_prefetch(&routes[i]->topic->partitions);
@@ -70,6 +73,8 @@ void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint3
     for (uint32_t i = 0; i < count; i++) {
         if (routes[i] != NULL) {
             __builtin_prefetch(&routes[i]->topic->partitions[index_of(routes[i])]);
+            __builtin_prefetch(routes[i]->topic->ref, 1);
+            __builtin_prefetch(routes[i]->matches);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -81,6 +86,7 @@ void weir_look_ahead(const weir_engine *engine, const weir_op *const *ops, uint3
     for (uint32_t i = 0; i < count; i++) {
         if (partitions[i] != NULL) {
             weir_tail_fetch_end(&partitions[i]->tail);
+            __builtin_prefetch(partitions[i]->notes, 1);
         }
     }
 }

@@ -553,7 +553,8 @@ void weir_completion_drop(weir_completion *completion)
     case WEIR_COMPLETION_MEMBER:
     case WEIR_COMPLETION_LEFT:
     case WEIR_COMPLETION_SETTLED:
-        break;
+        completion->type = (weir_completion_type)0; /* the common ones: they hold nothing */
+        return;
     }
     memset(completion, 0, sizeof(*completion));
 }

@@ -64,7 +64,7 @@ enum {
  * them, joins them, trims or deletes them. */
 #define WEIR_OWN_TOPIC_IDS  UINT32_C(0xffffff00)
 #define WEIR_FATES_TOPIC_ID UINT32_C(0xffffff00)
-#define WEIR_FATES_NAME "__fates"
+#define WEIR_FATES_NAME     "__fates"
 
 typedef struct weir_topic weir_topic;
 typedef struct weir_partition weir_partition;
@@ -94,57 +94,60 @@ typedef struct weir_trimmed {
 } weir_trimmed;
 enum { WEIR_TRIMS_MAX = 16 }; /* the newest, of a partition */
 
+/* What every publish looks at comes first: with thousands of them the processor has none, and each line of
+ * its cache is waited for. */
 struct weir_partition {
     weir_topic *topic;
     uint32_t index;
-    weir_saved saved;
-    uint64_t held_unit; /* a checkpoint gave its state after this unit: replay skips up to there */
-    int64_t start_offset;
+    bool segment_continues; /* the last one may be appended to (not after a take-over) */
+    bool segment_closed;    /* it is old: the next record begins another one */
+    bool open_retained;     /* a record of the open batch sets a retained value */
+    bool flush_due;         /* below flush_due_to its records are old enough for a segment */
     int64_t flushed_offset; /* everything below is in segments */
     int64_t next_offset;
     int64_t visible_offset; /* the high watermark */
     weir_tail tail;
-    weir_segment **segments; /* oldest first; the last one may be written to */
-    uint32_t segment_count;
-    uint32_t segment_capacity;
-    bool segment_continues;     /* the last one may be appended to (not after a take-over) */
-    bool straight_wanted;       /* large batches come: its segments stand in this owner's folder */
-    bool straight_behind;       /* a flush went before the batches that come now */
-    uint32_t straight_items;    /* sets that have something of it, waiting or going */
-    int64_t straight_end;       /* what is on its way straight to the segment ends here, */
-    uint64_t straight_bytes;    /* and the segment's bytes will then be so many */
-    uint64_t group;             /* engine.straight.group when it last got a batch: */
-    uint64_t group_bytes;       /* what it got in that one, */
-    uint64_t group_before;      /* and in the one before it; 0: nothing */
-    bool segment_closed;        /* it is old: the next record begins another one */
-    int64_t clean_offset;       /* below it each key has its newest record only (those below it) */
-    int64_t tombstones_due_ms;  /* when the first of those there may go; INT64_MAX: none */
-    uint64_t compact_after_ns;  /* not before: it failed */
-    weir_link trimmed_link;     /* engine.life.trimmed: there may be something below its start */
-    uint32_t batch_bytes_guess; /* of the next batch; 0: what its first record needs */
-    uint32_t batch_records_guess; /* 0: nothing is known yet */
-    weir_chunk *open;             /* the batch this turn builds, or NULL */
+    weir_chunk *open; /* the batch this turn builds, or NULL */
     weir_batch_builder builder;
     weir_note *notes;
     uint32_t note_capacity;
-    bool open_retained;       /* a record of it sets a retained value */
-    weir_link open_link;      /* engine.open_partitions */
-    weir_link hidden_link;    /* engine.hidden: visible < next */
-    weir_link unflushed_link; /* engine.unflushed: flushed < next */
-    uint64_t unflushed_bytes; /* of its batches that no segment has */
+    uint32_t batch_bytes_guess;   /* of the next batch; 0: what its first record needs */
+    uint32_t batch_records_guess; /* 0: nothing is known yet */
+    uint32_t straight_items;      /* sets that have something of it, waiting or going */
+    uint64_t group;               /* engine.straight.group when it last got a batch: */
+    uint64_t group_bytes;         /* what it got in that one, */
+    uint64_t group_before;        /* and in the one before it; 0: nothing */
+    uint64_t unflushed_bytes;     /* of its batches that no segment has */
+    weir_link unflushed_link;     /* engine.unflushed: flushed < next */
+    weir_link open_link;          /* engine.open_partitions */
+    weir_link hidden_link;        /* engine.hidden: visible < next */
+    weir_link evictable_link;     /* engine.evictable: its tail has what segments have */
+    weir_link waiting;            /* fetches that wait for a record */
+    weir_link cursors;            /* cursors that read it */
+    weir_link group_parts;        /* of the groups that read it (group.h) */
+    weir_saved saved;
+
+    uint64_t held_unit; /* a checkpoint gave its state after this unit: replay skips up to there */
+    int64_t start_offset;
+    weir_segment **segments; /* oldest first; the last one may be written to */
+    uint32_t segment_count;
+    uint32_t segment_capacity;
+    bool straight_wanted;        /* large batches come: its segments stand in this owner's folder */
+    bool straight_behind;        /* a flush went before the batches that come now */
+    int64_t straight_end;        /* what is on its way straight to the segment ends here, */
+    uint64_t straight_bytes;     /* and the segment's bytes will then be so many */
+    int64_t clean_offset;        /* below it each key has its newest record only (those below it) */
+    int64_t tombstones_due_ms;   /* when the first of those there may go; INT64_MAX: none */
+    uint64_t compact_after_ns;   /* not before: it failed */
+    weir_link trimmed_link;      /* engine.life.trimmed: there may be something below its start */
     weir_flush_item *flush_item; /* of the flush that has it in hand; NULL: none */
-    bool flush_due;           /* below flush_due_to they are old enough for a segment, ... */
-    int64_t flush_due_to;     /* ... however little they are (unflushed.c) */
-    int64_t carried_end; /* checkpoints carry what is unflushed below it: the journal may not */
-    weir_link evictable_link; /* engine.evictable: its tail has what segments have */
-    weir_link unsynced_link;  /* engine.unsynced: its last segment was written to */
-    weir_link waiting;        /* fetches that wait for a record */
-    weir_link cursors;        /* cursors that read it */
-    weir_link group_parts;    /* of the groups that read it (group.h) */
-    uint64_t held_bytes;      /* beyond retention, when it was last looked at, */
-    uint32_t held_by;         /* for this group */
-    uint32_t trim_count;      /* of the trims: */
-    weir_trimmed *trims;      /* oldest first; NULL: no command took anything */
+    int64_t flush_due_to;        /* see flush_due: however little they are (unflushed.c) */
+    int64_t carried_end;     /* checkpoints carry what is unflushed below it: the journal may not */
+    weir_link unsynced_link; /* engine.unsynced: its last segment was written to */
+    uint64_t held_bytes;     /* beyond retention, when it was last looked at, */
+    uint32_t held_by;        /* for this group */
+    uint32_t trim_count;     /* of the trims: */
+    weir_trimmed *trims;     /* oldest first; NULL: no command took anything */
 };
 
 /* Partitions were added: each that there was before, up to which offset. */
@@ -570,6 +573,7 @@ struct weir_engine {
 
     bool unit_open;
     uint64_t unit_bytes;
+    int64_t unit_ms;           /* the open one's engine time */
     uint64_t marked_unit;      /* the journal carries a mark for this unit */
     uint64_t mark_due_ns;      /* when an idle journal writes its mark; 0: nothing to mark */
     uint64_t topics_unit;      /* the newest one that may have changed topics */

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINE_BYTES = 64 }; /* of the processor's cache */
+
 weir_topic *weir_topics_find(const weir_engine *engine, weir_bytes name)
 {
     return weir_map_get(&engine->topics_by_name, name);
@@ -142,10 +144,12 @@ weir_err weir_topics_decide_create(weir_engine *engine, weir_bytes name,
 
 static weir_partition *partition_make(weir_topic *topic, uint32_t index)
 {
-    weir_partition *partition = calloc(1, sizeof(*partition));
+    size_t bytes = (sizeof(weir_partition) + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    weir_partition *partition = aligned_alloc(LINE_BYTES, bytes);
     if (partition == NULL) {
         return NULL;
     }
+    memset(partition, 0, sizeof(*partition));
     partition->topic = topic;
     partition->index = index;
     partition->segment_continues = true;

@@ -244,7 +244,8 @@ typedef struct weir_completion {
     };
 } weir_completion;
 
-/* Gives back what a completion holds (chunks, slots, arrays) and zeroes it. Any thread. */
+/* Gives back what a completion holds (chunks, slots, arrays) and its type, so that dropping it again is
+ * harmless. Any thread. */
 WEIR_API void weir_completion_drop(weir_completion *completion);
 
 /* The slots of filters that matched, rising. Borrowed while `slots` is kept. */
