@@ -82,6 +82,21 @@ weir_bytes weir_batch_finish(weir_batch_builder *builder, int64_t base_offset, i
 void weir_batch_stamp(uint8_t *batch, size_t len, int64_t base_offset, int32_t leader_epoch,
                       int64_t timestamp_ms);
 
+/* ---- Short heads: of a batch that the engine built most of the head is known ------------------
+ */
+
+enum { WEIR_BATCH_SHORT_HEAD_BYTES_MAX = 34 };
+
+/* Of a batch that weir_batch_finish made with these: writes them (varints) and its CRC (u32), and
+ * returns their bytes. */
+size_t weir_batch_head_shorten(weir_bytes batch, int64_t base_offset, int32_t leader_epoch,
+                               int32_t record_count, uint8_t out[WEIR_BATCH_SHORT_HEAD_BYTES_MAX]);
+/* The head of the batch whose short head `in` begins with, whose records are the rest of it, and which was
+ * made with this time.
+ * MALFORMED: that cannot be. Whether it is the batch that was, its CRC tells. */
+weir_err weir_batch_head_lengthen(weir_bytes in, int64_t timestamp_ms, weir_batch_head *head,
+                                  weir_bytes *records);
+
 /* ---- Filtering: what compaction leaves of a batch ----------------------------------------------
  */
 

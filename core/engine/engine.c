@@ -57,6 +57,7 @@ static weir_err unit_open(weir_engine *engine, uint64_t bytes,
     if (!engine->unit_open) {
         weir_journal_begin(engine->journal, engine->engine_ms);
         engine->unit_open = true;
+        engine->unit_ms = engine->engine_ms;
         engine->unit_bytes = 0;
     }
     engine->unit_bytes += bytes;

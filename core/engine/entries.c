@@ -6,7 +6,8 @@
  *   3 topic level     id u32 | level u8
  *   4 topic delete    id u32
  *   5 batch           topic id u32 | partition u32 | flags u8 (1: sets retained values) | 0 x 3 |
- *                     RecordBatch v2
+ *                     RecordBatch v2. Version 2, of one that the engine built at the unit's time:
+ *                     topic id varint | partition varint | flags u8 | short head | records (short.c)
  *   6 live retained   RecordBatch v2 of one record whose key is the full name
  *   7 settings        id u32 | settings as options.c has them: those that change
  *   8 partitions      id u32 | new count u32 | old count u32 | bounds i64 x old count (change.c)
@@ -20,8 +21,8 @@
  *  20 to 23           groups: group_save.c   24, 25: stream groups: stream.c
  *  26, 27             queue groups: queue_entry.c   28: fates.c
  *
- * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name, and
- * of group delete, which has what the group counted.
+ * Big-endian; version 1 of each, and version 2 of topic create, which has settings behind the name, of
+ * trim, of group delete, which has what the group counted, and of batch.
  * An unknown type or version stops the start [E6]. Replay skips what
  * the snapshot already holds, by object: an object is as it was after its own unit, which is the
  * snapshot's or a later one (saved.c). Of batches that a partition counts already, those that are not
@@ -29,6 +30,7 @@
  * holds, however often that is done. */
 #include "core/engine/group.h"
 
+#include "core/base/assert.h"
 #include "core/base/hash.h"
 #include "core/base/varint.h"
 
@@ -81,8 +83,76 @@ void weir_entry_batch(weir_engine *engine, const weir_partition *partition, bool
     weir_put_u32(at, partition->topic->id);
     weir_put_u32(at + 4, partition->index);
     memset(at + 8, 0, 4);
-    at[8] = retained ? 1 : 0;
+    at[8] = retained ? WEIR_ENTRY_SETS_RETAINED : 0;
     memcpy(at + WEIR_ENTRY_BATCH_HEAD_BYTES, batch.ptr, batch.len);
+}
+
+void weir_entry_built(weir_engine *engine, const weir_partition *partition, bool retained,
+                      const weir_chunk *chunk)
+{
+    uint8_t begin[2 * WEIR_VARINT_BYTES_MAX + 1 + WEIR_BATCH_SHORT_HEAD_BYTES_MAX];
+    uint8_t *at = begin;
+    WEIR_ASSERT(chunk->timestamp_ms == engine->unit_ms && chunk->holes == 0);
+    at += weir_varint_encode(partition->topic->id, at);
+    at += weir_varint_encode(partition->index, at);
+    *at++ = retained ? WEIR_ENTRY_SETS_RETAINED : 0;
+    at += weir_batch_head_shorten(weir_chunk_batch(chunk), chunk->base_offset,
+                                  (int32_t)engine->recovery_epoch, (int32_t)chunk->count, at);
+    size_t before = (size_t)(at - begin), records = chunk->batch_bytes - WEIR_BATCH_HEAD_BYTES;
+    uint8_t *entry = weir_engine_entry_of(engine, WEIR_ENTRY_BATCH, 2, before + records);
+    memcpy(entry, begin, before);
+    memcpy(entry + before, chunk->batch + WEIR_BATCH_HEAD_BYTES, records);
+}
+
+/* Takes a number of 32 bits off the front of *in. */
+static bool number_take(weir_bytes *in, uint32_t *number)
+{
+    int64_t value;
+    size_t used;
+    if (weir_varint_decode(*in, &value, &used) != WEIR_OK || value < 0 || value > UINT32_MAX) {
+        return false;
+    }
+    *number = (uint32_t)value;
+    *in = (weir_bytes){in->ptr + used, in->len - used};
+    return true;
+}
+
+static weir_err short_batch_decode(weir_bytes body, int64_t unit_ms, weir_entry_batch_parts *parts)
+{
+    if (!number_take(&body, &parts->topic_id) || !number_take(&body, &parts->partition) ||
+        body.len == 0) {
+        return WEIR_DAMAGED;
+    }
+    parts->flags = body.ptr[0];
+    weir_bytes rest = {body.ptr + 1, body.len - 1};
+    weir_err err = weir_batch_head_lengthen(rest, unit_ms, &parts->head, &parts->records);
+    return err == WEIR_OK ? WEIR_OK : WEIR_DAMAGED;
+}
+
+weir_err weir_entry_batch_decode(const weir_journal_entry *entry, int64_t unit_ms,
+                                 weir_entry_batch_parts *parts)
+{
+    weir_bytes body = entry->body;
+    if (entry->type != WEIR_ENTRY_BATCH) {
+        return WEIR_EMPTY;
+    }
+    *parts = (weir_entry_batch_parts){0};
+    if (entry->version == 2) {
+        return short_batch_decode(body, unit_ms, parts);
+    }
+    if (entry->version != 1) {
+        return WEIR_VERSION;
+    }
+    if (body.len < WEIR_ENTRY_BATCH_HEAD_BYTES) {
+        return WEIR_DAMAGED;
+    }
+    parts->topic_id = weir_get_u32(body.ptr);
+    parts->partition = weir_get_u32(body.ptr + 4);
+    parts->flags = body.ptr[8];
+    parts->batch = (weir_bytes){body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
+                                body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
+    weir_err err = weir_batch_head_decode(parts->batch, &parts->head);
+    return err == WEIR_OK ? WEIR_OK : WEIR_DAMAGED;
 }
 
 void weir_entry_live_retained(weir_engine *engine, weir_bytes batch)
@@ -296,26 +366,27 @@ static weir_err replay_gone(weir_engine *engine, weir_chunk *chunk, bool retaine
     return WEIR_OK;
 }
 
-static weir_err replay_batch(weir_engine *engine, weir_bytes body, const replaying *at)
+static weir_err replay_batch(weir_engine *engine, const weir_journal_entry *entry,
+                             const replaying *at)
 {
     weir_partition *partition = NULL;
     weir_topic_ref *name = NULL;
-    if (body.len < WEIR_ENTRY_BATCH_HEAD_BYTES) {
-        return WEIR_DAMAGED;
+    weir_entry_batch_parts parts;
+    weir_err err = weir_entry_batch_decode(entry, at->unit->engine_ms, &parts);
+    if (err == WEIR_OK) {
+        err = replay_place(engine, parts.topic_id, parts.partition, at, &partition, &name);
     }
-    uint32_t index = weir_get_u32(body.ptr + 4);
-    weir_err err = replay_place(engine, weir_get_u32(body.ptr), index, at, &partition, &name);
     if (err != WEIR_OK || name == NULL) {
         return err;
     }
-    weir_bytes batch = {body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
-                        body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
     weir_chunk *chunk = NULL;
-    err = weir_chunk_from_batch(name, index, batch, &chunk);
+    err = parts.batch.ptr != NULL
+              ? weir_chunk_from_batch(name, parts.partition, parts.batch, &chunk)
+              : weir_chunk_from_records(name, parts.partition, &parts.head, parts.records, &chunk);
     if (err != WEIR_OK) {
         return err == WEIR_NO_MEMORY ? err : WEIR_DAMAGED;
     }
-    bool retained = body.ptr[8] != 0;
+    bool retained = parts.flags != 0;
     return partition == NULL ? replay_gone(engine, chunk, retained)
                              : replay_chunk(engine, partition, chunk, retained, at);
 }
@@ -390,13 +461,13 @@ static weir_err replay_entry(weir_engine *engine, const weir_journal_entry *entr
     bool old = is_old(at);
     bool second = entry->version == 2 &&
                   (entry->type == WEIR_ENTRY_TOPIC_CREATE || entry->type == WEIR_ENTRY_TRIM ||
-                   entry->type == WEIR_ENTRY_GROUP_DELETE);
+                   entry->type == WEIR_ENTRY_BATCH || entry->type == WEIR_ENTRY_GROUP_DELETE);
     if (entry->version != 1 && !second) {
         return WEIR_VERSION;
     }
     switch (entry->type) {
     case WEIR_ENTRY_BATCH:
-        return replay_batch(engine, entry->body, at);
+        return replay_batch(engine, entry, at);
     case WEIR_ENTRY_REFERENCE:
         return replay_reference(engine, entry, at);
     case WEIR_ENTRY_START:

@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_RECORDS_AT = 57, BATCH_LAST_DELTA_AT = 23, TEXT_BYTES = 256 };
+enum { TEXT_BYTES = 256 };
 
 /* A file as the heads tell of it. */
 typedef struct file_known {
@@ -93,8 +93,8 @@ static const char *type_name(uint16_t type)
 }
 
 /* Where a batch of the journal, or one it refers to, goes: offsets [from, to). */
-static bool batch_place(const weir_journal_entry *entry, weir_inspect_lost *place,
-                        uint32_t *records)
+static bool batch_place(const weir_journal_unit *unit, const weir_journal_entry *entry,
+                        weir_inspect_lost *place, uint32_t *records)
 {
     weir_straight_reference reference;
     *records = 0;
@@ -104,17 +104,15 @@ static bool batch_place(const weir_journal_entry *entry, weir_inspect_lost *plac
         *records = reference.offsets;
         return true;
     }
-    if (entry->type != WEIR_ENTRY_BATCH ||
-        entry->body.len < WEIR_ENTRY_BATCH_HEAD_BYTES + WEIR_BATCH_HEAD_BYTES) {
+    weir_entry_batch_parts parts;
+    if (weir_entry_batch_decode(entry, unit->engine_ms, &parts) != WEIR_OK) {
         return false;
     }
-    const uint8_t *batch = entry->body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES;
-    int64_t base = (int64_t)weir_get_u64(batch);
-    int64_t last = (int64_t)weir_get_u32(batch + BATCH_LAST_DELTA_AT);
-    *place = (weir_inspect_lost){weir_get_u32(entry->body.ptr), weir_get_u32(entry->body.ptr + 4),
-                                 base, base + last + 1};
-    *records = weir_get_u32(batch + BATCH_RECORDS_AT);
-    return base >= 0;
+    const weir_batch_head *head = &parts.head;
+    *place = (weir_inspect_lost){parts.topic_id, parts.partition, head->base_offset,
+                                 head->base_offset + head->last_offset_delta + 1};
+    *records = (uint32_t)head->record_count;
+    return true;
 }
 
 static weir_err lost_add(weir_inspect_walk *walk, const weir_inspect_lost *place)
@@ -192,7 +190,7 @@ static weir_err entry_visit(visit *at, const weir_journal_unit *unit,
     weir_inspect_lost place;
     uint32_t records;
     weir_inspect_walk *walk = at->walk;
-    bool batch = batch_place(entry, &place, &records);
+    bool batch = batch_place(unit, entry, &place, &records);
     if (at->dumps) {
         if (unit->number >= walk->from_unit && unit->number <= walk->to_unit) {
             entry_dump(at, unit, entry, batch ? &place : NULL, records);

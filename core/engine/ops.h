@@ -594,10 +594,24 @@ void weir_entry_topic_create(weir_engine *engine, uint32_t id, weir_bytes name,
                              const weir_topic_options *options);
 void weir_entry_topic_level(weir_engine *engine, uint32_t id, weir_level level);
 void weir_entry_topic_delete(weir_engine *engine, uint32_t id);
+enum { WEIR_ENTRY_SETS_RETAINED = 1, WEIR_ENTRY_HAS_PRODUCER = 2 }; /* flags; 2: of a reference */
 void weir_entry_batch(weir_engine *engine, const weir_partition *partition, bool retained,
                       weir_bytes batch);
+/* Of a batch that this turn built (weir_batch_finish at the open unit's time): with a short head. */
+void weir_entry_built(weir_engine *engine, const weir_partition *partition, bool retained,
+                      const weir_chunk *chunk);
+typedef struct weir_entry_batch_parts {
+    uint32_t topic_id;
+    uint32_t partition;
+    uint8_t flags;
+    weir_batch_head head;
+    weir_bytes batch;   /* whole, or null: then of */
+    weir_bytes records; /* these, behind `head` */
+} weir_entry_batch_parts;
+/* Of what the entry has. EMPTY: it is no batch; VERSION; DAMAGED. The batch itself is not checked. */
+weir_err weir_entry_batch_decode(const weir_journal_entry *entry, int64_t unit_ms,
+                                 weir_entry_batch_parts *parts);
 void weir_entry_live_retained(weir_engine *engine, weir_bytes batch);
-enum { WEIR_ENTRY_SETS_RETAINED = 1, WEIR_ENTRY_HAS_PRODUCER = 2 }; /* flags of a reference */
 void weir_entry_reference(weir_engine *engine, const weir_partition *partition, bool retained,
                           const weir_chunk *chunk);
 /* EMPTY: it is no reference; VERSION, DAMAGED. */

@@ -59,12 +59,14 @@ static void guess_next(weir_partition *partition, size_t bytes, uint32_t records
     partition->batch_records_guess = alone ? 1 : records + records / 4 + 2;
 }
 
-/* The batch's entry in the open unit: itself, or where it stands. */
+/* The batch's entry in the open unit: itself, or where it stands. `built`: by this turn. */
 static void journal_chunk(weir_engine *engine, weir_partition *partition, bool retained,
-                          weir_chunk *chunk)
+                          weir_chunk *chunk, bool built)
 {
     if (weir_straight_take(engine, partition, chunk)) {
         weir_entry_reference(engine, partition, retained, chunk);
+    } else if (built) {
+        weir_entry_built(engine, partition, retained, chunk);
     } else {
         weir_entry_batch(engine, partition, retained, weir_chunk_batch(chunk));
     }
@@ -85,7 +87,7 @@ static void close_batch(weir_engine *engine, weir_partition *partition)
     weir_link_remove(&partition->open_link);
     if (!live) {
         chunk->unit = weir_engine_unit_now(engine);
-        journal_chunk(engine, partition, partition->open_retained, chunk);
+        journal_chunk(engine, partition, partition->open_retained, chunk, true);
         engine->disk_wanted |= partition->topic->options.level == WEIR_LEVEL_DISK;
     }
     weir_produce_apply(engine, partition, chunk, partition->notes, partition->open_retained);
@@ -516,7 +518,7 @@ static void batch_append(weir_engine *engine, weir_partition *partition, weir_ch
     chunk->base_offset = partition->next_offset;
     chunk->timestamp_ms = engine->engine_ms;
     chunk->unit = weir_engine_unit_now(engine);
-    journal_chunk(engine, partition, false, chunk);
+    journal_chunk(engine, partition, false, chunk, false);
     engine->disk_wanted |= partition->topic->options.level == WEIR_LEVEL_DISK;
     weir_produce_apply(engine, partition, chunk, NULL, false);
     weir_producers_apply(engine, partition, chunk);
@@ -696,10 +698,28 @@ static bool show_partition(weir_engine *engine, weir_partition *partition)
     return partition->visible_offset > before;
 }
 
+/* The next ones of the list: what the first points to, and the second itself. */
+static void fetch_hidden(const weir_engine *engine, const weir_link *first)
+{
+    if (first == &engine->hidden) {
+        return;
+    }
+    weir_tail_fetch_end(&WEIR_OWNER_OF(first, const weir_partition, hidden_link)->tail);
+    if (first->next != &engine->hidden) {
+        const weir_partition *second =
+            WEIR_OWNER_OF(first->next, const weir_partition, hidden_link);
+        __builtin_prefetch(&second->hidden_link, 1);
+        __builtin_prefetch(&second->tail);
+        __builtin_prefetch(&second->visible_offset, 1);
+        __builtin_prefetch(&second->cursors);
+    }
+}
+
 void weir_partition_show(weir_engine *engine)
 {
     for (weir_link *at = engine->hidden.next, *next = NULL; at != &engine->hidden; at = next) {
         next = at->next;
+        fetch_hidden(engine, next);
         weir_partition *partition = WEIR_OWNER_OF(at, weir_partition, hidden_link);
         if (!show_partition(engine, partition)) {
             continue;

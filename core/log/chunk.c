@@ -103,10 +103,10 @@ static weir_chunk *chunk_allocate(weir_topic_ref *topic, uint32_t partition, siz
     return made;
 }
 
-static void batch_take(weir_chunk *chunk, const weir_batch_head *head, weir_bytes batch)
+/* Its batch is in place. */
+static void head_take(weir_chunk *chunk, const weir_batch_head *head)
 {
-    memcpy(chunk->batch, batch.ptr, batch.len);
-    chunk->batch_bytes = (uint32_t)batch.len;
+    chunk->batch_bytes = head->batch_bytes;
     chunk->count = (uint32_t)head->record_count;
     chunk->holes = (uint32_t)(head->last_offset_delta - (head->record_count - 1));
     chunk->base_offset = head->base_offset;
@@ -152,7 +152,8 @@ static weir_err from_compressed(weir_topic_ref *topic, uint32_t partition, weir_
         weir_chunk_drop(made);
         return err;
     }
-    batch_take(made, head, batch);
+    memcpy(made->batch, batch.ptr, batch.len);
+    head_take(made, head);
     *chunk = made;
     return WEIR_OK;
 }
@@ -182,7 +183,32 @@ weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_b
         weir_chunk_drop(made);
         return err;
     }
-    batch_take(made, &head, batch);
+    memcpy(made->batch, batch.ptr, batch.len);
+    head_take(made, &head);
+    *chunk = made;
+    return WEIR_OK;
+}
+
+weir_err weir_chunk_from_records(weir_topic_ref *topic, uint32_t partition,
+                                 const weir_batch_head *head, weir_bytes records,
+                                 weir_chunk **chunk)
+{
+    WEIR_ASSERT(head->batch_bytes == WEIR_BATCH_HEAD_BYTES + records.len);
+    weir_chunk *made =
+        chunk_allocate(topic, partition, head->batch_bytes, (uint32_t)head->record_count);
+    if (made == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    weir_batch_head checked;
+    weir_batch_head_encode(head, made->batch);
+    memcpy(made->batch + WEIR_BATCH_HEAD_BYTES, records.ptr, records.len);
+    weir_err err = weir_batch_check((weir_bytes){made->batch, head->batch_bytes}, &checked,
+                                    made->positions, (uint32_t)head->record_count); /* [C1] */
+    if (err != WEIR_OK) {
+        weir_chunk_drop(made);
+        return err;
+    }
+    head_take(made, &checked);
     *chunk = made;
     return WEIR_OK;
 }

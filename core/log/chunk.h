@@ -105,5 +105,9 @@ void weir_chunk_plain_stamp(weir_chunk *chunk); /* the batch was stamped: so is 
  * NO_MEMORY. */
 weir_err weir_chunk_from_batch(weir_topic_ref *topic, uint32_t partition, weir_bytes batch,
                                weir_chunk **chunk);
+/* The same of an uncompressed batch whose head stands apart from its records (batch_bytes: of both). */
+weir_err weir_chunk_from_records(weir_topic_ref *topic, uint32_t partition,
+                                 const weir_batch_head *head, weir_bytes records,
+                                 weir_chunk **chunk);
 
 #endif

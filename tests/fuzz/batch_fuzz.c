@@ -1,5 +1,5 @@
 /* Fuzzes everything that reads batches from outside: the check, the client's rules, the record
- * decoder, the walk over headers.
+ * decoder, the walk over headers, short heads.
  *
  * The input is a batch. Its length, magic and CRC are repaired first, because chance would never
  * find them, unless its first byte (of the base offset, otherwise of no use here) has its lowest
@@ -98,6 +98,45 @@ static void inflate_touch(weir_bytes batch, const weir_batch_head *head, uint32_
     free(memory);
 }
 
+/* Any bytes as a short head with its records: what comes of them is checked as any batch is, and what
+ * passes has that head. */
+static void short_touch(weir_bytes in)
+{
+    const int64_t time_ms = 1700000000000;
+    weir_batch_head head, checked, again;
+    weir_bytes records;
+    if (weir_batch_head_lengthen(in, time_ms, &head, &records) != WEIR_OK) {
+        return;
+    }
+    uint8_t *batch = malloc(head.batch_bytes);
+    uint8_t *shorter = malloc(WEIR_BATCH_SHORT_HEAD_BYTES_MAX + records.len);
+    if (batch == NULL || shorter == NULL) {
+        free(batch);
+        free(shorter);
+        return;
+    }
+    weir_bytes whole = {batch, head.batch_bytes};
+    weir_batch_head_encode(&head, batch);
+    memcpy(batch + WEIR_BATCH_HEAD_BYTES, records.ptr, records.len);
+    weir_batch_seal(batch, head.batch_bytes); /* chance would never find it */
+    if (weir_batch_check(whole, &checked, NULL, 0) == WEIR_OK) {
+        uint8_t encoded[WEIR_BATCH_HEAD_BYTES];
+        size_t len = weir_batch_head_shorten(whole, checked.base_offset, checked.leader_epoch,
+                                             checked.record_count, shorter);
+        memcpy(shorter + len, records.ptr, records.len);
+        if (weir_batch_head_lengthen((weir_bytes){shorter, len + records.len}, time_ms, &again,
+                                     &records) != WEIR_OK) {
+            abort();
+        }
+        weir_batch_head_encode(&again, encoded);
+        if (memcmp(encoded, batch, sizeof(encoded)) != 0) {
+            abort();
+        }
+    }
+    free(batch);
+    free(shorter);
+}
+
 static void batch_repair(uint8_t *batch, size_t len)
 {
     weir_put_u32(batch + 8, (uint32_t)(len - 12));
@@ -121,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size >= WEIR_BATCH_HEAD_BYTES && (copy[0] & 1) == 0) {
         batch_repair(copy, size);
     }
+    short_touch(batch);
     weir_batch_head head;
     const char *reason;
     weir_err err = weir_batch_check(batch, &head, positions, POSITION_MAX);

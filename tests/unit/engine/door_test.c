@@ -7,6 +7,7 @@
 #include "core/batch/batch.h"
 #include "core/engine/ops.h"
 #include "core/engine/snapshot.h"
+#include "core/journal/block.h"
 
 enum { BATCH_BYTES_MAX = 80000, CRC_AT = 17, ATTRIBUTES_AT = 21, NAME_MOST = 1024, WHOLE = 65535 };
 
@@ -383,6 +384,98 @@ static void a_journal_with_a_retained_name_of_any_length_is_replayed(void **stat
     assert_replayed(key_of(70000, 'x'));
 }
 
+enum { SHORT_MS = 77 };
+
+/* A unit that has a topic in it and, of this version, a batch with a short head, `cut` bytes too short. */
+static weir_err short_replayed(uint8_t version, int64_t unit_ms, size_t cut)
+{
+    uint8_t memory[256], rest[64], bytes[512] = {0};
+    uint8_t *at = bytes + WEIR_JOURNAL_ENTRY_HEAD_BYTES, *entry;
+    const size_t create = WEIR_ENTRY_TOPIC_HEAD_BYTES + 1;
+    weir_batch_builder builder;
+    weir_fault fault = {0};
+    uint32_t position;
+    weir_batch_begin(&builder, memory, sizeof(memory));
+    size_t len = weir_record_rest_encode(WEIR_TEXT("v"), NULL, 0, rest);
+    assert_int_equal(
+        weir_batch_add(&builder, 0, WEIR_TEXT("k"), (weir_bytes){rest, len}, &position), WEIR_OK);
+    weir_bytes batch = weir_batch_finish(&builder, 0, 3, SHORT_MS);
+    weir_journal_entry_encode(bytes, WEIR_ENTRY_TOPIC_CREATE, 1, (uint32_t)create);
+    weir_put_u32(at, 7);
+    weir_put_u32(at + 4, 1);
+    at[12] = WEIR_LEVEL_DISK;
+    weir_put_u32(at + 16, 1);
+    at[WEIR_ENTRY_TOPIC_HEAD_BYTES] = 't';
+    entry = at + create;
+    at = entry + WEIR_JOURNAL_ENTRY_HEAD_BYTES;
+    at += weir_varint_encode(7, at);
+    at += weir_varint_encode(0, at);
+    *at++ = 0;
+    at += weir_batch_head_shorten(batch, 0, 3, 1, at);
+    memcpy(at, batch.ptr + WEIR_BATCH_HEAD_BYTES, batch.len - WEIR_BATCH_HEAD_BYTES);
+    at += batch.len - WEIR_BATCH_HEAD_BYTES - cut;
+    weir_journal_entry_encode(entry, WEIR_ENTRY_BATCH, version,
+                              (uint32_t)(at - entry - WEIR_JOURNAL_ENTRY_HEAD_BYTES));
+    const weir_journal_unit unit = {
+        .number = 1, .engine_ms = unit_ms, .entries = {bytes, (size_t)(at - bytes)}};
+    weir_engine *engine = engine_made();
+    weir_err err = weir_entry_replay(engine, &unit, 0, &fault);
+    const weir_topic *topic = weir_topics_find(engine, WEIR_TEXT("t"));
+    assert_non_null(topic);
+    assert_int_equal(topic->partitions[0]->next_offset, err == WEIR_OK ? 1 : 0);
+    if (err == WEIR_OK) {
+        const weir_chunk *chunk = weir_tail_at(&topic->partitions[0]->tail, 0);
+        assert_true(weir_bytes_equal(weir_chunk_batch(chunk), batch));
+    }
+    weir_engine_free(engine);
+    return err;
+}
+
+static void a_batch_with_a_short_head_is_replayed_as_it_was_or_not_at_all(void **state)
+{
+    (void)state;
+    assert_int_equal(short_replayed(2, SHORT_MS, 0), WEIR_OK);
+    assert_int_equal(short_replayed(2, SHORT_MS + 1, 0), WEIR_DAMAGED); /* its CRC tells */
+    for (size_t cut = 1; cut <= 9; cut++) {
+        assert_int_equal(short_replayed(2, SHORT_MS, cut), WEIR_DAMAGED);
+    }
+    assert_int_equal(short_replayed(3, SHORT_MS, 0), WEIR_VERSION);
+}
+
+static void a_record_that_comes_alone_takes_little_more_than_itself_of_the_journal(void **state)
+{
+    enum { TOPICS = 50, VALUE_BYTES = 128, ENTRY_BYTES_MOST = VALUE_BYTES + 32 };
+    uint8_t value[VALUE_BYTES] = {0};
+    char name[16];
+    fixture f;
+    weir_journal_counts before, after;
+    (void)state;
+    fixture_begin(&f);
+    for (int i = 0; i < TOPICS; i++) {
+        snprintf(name, sizeof(name), "t%d", i);
+        declare(f.port, name, WEIR_LEVEL_DISK);
+    }
+    weir_journal_counts_of(f.engine->journal, &before);
+    for (int i = 0; i < TOPICS; i++) { /* all of one turn */
+        snprintf(name, sizeof(name), "t%d", i);
+        weir_publish record = {.name = weir_bytes_of(name), .value = {value, sizeof(value)}};
+        assert_int_equal(weir_port_publish(f.port, &record, NULL, 1), WEIR_OK);
+    }
+    for (int got = 0; got < TOPICS;) {
+        weir_completion done;
+        assert_int_equal(weir_port_wait(f.port, WAIT_MS), WEIR_OK);
+        while (weir_port_drain(f.port, &done, 1) == 1) {
+            assert_int_equal(done.err, WEIR_OK);
+            weir_completion_drop(&done);
+            got++;
+        }
+    }
+    weir_journal_counts_of(f.engine->journal, &after);
+    assert_true(after.bytes - before.bytes <=
+                weir_journal_block_span(TOPICS * ENTRY_BYTES_MOST + WEIR_JOURNAL_UNIT_HEAD_BYTES));
+    fixture_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +488,8 @@ int main(void)
         cmocka_unit_test(a_checkpoint_with_a_retained_name_of_any_length_is_read),
         cmocka_unit_test(a_retained_name_that_is_not_its_records_is_damage),
         cmocka_unit_test(a_journal_with_a_retained_name_of_any_length_is_replayed),
+        cmocka_unit_test(a_batch_with_a_short_head_is_replayed_as_it_was_or_not_at_all),
+        cmocka_unit_test(a_record_that_comes_alone_takes_little_more_than_itself_of_the_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

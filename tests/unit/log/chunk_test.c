@@ -119,6 +119,35 @@ static void a_stored_batch_becomes_the_same_chunk_or_none(void **state)
     weir_chunk_pool_destroy(pool);
 }
 
+static void a_head_and_records_become_the_same_chunk_or_none(void **state)
+{
+    (void)state;
+    weir_chunk_pool *pool;
+    assert_int_equal(weir_chunk_pool_create(&pool), WEIR_OK);
+    weir_topic_ref *topic = weir_topic_ref_create(7, WEIR_TEXT("t"));
+    weir_chunk *made = chunk_make(pool, topic, 1000, 20, 40), *copy = NULL;
+    weir_bytes batch = weir_chunk_batch(made);
+    weir_bytes records = {batch.ptr + WEIR_BATCH_HEAD_BYTES, batch.len - WEIR_BATCH_HEAD_BYTES};
+    weir_batch_head head;
+    assert_int_equal(weir_batch_head_decode(batch, &head), WEIR_OK);
+    assert_int_equal(weir_chunk_from_records(topic, 9, &head, records, &copy), WEIR_OK);
+    assert_int_equal(weir_chunk_partition(copy), 9);
+    assert_int_equal(weir_chunk_base_offset(copy), 40);
+    assert_int_equal(weir_chunk_count(copy), 20);
+    assert_int_equal(copy->timestamp_ms, 99);
+    assert_true(weir_bytes_equal(weir_chunk_batch(copy), batch));
+    assert_memory_equal(copy->positions, made->positions, 20 * sizeof(uint32_t));
+    weir_chunk_drop(copy);
+    copy = NULL;
+    head.crc ^= 1;
+    assert_int_equal(weir_chunk_from_records(topic, 9, &head, records, &copy), WEIR_DAMAGED);
+    assert_null(copy);
+    assert_int_equal(atomic_load(&topic->refs), 2);
+    weir_chunk_drop(made);
+    weir_topic_ref_drop(topic);
+    weir_chunk_pool_destroy(pool);
+}
+
 static void memory_is_reused_within_its_size_class(void **state)
 {
     (void)state;
@@ -320,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_chunk_tells_what_was_put_in),
         cmocka_unit_test(live_chunks_have_an_empty_topic_that_is_not_null),
         cmocka_unit_test(a_stored_batch_becomes_the_same_chunk_or_none),
+        cmocka_unit_test(a_head_and_records_become_the_same_chunk_or_none),
         cmocka_unit_test(memory_is_reused_within_its_size_class),
         cmocka_unit_test(memory_above_the_largest_class_is_not_kept),
         cmocka_unit_test(a_chunk_outlives_its_pool),
