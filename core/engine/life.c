@@ -540,14 +540,14 @@ static bool flush_due(const weir_engine *engine, const weir_partition *partition
                options->segment_ms;
 }
 
+/* One that became due while a checkpoint was written, which had passed it by, needs another one. */
 static void flush_when_due(weir_engine *engine, weir_partition *partition,
                            const weir_topic_options *options)
 {
-    if (!flush_due(engine, partition, options)) {
-        return;
+    if (flush_due(engine, partition, options)) {
+        weir_unflushed_due(engine, partition);
     }
-    weir_unflushed_due(engine, partition);
-    if (!weir_save_wanted(engine)) {
+    if (partition->flush_due && !weir_save_wanted(engine)) {
         (void)weir_life_note(engine, partition, false); /* makes the next checkpoint due */
     }
 }

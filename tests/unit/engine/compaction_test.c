@@ -1,6 +1,8 @@
 /* Compaction in the engine: what readers see, what a kill leaves, when old files go. */
 #include "tests/unit/engine/life.h"
 
+#include "core/engine/ops.h"
+
 enum { KEYS = LIFE_KEYS, ROUNDS = 30, FEW = 40 };
 
 static const int64_t MONTH_MS = INT64_C(30) * 24 * 3600 * 1000;
@@ -105,6 +107,33 @@ static void what_is_too_little_for_a_segment_is_compacted_at_a_segments_age(void
     fixture_close(&l.f);
     fixture_open(&l.f); /* what memory had is gone */
     assert_int_equal(read_by_fetch(&l, last), KEYS + 1);
+    life_end(&l);
+}
+
+/* A walk finds it due while a checkpoint is being written that has passed it by, and no other is wanted. */
+static void what_becomes_due_while_a_checkpoint_is_written_is_compacted_too(void **state)
+{
+    life_fixture l;
+    (void)state;
+    life_begin(&l);
+    fixture_close(&l.f);
+    l.f.config.checkpoint_bytes = 1 << 20; /* carries all of it */
+    fixture_open(&l.f);
+    weir_topic_options options = {
+        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = MONTH_MS};
+    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
+    life_fill_keys(&l, 0, 3);
+    for (int i = 0; i == 0 || weir_save_wanted(l.f.engine); i++) {
+        assert_true(i < LIFE_TURNS_MAX);
+        life_turn_clock(61000);
+        (void)weir_port_wait(l.f.port, 1);
+    }
+    weir_partition *partition = weir_topics_find(l.f.engine, WEIR_TEXT("t"))->partitions[0];
+    assert_int_equal(partition->flushed_offset, 0);
+    weir_unflushed_due(l.f.engine, partition);
+    life_turn_clock(MONTH_MS);
+    life_until_compacted(&l, 1);
+    assert_int_equal(life_stats(&l).records_compacted, 2 * KEYS);
     life_end(&l);
 }
 
@@ -258,25 +287,32 @@ static void few_with_a_tombstone(life_fixture *l, const char *deleted)
     }
 }
 
-/* All of it in closed segments, compacted, with tombstones that go hours later. */
+/* All of it in closed segments, compacted at once, with tombstones that go hours later. */
 static void clean_topic(life_fixture *l)
 {
     life_begin(l);
     weir_topic_options options = {.partitions = 1,
                                   .cleanup = WEIR_CLEANUP_COMPACT,
                                   .segment_ms = HOUR_MS,
+                                  .min_compaction_lag_ms = MONTH_MS,
                                   .delete_retention_ms = 20 * HOUR_MS};
     assert_int_equal(declare_with(l->f.port, "t", options), WEIR_OK);
     few_with_a_tombstone(l, "t/a");
     life_turn_clock(5 * HOUR_MS);
     few_with_a_tombstone(l, "t/b");
     life_turn_clock(HOUR_MS);
-    life_until_compacted(l, 1);
-    for (int i = 0; life_stats(l).records_compacted < 2; i++) { /* those that were deleted */
+    const weir_partition *partition = weir_topics_find(l->f.engine, WEIR_TEXT("t"))->partitions[0];
+    for (int i = 0; partition->flushed_offset < partition->next_offset || partition->flush_due ||
+                    !partition->segment_closed;
+         i++) {
         assert_true(i < LIFE_TURNS_MAX);
         life_turn_clock(500);
         (void)weir_port_wait(l->f.port, 1);
     }
+    assert_int_equal(life_stats(l).compactions, 0);
+    assert_int_equal(life_alter(l, "t", (weir_topic_options){.min_compaction_lag_ms = 1}), WEIR_OK);
+    life_until_compacted(l, 1);
+    assert_int_equal(life_stats(l).records_compacted, 2); /* those that were deleted */
 }
 
 static void until_tombstones_are_gone(life_fixture *l, uint64_t count)
@@ -337,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_record_of_each_key_is_read_before_and_after_restarts),
         cmocka_unit_test(what_is_too_little_for_a_segment_is_compacted_at_a_segments_age),
+        cmocka_unit_test(what_becomes_due_while_a_checkpoint_is_written_is_compacted_too),
         cmocka_unit_test(a_subscriber_from_the_beginning_gets_every_key_and_no_gap),
         cmocka_unit_test(old_files_go_when_every_checkpoint_names_the_new_ones),
         cmocka_unit_test(records_younger_than_min_compaction_lag_ms_stay),
