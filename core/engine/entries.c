@@ -151,8 +151,7 @@ weir_err weir_entry_batch_decode(const weir_journal_entry *entry, int64_t unit_m
     parts->flags = body.ptr[8];
     parts->batch = (weir_bytes){body.ptr + WEIR_ENTRY_BATCH_HEAD_BYTES,
                                 body.len - WEIR_ENTRY_BATCH_HEAD_BYTES};
-    weir_err err = weir_batch_head_decode(parts->batch, &parts->head);
-    return err == WEIR_OK ? WEIR_OK : WEIR_DAMAGED;
+    return WEIR_OK;
 }
 
 void weir_entry_live_retained(weir_engine *engine, weir_bytes batch)

@@ -105,7 +105,8 @@ static bool batch_place(const weir_journal_unit *unit, const weir_journal_entry 
         return true;
     }
     weir_entry_batch_parts parts;
-    if (weir_entry_batch_decode(entry, unit->engine_ms, &parts) != WEIR_OK) {
+    if (weir_entry_batch_decode(entry, unit->engine_ms, &parts) != WEIR_OK ||
+        (parts.batch.ptr != NULL && weir_batch_head_decode(parts.batch, &parts.head) != WEIR_OK)) {
         return false;
     }
     const weir_batch_head *head = &parts.head;

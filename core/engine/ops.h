@@ -604,11 +604,11 @@ typedef struct weir_entry_batch_parts {
     uint32_t topic_id;
     uint32_t partition;
     uint8_t flags;
-    weir_batch_head head;
-    weir_bytes batch;   /* whole, or null: then of */
-    weir_bytes records; /* these, behind `head` */
+    weir_bytes batch;     /* whole, or null: then of */
+    weir_batch_head head; /* this, */
+    weir_bytes records;   /* and these */
 } weir_entry_batch_parts;
-/* Of what the entry has. EMPTY: it is no batch; VERSION; DAMAGED. The batch itself is not checked. */
+/* What the entry has. EMPTY: it is no batch; VERSION; DAMAGED. The batch itself is not looked at. */
 weir_err weir_entry_batch_decode(const weir_journal_entry *entry, int64_t unit_ms,
                                  weir_entry_batch_parts *parts);
 void weir_entry_live_retained(weir_engine *engine, weir_bytes batch);
