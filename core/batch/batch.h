@@ -91,9 +91,9 @@ enum { WEIR_BATCH_SHORT_HEAD_BYTES_MAX = 34 };
  * returns their bytes. */
 size_t weir_batch_head_shorten(weir_bytes batch, int64_t base_offset, int32_t leader_epoch,
                                int32_t record_count, uint8_t out[WEIR_BATCH_SHORT_HEAD_BYTES_MAX]);
-/* The head of the batch whose short head `in` begins with, whose records are the rest of it, and which was
- * made with this time.
- * MALFORMED: that cannot be. Whether it is the batch that was, its CRC tells. */
+/* The head of the batch whose short head `in` begins with, whose records (borrowed) are the rest of it,
+ * and which was made with this time. MALFORMED: that cannot be. Whether it is the batch that was, its
+ * CRC tells, and nobody has looked at that yet. */
 weir_err weir_batch_head_lengthen(weir_bytes in, int64_t timestamp_ms, weir_batch_head *head,
                                   weir_bytes *records);
 

@@ -6,8 +6,9 @@
  * What weir_batch_finish writes follows from these, the time, and how many bytes the records have. Where many
  * topics get one record each, the head is a third of what has to be written.
  *
- * [H1] The CRC covers all of the long head that is made again, but base offset and epoch, which stand in
- * the short one: a batch that passes weir_batch_check afterwards is the one that was shortened. */
+ * [H1] The CRC covers all of the long head that is made again, but what the short one has (base offset,
+ *      epoch) and what does not vary or follows from the records (magic, length): a batch that passes
+ *      weir_batch_check afterwards is the one that was shortened. */
 #include "core/batch/batch.h"
 
 #include "core/batch/wire.h"

@@ -150,6 +150,25 @@ static void a_walk_sees_each_once_while_it_removes_them(void **state)
     weir_map_fini(&map);
 }
 
+static void what_is_fetched_is_what_a_lookup_finds(void **state)
+{
+    weir_map map = {0};
+    (void)state;
+    assert_null(weir_map_fetch_value(&map, weir_map_hash(key_of(&ENTRIES[0]))));
+    for (int i = 0; i < KEYS_COUNT; i += 2) {
+        assert_int_equal(weir_map_set(&map, key_of(&ENTRIES[i]), &ENTRIES[i]), WEIR_OK);
+    }
+    for (int i = 0; i < KEYS_COUNT; i += 4) {
+        assert_ptr_equal(weir_map_remove(&map, key_of(&ENTRIES[i])), &ENTRIES[i]);
+    }
+    for (int i = 0; i < KEYS_COUNT; i++) {
+        uint64_t hash = weir_map_hash(key_of(&ENTRIES[i]));
+        weir_map_fetch(&map, hash);
+        assert_ptr_equal(weir_map_fetch_value(&map, hash), weir_map_get(&map, key_of(&ENTRIES[i])));
+    }
+    weir_map_fini(&map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +177,7 @@ int main(void)
         cmocka_unit_test_setup(null_and_empty_are_two_keys, entries_prepare),
         cmocka_unit_test_setup(random_sets_and_removals_agree_with_an_array, entries_prepare),
         cmocka_unit_test_setup(coming_and_going_does_not_make_it_grow, entries_prepare),
+        cmocka_unit_test_setup(what_is_fetched_is_what_a_lookup_finds, entries_prepare),
         cmocka_unit_test_setup(a_walk_sees_each_once_while_it_removes_them, entries_prepare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,19 +85,25 @@ static void the_newest_record_of_each_key_is_read_before_and_after_restarts(void
     life_end(&l);
 }
 
+/* Three rounds, which a checkpoint carries; its segments are a month's. */
+static void little_topic(life_fixture *l)
+{
+    life_begin(l);
+    fixture_close(&l->f);
+    l->f.config.checkpoint_bytes = 1 << 20; /* carries all of it */
+    fixture_open(&l->f);
+    weir_topic_options options = {
+        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = MONTH_MS};
+    assert_int_equal(declare_with(l->f.port, "t", options), WEIR_OK);
+    life_fill_keys(l, 0, 3);
+}
+
 static void what_is_too_little_for_a_segment_is_compacted_at_a_segments_age(void **state)
 {
     life_fixture l;
     int last[KEYS];
     (void)state;
-    life_begin(&l);
-    fixture_close(&l.f);
-    l.f.config.checkpoint_bytes = 1 << 20; /* carries all of it */
-    fixture_open(&l.f);
-    weir_topic_options options = {
-        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = MONTH_MS};
-    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
-    life_fill_keys(&l, 0, 3);
+    little_topic(&l);
     life_checkpoints(&l, 1);
     assert_int_equal(life_files(&l, 1, 0, ".log"), 0);
     life_turn_clock(MONTH_MS);
@@ -115,14 +121,7 @@ static void what_becomes_due_while_a_checkpoint_is_written_is_compacted_too(void
 {
     life_fixture l;
     (void)state;
-    life_begin(&l);
-    fixture_close(&l.f);
-    l.f.config.checkpoint_bytes = 1 << 20; /* carries all of it */
-    fixture_open(&l.f);
-    weir_topic_options options = {
-        .partitions = 1, .cleanup = WEIR_CLEANUP_COMPACT, .segment_ms = MONTH_MS};
-    assert_int_equal(declare_with(l.f.port, "t", options), WEIR_OK);
-    life_fill_keys(&l, 0, 3);
+    little_topic(&l);
     for (int i = 0; i == 0 || weir_save_wanted(l.f.engine); i++) {
         assert_true(i < LIFE_TURNS_MAX);
         life_turn_clock(61000);
